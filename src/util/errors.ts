@@ -1,0 +1,58 @@
+/**
+ * Errors that a person reads.
+ *
+ * Whatever is wrong with what the user gave (a file, an option, a config) is thrown as a UserError: one sentence that
+ * says what is wrong, where, and the way out. The command line prints it and exits with 2; it prints no stack trace
+ * unless DEBUG=bert2bert. Anything else that is thrown is a defect of ours.
+ */
+export class UserError extends Error {
+  override readonly name = "UserError";
+  /** What is wrong, without a full stop. */
+  readonly what: string;
+  /** The file, key, option or line it was found at. */
+  readonly where: string;
+  /** What to do about it. */
+  readonly wayOut: string;
+
+  constructor(what: string, where: string, wayOut: string, options?: { cause?: unknown }) {
+    super(`${where}: ${what}\nhint: ${wayOut}`, options);
+    this.what = what;
+    this.where = where;
+    this.wayOut = wayOut;
+  }
+}
+
+/** The known name nearest to a mistyped one, or undefined if none is near (Levenshtein distance above a third). */
+export function nearest(name: string, known: Iterable<string>): string | undefined {
+  let best: string | undefined;
+  let bestDistance = Number.POSITIVE_INFINITY;
+  for (const candidate of known) {
+    const distance = editDistance(name.toLowerCase(), candidate.toLowerCase());
+    if (distance < bestDistance) {
+      bestDistance = distance;
+      best = candidate;
+    }
+  }
+  return best !== undefined && bestDistance <= Math.max(1, Math.ceil(Math.max(name.length, best.length) / 3))
+    ? best
+    : undefined;
+}
+
+/** "did you mean `x`?" where a near name exists, else the list of those known. */
+export function suggestion(name: string, known: readonly string[]): string {
+  const near = nearest(name, known);
+  return near === undefined ? `known are ${known.join(", ")}` : `did you mean \`${near}\`?`;
+}
+
+function editDistance(a: string, b: string): number {
+  let previous = Array.from({ length: b.length + 1 }, (_, j) => j);
+  for (let i = 1; i <= a.length; i++) {
+    const current = [i];
+    for (let j = 1; j <= b.length; j++) {
+      const substitute = previous[j - 1] + (a[i - 1] === b[j - 1] ? 0 : 1);
+      current[j] = Math.min(previous[j] + 1, current[j - 1] + 1, substitute);
+    }
+    previous = current;
+  }
+  return previous[b.length];
+}
