@@ -1,0 +1,57 @@
+/**
+ * The contract of an engine: it lowers tensor programs, runs them, and keeps the tensors that live between runs.
+ *
+ * A program says what is computed; an engine decides how: layout, order, fusion, precision, threads, devices. State
+ * (parameters, moments, accumulators) is written once, stays with the engine, is updated in place by the programs that
+ * run, and is read back by name. Several programs share one engine's state, and a state that no program mentions is
+ * left alone. Programs may be compiled at any time and are released when no longer needed.
+ *
+ * What every engine keeps: the same program, state, inputs and thread count give the same bytes; a run that throws
+ * leaves the state unusable and says so, nothing worse.
+ */
+import type { Program, Shape } from "../program/graph.ts";
+
+export type TensorData = Float32Array | Int32Array;
+
+export interface EngineSettings {
+  /** Threads for one run. */
+  readonly threads: number;
+  /** How `f32` of a program is computed; `auto` leaves it to the engine. */
+  readonly precision: "f32" | "bf16" | "auto";
+}
+
+export interface Executable {
+  readonly program: Program;
+  /**
+   * Runs the program once: reads the inputs, updates the state, returns the outputs by name.
+   * Runs of one engine follow each other in the order of the calls.
+   * @throws if an input is missing or has another size or type than the program's
+   */
+  run(inputs: Readonly<Record<string, TensorData>>): Promise<Record<string, TensorData>>;
+  release(): Promise<void>;
+}
+
+export interface Engine {
+  /** As in a run's `engine.kind`. */
+  readonly kind: string;
+  /** Library, version, precision and threads, for run logs: a run repeats byte for byte only where this is the same. */
+  readonly description: string;
+  compile(program: Program): Promise<Executable>;
+  /** Puts a tensor under a name, replacing what was there. The data is copied. */
+  write(name: string, shape: Shape, data: TensorData): Promise<void>;
+  /** A copy of the tensor under a name. @throws if there is none */
+  read(name: string): Promise<TensorData>;
+  /** The names of all tensors held. */
+  names(): readonly string[];
+  /** Lets tensors go. */
+  drop(names: Iterable<string>): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** What `doctor` and `engine.kind` choose from. One file (or folder) an engine, one line in engines.ts. */
+export interface EngineKind {
+  readonly kind: string;
+  /** Whether it can run here, in words for a person. */
+  probe(): Promise<{ usable: true; description: string } | { usable: false; reason: string; wayOut: string }>;
+  open(settings: EngineSettings): Promise<Engine>;
+}

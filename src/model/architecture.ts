@@ -1,0 +1,91 @@
+/**
+ * What an architecture is: a parameter table and a forward function over the tensor program, its config and the Hub's
+ * spellings of its parameters. One file an architecture, one line in architectures.ts; nothing else names one.
+ */
+import type { ProgramBuilder } from "../program/builder.ts";
+import type { Value } from "../program/graph.ts";
+import type { Dimensions, Heads, Parameter } from "./table.ts";
+
+export type JsonValue = null | boolean | number | string | readonly JsonValue[] | { readonly [key: string]: JsonValue };
+export type Json = { readonly [key: string]: JsonValue };
+
+/** One model of an architecture: a config and the heads it has. */
+export interface Model {
+  readonly architecture: Architecture;
+  /** `config.json` as read, or as it is to be written. */
+  readonly config: Json;
+  readonly dimensions: Dimensions;
+  readonly heads: Heads;
+  readonly parameters: readonly Parameter[];
+  /** LayerNorm's eps, activation and dropout rates, as the forward function uses them. */
+  readonly settings: ModelSettings;
+}
+
+export interface ModelSettings {
+  readonly eps: number;
+  /** Whether norms stand before the branches (GPT-2) or after the residual sum (BERT). */
+  readonly norm: "pre" | "post";
+  readonly dropout: { readonly embedding: number; readonly attention: number; readonly hidden: number };
+}
+
+/** How a stored tensor's name is to be understood. */
+export type Spelling =
+  | { readonly kind: "parameter"; readonly name: string }
+  /** Stored beside the parameters without being one: position_ids, attn.bias, a tied decoder's copy. */
+  | { readonly kind: "ignored" /** It must equal this parameter if stored. */; readonly tiedTo?: string }
+  | { readonly kind: "unknown" };
+
+export interface Architecture {
+  /** config.json's model_type. */
+  readonly type: string;
+  /**
+   * The model a config describes. @param heads which heads; default: what `architectures` in the config names
+   * @throws UserError naming the key for whatever is not supported
+   */
+  model(config: Json, where: string, heads?: Heads): Model;
+  /** Modern name of a stored tensor, whatever prefix or spelling it has. */
+  spelling(stored: string): Spelling;
+  /** The config of the same model with other dimensions (null keeps), as transformers would write it. */
+  resize(config: Json, to: Partial<Pick<Dimensions, "layers" | "hidden" | "heads" | "ffn">>): Json;
+  /** Which of the objectives mlm, nsp and clm it can be trained for, given its heads. */
+  objectives(heads: Heads): readonly string[];
+  forward(b: ProgramBuilder, model: Model, inputs: ForwardInputs, options: ForwardOptions): ForwardResult;
+}
+
+export interface ForwardInputs {
+  /** Token ids [batch · length], i32. */
+  readonly ids: Value;
+  /** Token types [batch · length], i32; absent: all 0. */
+  readonly types?: Value;
+  /** Position ids [batch · length], i32; absent: 0, 1, 2 … (RoBERTa adds its offset itself). */
+  readonly positions?: Value;
+  /** 1 at a token, 0 at padding, [batch · length], f32; absent: no padding. */
+  readonly mask?: Value;
+  /**
+   * Flat indices [batch · perSequence] into batch · length, i32: the only positions whose final hidden state is read.
+   * Then the last block runs its queries, output projection and FFN at those alone.
+   */
+  readonly gather?: Value;
+}
+
+export interface ForwardOptions {
+  readonly batch: number;
+  readonly length: number;
+  /** How many blocks run, from the bottom; default all. */
+  readonly layers?: number;
+  /** The lowest block that trains: nothing is computed backward below it (embeddings train with block 0); default 0. */
+  readonly trainFrom?: number;
+  /** Dropout on, with the rates given and the key i32[2] = (seed, step); absent: off. */
+  readonly dropout?: { readonly rates: ModelSettings["dropout"]; readonly key: Value };
+}
+
+export interface ForwardResult {
+  /** Embeddings' output and each block's, [batch · length, hidden]; GPT-2's last after the final norm. With `gather` the last one is [batch · perSequence, hidden]. */
+  readonly hidden: readonly Value[];
+  /** Logits over the vocabulary at rows of the final hidden state [n, hidden] → [n, vocab]. */
+  lmLogits(rows: Value): Value;
+  /** From the final hidden state at each sequence's position 0, [batch, hidden] → [batch, pooler]. Throws without the head. */
+  pooled(first: Value): Value;
+  /** From the pooler's output → [batch, 2]. Throws without the head. */
+  nspLogits(pooled: Value): Value;
+}
