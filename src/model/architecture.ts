@@ -4,10 +4,8 @@
  */
 import type { ProgramBuilder } from "../program/builder.ts";
 import type { Value } from "../program/graph.ts";
+import type { Json } from "../util/json.ts";
 import type { Dimensions, Heads, Parameter } from "./table.ts";
-
-export type JsonValue = null | boolean | number | string | readonly JsonValue[] | { readonly [key: string]: JsonValue };
-export type Json = { readonly [key: string]: JsonValue };
 
 /** One model of an architecture: a config and the heads it has. */
 export interface Model {

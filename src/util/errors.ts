@@ -56,3 +56,15 @@ function editDistance(a: string, b: string): number {
   }
   return previous[b.length];
 }
+
+/** A long command was stopped by a signal, after saving what it had: exit code 128 + the signal's number. */
+export class Interrupted extends Error {
+  override readonly name = "Interrupted";
+  readonly signal: "SIGINT" | "SIGTERM";
+
+  /** @param message what was saved and how to carry on */
+  constructor(signal: "SIGINT" | "SIGTERM", message: string) {
+    super(message);
+    this.signal = signal;
+  }
+}

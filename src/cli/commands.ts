@@ -1,0 +1,18 @@
+/**
+ * The commands: one line here and one thin file each. A file is loaded only when its command runs or is asked for help,
+ * and what it needs of the library only inside its action, so that `bert2bert --help` loads none of it.
+ */
+import type { Command } from "commander";
+
+export interface CommandFile {
+  /** Adds arguments, options and the action to the command, which already has its name and description. */
+  register(command: Command): void;
+}
+
+export interface CommandEntry {
+  readonly name: string;
+  readonly description: string;
+  load(): Promise<CommandFile>;
+}
+
+export const commands: readonly CommandEntry[] = [];

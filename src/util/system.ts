@@ -1,0 +1,37 @@
+/**
+ * What the operating system refuses, said for a person: a missing file, a place that can't be written, a full disk.
+ */
+import { UserError } from "./errors.ts";
+
+/** By the system's error code: what is wrong and the way out. */
+const meanings: Readonly<Record<string, readonly [what: string, wayOut: string]>> = {
+  ENOENT: ["there is no such file or folder", "check the path"],
+  EACCES: ["no permission", "change its permissions or choose another place"],
+  EPERM: ["no permission", "change its permissions or choose another place"],
+  EROFS: ["the file system is read-only", "choose another place"],
+  ENOSPC: ["the disk is full", "free some space or choose another place"],
+  EDQUOT: ["the disk quota is used up", "free some space or choose another place"],
+  EFBIG: ["the file would be larger than is allowed here", "write smaller shards or raise the limit (ulimit -f)"],
+  ENOTDIR: ["a part of the path is a file, not a folder", "check the path"],
+  EISDIR: ["it is a folder, not a file", "name a file"],
+  ENAMETOOLONG: ["the name is too long for the file system", "choose a shorter one"],
+  ELOOP: ["symbolic links that lead in a circle", "mend the links"],
+  EMFILE: ["too many open files", "raise the limit (ulimit -n)"],
+  EIO: ["the disk reports an error", "check the disk, then start again"],
+};
+
+/** The system's error code ("ENOENT"), or undefined for any other error. */
+export function errorCode(error: unknown): string | undefined {
+  return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : undefined;
+}
+
+/**
+ * The UserError that a failed file operation is for a person, or the error itself where it is none of those.
+ * @param path the file, if the error does not carry it
+ */
+export function systemError(error: unknown, path?: string): unknown {
+  const meaning = meanings[errorCode(error) ?? ""];
+  if (meaning === undefined || error instanceof UserError) return error;
+  const own = error instanceof Error && "path" in error && typeof error.path === "string" ? error.path : undefined;
+  return new UserError(meaning[0], path ?? own ?? "file system", meaning[1], { cause: error });
+}
