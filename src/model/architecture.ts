@@ -2,15 +2,15 @@
  * What an architecture is: a parameter table and a forward function over the tensor program, its config and the Hub's
  * spellings of its parameters. One file an architecture, one line in architectures.ts; nothing else names one.
  */
-import type { ProgramBuilder } from "../program/builder.ts";
 import type { Value } from "../program/graph.ts";
 import type { Json } from "../util/json.ts";
+import type { Activation } from "./config.ts";
 import type { Dimensions, Heads, Parameter } from "./table.ts";
 
 /** One model of an architecture: a config and the heads it has. */
 export interface Model {
   readonly architecture: Architecture;
-  /** `config.json` as read, or as it is to be written. */
+  /** `config.json` as it is to be written: the defaults filled in, `architectures` naming the class of these heads. */
   readonly config: Json;
   readonly dimensions: Dimensions;
   readonly heads: Heads;
@@ -21,33 +21,48 @@ export interface Model {
 
 export interface ModelSettings {
   readonly eps: number;
+  readonly activation: Activation;
   /** Whether norms stand before the branches (GPT-2) or after the residual sum (BERT). */
   readonly norm: "pre" | "post";
+  /** What attention scores are multiplied with. */
+  readonly attentionScale: number;
   readonly dropout: { readonly embedding: number; readonly attention: number; readonly hidden: number };
 }
 
 /** How a stored tensor's name is to be understood. */
 export type Spelling =
   | { readonly kind: "parameter"; readonly name: string }
-  /** Stored beside the parameters without being one: position_ids, attn.bias, a tied decoder's copy. */
-  | { readonly kind: "ignored" /** It must equal this parameter if stored. */; readonly tiedTo?: string }
+  /** A tied copy of a parameter: must equal it, and stands for it where the parameter itself is not stored. */
+  | { readonly kind: "copy"; readonly of: string }
+  /** Stored beside the parameters without being one (position_ids, attn.bias), or of a head the model leaves out. */
+  | { readonly kind: "ignored" }
   | { readonly kind: "unknown" };
 
 export interface Architecture {
   /** config.json's model_type. */
   readonly type: string;
   /**
-   * The model a config describes. @param heads which heads; default: what `architectures` in the config names
+   * The model a config describes. @param heads which heads; default: what `architectures` in the config names, and
+   * where it names none, a language model
    * @throws UserError naming the key for whatever is not supported
    */
   model(config: Json, where: string, heads?: Heads): Model;
-  /** Modern name of a stored tensor, whatever prefix or spelling it has. */
-  spelling(stored: string): Spelling;
+  /**
+   * The heads a checkpoint holds: those of the class `architectures` names, or of the class above it whose heads are
+   * all stored (bert-base-uncased says BertForMaskedLM and stores pooler and NSP too); by what is stored where none is named.
+   */
+  headsStored(config: Json, where: string, stored: Iterable<string>): Heads;
+  /** How a stored tensor's name, whatever its prefix or spelling, is to be read in a model with these heads. */
+  spelling(stored: string, heads: Heads): Spelling;
   /** The config of the same model with other dimensions (null keeps), as transformers would write it. */
   resize(config: Json, to: Partial<Pick<Dimensions, "layers" | "hidden" | "heads" | "ffn">>): Json;
   /** Which of the objectives mlm, nsp and clm it can be trained for, given its heads. */
   objectives(heads: Heads): readonly string[];
-  forward(b: ProgramBuilder, model: Model, inputs: ForwardInputs, options: ForwardOptions): ForwardResult;
+  /**
+   * The rows of the position table that ids [batch · length] take, where they depend on the ids (RoBERTa counts what is
+   * not padding); undefined where they are 0, 1, 2 …
+   */
+  positions(model: Model, ids: Int32Array, length: number): Int32Array | undefined;
 }
 
 export interface ForwardInputs {
@@ -55,7 +70,7 @@ export interface ForwardInputs {
   readonly ids: Value;
   /** Token types [batch · length], i32; absent: all 0. */
   readonly types?: Value;
-  /** Position ids [batch · length], i32; absent: 0, 1, 2 … (RoBERTa adds its offset itself). */
+  /** Rows of the position table [batch · length], i32; absent: 0, 1, 2 … from the architecture's own offset. */
   readonly positions?: Value;
   /** 1 at a token, 0 at padding, [batch · length], f32; absent: no padding. */
   readonly mask?: Value;

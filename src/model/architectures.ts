@@ -1,0 +1,25 @@
+/** The architectures there are: one file and one line here for each. */
+import { suggestion, UserError } from "../util/errors.ts";
+import type { Json } from "../util/json.ts";
+import type { Architecture } from "./architecture.ts";
+import { bert } from "./bert.ts";
+import { gpt2 } from "./gpt2.ts";
+import { roberta } from "./roberta.ts";
+
+export const architectures: readonly Architecture[] = [bert, roberta, gpt2];
+
+/** The architecture of a config's model_type. @param where the file, for messages @throws UserError if it is none of ours */
+export function architectureOf(config: Json, where: string): Architecture {
+  const type = config.model_type;
+  const known = architectures.map((architecture) => architecture.type);
+  const found = architectures.find((architecture) => architecture.type === type);
+  if (found !== undefined) return found;
+  if (typeof type !== "string") {
+    throw new UserError("`model_type` is missing", where, `set it to one of ${known.join(", ")}`);
+  }
+  throw new UserError(
+    `\`model_type\` is ${JSON.stringify(type)}, which is not supported`,
+    where,
+    suggestion(type, known),
+  );
+}

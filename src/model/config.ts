@@ -1,0 +1,122 @@
+/**
+ * Reading a config.json: every value checked where it is read, every complaint naming its key.
+ *
+ * What a config may leave out takes the default of transformers' configuration class. What would change the network in
+ * a way no table here describes (decoder mode, cross-attention, relative positions, …) is refused by name.
+ */
+import { suggestion, UserError } from "../util/errors.ts";
+import type { Json, JsonValue } from "../util/json.ts";
+
+/** What stands between a block's two FFN layers: GELU with erf, GELU by tanh, or ReLU. */
+export type Activation = "gelu-erf" | "gelu-tanh" | "relu";
+
+const ACTIVATIONS: Readonly<Record<string, Activation>> = {
+  gelu: "gelu-erf",
+  gelu_new: "gelu-tanh",
+  gelu_pytorch_tanh: "gelu-tanh",
+  relu: "relu",
+};
+
+/** A config with the defaults of its class filled in. */
+export class ConfigReader {
+  readonly #values: Json;
+  readonly #where: string;
+
+  /** @param where the file, for messages */
+  constructor(values: Json, where: string) {
+    this.#values = values;
+    this.#where = where;
+  }
+
+  #refuse(key: string, what: string, wayOut: string): never {
+    throw new UserError(`\`${key}\` ${what}`, this.#where, wayOut);
+  }
+
+  /** A whole number of at least `least`. */
+  count(key: string, least = 1): number {
+    const value = this.#values[key];
+    if (typeof value === "number" && Number.isSafeInteger(value) && value >= least) return value;
+    this.#refuse(key, `is ${show(value)}, not a whole number of at least ${least}`, `set \`${key}\` to one`);
+  }
+
+  /** A whole number of at least 0, or null. */
+  countOrNull(key: string): number | null {
+    return this.#values[key] === null ? null : this.count(key, 0);
+  }
+
+  /** Refuses an index that does not lie below an extent. */
+  below(key: string, index: number, extent: number, extentKey: string): void {
+    if (index < extent) return;
+    this.#refuse(key, `is too large for \`${extentKey}\` of ${extent}`, `raise \`${extentKey}\` or lower \`${key}\``);
+  }
+
+  /** A positive number. */
+  positive(key: string): number {
+    const value = this.#values[key];
+    if (typeof value === "number" && Number.isFinite(value) && value > 0) return value;
+    this.#refuse(key, `is ${show(value)}, not a number above 0`, `set \`${key}\` to one`);
+  }
+
+  /** A dropout rate in [0, 1). */
+  rate(key: string): number {
+    const value = this.#values[key];
+    if (typeof value === "number" && value >= 0 && value < 1) return value;
+    this.#refuse(key, `is ${show(value)}, not a rate from 0 to below 1`, `set \`${key}\` to one, 0 for none`);
+  }
+
+  flag(key: string): boolean {
+    const value = this.#values[key];
+    if (typeof value === "boolean") return value;
+    this.#refuse(key, `is ${show(value)}, not true or false`, `set \`${key}\` to one of them`);
+  }
+
+  activation(key: string): Activation {
+    const value = this.#values[key];
+    if (typeof value === "string" && Object.hasOwn(ACTIVATIONS, value)) return ACTIVATIONS[value];
+    const known = Object.keys(ACTIVATIONS);
+    const wayOut = typeof value === "string" ? suggestion(value, known) : `known are ${known.join(", ")}`;
+    this.#refuse(key, `is ${show(value)}, an activation that is not supported`, wayOut);
+  }
+
+  /** Refuses any value but the given one; a key that is absent is fine. */
+  only(key: string, allowed: JsonValue, meaning: string): void {
+    const value = this.#values[key];
+    if (value === undefined || value === null || value === allowed) return;
+    this.#refuse(
+      key,
+      `is ${show(value)}: ${meaning} not supported`,
+      `only ${show(allowed)} is; use another checkpoint`,
+    );
+  }
+
+  /** Hidden size, heads and the width of one. */
+  attention(hiddenKey: string, headsKey: string): { hidden: number; heads: number; headWidth: number } {
+    const hidden = this.count(hiddenKey);
+    const heads = this.count(headsKey);
+    if (hidden % heads !== 0) {
+      this.#refuse(
+        hiddenKey,
+        `is ${hidden}, which ${heads} heads do not divide`,
+        `make it a multiple of \`${headsKey}\``,
+      );
+    }
+    return { hidden, heads, headWidth: hidden / heads };
+  }
+
+  /** The first class named in `architectures`; undefined where there is none. */
+  className(known: readonly string[]): string | undefined {
+    const value = this.#values.architectures;
+    if (value === undefined || value === null || (Array.isArray(value) && value.length === 0)) return undefined;
+    const name: unknown = Array.isArray(value) ? value[0] : value;
+    if (typeof name === "string" && known.includes(name)) return name;
+    this.#refuse(
+      "architectures",
+      `names ${show(name)}, a class that is not supported`,
+      `known are ${known.join(", ")}; load the model as one of them in transformers and save it again`,
+    );
+  }
+}
+
+function show(value: unknown): string {
+  return value === undefined ? "missing" : JSON.stringify(value);
+}
