@@ -91,3 +91,8 @@ export interface Heads {
 export function shapeOf(parameter: Parameter): readonly number[] {
   return parameter.dims.map((dim) => dim.size);
 }
+
+/** How many numbers a parameter has. */
+export function elements(parameter: Parameter): number {
+  return shapeOf(parameter).reduce((product, extent) => product * extent, 1);
+}

@@ -1,0 +1,104 @@
+/**
+ * Training cost in the convention that papers on growing BERT report (the one of ELECTRA's appendix, Clark et al. 2020;
+ * used by bert2BERT): a multiply-add is 2 operations, the backward pass costs as much as the forward pass of what
+ * trains, embeddings count as dense products with one-hot rows, and softmax, norms, activations and dropout count by
+ * element. The optimizer counts nothing. What a program really computes is counted by the program (program/flops.ts).
+ *
+ * Derived from the parameter table: a matrix is a product at each position it is applied to, a bias an addition, a gain
+ * a norm. So it holds for every architecture that has a table.
+ */
+import type { Model } from "./architecture.ts";
+import { elements, type Parameter } from "./table.ts";
+
+const SOFTMAX = 5;
+const NORM = 5;
+const GELU = 8;
+const DROPOUT = 4;
+const TANH = GELU;
+
+/** One training step. */
+export interface StepShape {
+  /** Sequences a step, over all accumulated micro-batches. */
+  readonly sequences: number;
+  /** Tokens a sequence. */
+  readonly length: number;
+  /** Positions a sequence at which the language-model head runs: the masked ones, all for a causal model. */
+  readonly predicted: number;
+  /** Whether pooler and next-sentence head run. */
+  readonly nsp: boolean;
+  /** Blocks that run, from the bottom; default all. */
+  readonly layers?: number;
+  /** The lowest block that trains; below it nothing is computed backward; default 0, and then the embeddings train too. */
+  readonly trainFrom?: number;
+}
+
+export interface StepFlops {
+  readonly forward: number;
+  readonly backward: number;
+  readonly total: number;
+}
+
+/** Operations of one step, by the paper's convention. */
+export function paperFlops(model: Model, step: StepShape): StepFlops {
+  const { layers: depth } = model.dimensions;
+  const layers = step.layers ?? depth;
+  const trainFrom = step.trainFrom ?? 0;
+  const embedding = embeddingFlops(model, step.length) * step.length;
+  const block = blockFlops(model, step.length) * step.length;
+  const head = headFlops(model, step);
+  const forward = step.sequences * (embedding + layers * block + head);
+  const backward = step.sequences * ((trainFrom === 0 ? embedding : 0) + (layers - trainFrom) * block + head);
+  return { forward, backward, total: forward + backward };
+}
+
+/** What applying a parameter once costs: a product, an addition or a norm. */
+function applied(parameter: Parameter): number {
+  if (parameter.part === "norm-gain") return NORM * elements(parameter);
+  if (parameter.part === "norm-shift") return 0;
+  return parameter.dims.length > 1 ? 2 * elements(parameter) : elements(parameter);
+}
+
+function sum(parameters: readonly Parameter[]): number {
+  return parameters.reduce((total, parameter) => total + applied(parameter), 0);
+}
+
+function activation(model: Model, units: number): number {
+  return (model.settings.activation === "relu" ? 1 : GELU) * units;
+}
+
+/** A token's embeddings: of the position table only the rows that a sequence uses. */
+function embeddingFlops(model: Model, length: number): number {
+  const { hidden } = model.dimensions;
+  const tables = model.parameters.filter((parameter) => parameter.group === "embedding");
+  const position = tables.find((parameter) => parameter.dims[0].axis === "position");
+  const unused = position === undefined ? 0 : 2 * hidden * (position.dims[0].size - length);
+  return sum(tables) - unused + DROPOUT * hidden;
+}
+
+/** One block at one position of a sequence. */
+function blockFlops(model: Model, length: number): number {
+  const { hidden, heads, ffn } = model.dimensions;
+  const weights = sum(model.parameters.filter((parameter) => parameter.layer === 0));
+  const products = 2 * (2 * hidden * length);
+  const probabilities = heads * length * (1 + SOFTMAX + DROPOUT);
+  const residuals = 2 * hidden * (DROPOUT + 1);
+  return weights + products + probabilities + activation(model, ffn) + residuals;
+}
+
+/** The output heads over a whole sequence. */
+function headFlops(model: Model, step: StepShape): number {
+  const { hidden, vocab } = model.dimensions;
+  const parameters = model.parameters.filter((parameter) => parameter.group === "head");
+  const ofPooler = (parameter: Parameter) =>
+    parameter.dims.some((dim) => dim.axis === "pooler" || dim.axis === "label");
+  const pooling = parameters.filter(ofPooler);
+  const predicting = parameters.filter((parameter) => !ofPooler(parameter));
+  let total = 0;
+  if (model.heads.lm) {
+    const transformed = predicting.some((parameter) => parameter.dims[0].axis === "transform");
+    const decoder = 2 * hidden * vocab + SOFTMAX * vocab;
+    total += step.predicted * (sum(predicting) + (transformed ? activation(model, hidden) : 0) + decoder);
+  }
+  if (step.nsp) total += sum(pooling) + TANH * hidden + SOFTMAX * 2;
+  return total;
+}
