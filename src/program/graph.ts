@@ -53,6 +53,10 @@ export interface Operation<A extends Attributes = Attributes> {
     attrs: A,
     wanted: readonly boolean[],
   ): readonly (Value | null)[];
+  /**
+   * No gradient passes: held back on purpose, or zero wherever it exists. Differentiation does nothing below it.
+   */
+  readonly stops?: boolean;
   /** Operations, a multiply-add counting as two; data movement counts nothing. */
   flops(inputs: readonly Type[], outputs: readonly Type[], attrs: A): number;
   /** A composite's definition in simpler operations: the values that stand for its outputs. */
