@@ -1,0 +1,86 @@
+/**
+ * Evaluates a program in float64, node by node: what the reference engine runs, and what finite differences are taken
+ * of. Composites are expanded into primitives first.
+ */
+import { expand } from "../../program/expand.ts";
+import { type Program, size, type Value } from "../../program/graph.ts";
+import { kernels, type Numbers } from "./kernels.ts";
+
+export interface Evaluation {
+  readonly outputs: ReadonlyMap<string, Numbers>;
+  /** What each changed state becomes. */
+  readonly updates: ReadonlyMap<string, Numbers>;
+}
+
+/** A program in primitives alone. @throws if it has one that no kernel knows */
+export function toPrimitives(program: Program): Program {
+  const expanded = expand(program, () => false);
+  for (const { op } of expanded.nodes) {
+    if (!kernels.has(op.name)) throw new Error(`the reference engine knows no operation ${op.name}`);
+  }
+  return expanded;
+}
+
+/**
+ * The outputs and updates of a program for the given inputs and states, by name.
+ * @throws if one is missing or has another size or kind of number than the program's
+ */
+export function evaluate(
+  program: Program,
+  inputs: ReadonlyMap<string, Numbers>,
+  states: ReadonlyMap<string, Numbers> = new Map(),
+): Evaluation {
+  const primitive = toPrimitives(program);
+  return run(primitive, given("input", primitive.inputs, inputs), given("state", primitive.states, states));
+}
+
+/** As `evaluate`, of a program in primitives whose inputs and states were checked. */
+export function run(
+  program: Program,
+  inputs: ReadonlyMap<string, Numbers>,
+  states: ReadonlyMap<string, Numbers>,
+): Evaluation {
+  const values = new Map<number, Numbers>();
+  for (const [leaves, numbers] of [
+    [program.inputs, inputs],
+    [program.states, states],
+  ] as const) {
+    for (const [name, { id }] of leaves) values.set(id, known(numbers.get(name), name));
+  }
+  const lastUse = new Map<number, number>();
+  program.nodes.forEach((node, i) => {
+    for (const { id } of node.inputs) lastUse.set(id, i);
+  });
+  for (const { id } of [...program.outputs.values(), ...program.updates.values()]) {
+    lastUse.set(id, Number.POSITIVE_INFINITY);
+  }
+  program.nodes.forEach((node, i) => {
+    const numbers = node.inputs.map(({ id }) => known(values.get(id), node.op.name));
+    const [output] = node.outputs;
+    values.set(output.id, known(kernels.get(node.op.name), node.op.name).run(numbers, node.attrs, node));
+    for (const { id } of node.inputs) if (lastUse.get(id) === i) values.delete(id);
+  });
+  const results = (named: ReadonlyMap<string, Value>) =>
+    new Map([...named].map(([name, { id }]) => [name, known(values.get(id), name)]));
+  return { outputs: results(program.outputs), updates: results(program.updates) };
+}
+
+function given(
+  what: string,
+  leaves: ReadonlyMap<string, Value>,
+  numbers: ReadonlyMap<string, Numbers>,
+): ReadonlyMap<string, Numbers> {
+  for (const [name, { shape, dtype }] of leaves) {
+    const have = numbers.get(name);
+    if (have === undefined) throw new Error(`${what} ${name} is missing`);
+    if (have.length !== size(shape) || have instanceof Int32Array !== (dtype === "i32")) {
+      throw new Error(`${what} ${name} must be ${size(shape)} numbers of ${dtype}, not ${have.length}`);
+    }
+  }
+  return numbers;
+}
+
+function known<T>(value: T | undefined, what: string): T {
+  if (value === undefined) throw new Error(`the program has no value for ${what}`);
+  return value;
+}
