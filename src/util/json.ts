@@ -6,7 +6,7 @@
  * nests, how many members its objects were written with (more than the parsed objects hold means that a key was
  * given twice), and whether a number is not a plain whole number.
  */
-import { readFile } from "node:fs/promises";
+import { readFile, stat } from "node:fs/promises";
 import { UserError } from "./errors.ts";
 import { systemError } from "./system.ts";
 
@@ -18,6 +18,8 @@ export interface JsonLimits {
   readonly depth?: number;
   /** Refuse an object that gives a key twice (JSON.parse keeps the last); default false. */
   readonly uniqueKeys?: boolean;
+  /** Largest file that `readJsonObject` takes, in bytes; default 64 MiB. */
+  readonly bytes?: number;
   /** Refuse a number with a sign, point or exponent; default false. */
   readonly naturalNumbers?: boolean;
 }
@@ -58,8 +60,15 @@ export function parseJsonObject(text: string, where: string, limits?: JsonLimits
 
 /** Reads and parses a file that holds one JSON object. @throws UserError if it can't be read or parsed */
 export async function readJsonObject(path: string, limits?: JsonLimits): Promise<Json> {
+  const most = limits?.bytes ?? 2 ** 26;
   let bytes: Uint8Array;
   try {
+    // Looked at before it is opened: a pipe would wait for its writer, and a huge file fill the memory.
+    const info = await stat(path);
+    if (!info.isFile()) throw new UserError("not a regular file", path, "name a JSON file");
+    if (info.size > most) {
+      throw new UserError(`${info.size} bytes of JSON, more than the ${most} expected here`, path, "get the file anew");
+    }
     bytes = await readFile(path);
   } catch (error) {
     throw systemError(error, path);

@@ -1,0 +1,198 @@
+/**
+ * Number formats of stored tensors, and float32 to and from them.
+ *
+ * Names, widths and their order are safetensors'. Conversions to F16 and BF16 round to nearest, ties to even, as
+ * PyTorch's casts do; what is too large becomes infinity, and a NaN stays a NaN with the upper bits of its payload, so
+ * that every F16 and BF16 pattern comes back from float32 as it was.
+ *
+ * All of it works on the bits, through integer views. The files are little-endian, as is every machine that Node's
+ * prebuilt packages run on; any other is refused when this file is loaded.
+ */
+
+/** Bits of one element, in safetensors' own order of formats (by alignment, then as listed there). */
+const widths = {
+  BOOL: 8,
+  F4: 4,
+  F6_E2M3: 6,
+  F6_E3M2: 6,
+  U8: 8,
+  I8: 8,
+  F8_E5M2: 8,
+  F8_E4M3: 8,
+  F8_E8M0: 8,
+  F8_E4M3FNUZ: 8,
+  F8_E5M2FNUZ: 8,
+  I16: 16,
+  U16: 16,
+  F16: 16,
+  BF16: 16,
+  I32: 32,
+  U32: 32,
+  F32: 32,
+  C64: 64,
+  F64: 64,
+  I64: 64,
+  U64: 64,
+} as const;
+
+export type StoredDType = keyof typeof widths;
+
+/** The formats that weights are written in. */
+export type FloatDType = "F32" | "F16" | "BF16";
+
+export const floatDTypes: readonly FloatDType[] = ["F32", "F16", "BF16"];
+
+/** Formats by safetensors' order: Python's writer puts later ones first. */
+export const storedDTypes: readonly string[] = Object.keys(widths);
+
+export function isStoredDType(name: string): name is StoredDType {
+  return Object.hasOwn(widths, name);
+}
+
+export function isFloatDType(name: string): name is FloatDType {
+  return name === "F32" || name === "F16" || name === "BF16";
+}
+
+/** Bits of one element. */
+export function bitsOf(dtype: StoredDType): number {
+  return widths[dtype];
+}
+
+/** Bytes of one element. */
+export function widthOf(dtype: FloatDType): number {
+  return widths[dtype] / 8;
+}
+
+/** Whether `toFloat32` can read it: all but complex numbers and those of a byte or less that are not integers. */
+export function isReadable(dtype: StoredDType): boolean {
+  return dtype === "BOOL" || dtype === "U8" || dtype === "I8" || (widths[dtype] >= 16 && dtype !== "C64");
+}
+
+/**
+ * The elements as float32. F32 bytes that are aligned are viewed, not copied; F64 and wide integers are rounded.
+ * @throws RangeError for a format that `isReadable` denies
+ */
+export function toFloat32(bytes: Uint8Array, dtype: StoredDType): Float32Array {
+  const width = widths[dtype] / 8;
+  const { buffer, byteOffset } = bytes.byteOffset % Math.max(1, width) === 0 ? bytes : bytes.slice();
+  const count = bytes.byteLength / width;
+  switch (dtype) {
+    case "F32":
+      return new Float32Array(buffer, byteOffset, count);
+    case "F16":
+      return fromHalf(new Uint16Array(buffer, byteOffset, count));
+    case "BF16":
+      return fromBrain(new Uint16Array(buffer, byteOffset, count));
+    case "F64":
+      return Float32Array.from(new Float64Array(buffer, byteOffset, count));
+    case "I64":
+      return Float32Array.from(new BigInt64Array(buffer, byteOffset, count), Number);
+    case "U64":
+      return Float32Array.from(new BigUint64Array(buffer, byteOffset, count), Number);
+    case "I32":
+      return Float32Array.from(new Int32Array(buffer, byteOffset, count));
+    case "U32":
+      return Float32Array.from(new Uint32Array(buffer, byteOffset, count));
+    case "I16":
+      return Float32Array.from(new Int16Array(buffer, byteOffset, count));
+    case "U16":
+      return Float32Array.from(new Uint16Array(buffer, byteOffset, count));
+    case "I8":
+      return Float32Array.from(new Int8Array(buffer, byteOffset, count));
+    case "U8":
+    case "BOOL":
+      return Float32Array.from(new Uint8Array(buffer, byteOffset, count));
+    default:
+      throw new RangeError(`${dtype} can't be read as float32`);
+  }
+}
+
+/** The bytes of float32 numbers in another format; for F32 a view of the same memory. */
+export function fromFloat32(data: Float32Array, dtype: FloatDType): Uint8Array {
+  if (dtype === "F32") return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+  const bits = new Uint32Array(data.buffer, data.byteOffset, data.length);
+  const out = new Uint16Array(bits.length);
+  if (dtype === "F16") toHalf(bits, out);
+  else toBrain(bits, out);
+  return new Uint8Array(out.buffer);
+}
+
+/** As if stored in the format and read again, in place. @returns its argument */
+export function roundTo(data: Float32Array, dtype: FloatDType): Float32Array {
+  if (dtype !== "F32") data.set(toFloat32(fromFloat32(data, dtype), dtype));
+  return data;
+}
+
+function toBrain(bits: Uint32Array, out: Uint16Array): void {
+  for (let i = 0; i < bits.length; i++) {
+    const u = bits[i];
+    const high = u >>> 16;
+    if ((u & 0x7fffffff) > 0x7f800000) out[i] = (high & 0x7f) === 0 ? high | 0x40 : high;
+    else out[i] = (u + 0x7fff + (high & 1)) >>> 16;
+  }
+}
+
+function fromBrain(stored: Uint16Array): Float32Array {
+  const bits = new Uint32Array(stored.length);
+  for (let i = 0; i < bits.length; i++) bits[i] = stored[i] << 16;
+  return new Float32Array(bits.buffer);
+}
+
+function toHalf(bits: Uint32Array, out: Uint16Array): void {
+  for (let i = 0; i < bits.length; i++) {
+    const u = bits[i];
+    const sign = (u >>> 16) & 0x8000;
+    const exponent = (u >>> 23) & 0xff;
+    let fraction = u & 0x7fffff;
+    if (exponent >= 113 && exponent <= 142) {
+      // Normal in both: 13 bits fall away. A carry runs on into the exponent, up to infinity, as it should.
+      const kept = ((exponent - 112) << 10) | (fraction >>> 13);
+      const lost = fraction & 0x1fff;
+      out[i] = sign | (kept + (lost > 0x1000 || (lost === 0x1000 && (kept & 1) === 1) ? 1 : 0));
+    } else if (exponent < 102) {
+      out[i] = sign; // below half of the smallest subnormal
+    } else if (exponent < 113) {
+      fraction |= 0x800000;
+      const shift = 126 - exponent;
+      const kept = fraction >>> shift;
+      const lost = fraction & ((1 << shift) - 1);
+      const half = 1 << (shift - 1);
+      out[i] = sign | (kept + (lost > half || (lost === half && (kept & 1) === 1) ? 1 : 0));
+    } else if (exponent < 255 || fraction === 0) {
+      out[i] = sign | 0x7c00;
+    } else {
+      const payload = fraction >>> 13;
+      out[i] = sign | 0x7c00 | (payload === 0 ? 0x200 : payload);
+    }
+  }
+}
+
+let halves: Uint32Array | undefined;
+
+function fromHalf(stored: Uint16Array): Float32Array {
+  halves ??= halfTable();
+  const bits = new Uint32Array(stored.length);
+  for (let i = 0; i < bits.length; i++) bits[i] = halves[stored[i]];
+  return new Float32Array(bits.buffer);
+}
+
+/** The float32 bits of every F16 pattern. */
+function halfTable(): Uint32Array {
+  const table = new Uint32Array(65536);
+  const one = new Float32Array(1);
+  const oneBits = new Uint32Array(one.buffer);
+  for (let h = 0; h < 65536; h++) {
+    const sign = (h & 0x8000) << 16;
+    const exponent = (h >>> 10) & 0x1f;
+    const fraction = h & 0x3ff;
+    if (exponent === 0) {
+      one[0] = fraction * 2 ** -24;
+      table[h] = sign | oneBits[0];
+    } else {
+      table[h] = sign | ((exponent === 31 ? 255 : exponent + 112) << 23) | (fraction << 13);
+    }
+  }
+  return table;
+}
+
+if (new Uint8Array(new Uint16Array([1]).buffer)[0] !== 1) throw new Error("bert2bert needs a little-endian machine");

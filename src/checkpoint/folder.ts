@@ -1,0 +1,168 @@
+/**
+ * A model folder as transformers reads it: `config.json`, weights, tokenizer files, `generation_config.json` where
+ * there is one, a model card, and beside them what this package adds: `growth.json`, `optimizer.safetensors` and
+ * `trainer.json`.
+ */
+import { copyFile, readdir, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { UserError } from "../util/errors.ts";
+import { createFile } from "../util/files.ts";
+import { type Json, type JsonValue, readJsonObject } from "../util/json.ts";
+import { errorCode, systemError } from "../util/system.ts";
+import { optimizerFile, trainerFile } from "./optimizer.ts";
+import { openWeights, type Weights } from "./weights.ts";
+
+export const configFile = "config.json";
+export const generationConfigFile = "generation_config.json";
+export const growthFile = "growth.json";
+export const modelCardFile = "README.md";
+
+/** What a tokenizer may be kept in, by the names that transformers gives. */
+export const tokenizerFiles: readonly string[] = [
+  "tokenizer.json",
+  "tokenizer_config.json",
+  "special_tokens_map.json",
+  "added_tokens.json",
+  "vocab.txt",
+  "vocab.json",
+  "merges.txt",
+];
+
+/** An open model folder: everything read but the weights, of which only the headers are. */
+export interface ModelFolder {
+  readonly path: string;
+  readonly config: Json;
+  readonly weights: Weights;
+  /** The tokenizer files that are there. */
+  readonly tokenizer: readonly string[];
+  /** `growth.json`, if the model was grown by this package. */
+  readonly growth: Json | undefined;
+  /** `trainer.json`, if it is a checkpoint of a run. */
+  readonly trainer: Json | undefined;
+  /** Whether the optimizer's state lies beside the weights. */
+  readonly optimizer: boolean;
+  close(): Promise<void>;
+}
+
+/** @throws UserError if the folder, its config or its weights are missing or damaged */
+export async function openModelFolder(path: string): Promise<ModelFolder> {
+  const config = await readConfig(path);
+  const [growth, trainer, optimizer, tokenizer] = await Promise.all([
+    readIfThere(path, growthFile),
+    readIfThere(path, trainerFile),
+    isFile(join(path, optimizerFile)),
+    presentOf(path, tokenizerFiles),
+  ]);
+  const weights = await openWeights(path);
+  return { path, config, weights, tokenizer, growth, trainer, optimizer, close: () => weights.close() };
+}
+
+/** A folder's `config.json`. @throws UserError if it is missing or no JSON object */
+export async function readConfig(folder: string): Promise<Json> {
+  const present = await readdir(folder).catch((error: unknown) => {
+    const wayOut = /^[\w.-]+\/[\w.-]+$/.test(folder)
+      ? "a model is read from a folder: if this is a name on the Hugging Face Hub, download it first"
+      : "check the path";
+    if (errorCode(error) === "ENOENT") throw new UserError("there is no such folder", folder, wayOut);
+    if (errorCode(error) === "ENOTDIR") throw new UserError("it is a file, not a folder", folder, "name the folder");
+    throw systemError(error, folder);
+  });
+  if (!present.includes(configFile)) {
+    throw new UserError(`there is no ${configFile}`, folder, "name a model folder as transformers saves it");
+  }
+  return readJsonObject(join(folder, configFile));
+}
+
+/** Writes `config.json` as transformers does: keys sorted, two spaces. Into the temporary folder of writeFolderWhole. */
+export async function writeConfig(folder: string, config: Json): Promise<void> {
+  await writeJson(join(folder, configFile), sortKeys(config));
+}
+
+/** Writes a JSON file, keys in the order given. Into the temporary folder of writeFolderWhole. */
+export async function writeJson(path: string, value: JsonValue): Promise<void> {
+  await writeText(path, `${JSON.stringify(value, null, 2)}\n`);
+}
+
+/** Copies the tokenizer files that are there. @returns their names */
+export function copyTokenizerFiles(from: string, to: string): Promise<readonly string[]> {
+  return copyFiles(from, to, tokenizerFiles);
+}
+
+/** Copies `generation_config.json` if it is there. @returns whether it was */
+export async function copyGenerationConfig(from: string, to: string): Promise<boolean> {
+  return (await copyFiles(from, to, [generationConfigFile])).length > 0;
+}
+
+/** A model card, from plain data. */
+export interface ModelCard {
+  readonly title: string;
+  /** Tags beside "bert2bert", such as the architecture. */
+  readonly tags: readonly string[];
+  /** As the Hub names tasks: fill-mask, text-generation. */
+  readonly pipeline?: string;
+  /** Paragraphs below the title: what it is, what it was grown from and how, what is known about it. */
+  readonly text: readonly string[];
+  /** A table of facts below the text. */
+  readonly facts: readonly (readonly [name: string, value: string])[];
+}
+
+/** Writes the card as README.md with its front matter. Into the temporary folder of writeFolderWhole. */
+export async function writeModelCard(folder: string, card: ModelCard): Promise<void> {
+  const quoted = (text: string) => (/^[a-z][a-z0-9-]*$/i.test(text) ? text : JSON.stringify(text));
+  const cell = (text: string) => text.replaceAll("|", "\\|").replaceAll("\n", " ");
+  const lines = [
+    "---",
+    "library_name: transformers",
+    ...(card.pipeline === undefined ? [] : [`pipeline_tag: ${quoted(card.pipeline)}`]),
+    "tags:",
+    ...["bert2bert", ...card.tags].map((tag) => `- ${quoted(tag)}`),
+    "---",
+    "",
+    `# ${card.title.replaceAll("\n", " ")}`,
+    ...card.text.flatMap((paragraph) => ["", paragraph]),
+  ];
+  if (card.facts.length > 0) {
+    lines.push("", "| | |", "|---|---|", ...card.facts.map(([name, value]) => `| ${cell(name)} | ${cell(value)} |`));
+  }
+  await writeText(join(folder, modelCardFile), `${lines.join("\n")}\n`);
+}
+
+/** Which of the names are files in a folder. */
+export async function presentOf(folder: string, names: readonly string[]): Promise<readonly string[]> {
+  const there = await Promise.all(names.map((name) => isFile(join(folder, name))));
+  return names.filter((_, i) => there[i]);
+}
+
+async function copyFiles(from: string, to: string, names: readonly string[]): Promise<readonly string[]> {
+  const present = await presentOf(from, names);
+  for (const name of present) {
+    await copyFile(join(from, name), join(to, name)).catch((error: unknown) => {
+      throw systemError(error, join(from, name));
+    });
+  }
+  return present;
+}
+
+async function readIfThere(folder: string, name: string): Promise<Json | undefined> {
+  return (await isFile(join(folder, name))) ? readJsonObject(join(folder, name)) : undefined;
+}
+
+async function isFile(path: string): Promise<boolean> {
+  return stat(path).then(
+    (info) => info.isFile(),
+    () => false,
+  );
+}
+
+async function writeText(path: string, text: string): Promise<void> {
+  const file = await createFile(path);
+  try {
+    await file.write(new TextEncoder().encode(text));
+  } finally {
+    await file.close();
+  }
+}
+
+function sortKeys(value: Json): Json {
+  return Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0)));
+}

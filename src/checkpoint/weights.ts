@@ -1,0 +1,195 @@
+/**
+ * The weights of a model folder: one `model.safetensors`, or shards named by `model.safetensors.index.json`
+ * (transformers' layout). Nothing is read but headers until a tensor is asked for.
+ *
+ * The index is held against the shards: each tensor stands in exactly the shard that is named for it, and no shard
+ * lies outside the folder. Weights in pickle files are refused: reading them can run any program they carry.
+ */
+import { readdir } from "node:fs/promises";
+import { join } from "node:path";
+import { UserError } from "../util/errors.ts";
+import { isJsonObject, printable, readJsonObject } from "../util/json.ts";
+import { errorCode, systemError } from "../util/system.ts";
+import { openSafetensors, type SafetensorsFile, type StoredTensor } from "./safetensors.ts";
+
+export const weightsFile = "model.safetensors";
+export const indexFile = "model.safetensors.index.json";
+
+/** The open weights of a model, whatever files hold them. */
+export class Weights {
+  readonly folder: string;
+  readonly #files: readonly SafetensorsFile[];
+  readonly #fileOf = new Map<string, SafetensorsFile>();
+
+  /** @throws UserError if two files hold a tensor of one name */
+  constructor(folder: string, files: readonly SafetensorsFile[]) {
+    this.folder = folder;
+    this.#files = files;
+    for (const file of files) {
+      for (const name of file.tensors.keys()) {
+        const other = this.#fileOf.get(name);
+        if (other !== undefined) {
+          throw new UserError(`tensor ${printable(name)} also stands in ${other.path}`, file.path, "save it again");
+        }
+        this.#fileOf.set(name, file);
+      }
+    }
+  }
+
+  /** The files that hold the weights, as full paths. */
+  get files(): readonly string[] {
+    return this.#files.map((file) => file.path);
+  }
+
+  /** The stored tensors' names, as spelled in the files, in the files' order. */
+  names(): readonly string[] {
+    return [...this.#fileOf.keys()];
+  }
+
+  has(name: string): boolean {
+    return this.#fileOf.has(name);
+  }
+
+  /** @throws UserError if there is no such tensor */
+  info(name: string): StoredTensor {
+    return this.#file(name).info(name);
+  }
+
+  /** The file that holds a tensor. @throws UserError if there is no such tensor */
+  pathOf(name: string): string {
+    return this.#file(name).path;
+  }
+
+  /**
+   * A tensor's elements in row-major order, in float32.
+   * @param start first element; @param count how many, default to the end
+   */
+  readF32(name: string, start?: number, count?: number): Promise<Float32Array> {
+    return this.#file(name).readF32(name, start, count);
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.#files.map((file) => file.close()));
+  }
+
+  #file(name: string): SafetensorsFile {
+    const file = this.#fileOf.get(name);
+    if (file === undefined) {
+      throw new UserError(`there is no tensor ${printable(name)}`, this.folder, "check that it is the model you mean");
+    }
+    return file;
+  }
+}
+
+/**
+ * Opens a model folder's weights.
+ * @param fileName a single safetensors file of the folder, instead of the usual names
+ * @throws UserError if they are missing, damaged, in a pickle, or differ from their index
+ */
+export async function openWeights(folder: string, fileName?: string): Promise<Weights> {
+  const present = await list(folder);
+  if (fileName !== undefined) {
+    if (isPickle(fileName)) throw pickled(folder, fileName);
+    return new Weights(folder, [await openSafetensors(join(folder, fileName))]);
+  }
+  if (present.includes(weightsFile)) return new Weights(folder, [await openSafetensors(join(folder, weightsFile))]);
+  if (present.includes(indexFile)) return openShards(folder, present);
+  const pickle = present.find(isPickle);
+  if (pickle !== undefined) throw pickled(folder, pickle);
+  const foreign = present.find((name) => name.endsWith(".h5") || name.endsWith(".msgpack"));
+  if (foreign !== undefined) {
+    throw new UserError(
+      `its weights are in ${printable(foreign)}, a format of TensorFlow or Flax`,
+      folder,
+      "open it in transformers and save it with save_pretrained, which writes model.safetensors",
+    );
+  }
+  const other = present.find((name) => name.endsWith(".safetensors"));
+  throw new UserError(
+    `there is no ${weightsFile} and no ${indexFile}`,
+    folder,
+    other === undefined ? "name a model folder" : `rename ${printable(other)} if that is the model`,
+  );
+}
+
+async function openShards(folder: string, present: readonly string[]): Promise<Weights> {
+  const where = join(folder, indexFile);
+  const index = await readJsonObject(where, { depth: 8, uniqueKeys: true });
+  const map = index.weight_map;
+  if (!isJsonObject(map)) throw new UserError("it has no weight_map", where, "save the model again");
+  const shardOf = new Map<string, string>();
+  for (const [name, shard] of Object.entries(map)) {
+    if (typeof shard !== "string" || !/^[^/\\\0]+\.safetensors$/.test(shard) || shard.startsWith("..")) {
+      const shown = printable(JSON.stringify(shard));
+      throw new UserError(
+        `tensor ${printable(name)} is said to be in ${shown}, which is no safetensors file of this folder`,
+        where,
+        "get the index anew",
+      );
+    }
+    if (!present.includes(shard)) {
+      throw new UserError(`shard ${printable(shard)} is missing`, where, "get the missing file");
+    }
+    shardOf.set(name, shard);
+  }
+  if (shardOf.size === 0) throw new UserError("its weight_map is empty", where, "save the model again");
+  const opened: SafetensorsFile[] = [];
+  try {
+    for (const shard of new Set(shardOf.values())) {
+      const file = await openSafetensors(join(folder, shard));
+      opened.push(file);
+      for (const name of file.tensors.keys()) {
+        const listed = shardOf.get(name);
+        if (listed === shard) continue;
+        const instead = listed === undefined ? "does not list it" : `says it is in ${printable(listed)}`;
+        throw new UserError(
+          `tensor ${printable(name)} is in shard ${printable(shard)}, but the index ${instead}`,
+          where,
+          "index and shards belong to different models: get them anew",
+        );
+      }
+    }
+    const weights = new Weights(folder, opened);
+    for (const [name, shard] of shardOf) {
+      if (weights.has(name)) continue;
+      throw new UserError(
+        `tensor ${printable(name)} is not in shard ${printable(shard)}, where the index says it is`,
+        where,
+        "index and shards belong to different models: get them anew",
+      );
+    }
+    return weights;
+  } catch (error) {
+    await Promise.all(opened.map((file) => file.close()));
+    throw error;
+  }
+}
+
+async function list(folder: string): Promise<readonly string[]> {
+  try {
+    return (await readdir(folder)).sort();
+  } catch (error) {
+    if (errorCode(error) === "ENOENT") {
+      const wayOut = /^[\w.-]+\/[\w.-]+$/.test(folder)
+        ? "a model is read from a folder: if this is a name on the Hugging Face Hub, download it first"
+        : "check the path";
+      throw new UserError("there is no such folder", folder, wayOut);
+    }
+    if (errorCode(error) === "ENOTDIR") {
+      throw new UserError("it is a file, not a model folder", folder, "name the folder that holds config.json");
+    }
+    throw systemError(error, folder);
+  }
+}
+
+function isPickle(name: string): boolean {
+  return /\.(bin|pt|pth|ckpt|pkl|pickle)$/.test(name) || /\.bin\.index\.json$/.test(name);
+}
+
+function pickled(folder: string, name: string): UserError {
+  return new UserError(
+    `its weights are in ${printable(name)}, a pickle, which is never opened: it can run any program`,
+    folder,
+    "where you trust it, open it in transformers and save it with save_pretrained(FOLDER, safe_serialization=True)",
+  );
+}

@@ -1,0 +1,203 @@
+/**
+ * Writes weights as transformers' `save_pretrained` does, one slice of a tensor in memory at a time: a single file, or
+ * shards of at most a given size with their index.
+ *
+ * The bytes are those of Python's safetensors: the header's JSON without spaces, padded with blanks to 8 bytes, wider
+ * formats first and names in byte order; shards are filled in the order the tensors are given in (huggingface_hub,
+ * `split_state_dict_into_shards_factory`). The caller writes into the temporary folder of `writeFolderWhole`.
+ */
+import { statfs } from "node:fs/promises";
+import { join } from "node:path";
+import { UserError } from "../util/errors.ts";
+import { createFile, type OutputFile } from "../util/files.ts";
+import { type FloatDType, fromFloat32, storedDTypes, widthOf } from "./dtype.ts";
+import { indexFile, weightsFile } from "./weights.ts";
+
+export interface TensorSource {
+  readonly name: string;
+  readonly dtype: FloatDType;
+  readonly shape: readonly number[];
+  /** The elements in row-major order, whole or slice by slice; called once, when it is the tensor's turn. */
+  data(): AsyncIterable<Float32Array> | Iterable<Float32Array> | Promise<Float32Array>;
+}
+
+export interface WriteOptions {
+  /** Largest size of a shard's data, in bytes; a tensor that is larger gets a shard of its own. Default 5 GB. */
+  readonly maxShardBytes?: number;
+  /** A single file of this name, whatever its size, instead of the usual names. */
+  readonly fileName?: string;
+  /** The header's `__metadata__`; default {format: "pt"}, which transformers asks for. */
+  readonly metadata?: Readonly<Record<string, string>>;
+}
+
+export interface Written {
+  /** The names of the files written, the index included. */
+  readonly files: readonly string[];
+  /** All their tensors' bytes. */
+  readonly bytes: number;
+}
+
+/** At most so many elements are converted and handed to the system at once. */
+const sliceLength = 2 ** 20;
+
+/** @throws UserError if the disk has no room for it */
+export async function writeWeights(
+  folder: string,
+  tensors: readonly TensorSource[],
+  options: WriteOptions = {},
+): Promise<Written> {
+  const metadata = options.metadata ?? { format: "pt" };
+  const bytes = tensors.reduce((sum, tensor) => sum + bytesOf(tensor), 0);
+  await checkRoom(folder, bytes);
+  if (options.fileName !== undefined) {
+    await writeFile(join(folder, options.fileName), tensors, metadata);
+    return { files: [options.fileName], bytes };
+  }
+  const shards = splitIntoShards(tensors, options.maxShardBytes ?? 5e9);
+  if (shards.length === 1) {
+    await writeFile(join(folder, weightsFile), tensors, metadata);
+    return { files: [weightsFile], bytes };
+  }
+  const files: string[] = [];
+  const shardOf = new Map<string, string>();
+  for (const [i, shard] of shards.entries()) {
+    const number = (n: number) => String(n).padStart(5, "0");
+    const name = `model-${number(i + 1)}-of-${number(shards.length)}.safetensors`;
+    await writeFile(join(folder, name), shard, metadata);
+    files.push(name);
+    for (const tensor of shard) shardOf.set(tensor.name, name);
+  }
+  const index = {
+    metadata: { total_parameters: tensors.reduce((sum, tensor) => sum + elementsOf(tensor), 0), total_size: bytes },
+    weight_map: Object.fromEntries([...shardOf].sort(([a], [b]) => compareBytes(a, b))),
+  };
+  const file = await createFile(join(folder, indexFile));
+  try {
+    await file.write(new TextEncoder().encode(`${asciiJson(index)}\n`));
+  } finally {
+    await file.close();
+  }
+  return { files: [...files, indexFile], bytes };
+}
+
+/** "5GB", "200MB", "1.5 GiB" or a number of bytes. @param where the option or key it was given at; @throws UserError */
+export function parseSize(text: string, where: string): number {
+  const match = /^\s*(\d+(?:\.\d+)?)\s*(B|[KMGT]i?B?)?\s*$/i.exec(text);
+  const unit = (match?.[2] ?? "B").toUpperCase();
+  const power = "BKMGT".indexOf(unit[0]);
+  const bytes = match === null ? 0 : Math.floor(Number(match[1]) * (unit.includes("I") ? 1024 : 1000) ** power);
+  if (bytes < 1 || !Number.isSafeInteger(bytes)) {
+    throw new UserError(`\`${text}\` is no size`, where, "write it as 5GB, 200MB or 1.5GiB");
+  }
+  return bytes;
+}
+
+function splitIntoShards(tensors: readonly TensorSource[], most: number): TensorSource[][] {
+  const shards: TensorSource[][] = [];
+  let current: TensorSource[] = [];
+  let size = 0;
+  for (const tensor of tensors) {
+    const bytes = bytesOf(tensor);
+    if (bytes > most) {
+      shards.push([tensor]);
+      continue;
+    }
+    if (size + bytes > most) {
+      shards.push(current);
+      current = [];
+      size = 0;
+    }
+    current.push(tensor);
+    size += bytes;
+  }
+  if (current.length > 0 || shards.length === 0) shards.push(current);
+  return shards;
+}
+
+async function writeFile(
+  path: string,
+  tensors: readonly TensorSource[],
+  metadata: Readonly<Record<string, string>>,
+): Promise<void> {
+  const rank = (tensor: TensorSource) => storedDTypes.indexOf(tensor.dtype);
+  const sorted = [...tensors].sort((a, b) => rank(b) - rank(a) || compareBytes(a.name, b.name));
+  const file = await createFile(path);
+  try {
+    await file.write(header(sorted, metadata));
+    for (const tensor of sorted) await writeTensor(file, tensor);
+  } finally {
+    await file.close();
+  }
+}
+
+async function writeTensor(file: OutputFile, tensor: TensorSource): Promise<void> {
+  const end = file.position + bytesOf(tensor);
+  const data = tensor.data();
+  for await (const slice of data instanceof Promise ? [await data] : data) {
+    if (file.position + slice.length * widthOf(tensor.dtype) > end) throw wrongLength(tensor);
+    for (let start = 0; start < slice.length; start += sliceLength) {
+      await file.write(fromFloat32(slice.subarray(start, start + sliceLength), tensor.dtype));
+    }
+  }
+  if (file.position !== end) throw wrongLength(tensor);
+}
+
+function wrongLength(tensor: TensorSource): Error {
+  return new Error(`tensor ${tensor.name} [${tensor.shape}] was given another number of elements`);
+}
+
+function header(sorted: readonly TensorSource[], metadata: Readonly<Record<string, string>>): Uint8Array {
+  const members: string[] = [];
+  const seen = new Set<string>();
+  if (Object.keys(metadata).length > 0) {
+    const ordered = Object.entries(metadata).sort(([a], [b]) => compareBytes(a, b));
+    members.push(`"__metadata__":${JSON.stringify(Object.fromEntries(ordered))}`);
+  }
+  let position = 0;
+  for (const tensor of sorted) {
+    if (seen.has(tensor.name) || tensor.name === "__metadata__") throw new Error(`tensor ${tensor.name} comes twice`);
+    seen.add(tensor.name);
+    const end = position + bytesOf(tensor);
+    const info = { dtype: tensor.dtype, shape: tensor.shape, data_offsets: [position, end] };
+    members.push(`${JSON.stringify(tensor.name)}:${JSON.stringify(info)}`);
+    position = end;
+  }
+  const json = new TextEncoder().encode(`{${members.join(",")}}`);
+  const length = Math.ceil(json.length / 8) * 8;
+  const bytes = new Uint8Array(8 + length).fill(0x20);
+  new DataView(bytes.buffer).setBigUint64(0, BigInt(length), true);
+  bytes.set(json, 8);
+  return bytes;
+}
+
+function elementsOf(tensor: TensorSource): number {
+  return tensor.shape.reduce((product, extent) => product * extent, 1);
+}
+
+function bytesOf(tensor: TensorSource): number {
+  return elementsOf(tensor) * widthOf(tensor.dtype);
+}
+
+/** Texts by the order of their UTF-8 bytes, which is that of their code points. */
+function compareBytes(a: string, b: string): number {
+  return Buffer.compare(Buffer.from(a), Buffer.from(b));
+}
+
+/** As Python's json.dumps(indent=2): everything outside ASCII escaped. */
+function asciiJson(value: object): string {
+  return JSON.stringify(value, null, 2).replace(/[\u007f-\uffff]/g, (character) => {
+    return character === "\u007f" ? character : `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
+  });
+}
+
+/** Said before hours of work, not after; a disk that fills up later is found by the write itself. */
+async function checkRoom(folder: string, bytes: number): Promise<void> {
+  const { bavail, bsize } = await statfs(folder);
+  if (bytes > bavail * bsize) {
+    throw new UserError(
+      `${(bytes / 1e9).toFixed(2)} GB are to be written, ${((bavail * bsize) / 1e9).toFixed(2)} GB are free`,
+      folder,
+      "free some space or choose another place",
+    );
+  }
+}
