@@ -1,0 +1,16 @@
+/** The depth rules there are: one file under depth/ and one line here for each. */
+import { suggestion, UserError } from "../util/errors.ts";
+import { interleave } from "./depth/interleave.ts";
+import { stack } from "./depth/stack.ts";
+import { zero } from "./depth/zero.ts";
+import type { DepthRule } from "./growth.ts";
+
+export const depthRules: readonly DepthRule[] = [stack, interleave, zero];
+
+/** @throws UserError if there is no such rule */
+export function depthRuleOf(name: string): DepthRule {
+  const found = depthRules.find((rule) => rule.name === name);
+  if (found !== undefined) return found;
+  const known = depthRules.map((rule) => rule.name);
+  throw new UserError(`there is no depth rule \`${name}\``, "--depth", suggestion(name, known));
+}

@@ -1,0 +1,53 @@
+/** The width methods there are: one file under methods/ and one line here for each. */
+import { suggestion, UserError } from "../util/errors.ts";
+import type { OptionValues, WidthMethod } from "./growth.ts";
+import { aki } from "./methods/aki.ts";
+import { direct } from "./methods/direct.ts";
+import { fpi } from "./methods/fpi.ts";
+
+export const methods: readonly WidthMethod[] = [fpi, aki, direct];
+
+/** @throws UserError if there is no such method */
+export function methodOf(name: string): WidthMethod {
+  const found = methods.find((method) => method.name === name);
+  if (found !== undefined) return found;
+  const known = methods.map((method) => method.name);
+  throw new UserError(`there is no method \`${name}\``, "--method", suggestion(name, known));
+}
+
+/**
+ * Every option of a method, with its default where none is given.
+ * @throws UserError for an option that the method does not have, or a value that the option does not take
+ */
+export function optionsOf(method: WidthMethod, given: OptionValues): OptionValues {
+  for (const name of Object.keys(given)) {
+    if (method.options.some((option) => option.name === name)) continue;
+    const known = method.options.map((option) => `--${option.name}`);
+    const wayOut = known.length === 0 ? "it has no options: leave it out" : suggestion(`--${name}`, known);
+    throw new UserError(`\`${method.name}\` has no such option`, `--${name}`, wayOut);
+  }
+  const values: Record<string, string | number> = {};
+  for (const option of method.options) {
+    const value = given[option.name];
+    if ("words" in option) {
+      values[option.name] = value ?? option.words[0];
+      if (!option.words.some((word) => word === values[option.name])) {
+        throw new UserError(
+          `\`${value}\` is not one of its values`,
+          `--${option.name}`,
+          suggestion(String(value), option.words),
+        );
+      }
+    } else {
+      values[option.name] = value === undefined ? option.default : Number(value);
+      if (value === "" || !Number.isFinite(values[option.name])) {
+        throw new UserError(
+          `\`${value}\` is not a number`,
+          `--${option.name}`,
+          `give a number, such as ${option.default}`,
+        );
+      }
+    }
+  }
+  return values;
+}

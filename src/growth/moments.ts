@@ -1,0 +1,20 @@
+/**
+ * What becomes of Adam's moments when a model grows.
+ *
+ * `grow`: by the width method's own rule, for copies the mirror image of the weights': where T computes S's function,
+ * ∂L/∂T is ∂L/∂S gathered and divided by the copies on each out dimension, so m is divided by C and v by C², and the
+ * step counts stay. `old-only`: the same for old units, 0 for new ones (MSG, Yao et al., ICLR 2024). `drop`: the
+ * optimizer starts anew. A parameter whose moments all start at 0 starts its step count at 0 too, or Adam's correction
+ * for the first steps would be missing where it is needed.
+ */
+import { suggestion, UserError } from "../util/errors.ts";
+
+export const MOMENT_MODES = ["grow", "old-only", "drop"] as const;
+export type MomentMode = (typeof MOMENT_MODES)[number];
+
+/** @throws UserError if it is none of MOMENT_MODES */
+export function momentMode(name: string): MomentMode {
+  const found = MOMENT_MODES.find((mode) => mode === name);
+  if (found !== undefined) return found;
+  throw new UserError(`moments can't be treated as \`${name}\``, "--moments", suggestion(name, MOMENT_MODES));
+}

@@ -1,0 +1,206 @@
+/**
+ * Plans a growth: from a source, a target and the choices made, what each target parameter becomes and what is kept of
+ * the function. Nothing is read but configs; nothing is written.
+ */
+import type { Model } from "../model/architecture.ts";
+import type { Dimensions, Parameter } from "../model/table.ts";
+import { shapeOf } from "../model/table.ts";
+import { UserError } from "../util/errors.ts";
+import type { Json } from "../util/json.ts";
+import { depthRuleOf } from "./depth.ts";
+import type { Content, DepthRule, Growth, LayerOrigin, OptionValues, Promised, WidthMethod } from "./growth.ts";
+import { weaker } from "./growth.ts";
+import { axisMaps, type DrawnMaps, drawMaps, type MapKind, mapKind } from "./maps.ts";
+import { methodOf, optionsOf } from "./methods.ts";
+import { type MomentMode, momentMode } from "./moments.ts";
+import { constant, type Recipe } from "./recipe.ts";
+import { corner } from "./width.ts";
+
+/** What a user asks for, names not yet looked up. */
+export interface GrowthChoices {
+  readonly method: string;
+  readonly options?: OptionValues;
+  /** How new units find the ones they are made from; default cyclic. */
+  readonly map?: string;
+  /** Default stack. */
+  readonly depth?: string;
+  /** Default grow. */
+  readonly moments?: string;
+  /** Default 0. */
+  readonly seed?: number;
+  /** Maps to use instead of drawing them, as growth.json holds them. */
+  readonly maps?: DrawnMaps;
+}
+
+/** What one target parameter becomes. */
+export interface PlannedParameter {
+  readonly parameter: Parameter;
+  readonly shape: readonly number[];
+  readonly weight: Recipe;
+  /** How its moments grow; undefined where they start at 0. */
+  readonly moments: { readonly m: Recipe; readonly v: Recipe; readonly stepsOf: string } | undefined;
+}
+
+export interface GrowthPlan {
+  readonly growth: Growth;
+  readonly method: WidthMethod;
+  readonly depth: DepthRule;
+  readonly mapKind: MapKind;
+  readonly drawn: DrawnMaps;
+  readonly momentMode: MomentMode;
+  /** For each target layer the source layer it is made from. */
+  readonly layers: readonly LayerOrigin[];
+  readonly promise: Promised;
+  readonly parameters: readonly PlannedParameter[];
+}
+
+/** @throws UserError for a target that the source can't grow to, or a choice that does not exist */
+export function planGrowth(source: Model, target: Model, choices: GrowthChoices): GrowthPlan {
+  const method = methodOf(choices.method);
+  const options = optionsOf(method, choices.options ?? {});
+  const kind = mapKind(choices.map ?? "cyclic");
+  const depth = depthRuleOf(choices.depth ?? "stack");
+  const mode = momentMode(choices.moments ?? "grow");
+  const seed = choices.seed ?? 0;
+  checkTarget(source, target);
+  const drawn = choices.maps ?? drawMaps(kind, source.dimensions, target.dimensions, seed);
+  const maps = axisMaps(drawn, source.dimensions.headWidth);
+  const growth: Growth = { source, target, maps, options, seed };
+  const { layers: from } = source.dimensions;
+  const { layers: to } = target.dimensions;
+  const deeper = to > from;
+  const layers = deeper
+    ? depth.layers(from, to)
+    : Array.from({ length: to }, (_, layer): LayerOrigin => ({ from: layer, fresh: false }));
+  const width = method.promise(growth);
+  const promise = deeper ? weaker(width, depth.promise(growth)) : width;
+
+  const table = new Map(target.parameters.map((parameter) => [`${parameter.layer} ${parameter.kind}`, parameter]));
+  const widened = (content: Content) => (kindOf: string, layer: number | null) => {
+    const parameter = table.get(`${layer} ${kindOf}`);
+    if (parameter === undefined) throw new Error(`the target has no ${kindOf} in layer ${layer}`);
+    return method.recipe(parameter, growth, content);
+  };
+  const recipe = (parameter: Parameter, content: Content): Recipe => {
+    const origin = parameter.layer === null ? undefined : layers[parameter.layer];
+    const adjusted =
+      deeper && origin !== undefined ? depth.adjust?.(parameter, content, growth, widened(content)) : undefined;
+    const made = adjusted ?? widened(content)(parameter.kind, origin?.from ?? null);
+    if (content === "weight" || mode !== "old-only") return made;
+    const none = constant(shapeOf(parameter), 0);
+    return origin?.fresh === true ? none : corner(growth, parameter, made, none);
+  };
+  const parameters = target.parameters.map((parameter): PlannedParameter => {
+    const weight = recipe(parameter, "weight");
+    const shape = shapeOf(parameter);
+    if (weight.shape.join() !== shape.join()) {
+      throw new Error(`${method.name} makes ${parameter.name} [${weight.shape}] instead of [${shape}]`);
+    }
+    if (mode === "drop") return { parameter, shape, weight, moments: undefined };
+    const m = recipe(parameter, "m");
+    const [stepsOf] = m.reads;
+    return {
+      parameter,
+      shape,
+      weight,
+      moments: stepsOf === undefined ? undefined : { m, v: recipe(parameter, "v"), stepsOf },
+    };
+  });
+  return { growth, method, depth, mapKind: kind, drawn, momentMode: mode, layers, promise, parameters };
+}
+
+/** Sizes asked for; what is not said follows: the rest of the width from `hidden`, the depth from the source. */
+export interface TargetSizes {
+  readonly hidden?: number;
+  readonly heads?: number;
+  readonly ffn?: number;
+  readonly layers?: number;
+}
+
+/** The model of a size, otherwise like the source. @throws UserError if the sizes do not go together */
+export function resizedModel(source: Model, sizes: TargetSizes): Model {
+  const from = source.dimensions;
+  if (Object.values(sizes).every((size) => size === undefined)) {
+    throw new UserError(
+      "no target size is given",
+      "grow",
+      "give --to CONFIG.json, or some of --hidden --heads --ffn --layers",
+    );
+  }
+  const hidden = sizes.hidden ?? (sizes.heads === undefined ? from.hidden : sizes.heads * from.headWidth);
+  if (hidden % from.headWidth !== 0) {
+    const below = Math.floor(hidden / from.headWidth) * from.headWidth;
+    const near = below < from.hidden ? [] : [below];
+    throw new UserError(
+      `${hidden} is not a whole number of heads of ${from.headWidth}, the source's`,
+      "--hidden",
+      `heads are grown whole: take ${[...near, below + from.headWidth].join(" or ")}`,
+    );
+  }
+  const heads = sizes.heads ?? hidden / from.headWidth;
+  if (heads * from.headWidth !== hidden) throw wholeHeads(heads, hidden, from, "--heads");
+  const ffn = sizes.ffn ?? Math.round((from.ffn * hidden) / from.hidden);
+  const config = source.architecture.resize(source.config, { hidden, heads, ffn, layers: sizes.layers ?? from.layers });
+  return source.architecture.model(config, "target config", source.heads);
+}
+
+/** The model that a config of the target describes, with the source's heads. @throws UserError if it is of another architecture */
+export function targetModel(source: Model, config: Json, where: string): Model {
+  if (config.model_type !== source.architecture.type) {
+    throw new UserError(
+      `\`model_type\` is ${JSON.stringify(config.model_type ?? null)}, the source is ${source.architecture.type}`,
+      where,
+      "a model grows into a larger one of its own kind: give a config of that kind",
+    );
+  }
+  return source.architecture.model(config, where, source.heads);
+}
+
+function wholeHeads(heads: number, hidden: number, from: Dimensions, where: string): UserError {
+  return new UserError(
+    `${heads} heads of a hidden size of ${hidden} are ${Number((hidden / heads).toFixed(2))} wide, the source's are ${from.headWidth}`,
+    where,
+    `heads are grown whole: a hidden size of ${hidden} has ${hidden / from.headWidth} of them`,
+  );
+}
+
+/** @throws UserError if the target is smaller, cuts heads, or is another network */
+function checkTarget(source: Model, target: Model): void {
+  const from = source.dimensions;
+  const to = target.dimensions;
+  const where = "target";
+  for (const size of ["hidden", "heads", "ffn", "layers"] as const) {
+    if (to[size] >= from[size]) continue;
+    throw new UserError(
+      `${size} would shrink from ${from[size]} to ${to[size]}`,
+      where,
+      `give at least the source's ${from[size]}: models only grow`,
+    );
+  }
+  if (to.headWidth !== from.headWidth) throw wholeHeads(to.heads, to.hidden, from, where);
+  const differences: [string, unknown, unknown][] = [
+    ["vocabulary", from.vocab, to.vocab],
+    ["number of positions", from.positions, to.positions],
+    ["number of token types", from.types, to.types],
+    ["LayerNorm eps", source.settings.eps, target.settings.eps],
+    ["activation", source.settings.activation, target.settings.activation],
+    ["place of the norms", source.settings.norm, target.settings.norm],
+    ["attention scale", source.settings.attentionScale, target.settings.attentionScale],
+    ["padding id", paddingRow(source), paddingRow(target)],
+  ];
+  for (const [what, is, would] of differences) {
+    if (is === would) continue;
+    throw new UserError(
+      `the target's ${what} is ${would ?? "none"}, the source's ${is ?? "none"}`,
+      where,
+      "make the target's config agree with the source's in all but the sizes",
+    );
+  }
+}
+
+/** The embedding row that stays zero, which positions may be counted from. */
+function paddingRow(model: Model): number | undefined {
+  for (const { init } of model.parameters)
+    if (init.kind === "normal" && init.zeroRow !== undefined) return init.zeroRow;
+  return undefined;
+}

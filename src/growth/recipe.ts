@@ -1,0 +1,214 @@
+/**
+ * Recipes: how a target tensor is made from source tensors, worked out a few rows at a time.
+ *
+ * A recipe is a description that costs nothing until it is asked to fill rows: a growth is planned, printed and checked
+ * without reading any data, and applied holding one slice of one tensor. A tensor's rows run along all its dimensions
+ * but the last; a vector is one row. Growth methods combine the recipes here or bring their own.
+ */
+
+/** Where recipes read: the tensors of the source, as float32, by any range of elements. */
+export interface TensorSource {
+  read(name: string, start: number, count: number): Promise<Float32Array>;
+}
+
+/** A tensor of the source, by name. */
+export interface SourceTensor {
+  readonly name: string;
+  readonly shape: readonly number[];
+}
+
+export interface Recipe {
+  /** Of the tensor it makes. */
+  readonly shape: readonly number[];
+  /** Names of the source tensors it reads. */
+  readonly reads: readonly string[];
+  /** For a person: "each unit from one of layer 3, shared by 2". */
+  readonly words: string;
+  /** Fills `out` with whole rows, the first of which is number `row`. */
+  fill(out: Float32Array, row: number, source: TensorSource): Promise<void>;
+}
+
+/** How one dimension of a target reads one of its source: index and factor for each index of the target. */
+export interface Along {
+  readonly index: Uint32Array;
+  /** What the source's value is multiplied with; absent: 1 everywhere. */
+  readonly factor?: Float64Array;
+}
+
+export function rowWidth(shape: readonly number[]): number {
+  return shape[shape.length - 1] ?? 1;
+}
+
+export function rowCount(shape: readonly number[]): number {
+  return shape.slice(0, -1).reduce((product, extent) => product * extent, 1);
+}
+
+/** Source tensors up to this many elements are read at once; of larger ones only the rows asked for. */
+const WHOLE = 2 ** 23;
+
+/** T[i, j, …] = S[index₀(i), index₁(j), …] · factor₀(i) · factor₁(j) …; null for a dimension taken as it is. */
+export function gather(
+  from: SourceTensor,
+  shape: readonly number[],
+  along: readonly (Along | null)[],
+  words: string,
+): Recipe {
+  const width = rowWidth(shape);
+  const sourceWidth = rowWidth(from.shape);
+  const copyRow = rowCopier(width, along[shape.length - 1] ?? null);
+  return {
+    shape,
+    reads: [from.name],
+    words,
+    async fill(out, row, source) {
+      const rows = out.length / width;
+      const [origins, factors] = rowOrigins(from.shape, shape, along, row, rows);
+      const whole = rowCount(from.shape) * sourceWidth <= WHOLE;
+      const all = whole ? await source.read(from.name, 0, rowCount(from.shape) * sourceWidth) : undefined;
+      for (let start = 0; start < rows; ) {
+        // A run of rows that stand one after the other in the source is read in one piece.
+        let end = start + 1;
+        while (end < rows && origins[end] === origins[end - 1] + 1) end++;
+        const first = origins[start] * sourceWidth;
+        const data = all ?? (await source.read(from.name, first, (end - start) * sourceWidth));
+        const offset = all === undefined ? 0 : first;
+        for (let r = start; r < end; r++) {
+          copyRow(data, offset + (r - start) * sourceWidth, out, r * width, factors === undefined ? 1 : factors[r]);
+        }
+        start = end;
+      }
+    },
+  };
+}
+
+/** The source row of each target row and its factor. */
+function rowOrigins(
+  from: readonly number[],
+  shape: readonly number[],
+  along: readonly (Along | null)[],
+  row: number,
+  rows: number,
+): [Float64Array, Float64Array | undefined] {
+  const leading = shape.length - 1;
+  const scaled = along.slice(0, leading).some((dim) => dim?.factor !== undefined);
+  const origins = new Float64Array(rows);
+  const factors = scaled ? new Float64Array(rows).fill(1) : undefined;
+  for (let r = 0; r < rows; r++) {
+    let rest = row + r;
+    let stride = 1;
+    for (let d = leading - 1; d >= 0; d--) {
+      const i = rest % shape[d];
+      rest = (rest - i) / shape[d];
+      const dim = along[d];
+      origins[r] += (dim?.index[i] ?? i) * stride;
+      if (factors !== undefined) factors[r] *= dim?.factor?.[i] ?? 1;
+      stride *= from[d];
+    }
+  }
+  return [origins, factors];
+}
+
+type GatherRow = (source: Float32Array, from: number, out: Float32Array, to: number) => void;
+type CopyRow = (source: Float32Array, from: number, out: Float32Array, to: number, factor: number) => void;
+
+/** Copies one row; long runs as blocks, since cyclic maps are made of few of them. */
+function rowCopier(width: number, along: Along | null): CopyRow {
+  const index = along?.index;
+  const factor = along?.factor;
+  const runs = index === undefined ? [{ to: 0, from: 0, length: width }] : runsOf(index);
+  const gatherRow: GatherRow =
+    index !== undefined && width < 8 * runs.length
+      ? (source, from, out, to) => {
+          for (let j = 0; j < width; j++) out[to + j] = source[from + index[j]];
+        }
+      : (source, from, out, to) => {
+          for (const run of runs) {
+            const start = from + run.from;
+            out.set(source.subarray(start, start + run.length), to + run.to);
+          }
+        };
+  const equal = factor?.every((value) => value === factor[0]) === true ? factor[0] : undefined;
+  return (source, from, out, to, rowFactor) => {
+    gatherRow(source, from, out, to);
+    if (factor === undefined || equal !== undefined) {
+      const all = rowFactor * (equal ?? 1);
+      if (all !== 1) for (let j = to; j < to + width; j++) out[j] *= all;
+    } else {
+      for (let j = 0; j < width; j++) out[to + j] *= factor[j] * rowFactor;
+    }
+  };
+}
+
+function runsOf(index: Uint32Array): { to: number; from: number; length: number }[] {
+  const runs: { to: number; from: number; length: number }[] = [];
+  for (let start = 0; start < index.length; ) {
+    let end = start + 1;
+    while (end < index.length && index[end] === index[end - 1] + 1) end++;
+    runs.push({ to: start, from: index[start], length: end - start });
+    start = end;
+  }
+  return runs;
+}
+
+export function constant(shape: readonly number[], value: number): Recipe {
+  return {
+    shape,
+    reads: [],
+    words: String(value),
+    async fill(out) {
+      out.fill(value);
+    },
+  };
+}
+
+/** By index along one dimension: where `chosen` is 0 the first recipe's values, where it is 1 the second's. */
+export function choose(dim: number, chosen: Uint8Array, first: Recipe, second: Recipe, words: string): Recipe {
+  const { shape } = first;
+  const width = rowWidth(shape);
+  const options = [first, second];
+  const common = { shape, reads: [...new Set([...first.reads, ...second.reads])], words };
+  if (dim === shape.length - 1) {
+    return {
+      ...common,
+      async fill(out, row, source) {
+        const other = new Float32Array(out.length);
+        await first.fill(out, row, source);
+        await second.fill(other, row, source);
+        const runs = equalRuns(chosen, 0, width).filter((run) => run.value === 1);
+        for (let r = 0; r < out.length; r += width) {
+          for (const run of runs) out.set(other.subarray(r + run.start, r + run.end), r + run.start);
+        }
+      },
+    };
+  }
+  const inner = shape.slice(dim + 1, -1).reduce((product, extent) => product * extent, 1);
+  return {
+    ...common,
+    async fill(out, row, source) {
+      const perRow = Uint8Array.from({ length: out.length / width }, (_, r) => {
+        return chosen[Math.floor((row + r) / inner) % shape[dim]];
+      });
+      for (const { value, start, end } of equalRuns(perRow, 0, perRow.length)) {
+        await options[value].fill(out.subarray(start * width, end * width), row + start, source);
+      }
+    },
+  };
+}
+
+function equalRuns(values: Uint8Array, from: number, to: number): { value: number; start: number; end: number }[] {
+  const runs: { value: number; start: number; end: number }[] = [];
+  for (let start = from; start < to; ) {
+    let end = start + 1;
+    while (end < to && values[end] === values[start]) end++;
+    runs.push({ value: values[start], start, end });
+    start = end;
+  }
+  return runs;
+}
+
+/** All of a tensor at once. */
+export async function evaluate(recipe: Recipe, source: TensorSource): Promise<Float32Array> {
+  const out = new Float32Array(rowCount(recipe.shape) * rowWidth(recipe.shape));
+  await recipe.fill(out, 0, source);
+  return out;
+}

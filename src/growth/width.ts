@@ -1,0 +1,98 @@
+/**
+ * What width methods are put together from: copying units along the axes with what reads them shared among the copies,
+ * corners, and fresh random values.
+ *
+ * The rule of function-preserving growth: a dimension that makes units (out) is copied by the axis's map, one that
+ * reads units (in) is copied and divided by how often the unit it reads was copied. The moments of Adam follow the
+ * mirror image: a gradient is divided on the out dimensions and not on the in dimensions.
+ */
+
+import { initialise } from "../model/init.ts";
+import type { Dim, Parameter } from "../model/table.ts";
+import { shapeOf } from "../model/table.ts";
+import { type Content, type Growth, sourceParameter } from "./growth.ts";
+import { mapOf, type UnitMap, unitsAlong } from "./maps.ts";
+import { type Along, choose, constant, gather, type Recipe, rowWidth } from "./recipe.ts";
+
+/** Which source index a target index along a dimension is made from; a fused dimension block by block. */
+export function indexAlong(dim: Dim, map: UnitMap): Uint32Array {
+  const { blocks, units } = unitsAlong(dim);
+  const index = new Uint32Array(dim.size);
+  for (let block = 0; block < blocks; block++) {
+    for (let j = 0; j < units; j++) index[block * units + j] = block * map.source + map.of[j];
+  }
+  return index;
+}
+
+/** A number for each index along a dimension, from one for each target unit. */
+export function perIndex(dim: Dim, perUnit: (unit: number) => number): Float64Array {
+  const { units } = unitsAlong(dim);
+  return Float64Array.from({ length: dim.size }, (_, i) => perUnit(i % units));
+}
+
+/** Whether a dimension of the parameter belongs to an axis that grows in this growth. */
+export function grownMap(growth: Growth, dim: Dim): UnitMap | undefined {
+  const map = mapOf(growth.maps, dim.axis);
+  return map !== undefined && map.of.length > map.source ? map : undefined;
+}
+
+/**
+ * The source's tensor with every grown dimension copied by its map, and shared among the copies where the content asks
+ * for it: weights on in dimensions (1/C), first moments on out dimensions (1/C), second moments there too (1/C²).
+ * @param layer of the source; default: the parameter's own
+ * @param share of each target unit in the source unit it copies, instead of 1/C; within an axis those of one source unit add up to 1
+ */
+export function copied(
+  growth: Growth,
+  parameter: Parameter,
+  content: Content,
+  layer: number | null = parameter.layer,
+  share?: (map: UnitMap, unit: number) => number,
+): Recipe {
+  const from = sourceParameter(growth, parameter, layer);
+  const words: string[] = [];
+  const along = parameter.dims.map((dim): Along | null => {
+    const map = grownMap(growth, dim);
+    if (map === undefined) return null;
+    const index = indexAlong(dim, map);
+    const shared = content === "weight" ? dim.role === "in" : dim.role === "out";
+    words.push(`${dim.axis} ${map.source}→${map.of.length} ${shared ? "shared" : "copied"}`);
+    if (!shared) return { index };
+    const shareOf = (unit: number) => share?.(map, unit) ?? 1 / map.counts[map.of[unit]];
+    return { index, factor: perIndex(dim, (unit) => shareOf(unit) ** (content === "v" ? 2 : 1)) };
+  });
+  return gather({ name: from.name, shape: shapeOf(from) }, shapeOf(parameter), along, words.join(", ") || "as it is");
+}
+
+/** Marks the indices along a dimension that stand for new units (beyond the source's own, block by block). */
+export function newUnits(dim: Dim, map: UnitMap): Uint8Array {
+  return Uint8Array.from(perIndex(dim, (unit) => (unit < map.source ? 0 : 1)));
+}
+
+/** `inside` where every grown dimension stands at one of the source's own units, `rest` elsewhere. */
+export function corner(growth: Growth, parameter: Parameter, inside: Recipe, rest: Recipe): Recipe {
+  let recipe = inside;
+  // The last dimension is the innermost choice: whole rows of `rest` are then never read twice.
+  for (let d = parameter.dims.length - 1; d >= 0; d--) {
+    const map = grownMap(growth, parameter.dims[d]);
+    if (map === undefined) continue;
+    recipe = choose(d, newUnits(parameter.dims[d], map), recipe, rest, `${inside.words}; new units ${rest.words}`);
+  }
+  return recipe;
+}
+
+/** The target's own random initialisation, as `init` would draw it. */
+export function fresh(growth: Growth, parameter: Parameter): Recipe {
+  const shape = shapeOf(parameter);
+  const { init } = parameter;
+  if (init.kind === "constant") return constant(shape, init.value);
+  const width = rowWidth(shape);
+  return {
+    shape,
+    reads: [],
+    words: `random (std ${Number(init.std.toPrecision(3))})`,
+    async fill(out, row) {
+      out.set(initialise(parameter, growth.seed, row * width, out.length));
+    },
+  };
+}

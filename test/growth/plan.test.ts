@@ -1,0 +1,151 @@
+import { readFileSync } from "node:fs";
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { depthRuleOf, depthRules } from "../../src/growth/depth.ts";
+import { methods } from "../../src/growth/methods.ts";
+import { type GrowthChoices, planGrowth, resizedModel, type TargetSizes, targetModel } from "../../src/growth/plan.ts";
+import { architectureOf } from "../../src/model/architectures.ts";
+import { parseJsonObject } from "../../src/util/json.ts";
+import { fixture } from "../support.ts";
+
+function model(name: string) {
+  const path = fixture(name, "config.json");
+  const config = parseJsonObject(readFileSync(path, "utf8"), path);
+  return architectureOf(config, path).model(config, path);
+}
+
+const names = ["bert-tiny", "roberta-tiny", "gpt2-tiny"];
+
+function plan(name: string, sizes: TargetSizes, choices: GrowthChoices) {
+  const source = model(name);
+  return planGrowth(source, resizedModel(source, sizes), choices);
+}
+
+describe("depth rules", () => {
+  it("stack whole and fill from the top; interleave; zero never right above the embeddings", () => {
+    const from = (rule: string, source: number, target: number) =>
+      depthRuleOf(rule)
+        .layers(source, target)
+        .map((origin) => origin.from);
+    expect(from("stack", 3, 8)).toEqual([0, 1, 2, 0, 1, 2, 1, 2]);
+    expect(from("interleave", 3, 8)).toEqual([0, 0, 0, 1, 1, 1, 2, 2]);
+    expect(from("zero", 4, 6)).toEqual([0, 1, 1, 2, 3, 3]);
+    expect(from("zero", 2, 5)).toEqual([0, 0, 1, 1, 1]);
+  });
+
+  it("continue every source layer exactly once, in order", () => {
+    const depths = fc.tuple(fc.integer({ min: 1, max: 12 }), fc.integer({ min: 1, max: 20 }));
+    fc.assert(
+      fc.property(fc.constantFrom(...depthRules), depths, (rule, [source, more]) => {
+        const layers = rule.layers(source, source + more);
+        expect(layers).toHaveLength(source + more);
+        expect(layers.filter((layer) => !layer.fresh).map((layer) => layer.from)).toEqual(
+          Array.from({ length: source }, (_, i) => i),
+        );
+        expect(layers[0].fresh).toBe(false);
+      }),
+    );
+  });
+});
+
+describe("plans", () => {
+  it.each(names)("make every parameter of a larger %s, reading parameters that the source has", (name) => {
+    const source = model(name);
+    const held = new Set(source.parameters.map((parameter) => parameter.name));
+    for (const method of methods) {
+      for (const { name: depth } of depthRules) {
+        const sizes = { heads: source.dimensions.heads + 1, ffn: source.dimensions.ffn + 3, layers: 5 };
+        const target = resizedModel(source, sizes);
+        const planned = planGrowth(source, target, { method: method.name, depth, map: "random" });
+        expect(planned.parameters.map(({ parameter }) => parameter.name)).toEqual(target.parameters.map((p) => p.name));
+        for (const { weight, moments } of planned.parameters) {
+          for (const read of [...weight.reads, ...(moments?.m.reads ?? [])]) expect(held.has(read), read).toBe(true);
+        }
+      }
+    }
+  });
+
+  it("promise what METHOD's rules keep", () => {
+    const kind = (sizes: TargetSizes, choices: GrowthChoices, name = "bert-tiny") =>
+      plan(name, sizes, choices).promise.kind;
+    expect(kind({ hidden: 128 }, { method: "fpi" })).toBe("exact");
+    expect(kind({ hidden: 192 }, { method: "fpi", map: "shuffled" })).toBe("exact");
+    expect(kind({ hidden: 128 }, { method: "fpi", map: "random" })).toBe("none");
+    expect(kind({ hidden: 96 * 2 - 16 }, { method: "fpi" })).toBe("none");
+    expect(kind({ ffn: 300 }, { method: "fpi", map: "random" })).toBe("exact");
+    expect(kind({ hidden: 128 }, { method: "aki" })).toBe("none");
+    expect(kind({ hidden: 128 }, { method: "direct" })).toBe("none");
+    expect(kind({ hidden: 128, layers: 4 }, { method: "fpi" })).toBe("none");
+    expect(kind({ layers: 4 }, { method: "fpi", depth: "zero" })).toBe("exact");
+    expect(kind({ layers: 4 }, { method: "fpi", depth: "zero" }, "gpt2-tiny")).toBe("exact");
+    expect(plan("roberta-tiny", { layers: 4 }, { method: "fpi", depth: "zero" }).promise).toMatchObject({
+      kind: "near",
+      within: 1e-3,
+    });
+  });
+
+  it("take sizes from each other", () => {
+    const { dimensions } = resizedModel(model("bert-tiny"), { hidden: 96 });
+    expect(dimensions).toMatchObject({ hidden: 96, heads: 6, ffn: 384, layers: 3 });
+    expect(resizedModel(model("gpt2-tiny"), { heads: 8 }).dimensions).toMatchObject({ hidden: 128, ffn: 512 });
+    expect(resizedModel(model("roberta-tiny"), { hidden: 64 }).dimensions.ffn).toBe(213);
+  });
+
+  it.each<[string, string, TargetSizes, GrowthChoices, string]>([
+    ["no size", "bert-tiny", {}, { method: "fpi" }, "no target size"],
+    ["narrower", "bert-tiny", { hidden: 32 }, { method: "fpi" }, "would shrink from 64 to 32"],
+    ["shallower", "bert-tiny", { layers: 2 }, { method: "fpi" }, "layers would shrink"],
+    ["a smaller FFN", "bert-tiny", { ffn: 255 }, { method: "fpi" }, "ffn would shrink"],
+    ["cut heads", "bert-tiny", { hidden: 100 }, { method: "fpi" }, "take 96 or 112"],
+    [
+      "heads of another width",
+      "bert-tiny",
+      { hidden: 128, heads: 4 },
+      { method: "fpi" },
+      "32 wide, the source's are 16",
+    ],
+    ["method", "bert-tiny", { hidden: 128 }, { method: "fpl" }, "did you mean `fpi`"],
+    ["map", "bert-tiny", { hidden: 128 }, { method: "fpi", map: "shufled" }, "did you mean `shuffled`"],
+    ["depth", "bert-tiny", { layers: 4 }, { method: "fpi", depth: "zeros" }, "did you mean `zero`"],
+    ["moments", "bert-tiny", { layers: 4 }, { method: "fpi", moments: "dropp" }, "did you mean `drop`"],
+    [
+      "an option the method lacks",
+      "bert-tiny",
+      { ffn: 300 },
+      { method: "fpi", options: { scope: "all" } },
+      "no such option",
+    ],
+    [
+      "an option's value",
+      "bert-tiny",
+      { ffn: 300 },
+      { method: "aki", options: { scope: "unit" } },
+      "did you mean `units`",
+    ],
+    [
+      "options that exclude each other",
+      "bert-tiny",
+      { ffn: 300 },
+      { method: "aki", options: { readout: "upper" } },
+      "add --scope units",
+    ],
+  ])("refuse %s", (_what, name, sizes, choices, message) => {
+    expect(() => plan(name, sizes, choices)).toThrow(message);
+  });
+
+  it("refuse a target config of another network", () => {
+    const source = model("bert-tiny");
+    const config = resizedModel(source, { hidden: 128 }).config;
+    const refused = (change: object) => () =>
+      planGrowth(source, targetModel(source, { ...config, ...change }, "target.json"), { method: "fpi" });
+    expect(refused({})).not.toThrow();
+    expect(refused({ hidden_dropout_prob: 0.3 })).not.toThrow();
+    expect(refused({ layer_norm_eps: 1e-5 })).toThrow("LayerNorm eps is 0.00001");
+    expect(refused({ hidden_act: "relu" })).toThrow("activation");
+    expect(refused({ vocab_size: 121 })).toThrow("vocabulary is 121");
+    expect(refused({ max_position_embeddings: 64 })).toThrow("positions is 64");
+    expect(refused({ type_vocab_size: 3 })).toThrow("token types");
+    expect(refused({ pad_token_id: 3 })).toThrow("padding id is 3");
+    expect(refused({ model_type: "roberta" })).toThrow("the source is bert");
+  });
+});
