@@ -2,6 +2,7 @@
  * What an architecture is: a parameter table and a forward function over the tensor program, its config and the Hub's
  * spellings of its parameters. One file an architecture, one line in architectures.ts; nothing else names one.
  */
+import type { ProgramBuilder } from "../program/builder.ts";
 import type { Value } from "../program/graph.ts";
 import type { Json } from "../util/json.ts";
 import type { Activation } from "./config.ts";
@@ -63,6 +64,7 @@ export interface Architecture {
    * not padding); undefined where they are 0, 1, 2 …
    */
   positions(model: Model, ids: Int32Array, length: number): Int32Array | undefined;
+  forward(b: ProgramBuilder, model: Model, inputs: ForwardInputs, options: ForwardOptions): ForwardResult;
 }
 
 export interface ForwardInputs {
@@ -88,12 +90,14 @@ export interface ForwardOptions {
   readonly layers?: number;
   /** The lowest block that trains: nothing is computed backward below it (embeddings train with block 0); default 0. */
   readonly trainFrom?: number;
+  /** With `gather`: position 0 of each sequence is kept too, before those gathered from it; default no. */
+  readonly keepFirst?: boolean;
   /** Dropout on, with the rates given and the key i32[2] = (seed, step); absent: off. */
   readonly dropout?: { readonly rates: ModelSettings["dropout"]; readonly key: Value };
 }
 
 export interface ForwardResult {
-  /** Embeddings' output and each block's, [batch · length, hidden]; GPT-2's last after the final norm. With `gather` the last one is [batch · perSequence, hidden]. */
+  /** Embeddings' output and each block's, [batch · length, hidden]; GPT-2's last after the final norm. With `gather` the last one is [batch · perSequence, hidden], with `keepFirst` [batch · (1 + perSequence), hidden]. */
   readonly hidden: readonly Value[];
   /** Logits over the vocabulary at rows of the final hidden state [n, hidden] → [n, vocab]. */
   lmLogits(rows: Value): Value;

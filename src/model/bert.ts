@@ -8,11 +8,15 @@
  * The last norm before the tied decoder (the MLM transform's) reads units rather than making them: the decoder is the
  * embedding matrix, whose hidden dimension is copied when the network grows, so what stands before it must share.
  */
+import { ProgramError } from "../program/graph.ts";
+import { tanh } from "../program/ops/index.ts";
 import type { Json } from "../util/json.ts";
 import type { Architecture, Spelling } from "./architecture.ts";
+import { embed, Frame, postNormBlock } from "./blocks.ts";
 import { classOf, headsToRead, type ModelClass, modelClass } from "./classes.ts";
 import { ConfigReader } from "./config.ts";
 import { bias, linearLayer, matrix, norm, out, type Place, reads } from "./parameters.ts";
+import { ModelStates } from "./states.ts";
 import type { Dimensions, Heads, Init, Parameter } from "./table.ts";
 
 /** What tells the members of the family apart. */
@@ -43,9 +47,13 @@ interface Drawing {
   readonly positionRows: number;
 }
 
+/** A bare encoder is saved without the prefix that it has inside a model with heads. */
+function encoderPrefix(flavour: Flavour, heads: Heads): string {
+  return heads.lm || heads.nsp ? `${flavour.type}.` : "";
+}
+
 function encoderTable(flavour: Flavour, d: Dimensions, drawing: Drawing, heads: Heads): readonly Parameter[] {
-  // A bare encoder is saved without the prefix that it has inside a model with heads.
-  const base = heads.lm || heads.nsp ? `${flavour.type}.` : "";
+  const base = encoderPrefix(flavour, heads);
   const init: Init = { kind: "normal", std: drawing.std };
   const padded: Init = drawing.padding === null ? init : { ...init, zeroRow: drawing.padding };
   const stream = out("hidden", d.hidden);
@@ -132,7 +140,7 @@ export function encoderArchitecture(flavour: Flavour): Architecture {
 
   function spelling(stored: string, heads: Heads): Spelling {
     const name = bare(stored);
-    const base = heads.lm || heads.nsp ? `${flavour.type}.` : "";
+    const base = encoderPrefix(flavour, heads);
     if (name === "embeddings.position_ids" || name === "embeddings.token_type_ids") return { kind: "ignored" };
     if (name === `${flavour.lm.decoder}.weight`)
       return heads.lm ? { kind: "copy", of: base + WORD } : { kind: "ignored" };
@@ -216,6 +224,47 @@ export function encoderArchitecture(flavour: Flavour): Architecture {
     },
 
     objectives: (heads) => [...(heads.lm ? ["mlm"] : []), ...(heads.nsp ? ["nsp"] : [])],
+
+    forward(b, model, inputs, options) {
+      const base = encoderPrefix(flavour, model.heads);
+      const states = new ModelStates(b, model);
+      const frame = new Frame(b, model, inputs, options, { inputMajor: false });
+      const tables = {
+        word: states.value(base + WORD),
+        position: states.value(`${base}embeddings.position_embeddings.weight`),
+        type: states.value(`${base}embeddings.token_type_embeddings.weight`),
+      };
+      const offset = flavour.positionsAfterPadding ? Number(model.config.pad_token_id) + 1 : 0;
+      const embedded = frame.norm(embed(frame, inputs, tables, offset), states.norm(`${base}embeddings.LayerNorm`));
+      const hidden = [frame.dropout(embedded, "embedding", "embedding")];
+      for (let layer = 0; layer < frame.layers; layer++) {
+        const name = `${base}encoder.layer.${layer}.`;
+        const block = {
+          query: states.linear(`${name}attention.self.query`),
+          key: states.linear(`${name}attention.self.key`),
+          value: states.linear(`${name}attention.self.value`),
+          attentionOutput: states.linear(`${name}attention.output.dense`),
+          attentionNorm: states.norm(`${name}attention.output.LayerNorm`),
+          ffnInput: states.linear(`${name}intermediate.dense`),
+          ffnOutput: states.linear(`${name}output.dense`),
+          ffnNorm: states.norm(`${name}output.LayerNorm`),
+        };
+        hidden.push(postNormBlock(frame, hidden[layer], block, layer));
+      }
+      return {
+        hidden,
+        lmLogits(rows) {
+          const transformed = frame.activation(frame.linear(rows, states.linear(flavour.lm.dense)));
+          const weights = { weight: tables.word, bias: states.value(flavour.lm.bias) };
+          return frame.linear(frame.norm(transformed, states.norm(flavour.lm.norm)), weights);
+        },
+        pooled: (first) => tanh(b, frame.linear(first, states.linear(`${base}pooler.dense`))),
+        nspLogits(pooled) {
+          if (flavour.nsp === undefined) throw new ProgramError(`${flavour.type} has no next-sentence head`);
+          return frame.linear(pooled, states.linear(flavour.nsp));
+        },
+      };
+    },
 
     positions(model, ids, length) {
       if (!flavour.positionsAfterPadding) return undefined;

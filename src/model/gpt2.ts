@@ -7,11 +7,15 @@
  * Before a tied head the final norm reads units rather than making them, as the MLM transform's norm does in BERT. A
  * checkpoint never stores the head, so `architectures` decides whether there is one.
  */
+import { ProgramError } from "../program/graph.ts";
+import { linear } from "../program/ops/index.ts";
 import type { Json } from "../util/json.ts";
 import type { Architecture, Spelling } from "./architecture.ts";
+import { embed, Frame, preNormBlock } from "./blocks.ts";
 import { classOf, type ModelClass, modelClass } from "./classes.ts";
 import { ConfigReader } from "./config.ts";
 import { linearLayer, matrix, norm, out, type Place, reads } from "./parameters.ts";
+import { ModelStates } from "./states.ts";
 import type { Dimensions, Heads, Init, Parameter } from "./table.ts";
 
 const PREFIX = "transformer.";
@@ -171,4 +175,36 @@ export const gpt2: Architecture = {
   objectives: (heads) => (heads.lm ? ["clm"] : []),
 
   positions: () => undefined,
+
+  forward(b, model, inputs, options) {
+    const base = model.heads.lm ? PREFIX : "";
+    const states = new ModelStates(b, model);
+    const frame = new Frame(b, model, inputs, options, { inputMajor: true });
+    const word = states.value(base + WORD);
+    const embedded = embed(frame, inputs, { word, position: states.value(`${base}wpe.weight`) }, 0);
+    const hidden = [frame.dropout(embedded, "embedding", "embedding")];
+    for (let layer = 0; layer < frame.layers; layer++) {
+      const name = `${base}h.${layer}.`;
+      const block = {
+        attentionNorm: states.norm(`${name}ln_1`),
+        qkv: states.linear(`${name}attn.c_attn`),
+        attentionOutput: states.linear(`${name}attn.c_proj`),
+        ffnNorm: states.norm(`${name}ln_2`),
+        ffnInput: states.linear(`${name}mlp.c_fc`),
+        ffnOutput: states.linear(`${name}mlp.c_proj`),
+      };
+      hidden.push(preNormBlock(frame, hidden[layer], block, layer));
+    }
+    hidden[frame.layers] = frame.norm(hidden[frame.layers], states.norm(`${base}ln_f`));
+    return {
+      hidden,
+      lmLogits: (rows) => linear(b, rows, word, null, { transposeWeight: true }),
+      pooled: () => {
+        throw new ProgramError("gpt2 has no pooler");
+      },
+      nspLogits: () => {
+        throw new ProgramError("gpt2 has no next-sentence head");
+      },
+    };
+  },
 };

@@ -1,0 +1,215 @@
+/**
+ * The transformer's parts that architectures share, over values: embeddings, attention, the FFN, and blocks with norms
+ * after the residual sum (Vaswani et al. 2017, BERT) or before the branches (GPT-2). Which parameter is which is the
+ * architecture's to say. Dropout stands where transformers has it: on the embeddings, on the attention's
+ * probabilities, on what each branch writes into the stream.
+ */
+import type { ProgramBuilder } from "../program/builder.ts";
+import { dropout } from "../program/dropout.ts";
+import type { Value } from "../program/graph.ts";
+import {
+  add,
+  attention,
+  concat,
+  constant,
+  dropoutMask,
+  gather,
+  gelu,
+  layerNorm,
+  linear,
+  relu,
+  reshape,
+  scale,
+  slice,
+  stopGradient,
+  sub,
+} from "../program/ops/index.ts";
+import type { ForwardInputs, ForwardOptions, Model, ModelSettings } from "./architecture.ts";
+import type { LinearStates, NormStates } from "./states.ts";
+
+/** What every part of one forward pass needs to know. */
+export class Frame {
+  readonly b: ProgramBuilder;
+  readonly settings: ModelSettings;
+  readonly batch: number;
+  readonly length: number;
+  readonly hidden: number;
+  readonly heads: number;
+  /** Blocks that run. */
+  readonly layers: number;
+  /** Weights are stored [inputs, outputs] rather than [outputs, inputs]. */
+  readonly inputMajor: boolean;
+  readonly #trainFrom: number;
+  readonly #dropout: ForwardOptions["dropout"];
+  readonly #gather: Value | undefined;
+  readonly #keepFirst: boolean;
+  readonly #keyBias: Value | undefined;
+
+  constructor(
+    b: ProgramBuilder,
+    model: Model,
+    inputs: ForwardInputs,
+    options: ForwardOptions,
+    layout: { readonly inputMajor: boolean },
+  ) {
+    this.b = b;
+    this.settings = model.settings;
+    this.batch = options.batch;
+    this.length = options.length;
+    this.hidden = model.dimensions.hidden;
+    this.heads = model.dimensions.heads;
+    this.layers = options.layers ?? model.dimensions.layers;
+    this.inputMajor = layout.inputMajor;
+    this.#trainFrom = options.trainFrom ?? 0;
+    this.#dropout = options.dropout;
+    this.#gather = inputs.gather;
+    this.#keepFirst = options.keepFirst ?? false;
+    this.#keyBias = inputs.mask === undefined ? undefined : paddingBias(b, inputs.mask, this.batch, this.length);
+  }
+
+  linear(x: Value, states: LinearStates): Value {
+    return linear(this.b, x, states.weight, states.bias, { transposeWeight: !this.inputMajor });
+  }
+
+  norm(x: Value, states: NormStates): Value {
+    return layerNorm(this.b, x, states.gain, states.shift, this.settings.eps).y;
+  }
+
+  activation(x: Value): Value {
+    switch (this.settings.activation) {
+      case "gelu-erf":
+        return gelu(this.b, x, "erf");
+      case "gelu-tanh":
+        return gelu(this.b, x, "tanh");
+      case "relu":
+        return relu(this.b, x);
+    }
+  }
+
+  dropout(x: Value, kind: "embedding" | "hidden", place: string): Value {
+    const on = this.#dropout;
+    return on === undefined ? x : dropout(this.b, x, on.key, on.rates[kind], `dropout/${place}`);
+  }
+
+  /**
+   * What enters a block: the stream, and from the lowest block that trains nothing goes further down when the loss is
+   * differentiated (embeddings train with block 0, so there it does).
+   */
+  entry(stream: Value, layer: number): Value {
+    return layer > 0 && layer === this.#trainFrom ? stopGradient(this.b, stream) : stream;
+  }
+
+  /** The rows of [batch · length, hidden] that are read of a block's output: all, but in the last block the gathered ones. */
+  kept(rows: Value, layer: number): Value {
+    const indices = this.#gather;
+    if (indices === undefined || layer !== this.layers - 1) return rows;
+    const { b, batch, length } = this;
+    const width = rows.shape[1];
+    const chosen = gather(b, rows, indices);
+    if (!this.#keepFirst) return chosen;
+    const perSequence = indices.shape[0] / batch;
+    const first = slice(b, reshape(b, rows, [batch, length, width]), 1, 0, 1);
+    const both = concat(b, [first, reshape(b, chosen, [batch, perSequence, width])], 1);
+    return reshape(b, both, [batch * (perSequence + 1), width]);
+  }
+
+  /** Attention of rows [batch · queries, hidden] to all positions → rows of the same shape. */
+  attend(q: Value, k: Value, v: Value, layer: number, causal: boolean): Value {
+    const { b, batch, length, heads, hidden } = this;
+    const queries = q.shape[0] / batch;
+    const on = this.#dropout;
+    const mask =
+      on === undefined || on.rates.attention === 0
+        ? undefined
+        : dropoutMask(b, on.key, {
+            shape: [batch, heads, queries, length],
+            rate: on.rates.attention,
+            stream: `dropout/${layer}/probabilities`,
+          });
+    const { out } = attention(
+      b,
+      reshape(b, q, [batch, queries, hidden]),
+      reshape(b, k, [batch, length, hidden]),
+      reshape(b, v, [batch, length, hidden]),
+      { heads, causal, scale: this.settings.attentionScale, bias: this.#keyBias, mask },
+    );
+    return reshape(b, out, [batch * queries, hidden]);
+  }
+}
+
+/** Added to the scores of keys [batch, length]: 0 at a token, large and negative at padding. */
+function paddingBias(b: ProgramBuilder, mask: Value, batch: number, length: number): Value {
+  return scale(b, sub(b, reshape(b, mask, [batch, length]), constant(b, 1)), 1e30);
+}
+
+/**
+ * The sum of token, type and position embeddings, [batch · length, hidden].
+ * @param tables of types and positions; types may be absent
+ * @param offset the row of the first position where no positions are given
+ */
+export function embed(
+  frame: Frame,
+  inputs: ForwardInputs,
+  tables: { readonly word: Value; readonly position: Value; readonly type?: Value },
+  offset: number,
+): Value {
+  const { b, batch, length, hidden } = frame;
+  const rows = [batch * length, hidden];
+  let sum = gather(b, tables.word, inputs.ids);
+  if (tables.type !== undefined) {
+    const types = inputs.types === undefined ? slice(b, tables.type, 0, 0, 1) : gather(b, tables.type, inputs.types);
+    sum = add(b, sum, types);
+  }
+  if (inputs.positions !== undefined) return add(b, sum, gather(b, tables.position, inputs.positions));
+  const inOrder = slice(b, tables.position, 0, offset, offset + length);
+  return reshape(b, add(b, reshape(b, sum, [batch, length, hidden]), inOrder), rows);
+}
+
+export interface PostNormStates {
+  readonly query: LinearStates;
+  readonly key: LinearStates;
+  readonly value: LinearStates;
+  readonly attentionOutput: LinearStates;
+  readonly attentionNorm: NormStates;
+  readonly ffnInput: LinearStates;
+  readonly ffnOutput: LinearStates;
+  readonly ffnNorm: NormStates;
+}
+
+/** Attention, residual sum, norm; FFN, residual sum, norm. In the last block only the kept rows ask, and go on. */
+export function postNormBlock(frame: Frame, stream: Value, states: PostNormStates, layer: number): Value {
+  const { b } = frame;
+  const x = frame.entry(stream, layer);
+  const kept = frame.kept(x, layer);
+  const k = frame.linear(x, states.key);
+  const v = frame.linear(x, states.value);
+  const read = frame.attend(frame.linear(kept, states.query), k, v, layer, false);
+  const attended = frame.dropout(frame.linear(read, states.attentionOutput), "hidden", `${layer}/attention`);
+  const middle = frame.norm(add(b, attended, kept), states.attentionNorm);
+  const inner = frame.activation(frame.linear(middle, states.ffnInput));
+  const written = frame.dropout(frame.linear(inner, states.ffnOutput), "hidden", `${layer}/ffn`);
+  return frame.norm(add(b, written, middle), states.ffnNorm);
+}
+
+export interface PreNormStates {
+  readonly attentionNorm: NormStates;
+  /** q, k and v side by side. */
+  readonly qkv: LinearStates;
+  readonly attentionOutput: LinearStates;
+  readonly ffnNorm: NormStates;
+  readonly ffnInput: LinearStates;
+  readonly ffnOutput: LinearStates;
+}
+
+/** Norm, causal attention, residual sum; norm, FFN, residual sum. In the last block only the kept rows leave attention. */
+export function preNormBlock(frame: Frame, stream: Value, states: PreNormStates, layer: number): Value {
+  const { b, hidden } = frame;
+  const x = frame.entry(stream, layer);
+  const qkv = frame.linear(frame.norm(x, states.attentionNorm), states.qkv);
+  const [q, k, v] = [0, 1, 2].map((part) => slice(b, qkv, 1, part * hidden, (part + 1) * hidden));
+  const read = frame.kept(frame.attend(q, k, v, layer, true), layer);
+  const attended = frame.dropout(frame.linear(read, states.attentionOutput), "hidden", `${layer}/attention`);
+  const middle = add(b, frame.kept(x, layer), attended);
+  const inner = frame.activation(frame.linear(frame.norm(middle, states.ffnNorm), states.ffnInput));
+  return add(b, middle, frame.dropout(frame.linear(inner, states.ffnOutput), "hidden", `${layer}/ffn`));
+}

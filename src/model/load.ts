@@ -1,0 +1,186 @@
+/**
+ * Opens a model folder: config read, stored tensors matched with the parameter table whatever their spelling, shapes
+ * checked. Nothing but headers (and tied copies, compared with what they copy) is read until a parameter is asked for.
+ */
+import { join } from "node:path";
+import type { FloatDType } from "../checkpoint/dtype.ts";
+import { isFloatDType } from "../checkpoint/dtype.ts";
+import { openWeights, type Weights } from "../checkpoint/weights.ts";
+import { UserError } from "../util/errors.ts";
+import { type Json, printable, readJsonObject } from "../util/json.ts";
+import type { Model } from "./architecture.ts";
+import { architectureOf } from "./architectures.ts";
+import { elements, shapeOf } from "./table.ts";
+
+/** A checkpoint's parameters, by their names in the table. */
+export class ParameterWeights {
+  readonly #weights: Weights;
+  readonly #stored: ReadonlyMap<string, string>;
+  /** Stored tensors that the model does not use: buffers, tied copies, heads that no class of the architecture holds beside the rest. */
+  readonly leftOut: readonly string[];
+
+  constructor(weights: Weights, stored: ReadonlyMap<string, string>, leftOut: readonly string[]) {
+    this.#weights = weights;
+    this.#stored = stored;
+    this.leftOut = leftOut;
+  }
+
+  /** The files that hold them, as full paths. */
+  get files(): readonly string[] {
+    return this.#weights.files;
+  }
+
+  /** What a parameter is called in the files. @throws RangeError for a name that is not in the table */
+  storedName(name: string): string {
+    const stored = this.#stored.get(name);
+    if (stored === undefined) throw new RangeError(`no parameter ${name}`);
+    return stored;
+  }
+
+  /** The format a parameter is stored in. */
+  dtype(name: string): FloatDType {
+    const { dtype } = this.#weights.info(this.storedName(name));
+    if (!isFloatDType(dtype)) throw new RangeError(`${name} is stored as ${dtype}`);
+    return dtype;
+  }
+
+  /** A parameter's elements in row-major order, in float32. @param start first element @param count default to the end */
+  readF32(name: string, start?: number, count?: number): Promise<Float32Array> {
+    return this.#weights.readF32(this.storedName(name), start, count);
+  }
+
+  close(): Promise<void> {
+    return this.#weights.close();
+  }
+}
+
+export interface OpenModel {
+  readonly folder: string;
+  readonly model: Model;
+  /** `config.json` as it stands in the folder. */
+  readonly config: Json;
+  readonly weights: ParameterWeights;
+  close(): Promise<void>;
+}
+
+/**
+ * Opens a model folder.
+ * @param options.compareCopies read tied copies and compare them with what they copy; default yes
+ * @throws UserError if the config is not supported, or tensors are missing, unknown, of another shape, or no floats
+ */
+export async function openModel(folder: string, options: { compareCopies?: boolean } = {}): Promise<OpenModel> {
+  const where = join(folder, "config.json");
+  const config = await readJsonObject(where);
+  const architecture = architectureOf(config, where);
+  // Before the weights are opened, so that what a config asks for in vain is said first.
+  architecture.model(config, where);
+  const weights = await openWeights(folder);
+  try {
+    const model = architecture.model(config, where, architecture.headsStored(config, where, weights.names()));
+    const { stored, copies, leftOut } = match(model, weights);
+    check(model, weights, stored);
+    if (options.compareCopies ?? true) {
+      for (const [copy, name] of copies) await compare(weights, copy, stored.get(name) ?? name);
+    }
+    const parameters = new ParameterWeights(weights, stored, leftOut);
+    return { folder, model, config, weights: parameters, close: () => parameters.close() };
+  } catch (error) {
+    await weights.close();
+    throw error;
+  }
+}
+
+interface Match {
+  /** From a parameter's name to the stored tensor that holds it. */
+  readonly stored: Map<string, string>;
+  /** From a tied copy's stored name to the parameter's name. */
+  readonly copies: Map<string, string>;
+  readonly leftOut: string[];
+}
+
+function match(model: Model, weights: Weights): Match {
+  const stored = new Map<string, string>();
+  const copies = new Map<string, string>();
+  const leftOut: string[] = [];
+  const known = new Set(model.parameters.map((parameter) => parameter.name));
+  for (const name of weights.names()) {
+    const spelling = model.architecture.spelling(name, model.heads);
+    if (spelling.kind === "copy") copies.set(name, spelling.of);
+    if (spelling.kind === "copy" || spelling.kind === "ignored") leftOut.push(name);
+    if (spelling.kind === "unknown" || (spelling.kind === "parameter" && !known.has(spelling.name))) {
+      throw new UserError(
+        `tensor ${printable(name)} is none that a ${model.architecture.type} of ${model.dimensions.layers} layers has`,
+        weights.pathOf(name),
+        "check that config.json belongs to these weights; drop tensors of other heads in transformers",
+      );
+    }
+    if (spelling.kind !== "parameter") continue;
+    const other = stored.get(spelling.name);
+    if (other !== undefined) {
+      const both = `${printable(other)} and ${printable(name)} are two spellings of one parameter`;
+      throw new UserError(both, weights.pathOf(name), "open the model in transformers and save it again");
+    }
+    stored.set(spelling.name, name);
+  }
+  // Where only the tied copy is stored, it is the parameter.
+  for (const [copy, name] of copies) {
+    if (stored.has(name)) continue;
+    stored.set(name, copy);
+    copies.delete(copy);
+    leftOut.splice(leftOut.indexOf(copy), 1);
+  }
+  return { stored, copies, leftOut };
+}
+
+function check(model: Model, weights: Weights, stored: ReadonlyMap<string, string>): void {
+  const missing = model.parameters.filter((parameter) => !stored.has(parameter.name));
+  if (missing.length > 0) {
+    const some = missing.slice(0, 3).map((parameter) => parameter.name);
+    const more = missing.length > some.length ? ` and ${missing.length - some.length} more` : "";
+    throw new UserError(
+      `${some.join(", ")}${more} missing`,
+      weights.folder,
+      "check that config.json belongs to these weights, and that `architectures` in it names the class they were saved from",
+    );
+  }
+  for (const parameter of model.parameters) {
+    const name = stored.get(parameter.name) ?? parameter.name;
+    const { shape, dtype } = weights.info(name);
+    const wanted = shapeOf(parameter);
+    if (shape.length !== wanted.length || shape.some((extent, i) => extent !== wanted[i])) {
+      throw new UserError(
+        `tensor ${printable(name)} is [${shape}], by config.json it should be [${wanted}]`,
+        weights.pathOf(name),
+        "check that config.json belongs to these weights",
+      );
+    }
+    if (!isFloatDType(dtype)) {
+      const what = `tensor ${printable(name)} is stored as ${dtype}`;
+      throw new UserError(what, weights.pathOf(name), "save the model in float32, float16 or bfloat16");
+    }
+  }
+}
+
+async function compare(weights: Weights, copy: string, original: string): Promise<void> {
+  const shape = weights.info(original).shape;
+  const count = shape.reduce((product, extent) => product * extent, 1);
+  const slice = 2 ** 20;
+  let same = weights.info(copy).shape.join() === shape.join();
+  for (let start = 0; same && start < count; start += slice) {
+    const length = Math.min(slice, count - start);
+    const a = await weights.readF32(copy, start, length);
+    const b = await weights.readF32(original, start, length);
+    same = a.every((value, i) => value === b[i] || (Number.isNaN(value) && Number.isNaN(b[i])));
+  }
+  if (same) return;
+  throw new UserError(
+    `tensor ${printable(copy)} differs from ${printable(original)}, which it should repeat`,
+    weights.pathOf(copy),
+    "a decoder that is not tied to the embeddings is not supported; use another checkpoint",
+  );
+}
+
+/** How many numbers all parameters of a model have. */
+export function parameterCount(model: Model): number {
+  return model.parameters.reduce((total, parameter) => total + elements(parameter), 0);
+}
