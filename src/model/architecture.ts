@@ -77,6 +77,11 @@ export interface ForwardInputs {
   /** 1 at a token, 0 at padding, [batch · length], f32; absent: no padding. */
   readonly mask?: Value;
   /**
+   * 1 where the id is the padding id, else 0, [batch · length], f32: rows looked up there pass no gradient back, as
+   * PyTorch's `padding_idx` has it. Needed only where padding is read by something (it is not where `mask` hides it).
+   */
+  readonly padding?: Value;
+  /**
    * Flat indices [batch · perSequence] into batch · length, i32: the only positions whose final hidden state is read.
    * Then the last block runs its queries, output projection and FFN at those alone.
    */

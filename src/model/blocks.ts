@@ -17,6 +17,7 @@ import {
   gelu,
   layerNorm,
   linear,
+  mul,
   relu,
   reshape,
   scale,
@@ -142,6 +143,12 @@ function paddingBias(b: ProgramBuilder, mask: Value, batch: number, length: numb
   return scale(b, sub(b, reshape(b, mask, [batch, length]), constant(b, 1)), 1e30);
 }
 
+/** The rows [n, hidden] as they are, passing no gradient back where `where` [n] is 1. */
+function withoutGradient(b: ProgramBuilder, rows: Value, where: Value): Value {
+  const column = reshape(b, where, [where.shape[0], 1]);
+  return add(b, mul(b, rows, sub(b, constant(b, 1), column)), mul(b, stopGradient(b, rows), column));
+}
+
 /**
  * The sum of token, type and position embeddings, [batch · length, hidden].
  * @param tables of types and positions; types may be absent
@@ -155,12 +162,16 @@ export function embed(
 ): Value {
   const { b, batch, length, hidden } = frame;
   const rows = [batch * length, hidden];
-  let sum = gather(b, tables.word, inputs.ids);
+  const held = (looked: Value) => (inputs.padding === undefined ? looked : withoutGradient(b, looked, inputs.padding));
+  let sum = held(gather(b, tables.word, inputs.ids));
   if (tables.type !== undefined) {
     const types = inputs.types === undefined ? slice(b, tables.type, 0, 0, 1) : gather(b, tables.type, inputs.types);
     sum = add(b, sum, types);
   }
-  if (inputs.positions !== undefined) return add(b, sum, gather(b, tables.position, inputs.positions));
+  if (inputs.positions !== undefined) {
+    // Positions that are given may themselves hold padding's row.
+    return add(b, sum, held(gather(b, tables.position, inputs.positions)));
+  }
   const inOrder = slice(b, tables.position, 0, offset, offset + length);
   return reshape(b, add(b, reshape(b, sum, [batch, length, hidden]), inOrder), rows);
 }

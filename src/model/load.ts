@@ -5,9 +5,10 @@
 import { join } from "node:path";
 import type { FloatDType } from "../checkpoint/dtype.ts";
 import { isFloatDType } from "../checkpoint/dtype.ts";
+import { configFile, readConfig } from "../checkpoint/folder.ts";
 import { openWeights, type Weights } from "../checkpoint/weights.ts";
 import { UserError } from "../util/errors.ts";
-import { type Json, printable, readJsonObject } from "../util/json.ts";
+import { type Json, printable } from "../util/json.ts";
 import type { Model } from "./architecture.ts";
 import { architectureOf } from "./architectures.ts";
 import { elements, shapeOf } from "./table.ts";
@@ -69,8 +70,8 @@ export interface OpenModel {
  * @throws UserError if the config is not supported, or tensors are missing, unknown, of another shape, or no floats
  */
 export async function openModel(folder: string, options: { compareCopies?: boolean } = {}): Promise<OpenModel> {
-  const where = join(folder, "config.json");
-  const config = await readJsonObject(where);
+  const where = join(folder, configFile);
+  const config = await readConfig(folder);
   const architecture = architectureOf(config, where);
   // Before the weights are opened, so that what a config asks for in vain is said first.
   architecture.model(config, where);

@@ -74,6 +74,7 @@ function probeProgram(
       ids: input("ids", inputs.ids),
       types: optional("types", inputs.types),
       mask: optional("mask", inputs.mask),
+      padding: optional("padding", options.gradients ? paddingOf(model, inputs.ids) : undefined),
       positions: optional("positions", architecture.positions(model, inputs.ids, length)),
     },
     { batch, length },
@@ -121,4 +122,11 @@ function probeProgram(
     );
   }
   return { program: b.build(), given };
+}
+
+/** 1 where an id's embedding is padding's, which does not train; undefined where there is none. */
+function paddingOf(model: Model, ids: Int32Array): Float32Array | undefined {
+  const words = model.parameters.find(({ part, dims }) => part === "embedding" && dims[0].axis === "vocab");
+  const row = words?.init.kind === "normal" ? words.init.zeroRow : undefined;
+  return row === undefined || !ids.includes(row) ? undefined : Float32Array.from(ids, (id) => Number(id === row));
 }
