@@ -4,8 +4,8 @@
  * The format: 8 bytes of header length, a JSON header that gives each tensor's dtype, shape and place, then the data.
  * No length in it is believed before it has been held against the file's own size, so that a file can't make us
  * allocate more than it weighs; the data must be covered exactly, without overlap, hole or rest, as the reference
- * implementation demands. Stricter than that one: a name given twice and an unknown field of a tensor are refused,
- * and numbers must be below 2^53.
+ * implementation demands. Stricter than that one: a header must start with {, a name given twice and an unknown
+ * field of a tensor are refused, and a tensor has fewer than 2^53 elements.
  */
 import { type FileHandle, open, stat } from "node:fs/promises";
 import { UserError } from "../util/errors.ts";
@@ -142,6 +142,7 @@ export function parseHeader(
   const found: StoredTensor[] = [];
   for (const [name, value] of Object.entries(parsed)) {
     if (name === "__metadata__") {
+      if (value === null) continue;
       if (!isJsonObject(value)) throw new UserError("its __metadata__ is not an object", where, getAnew);
       for (const [key, text] of Object.entries(value)) {
         if (typeof text !== "string" || isBroken(key) || isBroken(text)) {
