@@ -1,0 +1,146 @@
+/**
+ * The schema of RUN.yaml: every key, its type, its range and its default. Loaded only when such a file is read.
+ *
+ * Keys are added over time and never renamed. `plan` is a named plan (with options) or a list of stages.
+ */
+import { z } from "zod";
+import { suggestion } from "../util/errors.ts";
+import { count, keysAt } from "../util/settings.ts";
+import { plans } from "./plans/plans.ts";
+
+const decay = z.enum(["linear", "cosine", "constant"]);
+/** A share of the steps below 1, else a number of steps. */
+const warmup = z
+  .number()
+  .min(0)
+  .refine((value) => value < 1 || Number.isInteger(value), {
+    message: "a warm-up of 1 or more is a number of steps and has no fraction",
+    params: { wayOut: "give a share below 1 (0.05) or a whole number of steps (500)" },
+  });
+
+const stage = z.strictObject({
+  name: z.string().min(1).optional(),
+  steps: count.optional(),
+  share: z.number().gt(0).max(1).optional(),
+  models: z
+    .array(z.strictObject({ layers: z.int().min(1), train: z.int().min(0) }))
+    .min(1)
+    .optional(),
+  head: z.boolean().default(true),
+  schedule: z
+    .strictObject({ warmup: warmup.default(0), decay: z.enum(["run", ...decay.options]).default("run") })
+    .optional(),
+  optimizer: z.enum(["keep", "reset"]).default("keep"),
+});
+
+const stageList = z.array(stage).min(1);
+
+/** A plan as resolved: a named one with all its options, or stages. */
+export type PlanSettings =
+  | { readonly kind: "named"; readonly name: string; readonly options: unknown }
+  | { readonly kind: "stages"; readonly stages: readonly z.infer<typeof stage>[] };
+
+const plan = z.unknown().transform((value, context): PlanSettings => {
+  const refuse = (message: string, wayOut: string, path: (string | number)[] = []) => {
+    context.addIssue({ code: "custom", message, params: { wayOut }, path });
+    return z.NEVER;
+  };
+  const names = plans.map((known) => known.name);
+  // What an inner schema found, under the path it has from here.
+  const forward = (issues: readonly z.core.$ZodIssue[], schema: z.ZodType, path: (string | number)[]) => {
+    for (const issue of issues) {
+      const at = [...path, ...issue.path];
+      if (issue.code === "unrecognized_keys") {
+        const inner = issue.path.map((key) => (typeof key === "symbol" ? String(key) : key));
+        const key = issue.keys[0];
+        const message = `\`${["plan", ...at, key].join(".")}\` is not a key`;
+        context.addIssue({
+          code: "custom",
+          message,
+          params: { wayOut: suggestion(key, keysAt(schema, inner)) },
+          path: [...at, key],
+        });
+      } else {
+        context.issues.push({ ...issue, path: at, input: undefined });
+      }
+    }
+    return z.NEVER;
+  };
+  if (Array.isArray(value)) {
+    const stages = stageList.safeParse(value);
+    return stages.success ? { kind: "stages", stages: stages.data } : forward(stages.error.issues, stageList, []);
+  }
+  const entries: readonly [string, unknown][] =
+    typeof value === "string"
+      ? [[value, {}]]
+      : typeof value === "object" && value !== null
+        ? Object.entries(value)
+        : [];
+  if (entries.length !== 1) {
+    return refuse("`plan` is neither a named plan nor a list of stages", `known plans are ${names.join(", ")}`);
+  }
+  const [name, given] = entries[0];
+  const known = plans.find((candidate) => candidate.name === name);
+  if (known === undefined) {
+    return refuse(`there is no plan \`${name}\``, suggestion(name, names), typeof value === "string" ? [] : [name]);
+  }
+  const options = known.options.safeParse(given ?? {});
+  return options.success
+    ? { kind: "named", name, options: options.data }
+    : forward(options.error.issues, known.options, [name]);
+});
+
+export const runSchema = z.strictObject({
+  out: z.string().min(1),
+  seed: z.int().min(0).default(1),
+  model: z
+    .strictObject({
+      from: z.string().min(1).optional(),
+      init: z.string().min(1).optional(),
+      tokenizer: z.string().min(1).optional(),
+    })
+    .refine((model) => (model.from === undefined) !== (model.init === undefined), {
+      message: "`model` needs either `from` or `init`",
+      params: { wayOut: "give {from: a model folder}, or {init: a config.json, tokenizer: a folder}" },
+    }),
+  data: z.strictObject({ from: z.string().min(1) }),
+  objective: z.enum(["mlm", "mlm+nsp", "clm"]),
+  batch: z
+    .strictObject({
+      sequences: z.int().min(1).default(16),
+      accumulate: z.int().min(1).default(1),
+      masked: z.number().gt(0).lt(1).default(0.15),
+    })
+    .prefault({}),
+  optimizer: z
+    .strictObject({
+      lr: z.number().gt(0).default(1e-4),
+      weight_decay: z.number().min(0).default(0.01),
+      betas: z.tuple([z.number().min(0).lt(1), z.number().min(0).lt(1)]).default([0.9, 0.999]),
+      eps: z.number().gt(0).default(1e-6),
+      /** Largest global gradient norm; 0: no clipping. */
+      clip: z.number().min(0).default(1),
+      dropout: z.union([z.literal("config"), z.number().min(0).lt(1)]).default("config"),
+      /** Moments beside the model that the run starts from: go on with them, or start them at 0. */
+      moments: z.enum(["auto", "keep", "fresh"]).default("auto"),
+    })
+    .prefault({}),
+  schedule: z.strictObject({ warmup: warmup.default(0.05), decay: decay.default("linear") }).prefault({}),
+  steps: count.optional(),
+  tokens: count.optional(),
+  epochs: z.number().gt(0).optional(),
+  plan: plan.default({ kind: "named", name: "full", options: {} }),
+  /** `sequences`: at most so many of the validation part are used. */
+  evaluate: z.strictObject({ every: z.int().min(0).default(100), sequences: count.default(1024) }).prefault({}),
+  checkpoint: z.strictObject({ every: z.int().min(0).default(100), keep: z.int().min(1).default(3) }).prefault({}),
+  log: z.strictObject({ every: z.int().min(1).default(10) }).prefault({}),
+  engine: z
+    .strictObject({
+      kind: z.string().min(1).default("auto"),
+      threads: z.union([z.literal("auto"), z.int().min(1)]).default("auto"),
+      precision: z.enum(["auto", "f32", "bf16"]).default("auto"),
+    })
+    .prefault({}),
+});
+
+export type RunFile = z.infer<typeof runSchema>;
