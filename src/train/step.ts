@@ -16,7 +16,7 @@ import { ProgramBuilder } from "../program/builder.ts";
 import { differentiate } from "../program/differentiate.ts";
 import { flops } from "../program/flops.ts";
 import type { Node, Program, Value } from "../program/graph.ts";
-import { add, adamw, constant, globalNorm, mul, positive, recip, scale, sub } from "../program/ops/index.ts";
+import { adamw, add, constant, globalNorm, mul, positive, recip, scale, sub } from "../program/ops/index.ts";
 import type { SubModel } from "./stage.ts";
 
 export interface OptimizerRule {
