@@ -6,6 +6,15 @@ export { type ModelFolder, openModelFolder, readConfig } from "./checkpoint/fold
 export { openSafetensors, type SafetensorsFile, type StoredTensor } from "./checkpoint/safetensors.ts";
 export { openWeights, type Weights } from "./checkpoint/weights.ts";
 export { parseSize, type TensorSource, type WriteOptions, type Written, writeWeights } from "./checkpoint/write.ts";
+export type { Architecture, Model, ModelSettings } from "./model/architecture.ts";
+export { architectureOf, architectures } from "./model/architectures.ts";
+export { type CreateOptions, createModel } from "./model/create.ts";
+export { paperFlops, type StepFlops, type StepShape } from "./model/flops.ts";
+export { initialise } from "./model/init.ts";
+export { type OpenModel, openModel, type ParameterWeights } from "./model/load.ts";
+export { type Axis, type Dim, type Dimensions, elements, type Heads, type Parameter, shapeOf } from "./model/table.ts";
+export { type ProbeInputs, readProbeInputs } from "./probe/inputs.ts";
+export { type ProbeOptions, type ProbeTensor, probe, writeProbe } from "./probe/probe.ts";
 export { Interrupted, UserError } from "./util/errors.ts";
 export { writeFileWhole, writeFolderWhole } from "./util/files.ts";
 export type { Json, JsonValue } from "./util/json.ts";

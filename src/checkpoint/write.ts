@@ -9,7 +9,7 @@
 import { statfs } from "node:fs/promises";
 import { join } from "node:path";
 import { UserError } from "../util/errors.ts";
-import { createFile, type OutputFile } from "../util/files.ts";
+import { createFile, type OutputFile, writeFileWhole } from "../util/files.ts";
 import { type FloatDType, fromFloat32, storedDTypes, widthOf } from "./dtype.ts";
 import { indexFile, weightsFile } from "./weights.ts";
 
@@ -114,20 +114,37 @@ function splitIntoShards(tensors: readonly TensorSource[], most: number): Tensor
   return shards;
 }
 
+/** Writes one safetensors file that is no model, under its final name only when whole. @throws UserError */
+export function writeSafetensors(
+  path: string,
+  tensors: readonly TensorSource[],
+  metadata: Readonly<Record<string, string>> = {},
+): Promise<void> {
+  return writeFileWhole(path, (file) => fill(file, tensors, metadata));
+}
+
 async function writeFile(
   path: string,
   tensors: readonly TensorSource[],
   metadata: Readonly<Record<string, string>>,
 ): Promise<void> {
-  const rank = (tensor: TensorSource) => storedDTypes.indexOf(tensor.dtype);
-  const sorted = [...tensors].sort((a, b) => rank(b) - rank(a) || compareBytes(a.name, b.name));
   const file = await createFile(path);
   try {
-    await file.write(header(sorted, metadata));
-    for (const tensor of sorted) await writeTensor(file, tensor);
+    await fill(file, tensors, metadata);
   } finally {
     await file.close();
   }
+}
+
+async function fill(
+  file: OutputFile,
+  tensors: readonly TensorSource[],
+  metadata: Readonly<Record<string, string>>,
+): Promise<void> {
+  const rank = (tensor: TensorSource) => storedDTypes.indexOf(tensor.dtype);
+  const sorted = [...tensors].sort((a, b) => rank(b) - rank(a) || compareBytes(a.name, b.name));
+  await file.write(header(sorted, metadata));
+  for (const tensor of sorted) await writeTensor(file, tensor);
 }
 
 async function writeTensor(file: OutputFile, tensor: TensorSource): Promise<void> {

@@ -15,4 +15,10 @@ export interface CommandEntry {
   load(): Promise<CommandFile>;
 }
 
-export const commands: readonly CommandEntry[] = [];
+export const commands: readonly CommandEntry[] = [
+  {
+    name: "init",
+    description: "a model folder with random weights from a config",
+    load: () => import("./init.ts"),
+  },
+];

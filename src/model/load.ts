@@ -11,7 +11,7 @@ import { UserError } from "../util/errors.ts";
 import { type Json, printable } from "../util/json.ts";
 import type { Model } from "./architecture.ts";
 import { architectureOf } from "./architectures.ts";
-import { elements, shapeOf } from "./table.ts";
+import { shapeOf } from "./table.ts";
 
 /** A checkpoint's parameters, by their names in the table. */
 export class ParameterWeights {
@@ -179,9 +179,4 @@ async function compare(weights: Weights, copy: string, original: string): Promis
     weights.pathOf(copy),
     "a decoder that is not tied to the embeddings is not supported; use another checkpoint",
   );
-}
-
-/** How many numbers all parameters of a model have. */
-export function parameterCount(model: Model): number {
-  return model.parameters.reduce((total, parameter) => total + elements(parameter), 0);
 }

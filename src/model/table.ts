@@ -96,3 +96,8 @@ export function shapeOf(parameter: Parameter): readonly number[] {
 export function elements(parameter: Parameter): number {
   return shapeOf(parameter).reduce((product, extent) => product * extent, 1);
 }
+
+/** How many numbers all of them have. */
+export function parameterCount(parameters: readonly Parameter[]): number {
+  return parameters.reduce((total, parameter) => total + elements(parameter), 0);
+}

@@ -6,6 +6,7 @@
  * its final norm), `logits`, `pooler`, `nsp_logits`, `loss` (the sum of the terms whose head and labels both exist; the
  * mean over the labels that count), and with gradients `grad/<parameter>`.
  */
+import { writeSafetensors } from "../checkpoint/write.ts";
 import type { Engine, TensorData } from "../engine/engine.ts";
 import type { Model } from "../model/architecture.ts";
 import type { ParameterWeights } from "../model/load.ts";
@@ -122,6 +123,17 @@ function probeProgram(
     );
   }
   return { program: b.build(), given };
+}
+
+/** Writes what a probe found as one safetensors file, whole or not at all. @throws UserError */
+export function writeProbe(path: string, tensors: ReadonlyMap<string, ProbeTensor>): Promise<void> {
+  const sources = Array.from(tensors, ([name, { shape, data }]) => ({
+    name,
+    dtype: "F32" as const,
+    shape,
+    data: async () => data,
+  }));
+  return writeSafetensors(path, sources);
 }
 
 /** 1 where an id's embedding is padding's, which does not train; undefined where there is none. */

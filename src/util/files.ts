@@ -27,8 +27,15 @@ export interface FolderOptions {
   readonly replace?: boolean;
 }
 
-/** Writes a file under its final name only when whole. A file that is there is replaced. @throws UserError */
-export async function writeFileWhole(path: string, data: string | Uint8Array): Promise<void> {
+/**
+ * Writes a file under its final name only when whole. A file that is there is replaced.
+ * @param data what it is to hold, or what writes that
+ * @throws UserError
+ */
+export async function writeFileWhole(
+  path: string,
+  data: string | Uint8Array | ((file: OutputFile) => Promise<void>),
+): Promise<void> {
   try {
     const place = await finalPlace(path);
     await clearLeftOvers(place);
@@ -36,7 +43,8 @@ export async function writeFileWhole(path: string, data: string | Uint8Array): P
     try {
       const file = await createFile(temporary);
       try {
-        await file.write(typeof data === "string" ? new TextEncoder().encode(data) : data);
+        if (typeof data === "function") await data(file);
+        else await file.write(typeof data === "string" ? new TextEncoder().encode(data) : data);
       } finally {
         await file.close();
       }

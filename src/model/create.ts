@@ -1,0 +1,69 @@
+/** Writes a new model folder with random weights, one parameter in memory at a time. */
+import { writeConfig, writeModelCard } from "../checkpoint/folder.ts";
+import { type TensorSource, writeWeights } from "../checkpoint/write.ts";
+import { writeFolderWhole } from "../util/files.ts";
+import type { Json } from "../util/json.ts";
+import type { Model } from "./architecture.ts";
+import { architectureOf } from "./architectures.ts";
+import { initialise } from "./init.ts";
+import { elements, type Parameter, parameterCount, shapeOf } from "./table.ts";
+
+/** Numbers drawn at a time. */
+const SLICE = 2 ** 20;
+
+export interface CreateOptions {
+  /** A whole number from 0; the same one gives the same bytes. */
+  readonly seed: number;
+  /** Largest shard in bytes. */
+  readonly maxShardBytes?: number;
+  /** Told after each parameter how many of all numbers are drawn. */
+  readonly progress?: (drawn: number, all: number) => void;
+}
+
+/**
+ * Writes `folder` as transformers reads it: config with the defaults filled in, weights in F32, a model card.
+ * @param where the config's file, for messages
+ * @throws UserError if the config is not supported or the folder exists and is not empty
+ */
+export async function createModel(config: Json, where: string, folder: string, options: CreateOptions): Promise<Model> {
+  const model = architectureOf(config, where).model(config, where);
+  const all = parameterCount(model.parameters);
+  let drawn = 0;
+  const tensors: TensorSource[] = model.parameters.map((parameter) => ({
+    name: parameter.name,
+    dtype: "F32",
+    shape: shapeOf(parameter),
+    *data() {
+      yield* slices(parameter, options.seed);
+      drawn += elements(parameter);
+      options.progress?.(drawn, all);
+    },
+  }));
+  await writeFolderWhole(folder, async (temporary) => {
+    await writeConfig(temporary, { ...model.config, dtype: "float32" });
+    await writeWeights(temporary, tensors, { maxShardBytes: options.maxShardBytes });
+    const { layers, hidden, heads, ffn, vocab } = model.dimensions;
+    await writeModelCard(temporary, {
+      title: `A ${model.architecture.type} that has not been trained`,
+      tags: [model.architecture.type],
+      text: ["Random weights, drawn as transformers draws them, to begin pre-training from."],
+      facts: [
+        ["seed", String(options.seed)],
+        ["parameters", String(all)],
+        ["layers", String(layers)],
+        ["hidden size", String(hidden)],
+        ["heads", String(heads)],
+        ["FFN", String(ffn)],
+        ["vocabulary", String(vocab)],
+      ],
+    });
+  });
+  return model;
+}
+
+function* slices(parameter: Parameter, seed: number): Iterable<Float32Array> {
+  const count = elements(parameter);
+  for (let start = 0; start < count; start += SLICE) {
+    yield initialise(parameter, seed, start, Math.min(SLICE, count - start));
+  }
+}
