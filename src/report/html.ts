@@ -1,0 +1,126 @@
+/**
+ * The page that every report stands in: one HTML file with nothing outside itself, no script, light and dark, wide and
+ * narrow, readable on paper. Everything that comes from data passes through `text`.
+ */
+import type { Fact, Listing, Table } from "./data.ts";
+
+/** Text escaped for HTML content and for double-quoted attributes. */
+export function text(value: string): string {
+  return value.replace(/[&<>"']/g, (character) => ESCAPES[character] ?? character);
+}
+
+const ESCAPES: Readonly<Record<string, string>> = {
+  "&": "&amp;",
+  "<": "&lt;",
+  ">": "&gt;",
+  '"': "&quot;",
+  "'": "&#39;",
+};
+
+/** @param body HTML, already escaped */
+export function page(title: string, body: string): string {
+  return `<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<meta name="generator" content="bert2bert">
+<title>${text(title)}</title>
+<style>${STYLE}</style>
+</head>
+<body>
+<main>
+${body}
+</main>
+</body>
+</html>
+`;
+}
+
+export function factList(facts: readonly Fact[]): string {
+  if (facts.length === 0) return "";
+  const items = facts.map(([label, value]) => `<div><dt>${text(label)}</dt><dd>${text(value)}</dd></div>`);
+  return `<dl class="facts">${items.join("")}</dl>`;
+}
+
+export function tableOf(table: Table): string {
+  const head = table.columns.map((column) => `<th scope="col">${text(column)}</th>`).join("");
+  const rows = table.rows.map((row) => {
+    const cells = row.map((cell, i) => (i === 0 ? `<th scope="row">${text(cell)}</th>` : `<td>${text(cell)}</td>`));
+    return `<tr>${cells.join("")}</tr>`;
+  });
+  const note = table.note === undefined ? "" : `<p class="note">${text(table.note)}</p>`;
+  return `<div class="table"><table><caption>${text(table.caption)}</caption><thead><tr>${head}</tr></thead><tbody>${rows.join("")}</tbody></table></div>${note}`;
+}
+
+export function listings(items: readonly Listing[]): string {
+  return items
+    .map((item) => `<details><summary>${text(item.title)}</summary><pre>${text(item.text)}</pre></details>`)
+    .join("\n");
+}
+
+/** Colours of curves: `c0` is the reference's, the rest tell apart for every kind of colour vision (after Okabe and Ito). */
+export const COLOURS = 7;
+
+const STYLE = `
+:root { --paper: #fdfdfc; --ink: #1d2126; --soft: #5b6470; --line: #d9dce0; --faint: #eceef0; --panel: #f4f5f6;
+  --c0: #6a727c; --c1: #0b62a8; --c2: #c04a00; --c3: #007a58; --c4: #a03a7c; --c5: #6453b3; --c6: #856400; }
+@media (prefers-color-scheme: dark) { :root { --paper: #15181c; --ink: #e6e8eb; --soft: #a0a8b2; --line: #3a4048;
+  --faint: #262b31; --panel: #1d2126; --c0: #a3abb5; --c1: #68b3f7; --c2: #ff9a57; --c3: #41cf9f; --c4: #ee8fc2;
+  --c5: #b2a4ff; --c6: #e3bd4a; } }
+* { box-sizing: border-box; }
+html { -webkit-text-size-adjust: 100%; }
+body { margin: 0; background: var(--paper); color: var(--ink); font: 16px/1.55 system-ui, -apple-system, "Segoe UI",
+  Roboto, "Helvetica Neue", "Noto Sans", sans-serif; font-variant-numeric: tabular-nums lining-nums; }
+main { max-width: 1040px; margin: 0 auto; padding: 40px 32px 72px; }
+h1 { font-size: 1.75rem; line-height: 1.2; margin: 0 0 12px; text-wrap: balance; letter-spacing: -.01em; }
+h2 { font-size: 1.2rem; line-height: 1.3; margin: 44px 0 8px; }
+p { max-width: 68ch; margin: 0 0 12px; }
+.note, figcaption { color: var(--soft); font-size: .875rem; max-width: 76ch; }
+.savings { display: flex; flex-wrap: wrap; gap: 12px; margin: 24px 0 8px; padding: 0; list-style: none; }
+.savings li { flex: 1 1 240px; max-width: 420px; background: var(--panel); border-radius: 8px; padding: 14px 18px; border-left: 4px solid
+  var(--c, var(--line)); }
+.savings strong { display: block; font-size: 1.9rem; line-height: 1.2; font-weight: 650; letter-spacing: -.02em; }
+.savings span { color: var(--soft); font-size: .9rem; display: block; }
+.facts { display: grid; grid-template-columns: repeat(auto-fill, minmax(200px, 1fr)); gap: 14px 24px; margin: 20px 0; }
+.facts dt { color: var(--soft); font-size: .8125rem; }
+.facts dd { margin: 0; overflow-wrap: anywhere; }
+figure { margin: 16px 0 8px; }
+svg { display: block; width: 100%; height: auto; font: 13px system-ui, -apple-system, "Segoe UI", Roboto, sans-serif;
+  font-variant-numeric: tabular-nums; }
+svg text { fill: var(--ink); }
+svg .soft { fill: var(--soft); }
+svg .halo { stroke: var(--paper); stroke-width: 4px; stroke-linejoin: round; paint-order: stroke; }
+.narrow { display: none; }
+.legend { display: none; flex-wrap: wrap; gap: 4px 16px; list-style: none; margin: 8px 0; padding: 0; font-size: .875rem; }
+.legend svg { display: inline-block; width: 26px; height: 12px; margin-right: 6px; vertical-align: -1px; }
+.axes { border: 0; margin: 16px 0 0; padding: 0; }
+.axes legend { float: left; padding: 0 12px 0 0; color: var(--soft); font-size: .875rem; line-height: 30px; }
+.axes input { position: absolute; opacity: 0; }
+.axes label { display: inline-block; line-height: 28px; padding: 0 12px; margin: 0 4px 6px 0; border: 1px solid var(--line);
+  border-radius: 15px; font-size: .875rem; cursor: pointer; }
+.axes input:checked + label { background: var(--ink); color: var(--paper); border-color: var(--ink); }
+.axes input:focus-visible + label { outline: 2px solid var(--c1); outline-offset: 2px; }
+.axes figure { display: none; clear: both; }
+.small { display: grid; grid-template-columns: repeat(auto-fit, minmax(320px, 1fr)); gap: 8px 32px; }
+.small h3 { font-size: .9375rem; margin: 16px 0 0; font-weight: 600; }
+.table { overflow-x: auto; margin: 12px 0 4px; }
+table { border-collapse: collapse; min-width: 100%; font-size: .9375rem; }
+caption { text-align: left; color: var(--soft); font-size: .875rem; padding-bottom: 6px; }
+th, td { padding: 7px 0 7px 22px; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap;
+  font-weight: 400; vertical-align: baseline; }
+th:first-child, td:first-child { text-align: left; padding-left: 0; }
+thead th { color: var(--soft); font-size: .8125rem; white-space: normal; vertical-align: bottom; line-height: 1.3; }
+tbody th { font-weight: 550; white-space: normal; min-width: 9em; }
+details { border-top: 1px solid var(--line); padding: 10px 0; }
+details:last-of-type { border-bottom: 1px solid var(--line); }
+summary { cursor: pointer; }
+pre { overflow-x: auto; background: var(--panel); border-radius: 6px; padding: 14px 16px; font: .8125rem/1.5 ui-monospace,
+  SFMono-Regular, Menlo, Consolas, monospace; }
+footer { margin-top: 48px; color: var(--soft); font-size: .875rem; }
+@media (max-width: 720px) { main { padding: 24px 16px 48px; } h1 { font-size: 1.4rem; } .wide { display: none; }
+  .narrow { display: block; } .legend { display: flex; } th, td { padding-left: 14px; }
+  .facts { grid-template-columns: repeat(auto-fill, minmax(140px, 1fr)); } }
+@media print { body { background: none; } .axes legend, .axes label { display: none; } }
+`;
