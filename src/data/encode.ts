@@ -1,0 +1,167 @@
+/**
+ * Texts to ids, fast. The native library decides what the ids are; this decides what it need not be asked twice.
+ *
+ * A tokenizer splits a text into words before its model sees them, and natural text repeats its words. So a text is
+ * cut into pieces at places where the tokenizer surely cuts it too, and the ids of a piece are kept:
+ * - BERT's normaliser works on one character at a time (its decomposition never reaches over a space), and its
+ *   pre-tokeniser cuts at white space: a text may be cut at every space, and ASCII text at every punctuation mark.
+ * - GPT-2's pattern puts a single space between two other characters at the start of what follows it: a text may be cut
+ *   before it, and ASCII text by the pattern itself.
+ * Any other tokenizer, and any text that may hold one of the added tokens, is encoded natively as a whole.
+ */
+import type { Tokenizer as Native } from "tokenizers";
+import { isJsonObject, type Json } from "../util/json.ts";
+import { addedTokens } from "./tokenizer-folder.ts";
+
+interface Cutter {
+  /** A text's pieces: their ids, in order, are the text's. */
+  cut(text: string): readonly string[];
+}
+
+/** Longer pieces are not kept. */
+const LONGEST_KEPT = 48;
+/** Pieces kept before all are forgotten: some 100 MB. */
+const MOST_KEPT = 2 ** 20;
+
+export class Encoder {
+  readonly native: Native;
+  readonly #cutter: Cutter | undefined;
+  /** Piece → where its ids are in #store: their number, then they. */
+  readonly #kept = new Map<string, number>();
+  #store = new Uint32Array(2 ** 16);
+  #stored = 0;
+
+  constructor(native: Native, json: Json) {
+    this.native = native;
+    this.#cutter = cutterFor(json);
+  }
+
+  async encode(texts: readonly string[]): Promise<{ ids: Uint32Array; ends: Uint32Array }> {
+    if (this.#kept.size > MOST_KEPT) {
+      this.#kept.clear();
+      this.#stored = 0;
+    }
+    // What each piece is: ≥ 0 where it is in #store, < 0 for number −1 − n of those to be encoded now.
+    let pieces = new Int32Array(2 ** 16);
+    let count = 0;
+    const pieceEnds = new Uint32Array(texts.length);
+    const asked: string[] = [];
+    const numbers = new Map<string, number>();
+    for (let i = 0; i < texts.length; i++) {
+      const cut = this.#cutter === undefined ? [texts[i]] : this.#cutter.cut(texts[i]);
+      if (count + cut.length > pieces.length) {
+        const more = new Int32Array(Math.max(2 * pieces.length, count + cut.length));
+        more.set(pieces);
+        pieces = more;
+      }
+      for (const piece of cut) {
+        let place = this.#kept.get(piece) ?? numbers.get(piece);
+        if (place === undefined) {
+          place = -1 - asked.length;
+          asked.push(piece);
+          numbers.set(piece, place);
+        }
+        pieces[count++] = place;
+      }
+      pieceEnds[i] = count;
+    }
+    const answers = await this.#ask(asked);
+    return this.#assemble(pieces.subarray(0, count), pieceEnds, answers);
+  }
+
+  async #ask(asked: readonly string[]): Promise<readonly (readonly number[])[]> {
+    if (asked.length === 0) return [];
+    const encodings = await this.native.encodeBatch([...asked], { addSpecialTokens: false });
+    return encodings.map((encoding, i) => {
+      const ids = encoding.getIds();
+      if (this.#cutter !== undefined && asked[i].length <= LONGEST_KEPT) this.#keep(asked[i], ids);
+      return ids;
+    });
+  }
+
+  #keep(piece: string, ids: readonly number[]): void {
+    const end = this.#stored + ids.length + 1;
+    if (end > this.#store.length) {
+      const more = new Uint32Array(Math.max(2 * this.#store.length, end));
+      more.set(this.#store);
+      this.#store = more;
+    }
+    this.#store[this.#stored] = ids.length;
+    this.#store.set(ids, this.#stored + 1);
+    // A piece is a slice that would keep the whole text it was cut from in memory: keep a copy.
+    this.#kept.set(Buffer.from(piece, "utf16le").toString("utf16le"), this.#stored);
+    this.#stored = end;
+  }
+
+  #assemble(pieces: Int32Array, pieceEnds: Uint32Array, answers: readonly (readonly number[])[]) {
+    let total = 0;
+    for (const place of pieces) total += place >= 0 ? this.#store[place] : answers[-1 - place].length;
+    const ids = new Uint32Array(total);
+    const ends = new Uint32Array(pieceEnds.length);
+    let at = 0;
+    let piece = 0;
+    for (let text = 0; text < pieceEnds.length; text++) {
+      for (; piece < pieceEnds[text]; piece++) {
+        const place = pieces[piece];
+        if (place >= 0) {
+          const last = place + this.#store[place];
+          for (let i = place + 1; i <= last; i++) ids[at++] = this.#store[i];
+        } else {
+          for (const id of answers[-1 - place]) ids[at++] = id;
+        }
+      }
+      ends[text] = at;
+    }
+    return { ids, ends };
+  }
+}
+
+/** How texts may be cut for this tokenizer; undefined: not at all. */
+function cutterFor(json: Json): Cutter | undefined {
+  const { model, normalizer, pre_tokenizer: before } = json;
+  if (!isJsonObject(model) || !isJsonObject(before) || typeof model.dropout === "number") return undefined;
+  const added = addedTokens(json).map((token) => token.content);
+  // Added tokens are looked for by their first character; what starts like a word would be found in every text.
+  if (added.some((content) => !/^[!-/:-@[-`{-~]/.test(content) || /\s/.test(content))) return undefined;
+  const holdsAdded = startsOf(added);
+  if (isJsonObject(normalizer) && normalizer.type === "BertNormalizer" && before.type === "BertPreTokenizer") {
+    return cutter(holdsAdded, /[A-Za-z0-9]+|[!-/:-@[-`{-~]/g, cutAtSpaces);
+  }
+  const plain = before.type === "ByteLevel" && before.add_prefix_space === false && before.use_regex !== false;
+  if (plain && (normalizer === null || normalizer === undefined)) {
+    const pattern = /'s|'t|'re|'ve|'m|'ll|'d| ?[A-Za-z]+| ?[0-9]+| ?[^\sA-Za-z0-9]+|\s+(?!\S)|\s+/g;
+    return cutter(holdsAdded, pattern, cutBeforeSingleSpaces);
+  }
+  return undefined;
+}
+
+const PRINTABLE_ASCII = /^[ -~]*$/;
+
+function cutter(holdsAdded: (text: string) => boolean, ascii: RegExp, chunks: (text: string) => string[]): Cutter {
+  return {
+    cut(text) {
+      if (holdsAdded(text)) return [text];
+      if (PRINTABLE_ASCII.test(text)) return text.match(ascii) ?? [];
+      const pieces: string[] = [];
+      for (const chunk of chunks(text)) {
+        if (PRINTABLE_ASCII.test(chunk)) pieces.push(...(chunk.match(ascii) ?? []));
+        else pieces.push(chunk);
+      }
+      return pieces;
+    },
+  };
+}
+
+function startsOf(added: readonly string[]): (text: string) => boolean {
+  const starts = [...new Set(added.map((content) => content[0]))];
+  return (text) => starts.some((start) => text.includes(start));
+}
+
+function cutAtSpaces(text: string): string[] {
+  return text.split(" ");
+}
+
+/** Before each space that stands alone between two characters that are surely no white space to anybody. */
+function cutBeforeSingleSpaces(text: string): string[] {
+  return text.split(/(?<=[^\s\p{C}])(?= [^\s\p{C}])/u);
+}
