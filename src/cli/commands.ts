@@ -21,4 +21,9 @@ export const commands: readonly CommandEntry[] = [
     description: "a model folder with random weights from a config",
     load: () => import("./init.ts"),
   },
+  {
+    name: "inspect",
+    description: "say what a model folder holds, from its headers alone",
+    load: () => import("./inspect.ts"),
+  },
 ];

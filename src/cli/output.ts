@@ -3,14 +3,13 @@
  * line that is rewritten, elsewhere one line a minute. Colour only on a terminal and without NO_COLOR.
  */
 import { styleText } from "node:util";
-import type { JsonValue } from "../util/json.ts";
 
 export function print(text: string): void {
   process.stdout.write(`${text}\n`);
 }
 
-/** One JSON value, indented for a person, keys in the order given. */
-export function printJson(value: JsonValue): void {
+/** One JSON value from plain data, indented for a person, keys in the order given. */
+export function printJson(value: object): void {
   process.stdout.write(`${JSON.stringify(value, null, 2)}\n`);
 }
 

@@ -1,0 +1,130 @@
+/**
+ * What a model folder holds, from its headers alone: dimensions, heads, parameters by part, formats and sizes, what
+ * lies beside the weights, and where it was grown from. No weight is read, so it takes no longer for a large model.
+ */
+import { stat } from "node:fs/promises";
+import { basename, join } from "node:path";
+import { growthFile, presentOf, tokenizerFiles } from "../checkpoint/folder.ts";
+import { openOptimizer, optimizerFile, trainerFile } from "../checkpoint/optimizer.ts";
+import { openModel } from "../model/load.ts";
+import { elements, type Parameter } from "../model/table.ts";
+import { isJsonObject, type Json, type JsonValue, readJsonObject } from "../util/json.ts";
+
+/** Plain data: it prints as JSON as it is. */
+export interface Inspection {
+  readonly folder: string;
+  /** config.json's model_type and the class of transformers that opens it. */
+  readonly architecture: string;
+  readonly class: string | null;
+  readonly heads: { readonly lm: boolean; readonly pooler: boolean; readonly nsp: boolean };
+  readonly dimensions: Readonly<Record<string, number>>;
+  /** Numbers in all parameters. */
+  readonly parameters: number;
+  /** By part of the network, in the order of the table; they add up to `parameters`. */
+  readonly parts: readonly PartCount[];
+  /** Parameters by the format they are stored in. */
+  readonly dtypes: Readonly<Record<string, number>>;
+  readonly files: readonly { readonly name: string; readonly bytes: number }[];
+  /** Stored tensors that the model does not use: buffers, tied copies, other heads. */
+  readonly leftOut: readonly string[];
+  readonly tokenizer: readonly string[];
+  readonly growth: GrowthSummary | null;
+  /** Whose moments lie beside the weights. */
+  readonly optimizer: { readonly parameters: number; readonly bytes: number } | null;
+  /** `trainer.json`, if it is a checkpoint of a run. */
+  readonly trainer: Json | null;
+}
+
+export interface PartCount {
+  readonly part: string;
+  readonly tensors: number;
+  readonly parameters: number;
+  readonly bytes: number;
+}
+
+export interface GrowthSummary {
+  readonly method: string | null;
+  readonly depth: string | null;
+  readonly map: string | null;
+  readonly seed: number | null;
+  readonly moments: string | null;
+  /** The source's dimensions. */
+  readonly from: Readonly<Record<string, number>>;
+}
+
+/** @throws UserError if the folder is no model, or its tensors do not fit its config */
+export async function inspect(folder: string): Promise<Inspection> {
+  const { model, config, weights, close } = await openModel(folder, { compareCopies: false });
+  try {
+    const parts = new Map<string, { tensors: number; parameters: number; bytes: number }>();
+    const dtypes: Record<string, number> = {};
+    let parameters = 0;
+    for (const parameter of model.parameters) {
+      const count = elements(parameter);
+      const dtype = weights.dtype(parameter.name);
+      const part = parts.get(partOf(parameter)) ?? { tensors: 0, parameters: 0, bytes: 0 };
+      part.tensors++;
+      part.parameters += count;
+      part.bytes += count * (dtype === "F32" ? 4 : 2);
+      parts.set(partOf(parameter), part);
+      dtypes[dtype] = (dtypes[dtype] ?? 0) + count;
+      parameters += count;
+    }
+    const named = config.architectures;
+    const files = weights.files.map(async (path) => ({ name: basename(path), bytes: (await stat(path)).size }));
+    return {
+      folder,
+      architecture: model.architecture.type,
+      class: Array.isArray(named) && typeof named[0] === "string" ? named[0] : null,
+      heads: { ...model.heads },
+      dimensions: { ...model.dimensions },
+      parameters,
+      parts: [...parts].map(([part, counts]) => ({ part, ...counts })),
+      dtypes,
+      files: await Promise.all(files),
+      leftOut: weights.leftOut,
+      tokenizer: await presentOf(folder, tokenizerFiles),
+      growth: summarise(await readIfThere(folder, growthFile)),
+      optimizer: await inspectOptimizer(folder),
+      trainer: (await readIfThere(folder, trainerFile)) ?? null,
+    };
+  } finally {
+    await close();
+  }
+}
+
+function partOf(parameter: Parameter): string {
+  if (parameter.group === "embedding") return "embeddings";
+  if (parameter.group === "head") return "heads and final norm";
+  if (parameter.part === "branch-input") return "blocks: weights that read the stream";
+  if (parameter.part === "branch-output") return "blocks: weights that write the stream";
+  return "blocks: norms";
+}
+
+async function inspectOptimizer(folder: string): Promise<Inspection["optimizer"]> {
+  const state = await openOptimizer(folder);
+  if (state === undefined) return null;
+  await state.close();
+  return { parameters: state.shapes.size, bytes: (await stat(join(folder, optimizerFile))).size };
+}
+
+async function readIfThere(folder: string, name: string): Promise<Json | undefined> {
+  return (await presentOf(folder, [name])).length === 0 ? undefined : readJsonObject(join(folder, name));
+}
+
+/** The record's words for a person. What it lacks is left open: only repeating a growth needs all of it. */
+function summarise(record: Json | undefined): GrowthSummary | null {
+  if (record === undefined) return null;
+  const inner = (key: string, name: string) => (isJsonObject(record[key]) ? record[key][name] : undefined);
+  const text = (value: JsonValue | undefined) => (typeof value === "string" ? value : null);
+  const from = inner("source", "dimensions");
+  const numbers = isJsonObject(from) ? Object.entries(from) : [];
+  return {
+    method: text(inner("method", "name")),
+    depth: text(inner("depth", "rule")),
+    map: text(record.map),
+    seed: typeof record.seed === "number" ? record.seed : null,
+    moments: text(record.moments),
+    from: Object.fromEntries(numbers.flatMap(([name, value]) => (typeof value === "number" ? [[name, value]] : []))),
+  };
+}
