@@ -14,7 +14,7 @@ import type { Json } from "../util/json.ts";
 import type { Architecture, Spelling } from "./architecture.ts";
 import { embed, Frame, postNormBlock } from "./blocks.ts";
 import { classOf, headsToRead, type ModelClass, modelClass } from "./classes.ts";
-import { ConfigReader } from "./config.ts";
+import { type Activation, ConfigReader } from "./config.ts";
 import { bias, linearLayer, matrix, norm, out, type Place, reads } from "./parameters.ts";
 import { ModelStates } from "./states.ts";
 import type { Dimensions, Heads, Init, Parameter } from "./table.ts";
@@ -29,7 +29,14 @@ export interface Flavour {
   /** The class of a config that names none. */
   readonly defaultClass: ModelClass;
   /** Names of the language-model head's transform, its norm, the decoder's bias and the tied copies some store. */
-  readonly lm: { readonly dense: string; readonly norm: string; readonly bias: string; readonly decoder: string };
+  readonly lm: {
+    readonly dense: string;
+    readonly norm: string;
+    readonly bias: string;
+    readonly decoder: string;
+    /** The transform's activation; absent: the config's. */
+    readonly activation?: Activation;
+  };
   /** Name of the next-sentence head; absent: there is none. */
   readonly nsp?: string;
   /** Whether positions count from the padding id + 1, and only what is not padding. */
@@ -254,7 +261,10 @@ export function encoderArchitecture(flavour: Flavour): Architecture {
       return {
         hidden,
         lmLogits(rows) {
-          const transformed = frame.activation(frame.linear(rows, states.linear(flavour.lm.dense)));
+          const transformed = frame.activation(
+            frame.linear(rows, states.linear(flavour.lm.dense)),
+            flavour.lm.activation,
+          );
           const weights = { weight: tables.word, bias: states.value(flavour.lm.bias) };
           return frame.linear(frame.norm(transformed, states.norm(flavour.lm.norm)), weights);
         },

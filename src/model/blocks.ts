@@ -76,8 +76,9 @@ export class Frame {
     return layerNorm(this.b, x, states.gain, states.shift, this.settings.eps).y;
   }
 
-  activation(x: Value): Value {
-    switch (this.settings.activation) {
+  /** @param which default: the config's */
+  activation(x: Value, which = this.settings.activation): Value {
+    switch (which) {
       case "gelu-erf":
         return gelu(this.b, x, "erf");
       case "gelu-tanh":

@@ -34,6 +34,13 @@ export const roberta: Architecture = encoderArchitecture({
   },
   classes: [maskedLM, modelClass("RobertaModel", false, true, false)],
   defaultClass: maskedLM,
-  lm: { dense: "lm_head.dense", norm: "lm_head.layer_norm", bias: "lm_head.bias", decoder: "lm_head.decoder" },
+  lm: {
+    dense: "lm_head.dense",
+    norm: "lm_head.layer_norm",
+    bias: "lm_head.bias",
+    decoder: "lm_head.decoder",
+    // transformers' RobertaLMHead takes this one whatever the config's `hidden_act`.
+    activation: "gelu-erf",
+  },
   positionsAfterPadding: true,
 });

@@ -1,0 +1,137 @@
+"""What transformers makes of models, for test/peers/models.test.ts.
+
+    models.py make OUT          random models of many shapes with inputs and what transformers computes for them in float64
+    models.py open FOLDER...    opens model folders: writes FOLDER/opened.json (missing and unexpected keys) and what they
+                                compute for FOLDER/inputs.safetensors, in float64, to FOLDER/expected.safetensors
+"""
+import json
+import sys
+from pathlib import Path
+
+import torch
+import transformers
+from safetensors.torch import load_file, save_file
+
+BERT = dict(vocab_size=101, max_position_embeddings=20, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
+GPT2 = dict(vocab_size=97, n_positions=20, resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0, bos_token_id=0, eos_token_id=0)
+
+# name: class, config, what the inputs are like
+CASES = {
+    "bert-relu": ("BertForMaskedLM", dict(BERT, hidden_size=60, num_attention_heads=5, intermediate_size=77,
+        num_hidden_layers=2, hidden_act="relu", type_vocab_size=3), dict(types=3)),
+    "bert-one-head": ("BertForPreTraining", dict(BERT, hidden_size=17, num_attention_heads=1, intermediate_size=5,
+        num_hidden_layers=1, hidden_act="gelu_new", pad_token_id=3, layer_norm_eps=1e-5), dict(types=2, mask=True, nsp=True)),
+    "bert-many-heads": ("BertForPreTraining", dict(BERT, hidden_size=24, num_attention_heads=12, intermediate_size=48,
+        num_hidden_layers=5), dict(mask=True, nsp=True, labels=False)),
+    "bert-bare": ("BertModel", dict(BERT, hidden_size=32, num_attention_heads=4, intermediate_size=64,
+        num_hidden_layers=2), dict(mask=True, labels=False)),
+    "bert-nsp": ("BertForNextSentencePrediction", dict(BERT, hidden_size=32, num_attention_heads=2, intermediate_size=40,
+        num_hidden_layers=2), dict(types=2, nsp=True, labels=False)),
+    "roberta-tanh": ("RobertaForMaskedLM", dict(BERT, hidden_size=36, num_attention_heads=3, intermediate_size=50,
+        num_hidden_layers=3, hidden_act="gelu_pytorch_tanh", type_vocab_size=1, pad_token_id=1), dict(padding=True)),
+    "roberta-padding-5": ("RobertaForMaskedLM", dict(BERT, max_position_embeddings=30, hidden_size=16, num_attention_heads=2,
+        intermediate_size=96, num_hidden_layers=2, type_vocab_size=2, pad_token_id=5), dict(types=2, padding=True, mask=True)),
+    "roberta-bare": ("RobertaModel", dict(BERT, hidden_size=16, num_attention_heads=2, intermediate_size=20,
+        num_hidden_layers=1, type_vocab_size=1), dict(mask=True, labels=False)),
+    "gpt2-inner": ("GPT2LMHeadModel", dict(GPT2, n_embd=30, n_head=3, n_inner=50, n_layer=4, activation_function="relu"), dict()),
+    "gpt2-unscaled": ("GPT2LMHeadModel", dict(GPT2, n_embd=16, n_head=2, n_layer=1, activation_function="gelu",
+        scale_attn_weights=False), dict(mask=True)),
+    "gpt2-bare": ("GPT2Model", dict(GPT2, n_embd=24, n_head=4, n_layer=2), dict(mask=True, labels=False)),
+}
+
+
+def randomise(model, g):
+    with torch.no_grad():
+        for name, p in model.named_parameters():
+            noise = torch.randn(p.shape, generator=g)
+            gain = p.ndim == 1 and name.endswith("weight")
+            p.copy_(1 + 0.2 * noise if gain else (0.15 if p.ndim > 1 else 0.1) * noise)
+
+
+def batch(config, wanted, g):
+    b, t = 3, 13
+    pad = config.pad_token_id
+    ids = torch.randint(0, config.vocab_size, (b, t), generator=g)
+    # Padding inside, not only at the end, where the architecture counts positions by it; else only by chance.
+    if wanted.get("padding"):
+        ids[0, 4] = pad
+        ids[1, 9:] = pad
+    ids[2, 0] = pad if pad is not None and not wanted.get("padding") else ids[2, 0]
+    out = dict(input_ids=ids)
+    if wanted.get("mask"):
+        mask = torch.ones(b, t, dtype=torch.int64)
+        mask[1, 9:] = 0
+        mask[2, 5:] = 0
+        out["attention_mask"] = mask
+    if wanted.get("types"):
+        out["token_type_ids"] = torch.randint(0, wanted["types"], (b, t), generator=g)
+    if wanted.get("labels", True):
+        labels = torch.randint(0, config.vocab_size, (b, t), generator=g)
+        labels[torch.rand(b, t, generator=g) < 0.6] = -100
+        out["labels"] = labels
+    if wanted.get("nsp"):
+        out["next_sentence_label"] = torch.tensor([1, 0, 1])
+    return out
+
+
+def compute(model, inputs, gradients):
+    name = type(model).__name__
+    given = {k: v for k, v in inputs.items() if k not in ("labels", "next_sentence_label")}
+    o = model(**given, output_hidden_states=True)
+    out = {f"hidden.{i}": h for i, h in enumerate(o.hidden_states)}
+    lm = {"BertForPreTraining": "prediction_logits", "BertForMaskedLM": "logits", "RobertaForMaskedLM": "logits",
+          "GPT2LMHeadModel": "logits"}.get(name)
+    nsp = {"BertForPreTraining": "seq_relationship_logits", "BertForNextSentencePrediction": "logits"}.get(name)
+    cross_entropy = torch.nn.functional.cross_entropy
+    terms = []
+    if lm is not None:
+        logits = out["logits"] = o[lm]
+        labels = inputs.get("labels")
+        if labels is not None:
+            if name.startswith("GPT2"):
+                logits, labels = logits[:, :-1], labels[:, 1:]
+            terms.append(cross_entropy(logits.reshape(-1, logits.shape[-1]), labels.reshape(-1)))
+    if nsp is not None:
+        out["nsp_logits"] = o[nsp]
+        if "next_sentence_label" in inputs:
+            terms.append(cross_entropy(o[nsp], inputs["next_sentence_label"]))
+    pooler = getattr(getattr(model, model.base_model_prefix, model), "pooler", None)
+    if pooler is not None:
+        out["pooler"] = pooler(o.hidden_states[-1])
+    if terms:
+        loss = sum(terms)
+        out["loss"] = loss.reshape(1)
+        if gradients:
+            loss.backward()
+            out |= {f"grad/{n}": p.grad for n, p in model.named_parameters() if p.grad is not None}
+    return {k: v.detach().float().contiguous().clone() for k, v in out.items()}
+
+
+def make(out):
+    for seed, (name, (cls, config, wanted)) in enumerate(CASES.items()):
+        kind = getattr(transformers, cls)
+        config = kind.config_class(**config)
+        config._attn_implementation = "eager"
+        g = torch.Generator().manual_seed(seed)
+        model = kind(config)
+        randomise(model, g)
+        folder = Path(out) / name
+        model.save_pretrained(folder)
+        inputs = batch(config, wanted, g)
+        save_file(inputs, folder / "inputs.safetensors")
+        save_file(compute(model.double().train(), inputs, True), folder / "expected.safetensors")
+
+
+def open_folders(folders):
+    for folder in map(Path, folders):
+        cls = json.loads((folder / "config.json").read_text())["architectures"][0]
+        model, info = getattr(transformers, cls).from_pretrained(folder, output_loading_info=True, attn_implementation="eager")
+        (folder / "opened.json").write_text(json.dumps({k: sorted(map(str, info[k])) for k in
+            ("missing_keys", "unexpected_keys", "mismatched_keys")}))
+        inputs = load_file(folder / "inputs.safetensors")
+        with torch.no_grad():
+            save_file(compute(model.double().eval(), inputs, False), folder / "expected.safetensors")
+
+
+transformers.logging.set_verbosity_error()
+make(sys.argv[2]) if sys.argv[1] == "make" else open_folders(sys.argv[2:])
