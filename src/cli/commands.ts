@@ -26,4 +26,9 @@ export const commands: readonly CommandEntry[] = [
     description: "say what a model folder holds, from its headers alone",
     load: () => import("./inspect.ts"),
   },
+  {
+    name: "grow",
+    description: "grow a checkpoint into a wider or deeper one",
+    load: () => import("./grow.ts"),
+  },
 ];

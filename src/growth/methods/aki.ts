@@ -51,7 +51,7 @@ export const aki: WidthMethod = {
     const map = grownMap(growth, parameter.dims[d]);
     if (map === undefined) return own;
     const above = copied(growth, parameter, content, layer + 1);
-    const words = `${own.words}; new ${parameter.dims[d].axis} units from layer ${layer + 1}`;
+    const words = `${own.words}; new ${parameter.dims[d].axis} units from the layer above`;
     return choose(d, newUnits(parameter.dims[d], map), own, above, words);
   },
 };

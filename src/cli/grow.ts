@@ -1,0 +1,217 @@
+/** `bert2bert grow`: grows a checkpoint into a larger one. */
+import type { Command } from "commander";
+import type { FloatDType } from "../checkpoint/dtype.ts";
+import { depthRules } from "../growth/depth.ts";
+import type { OptionDefinition } from "../growth/growth.ts";
+import { MAP_KINDS } from "../growth/maps.ts";
+import { methods } from "../growth/methods.ts";
+import { MOMENT_MODES } from "../growth/moments.ts";
+import type { GrowthPlan } from "../growth/plan.ts";
+import type { OpenModel } from "../model/load.ts";
+import { suggestion, UserError } from "../util/errors.ts";
+import { formatBytes, formatCount, note, Progress, print, printJson, table } from "./output.ts";
+
+interface Flags {
+  readonly to?: string;
+  readonly hidden?: string;
+  readonly heads?: string;
+  readonly ffn?: string;
+  readonly layers?: string;
+  readonly method?: string;
+  readonly map?: string;
+  readonly depth?: string;
+  readonly moments?: string;
+  readonly dtype?: string;
+  readonly maxShard?: string;
+  readonly seed?: string;
+  readonly repeat?: string;
+  readonly dryRun?: true;
+  readonly json?: true;
+}
+
+export function register(command: Command): void {
+  command
+    .argument("<source>", "a model folder: config.json and weights in safetensors")
+    .argument("[out]", "the folder to write (not needed with --dry-run)")
+    .option("--to <config.json>", "the target's config, of the source's kind")
+    .option("--hidden <n>", "hidden size, a whole number of the source's heads (the FFN follows unless it is given)")
+    .option("--heads <n>", "attention heads (default: as many as fit the hidden size)")
+    .option("--ffn <n>", "FFN width")
+    .option("--layers <n>", "layers")
+    .option("--method <name>", `how the width grows: ${methods.map((method) => method.name).join(", ")}`);
+  for (const option of distinctOptions()) {
+    const words = "words" in option ? option.words.join(" | ") : `default ${option.default}`;
+    command.option(`--${option.name} <value>`, `${option.description} (${words})`);
+  }
+  command
+    .option("--map <kind>", `how new units find the ones they are made from: ${MAP_KINDS.join(", ")}`)
+    .option("--depth <rule>", `how the depth grows: ${depthRules.map((rule) => rule.name).join(", ")}`)
+    .option("--moments <mode>", `Adam's moments beside the source: ${MOMENT_MODES.join(", ")}`)
+    .option("--dtype <format>", "F32, F16 or BF16 (default: the source's)")
+    .option("--max-shard <size>", "largest weights file, such as 5GB")
+    .option("--seed <n>", "for whatever is drawn (default 0)")
+    .option("--repeat <growth.json>", "grow as this record says, in place of all options above")
+    .option("--dry-run", "print what each parameter becomes; write nothing")
+    .option("--json", "print the result as JSON")
+    .addHelpText("after", methodsHelp)
+    .action(grow);
+}
+
+function distinctOptions(): readonly OptionDefinition[] {
+  const byName = new Map<string, OptionDefinition>();
+  for (const method of methods) for (const option of method.options) byName.set(option.name, option);
+  return [...byName.values()];
+}
+
+function methodsHelp(): string {
+  const lines = [...methods, ...depthRules].map((item) => [`  ${item.name}`, item.description]);
+  return `\nMethods and depth rules:\n${table(lines)}`;
+}
+
+async function grow(folder: string, out: string | undefined, flags: Flags): Promise<void> {
+  const [{ applyGrowth, promiseWords, storedDType }, { openModel }, { parseSize }, { checkFolderFree }] =
+    await Promise.all([
+      import("../growth/apply.ts"),
+      import("../model/load.ts"),
+      import("../checkpoint/write.ts"),
+      import("../util/files.ts"),
+    ]);
+  if (out === undefined && flags.dryRun !== true) {
+    throw new UserError("no folder to write is named", "bert2bert grow", "add OUT after the source, or --dry-run");
+  }
+  if (out !== undefined) await checkFolderFree(out);
+  const maxShardBytes = flags.maxShard === undefined ? undefined : parseSize(flags.maxShard, "--max-shard");
+  const source = await openModel(folder);
+  try {
+    const { plan, dtype } = await planFrom(source, flags);
+    const format = dtype ?? storedDType(source);
+    if (flags.dryRun === true) {
+      await describe(plan, format, flags.json === true);
+      return;
+    }
+    if (out === undefined) return;
+    const progress = new Progress();
+    const applied = await applyGrowth(plan, source, out, {
+      dtype: format,
+      maxShardBytes,
+      progress: (done, total) => progress.update(() => `growing: ${Math.floor((100 * done) / total)} %`),
+    });
+    progress.end();
+    if (flags.json === true) {
+      printJson({ out, ...applied, promise: { ...plan.promise } });
+      return;
+    }
+    note(promiseWords(plan));
+    const moments = applied.moments ? ", Adam's moments with them" : "";
+    print(
+      `${out}: ${formatCount(applied.parameters)} parameters in ${applied.dtype}, ${formatBytes(applied.bytes)}${moments}`,
+    );
+  } finally {
+    await source.close();
+  }
+}
+
+async function planFrom(source: OpenModel, flags: Flags): Promise<{ plan: GrowthPlan; dtype: FloatDType | undefined }> {
+  const [{ planGrowth, resizedModel, targetModel }, { readJsonObject }] = await Promise.all([
+    import("../growth/plan.ts"),
+    import("../util/json.ts"),
+  ]);
+  if (flags.repeat !== undefined) {
+    const { repeatedPlan } = await import("../growth/repeat.ts");
+    return repeatedPlan(source, flags.repeat);
+  }
+  const sizes = {
+    hidden: count(flags.hidden, "--hidden"),
+    heads: count(flags.heads, "--heads"),
+    ffn: count(flags.ffn, "--ffn"),
+    layers: count(flags.layers, "--layers"),
+  };
+  if (flags.to !== undefined && Object.values(sizes).some((size) => size !== undefined)) {
+    throw new UserError("the target is given twice", "--to", "give a config, or sizes, not both");
+  }
+  if (flags.method === undefined) {
+    const known = methods.map((method) => method.name).join(", ");
+    throw new UserError(
+      "no method is named",
+      "--method",
+      `give one of ${known} (\`bert2bert grow --help\` explains them)`,
+    );
+  }
+  const target =
+    flags.to === undefined
+      ? resizedModel(source.model, sizes)
+      : targetModel(source.model, await readJsonObject(flags.to), flags.to);
+  const given: Record<string, string> = {};
+  for (const [name, value] of Object.entries(flags)) {
+    if (typeof value === "string" && distinctOptions().some((option) => option.name === name)) given[name] = value;
+  }
+  const plan = planGrowth(source.model, target, {
+    method: flags.method,
+    options: given,
+    map: flags.map,
+    depth: flags.depth,
+    moments: flags.moments,
+    seed: flags.seed === undefined ? 0 : seedOf(flags.seed),
+  });
+  return { plan, dtype: await dtypeOf(flags.dtype) };
+}
+
+async function dtypeOf(name: string | undefined): Promise<FloatDType | undefined> {
+  if (name === undefined) return undefined;
+  const { floatDTypes } = await import("../checkpoint/dtype.ts");
+  const found = floatDTypes.find((dtype) => dtype === name.toUpperCase());
+  if (found === undefined)
+    throw new UserError(`there is no format \`${name}\``, "--dtype", suggestion(name, floatDTypes));
+  return found;
+}
+
+function count(text: string | undefined, where: string): number | undefined {
+  if (text === undefined) return undefined;
+  const value = Number(text);
+  if (!/^\d+$/.test(text) || !Number.isSafeInteger(value) || value < 1) {
+    throw new UserError(`\`${text}\` is not a whole number above 0`, where, "give one");
+  }
+  return value;
+}
+
+function seedOf(text: string): number {
+  if (!/^\d+$/.test(text) || !Number.isSafeInteger(Number(text))) {
+    throw new UserError(`\`${text}\` is not a whole number from 0 to 2^53 − 1`, "--seed", "give one");
+  }
+  return Number(text);
+}
+
+async function describe(plan: GrowthPlan, dtype: FloatDType, json: boolean): Promise<void> {
+  const [{ describeGroups, describeJson }, { promiseWords }, { parameterCount }, { widthOf }] = await Promise.all([
+    import("../growth/describe.ts"),
+    import("../growth/apply.ts"),
+    import("../model/load.ts"),
+    import("../checkpoint/dtype.ts"),
+  ]);
+  if (json) {
+    printJson(describeJson(plan, dtype));
+    return;
+  }
+  const groups = describeGroups(plan);
+  print(
+    table([
+      ["parameter", "from", "to", "parameters", "becomes"],
+      ...groups.map((group) => [
+        group.name,
+        `[${group.from.join(", ")}]`,
+        `[${group.to.join(", ")}]`,
+        formatCount(group.parameters),
+        group.words,
+      ]),
+    ]),
+  );
+  const { source, target } = plan.growth;
+  const total = parameterCount(target);
+  if (target.dimensions.layers > source.dimensions.layers) {
+    print(`\nlayers: ${plan.layers.map(({ from, fresh }) => (fresh ? `${from}*` : from)).join(" ")} (* new)`);
+  }
+  print(
+    `\n${formatCount(parameterCount(source))} → ${formatCount(total)} parameters, ${formatBytes(total * widthOf(dtype))} in ${dtype}`,
+  );
+  print(promiseWords(plan));
+}

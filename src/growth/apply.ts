@@ -1,0 +1,244 @@
+/**
+ * Applies a planned growth: reads the source and writes the target folder, one slice of one tensor in memory at a time.
+ */
+import { join } from "node:path";
+import type { FloatDType } from "../checkpoint/dtype.ts";
+import {
+  configFile,
+  copyGenerationConfig,
+  copyTokenizerFiles,
+  growthFile,
+  writeConfig,
+  writeModelCard,
+} from "../checkpoint/folder.ts";
+import {
+  type Moment,
+  type OptimizerState,
+  openOptimizer,
+  optimizerFile,
+  optimizerTensors,
+} from "../checkpoint/optimizer.ts";
+import { indexFile } from "../checkpoint/weights.ts";
+import { type TensorSource as OutputTensor, writeWeights } from "../checkpoint/write.ts";
+import { type OpenModel, parameterCount } from "../model/load.ts";
+import { elements, shapeOf } from "../model/table.ts";
+import { UserError } from "../util/errors.ts";
+import { writeFileWhole, writeFolderWhole } from "../util/files.ts";
+import type { Json } from "../util/json.ts";
+import type { GrowthPlan } from "./plan.ts";
+import { type Recipe, rowCount, rowWidth, type TensorSource } from "./recipe.ts";
+import { hashFiles, recordOf, recordText } from "./record.ts";
+
+export interface ApplyOptions {
+  /** Of the written weights; default: as the source's are stored. */
+  readonly dtype?: FloatDType;
+  /** Largest shard, in bytes; default 5 GB. */
+  readonly maxShardBytes?: number;
+  /** Told after each slice how many numbers of all are written. */
+  readonly progress?: (done: number, total: number) => void;
+}
+
+export interface Applied {
+  readonly dtype: FloatDType;
+  readonly parameters: number;
+  /** Of the weights. */
+  readonly bytes: number;
+  /** Whether the optimizer's state was grown with them. */
+  readonly moments: boolean;
+}
+
+/** The format the source's weights are stored in; F32 where they differ. */
+export function storedDType(source: OpenModel): FloatDType {
+  const [first, ...rest] = new Set(source.model.parameters.map(({ name }) => source.weights.dtype(name)));
+  return rest.length === 0 ? first : "F32";
+}
+
+/** Writes the grown folder. @throws UserError if the target exists, the disk is full, or the optimizer's state does not fit */
+export async function applyGrowth(
+  plan: GrowthPlan,
+  source: OpenModel,
+  out: string,
+  options: ApplyOptions = {},
+): Promise<Applied> {
+  const dtype = options.dtype ?? storedDType(source);
+  return writeFolderWhole(out, async (folder) => {
+    const optimizer = plan.momentMode === "drop" ? undefined : await openOptimizer(source.folder);
+    try {
+      if (optimizer !== undefined) checkOptimizer(plan, optimizer);
+      const tell = counter(plan, optimizer !== undefined, options.progress);
+      const weights = plan.parameters.map(({ parameter, shape, weight }): OutputTensor => {
+        const data = () => slices(weight, cached(source.weights.readF32.bind(source.weights)), tell);
+        return { name: parameter.name, dtype, shape, data };
+      });
+      const { bytes } = await writeWeights(folder, weights, { maxShardBytes: options.maxShardBytes });
+      if (optimizer !== undefined) await writeMoments(folder, plan, optimizer, tell);
+      const hashed = await hashFiles([
+        join(source.folder, configFile),
+        ...source.weights.files,
+        ...(source.weights.files.length > 1 ? [join(source.folder, indexFile)] : []),
+        ...(optimizer === undefined ? [] : [optimizer.path]),
+      ]);
+      await writeConfig(folder, configOf(plan, dtype));
+      await copyTokenizerFiles(source.folder, folder);
+      await copyGenerationConfig(source.folder, folder);
+      const record = recordOf(plan, hashed, dtype, optimizer !== undefined);
+      await writeFileWhole(join(folder, growthFile), recordText(record));
+      await writeCard(folder, plan, dtype);
+      return { dtype, parameters: parameterCount(plan.growth.target), bytes, moments: optimizer !== undefined };
+    } finally {
+      await optimizer?.close();
+    }
+  });
+}
+
+const configNames = { F32: "float32", F16: "float16", BF16: "bfloat16" } as const;
+
+function configOf(plan: GrowthPlan, dtype: FloatDType): Json {
+  const { torch_dtype: _, ...config } = plan.growth.target.config;
+  return { ...config, dtype: configNames[dtype] };
+}
+
+/** Elements worked out at a time: small beside any tensor worth slicing, large beside the cost of a write. */
+const SLICE = 2 ** 20;
+
+/** A tensor's values, a slice of whole rows at a time; the next one is worked out while the last is written. */
+export async function* slices(
+  recipe: Recipe,
+  source: TensorSource,
+  tell: (count: number) => void = () => {},
+): AsyncGenerator<Float32Array> {
+  const width = rowWidth(recipe.shape);
+  const rows = rowCount(recipe.shape);
+  const step = Math.min(rows, Math.max(1, Math.floor(SLICE / width)));
+  const buffers = [0, 1].map(() => new Float32Array(step * width));
+  const make = async (row: number, number: number) => {
+    const slice = buffers[number % 2].subarray(0, Math.min(step, rows - row) * width);
+    await recipe.fill(slice, row, source);
+    return slice;
+  };
+  let next = make(0, 0);
+  for (let row = 0, number = 0; row < rows; row += step, number++) {
+    const slice = await next;
+    if (row + step < rows) {
+      next = make(row + step, number + 1);
+      // Its failure is thrown where it is awaited, and not before.
+      next.catch(() => {});
+    }
+    yield slice;
+    tell(slice.length);
+  }
+}
+
+/** Remembers the last tensors that were read whole: the next slice reads them again. */
+function cached(read: (name: string, start: number, count: number) => Promise<Float32Array>): TensorSource {
+  const known = new Map<string, Promise<Float32Array>>();
+  return {
+    read(name, start, count) {
+      if (start !== 0) return read(name, start, count);
+      const key = `${name} ${count}`;
+      const found = known.get(key) ?? read(name, start, count);
+      known.delete(key);
+      known.set(key, found);
+      for (const oldest of known.keys()) {
+        if (known.size <= 2) break;
+        known.delete(oldest);
+      }
+      return found;
+    },
+  };
+}
+
+async function writeMoments(
+  folder: string,
+  plan: GrowthPlan,
+  optimizer: OptimizerState,
+  tell: (count: number) => void,
+): Promise<void> {
+  const states = plan.parameters.map(({ parameter, shape, moments }) => ({
+    name: parameter.name,
+    shape,
+    moment: (which: Moment) => {
+      if (moments === undefined) return zeros(elements(parameter), tell);
+      return slices(
+        moments[which],
+        cached((name, start, count) => optimizer.read(which, name, start, count)),
+        tell,
+      );
+    },
+    steps: async () => (moments === undefined ? 0 : optimizer.steps(moments.stepsOf)),
+  }));
+  await writeWeights(folder, optimizerTensors(states), { fileName: optimizerFile });
+}
+
+function* zeros(count: number, tell: (count: number) => void): Generator<Float32Array> {
+  const slice = new Float32Array(Math.min(count, SLICE));
+  for (let start = 0; start < count; start += SLICE) {
+    const part = slice.subarray(0, Math.min(SLICE, count - start));
+    yield part;
+    tell(part.length);
+  }
+}
+
+function checkOptimizer(plan: GrowthPlan, optimizer: OptimizerState): void {
+  for (const parameter of plan.growth.source.parameters) {
+    const shape = optimizer.shapes.get(parameter.name);
+    if (shape?.join() === shapeOf(parameter).join()) continue;
+    throw new UserError(
+      shape === undefined
+        ? `it holds nothing for ${parameter.name}`
+        : `it holds ${parameter.name} as [${shape}], the model as [${shapeOf(parameter)}]`,
+      optimizer.path,
+      "use the state that belongs to the checkpoint, or --moments drop",
+    );
+  }
+}
+
+function counter(plan: GrowthPlan, moments: boolean, progress: ApplyOptions["progress"]): (count: number) => void {
+  const total = parameterCount(plan.growth.target) * (moments ? 3 : 1);
+  let done = 0;
+  return (count) => {
+    done += count;
+    progress?.(done, total);
+  };
+}
+
+async function writeCard(folder: string, plan: GrowthPlan, dtype: FloatDType): Promise<void> {
+  const { source, target, options } = plan.growth;
+  const { type } = target.architecture;
+  const size = (d: typeof source.dimensions) => `${d.layers} layers, ${d.hidden} wide, ${d.heads} heads, FFN ${d.ffn}`;
+  const chosen = Object.entries(options).map(([name, value]) => `${name} ${value}`);
+  const deeper = target.dimensions.layers > source.dimensions.layers;
+  await writeModelCard(folder, {
+    title: `A ${type} of ${size(target.dimensions)}, grown from one of ${size(source.dimensions)}`,
+    tags: [type],
+    pipeline: target.heads.lm
+      ? target.architecture.objectives(target.heads).includes("clm")
+        ? "text-generation"
+        : "fill-mask"
+      : undefined,
+    text: [
+      `Grown by bert2bert with ${plan.method.name} (${plan.method.description}; ${plan.method.paper.title}, ${plan.method.paper.url}) and meant to be pre-trained further.`,
+      promiseWords(plan),
+      "`growth.json` holds all that is needed to repeat the growth bit for bit.",
+    ],
+    facts: [
+      ["method", [plan.method.name, ...chosen].join(", ")],
+      ["map", plan.mapKind],
+      ...(deeper ? [["depth", plan.depth.name] as const] : []),
+      ["parameters", parameterCount(target).toLocaleString("en")],
+      ["dtype", dtype],
+      ["seed", String(plan.growth.seed)],
+    ],
+  });
+}
+
+/** What is kept of the source's function, in a sentence. */
+export function promiseWords(plan: GrowthPlan): string {
+  const { promise } = plan;
+  const kept = {
+    exact: "It computes what its source computes",
+    near: "It computes nearly what its source computes",
+    none: "It does not compute what its source computes",
+  }[promise.kind];
+  return `${kept}: ${promise.reason}.`;
+}

@@ -1,0 +1,72 @@
+/** A plan in words and numbers, for `--dry-run` and for programs. Nothing is read and nothing is written. */
+import { type FloatDType, widthOf } from "../checkpoint/dtype.ts";
+import { parameterCount } from "../model/load.ts";
+import { elements, shapeOf } from "../model/table.ts";
+import type { Json } from "../util/json.ts";
+import { sourceParameter } from "./growth.ts";
+import type { GrowthPlan, PlannedParameter } from "./plan.ts";
+
+/** Parameters that become the same thing in the same way, whatever their layer. */
+export interface DescribedGroup {
+  /** The name, with {} for the layer's number where there are several. */
+  readonly name: string;
+  /** How many parameters they are. */
+  readonly count: number;
+  readonly from: readonly number[];
+  readonly to: readonly number[];
+  readonly words: string;
+  /** Numbers in all of them. */
+  readonly parameters: number;
+}
+
+export function describeGroups(plan: GrowthPlan): readonly DescribedGroup[] {
+  const groups = new Map<string, PlannedParameter[]>();
+  for (const planned of plan.parameters) {
+    const key = `${planned.parameter.kind}\n${planned.weight.words}`;
+    groups.set(key, [...(groups.get(key) ?? []), planned]);
+  }
+  return [...groups.values()].map((group) => {
+    const [{ parameter, shape, weight }] = group;
+    return {
+      name: group.length > 1 ? `${parameter.kind} (${group.length} layers)` : parameter.name,
+      count: group.length,
+      from: shapeOf(sourceParameter(plan.growth, parameter, originOf(plan, parameter.layer))),
+      to: shape,
+      words: weight.words,
+      parameters: group.length * elements(parameter),
+    };
+  });
+}
+
+function originOf(plan: GrowthPlan, layer: number | null): number | null {
+  return layer === null ? null : plan.layers[layer].from;
+}
+
+/** The whole plan as one JSON value. @param dtype of the weights to be written */
+export function describeJson(plan: GrowthPlan, dtype: FloatDType): Json {
+  const { source, target, options } = plan.growth;
+  return {
+    method: plan.method.name,
+    options,
+    map: plan.mapKind,
+    depth: plan.depth.name,
+    moments: plan.momentMode,
+    seed: plan.growth.seed,
+    promise: { ...plan.promise },
+    source: { ...source.dimensions, parameters: parameterCount(source) },
+    target: {
+      ...target.dimensions,
+      parameters: parameterCount(target),
+      bytes: widthOf(dtype) * parameterCount(target),
+    },
+    dtype,
+    layers: plan.layers.map((layer) => layer.from),
+    tensors: plan.parameters.map(({ parameter, shape, weight }) => ({
+      name: parameter.name,
+      shape,
+      from: weight.reads,
+      becomes: weight.words,
+      bytes: widthOf(dtype) * elements(parameter),
+    })),
+  };
+}

@@ -1,0 +1,206 @@
+/**
+ * growth.json: what was grown from what and how, enough to repeat it bit for bit and to hold the result to its promise.
+ */
+import { createHash } from "node:crypto";
+import { open } from "node:fs/promises";
+import { basename, join } from "node:path";
+import { type FloatDType, floatDTypes } from "../checkpoint/dtype.ts";
+import { growthFile, presentOf } from "../checkpoint/folder.ts";
+import { UserError } from "../util/errors.ts";
+import { isJsonObject, type Json, type JsonValue, readJsonObject } from "../util/json.ts";
+import { packageVersion } from "../util/paths.ts";
+import { systemError } from "../util/system.ts";
+import type { OptionValues, Promised } from "./growth.ts";
+import { type DrawnMaps, mapKind, unitMap } from "./maps.ts";
+import type { GrowthChoices, GrowthPlan } from "./plan.ts";
+
+/** Raised when what a record says can't be read by versions before. */
+const FORMAT = 1;
+
+const AXES = ["hidden", "heads", "ffn", "pooler"] as const;
+
+export interface GrowthRecord {
+  /** The source's files and their sha256 in hexadecimal. */
+  readonly source: Readonly<Record<string, string>>;
+  readonly sourceLayers: number;
+  readonly targetLayers: number;
+  /** The target's config before its dtype was set. */
+  readonly targetConfig: Json;
+  /** The choices that lead to the same bytes, the maps as they were drawn. */
+  readonly choices: GrowthChoices & { readonly maps: DrawnMaps };
+  /** The format the result's weights are stored in. */
+  readonly dtype: FloatDType;
+  readonly promise: Promised;
+}
+
+/** @param source the source's files and their sha256 @param withMoments whether the optimizer's state was grown too */
+export function recordOf(
+  plan: GrowthPlan,
+  source: Readonly<Record<string, string>>,
+  dtype: FloatDType,
+  withMoments: boolean,
+): Json {
+  const { growth, drawn } = plan;
+  return {
+    format: FORMAT,
+    versions: { bert2bert: packageVersion(), node: process.version },
+    source: { files: source, dimensions: { ...growth.source.dimensions } },
+    target: { dimensions: { ...growth.target.dimensions }, dtype, config: growth.target.config },
+    method: { name: plan.method.name, options: growth.options, paper: plan.method.paper.url },
+    depth: { rule: plan.depth.name, layers: plan.layers.map((layer) => layer.from) },
+    moments: withMoments ? plan.momentMode : "drop",
+    seed: growth.seed,
+    map: plan.mapKind,
+    maps: Object.fromEntries(
+      AXES.map((axis) => [axis, { source: drawn[axis].source, of: Array.from(drawn[axis].of) }]),
+    ),
+    promise: { ...plan.promise },
+  };
+}
+
+/** JSON with lists of numbers on one line each, so that maps stay readable. */
+export function recordText(record: Json): string {
+  const lines = JSON.stringify(record, null, 2);
+  return `${lines.replace(/\[[\s\d,]+\]/g, (list) => list.replace(/\s+/g, "").replaceAll(",", ", "))}\n`;
+}
+
+/** A grown folder's record. @throws UserError if it has none, or one that can't be understood */
+export async function readRecord(folder: string): Promise<GrowthRecord> {
+  const path = join(folder, growthFile);
+  if ((await presentOf(folder, [growthFile])).length === 0) {
+    throw new UserError(`there is no ${growthFile}`, folder, "name a folder that `bert2bert grow` wrote");
+  }
+  return parseRecord(await readJsonObject(path), path);
+}
+
+/** @param where the file, for messages @throws UserError if it can't be understood */
+export function parseRecord(json: Json, where: string): GrowthRecord {
+  const read = new Reader(json, where);
+  if (json.format !== FORMAT) {
+    const wayOut = "use the version of bert2bert that wrote it (`versions`)";
+    throw new UserError(
+      `its format is ${JSON.stringify(json.format ?? null)}, this version reads ${FORMAT}`,
+      where,
+      wayOut,
+    );
+  }
+  const [source, target, method, depth] = ["source", "target", "method", "depth"].map((key) => read.inner(key));
+  const dtype = floatDTypes.find((known) => known === target.text("dtype"));
+  if (dtype === undefined) throw read.refusal("target.dtype");
+  const maps = read.inner("maps");
+  const map = (axis: (typeof AXES)[number]) => {
+    const inner = maps.inner(axis);
+    try {
+      return unitMap(inner.number("source"), Uint32Array.from(inner.numbers("of")));
+    } catch (error) {
+      throw error instanceof RangeError ? maps.refusal(axis) : error;
+    }
+  };
+  return {
+    source: source.inner("files").texts(),
+    sourceLayers: source.inner("dimensions").number("layers"),
+    targetLayers: target.inner("dimensions").number("layers"),
+    targetConfig: target.inner("config").json,
+    choices: {
+      method: method.text("name"),
+      options: method.inner("options").options(),
+      map: mapKind(read.text("map")),
+      depth: depth.text("rule"),
+      moments: read.text("moments"),
+      seed: read.number("seed"),
+      maps: { hidden: map("hidden"), heads: map("heads"), ffn: map("ffn"), pooler: map("pooler") },
+    },
+    dtype,
+    promise: promiseOf(read.inner("promise")),
+  };
+}
+
+function promiseOf(read: Reader): Promised {
+  const kind = read.text("kind");
+  const reason = read.text("reason");
+  if (kind === "near") return { kind, within: read.number("within"), reason };
+  if (kind === "exact" || kind === "none") return { kind, reason };
+  throw read.refusal("kind");
+}
+
+/** A JSON object, each value checked as it is read. */
+class Reader {
+  readonly json: Json;
+  readonly #where: string;
+  readonly #path: string;
+
+  constructor(json: Json, where: string, path = "") {
+    this.json = json;
+    this.#where = where;
+    this.#path = path;
+  }
+
+  refusal(key: string): UserError {
+    return new UserError(`\`${this.#path}${key}\` is missing or not as expected`, this.#where, "grow the model again");
+  }
+
+  inner(key: string): Reader {
+    const value = this.json[key];
+    if (!isJsonObject(value)) throw this.refusal(key);
+    return new Reader(value, this.#where, `${this.#path}${key}.`);
+  }
+
+  text(key: string): string {
+    const value = this.json[key];
+    if (typeof value !== "string") throw this.refusal(key);
+    return value;
+  }
+
+  number(key: string): number {
+    const value = this.json[key];
+    if (typeof value !== "number") throw this.refusal(key);
+    return value;
+  }
+
+  numbers(key: string): readonly number[] {
+    const value: JsonValue | undefined = this.json[key];
+    if (!Array.isArray(value)) throw this.refusal(key);
+    return value.map((item: JsonValue) => {
+      if (typeof item !== "number") throw this.refusal(key);
+      return item;
+    });
+  }
+
+  texts(): Readonly<Record<string, string>> {
+    return Object.fromEntries(Object.keys(this.json).map((key) => [key, this.text(key)]));
+  }
+
+  options(): OptionValues {
+    return Object.fromEntries(
+      Object.entries(this.json).map(([key, value]) => {
+        if (typeof value !== "string" && typeof value !== "number") throw this.refusal(key);
+        return [key, value];
+      }),
+    );
+  }
+}
+
+/** sha256 of each file, in hexadecimal, by its name without the folder. @throws UserError if one can't be read */
+export async function hashFiles(paths: readonly string[]): Promise<Readonly<Record<string, string>>> {
+  const hashes: Record<string, string> = {};
+  const buffer = new Uint8Array(2 ** 22);
+  for (const path of [...paths].sort()) {
+    try {
+      const file = await open(path);
+      try {
+        const hash = createHash("sha256");
+        for (;;) {
+          const { bytesRead } = await file.read(buffer, 0, buffer.length);
+          if (bytesRead === 0) break;
+          hash.update(buffer.subarray(0, bytesRead));
+        }
+        hashes[basename(path)] = hash.digest("hex");
+      } finally {
+        await file.close();
+      }
+    } catch (error) {
+      throw systemError(error, path);
+    }
+  }
+  return hashes;
+}

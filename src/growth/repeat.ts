@@ -1,0 +1,38 @@
+/** Repeats a growth from its growth.json alone: the same source gives the same bytes. */
+import { join } from "node:path";
+import type { FloatDType } from "../checkpoint/dtype.ts";
+import { configFile } from "../checkpoint/folder.ts";
+import { optimizerFile } from "../checkpoint/optimizer.ts";
+import { indexFile } from "../checkpoint/weights.ts";
+import type { OpenModel } from "../model/load.ts";
+import { UserError } from "../util/errors.ts";
+import { readJsonObject } from "../util/json.ts";
+import { type GrowthPlan, planGrowth, targetModel } from "./plan.ts";
+import { type GrowthRecord, hashFiles, parseRecord } from "./record.ts";
+
+/** @param path a growth.json @throws UserError if it can't be understood, or was not made from this source */
+export async function repeatedPlan(source: OpenModel, path: string): Promise<{ plan: GrowthPlan; dtype: FloatDType }> {
+  const record = parseRecord(await readJsonObject(path), path);
+  await checkSource(source, record, path);
+  const target = targetModel(source.model, record.targetConfig, path);
+  return { plan: planGrowth(source.model, target, record.choices), dtype: record.dtype };
+}
+
+/** @param where the record's file, for messages @throws UserError if a file of the source is not the one recorded */
+export async function checkSource(source: OpenModel, record: GrowthRecord, where: string): Promise<void> {
+  const sharded = source.weights.files.length > 1;
+  const hashes = await hashFiles([
+    join(source.folder, configFile),
+    ...source.weights.files,
+    ...(sharded ? [join(source.folder, indexFile)] : []),
+    ...(record.source[optimizerFile] === undefined ? [] : [join(source.folder, optimizerFile)]),
+  ]);
+  for (const name of new Set([...Object.keys(record.source), ...Object.keys(hashes)])) {
+    if (hashes[name] === record.source[name]) continue;
+    throw new UserError(
+      `${name} of ${source.folder} is not the one it was grown from`,
+      where,
+      "name the source as it was when it was grown",
+    );
+  }
+}
