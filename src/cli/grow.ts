@@ -9,21 +9,22 @@ import { MOMENT_MODES } from "../growth/moments.ts";
 import type { GrowthPlan } from "../growth/plan.ts";
 import type { OpenModel } from "../model/load.ts";
 import { suggestion, UserError } from "../util/errors.ts";
+import { wholeNumber } from "./options.ts";
 import { formatBytes, formatCount, note, Progress, print, printJson, table } from "./output.ts";
 
 interface Flags {
   readonly to?: string;
-  readonly hidden?: string;
-  readonly heads?: string;
-  readonly ffn?: string;
-  readonly layers?: string;
+  readonly hidden?: number;
+  readonly heads?: number;
+  readonly ffn?: number;
+  readonly layers?: number;
   readonly method?: string;
   readonly map?: string;
   readonly depth?: string;
   readonly moments?: string;
   readonly dtype?: string;
   readonly maxShard?: string;
-  readonly seed?: string;
+  readonly seed: number;
   readonly repeat?: string;
   readonly dryRun?: true;
   readonly json?: true;
@@ -34,10 +35,14 @@ export function register(command: Command): void {
     .argument("<source>", "a model folder: config.json and weights in safetensors")
     .argument("[out]", "the folder to write (not needed with --dry-run)")
     .option("--to <config.json>", "the target's config, of the source's kind")
-    .option("--hidden <n>", "hidden size, a whole number of the source's heads (the FFN follows unless it is given)")
-    .option("--heads <n>", "attention heads (default: as many as fit the hidden size)")
-    .option("--ffn <n>", "FFN width")
-    .option("--layers <n>", "layers")
+    .option(
+      "--hidden <n>",
+      "hidden size, a whole number of the source's heads (the FFN follows unless it is given)",
+      wholeNumber("--hidden", 1),
+    )
+    .option("--heads <n>", "attention heads (default: as many as fit the hidden size)", wholeNumber("--heads", 1))
+    .option("--ffn <n>", "FFN width", wholeNumber("--ffn", 1))
+    .option("--layers <n>", "layers", wholeNumber("--layers", 1))
     .option("--method <name>", `how the width grows: ${methods.map((method) => method.name).join(", ")}`);
   for (const option of distinctOptions()) {
     const words = "words" in option ? option.words.join(" | ") : `default ${option.default}`;
@@ -49,7 +54,7 @@ export function register(command: Command): void {
     .option("--moments <mode>", `Adam's moments beside the source: ${MOMENT_MODES.join(", ")}`)
     .option("--dtype <format>", "F32, F16 or BF16 (default: the source's)")
     .option("--max-shard <size>", "largest weights file, such as 5GB")
-    .option("--seed <n>", "for whatever is drawn (default 0)")
+    .option("--seed <n>", "for whatever is drawn", wholeNumber("--seed"), 0)
     .option("--repeat <growth.json>", "grow as this record says, in place of all options above")
     .option("--dry-run", "print what each parameter becomes; write nothing")
     .option("--json", "print the result as JSON")
@@ -120,12 +125,7 @@ async function planFrom(source: OpenModel, flags: Flags): Promise<{ plan: Growth
     const { repeatedPlan } = await import("../growth/repeat.ts");
     return repeatedPlan(source, flags.repeat);
   }
-  const sizes = {
-    hidden: count(flags.hidden, "--hidden"),
-    heads: count(flags.heads, "--heads"),
-    ffn: count(flags.ffn, "--ffn"),
-    layers: count(flags.layers, "--layers"),
-  };
+  const sizes = { hidden: flags.hidden, heads: flags.heads, ffn: flags.ffn, layers: flags.layers };
   if (flags.to !== undefined && Object.values(sizes).some((size) => size !== undefined)) {
     throw new UserError("the target is given twice", "--to", "give a config, or sizes, not both");
   }
@@ -151,7 +151,7 @@ async function planFrom(source: OpenModel, flags: Flags): Promise<{ plan: Growth
     map: flags.map,
     depth: flags.depth,
     moments: flags.moments,
-    seed: flags.seed === undefined ? 0 : seedOf(flags.seed),
+    seed: flags.seed,
   });
   return { plan, dtype: await dtypeOf(flags.dtype) };
 }
@@ -165,27 +165,11 @@ async function dtypeOf(name: string | undefined): Promise<FloatDType | undefined
   return found;
 }
 
-function count(text: string | undefined, where: string): number | undefined {
-  if (text === undefined) return undefined;
-  const value = Number(text);
-  if (!/^\d+$/.test(text) || !Number.isSafeInteger(value) || value < 1) {
-    throw new UserError(`\`${text}\` is not a whole number above 0`, where, "give one");
-  }
-  return value;
-}
-
-function seedOf(text: string): number {
-  if (!/^\d+$/.test(text) || !Number.isSafeInteger(Number(text))) {
-    throw new UserError(`\`${text}\` is not a whole number from 0 to 2^53 − 1`, "--seed", "give one");
-  }
-  return Number(text);
-}
-
 async function describe(plan: GrowthPlan, dtype: FloatDType, json: boolean): Promise<void> {
   const [{ describeGroups, describeJson }, { promiseWords }, { parameterCount }, { widthOf }] = await Promise.all([
     import("../growth/describe.ts"),
     import("../growth/apply.ts"),
-    import("../model/load.ts"),
+    import("../model/table.ts"),
     import("../checkpoint/dtype.ts"),
   ]);
   if (json) {
@@ -206,12 +190,12 @@ async function describe(plan: GrowthPlan, dtype: FloatDType, json: boolean): Pro
     ]),
   );
   const { source, target } = plan.growth;
-  const total = parameterCount(target);
+  const total = parameterCount(target.parameters);
   if (target.dimensions.layers > source.dimensions.layers) {
     print(`\nlayers: ${plan.layers.map(({ from, fresh }) => (fresh ? `${from}*` : from)).join(" ")} (* new)`);
   }
   print(
-    `\n${formatCount(parameterCount(source))} → ${formatCount(total)} parameters, ${formatBytes(total * widthOf(dtype))} in ${dtype}`,
+    `\n${formatCount(parameterCount(source.parameters))} → ${formatCount(total)} parameters, ${formatBytes(total * widthOf(dtype))} in ${dtype}`,
   );
   print(promiseWords(plan));
 }

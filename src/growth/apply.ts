@@ -20,8 +20,8 @@ import {
 } from "../checkpoint/optimizer.ts";
 import { indexFile } from "../checkpoint/weights.ts";
 import { type TensorSource as OutputTensor, writeWeights } from "../checkpoint/write.ts";
-import { type OpenModel, parameterCount } from "../model/load.ts";
-import { elements, shapeOf } from "../model/table.ts";
+import type { OpenModel } from "../model/load.ts";
+import { elements, parameterCount, shapeOf } from "../model/table.ts";
 import { UserError } from "../util/errors.ts";
 import { writeFileWhole, writeFolderWhole } from "../util/files.ts";
 import type { Json } from "../util/json.ts";
@@ -84,7 +84,12 @@ export async function applyGrowth(
       const record = recordOf(plan, hashed, dtype, optimizer !== undefined);
       await writeFileWhole(join(folder, growthFile), recordText(record));
       await writeCard(folder, plan, dtype);
-      return { dtype, parameters: parameterCount(plan.growth.target), bytes, moments: optimizer !== undefined };
+      return {
+        dtype,
+        parameters: parameterCount(plan.growth.target.parameters),
+        bytes,
+        moments: optimizer !== undefined,
+      };
     } finally {
       await optimizer?.close();
     }
@@ -194,7 +199,7 @@ function checkOptimizer(plan: GrowthPlan, optimizer: OptimizerState): void {
 }
 
 function counter(plan: GrowthPlan, moments: boolean, progress: ApplyOptions["progress"]): (count: number) => void {
-  const total = parameterCount(plan.growth.target) * (moments ? 3 : 1);
+  const total = parameterCount(plan.growth.target.parameters) * (moments ? 3 : 1);
   let done = 0;
   return (count) => {
     done += count;
@@ -225,7 +230,7 @@ async function writeCard(folder: string, plan: GrowthPlan, dtype: FloatDType): P
       ["method", [plan.method.name, ...chosen].join(", ")],
       ["map", plan.mapKind],
       ...(deeper ? [["depth", plan.depth.name] as const] : []),
-      ["parameters", parameterCount(target).toLocaleString("en")],
+      ["parameters", parameterCount(target.parameters).toLocaleString("en")],
       ["dtype", dtype],
       ["seed", String(plan.growth.seed)],
     ],

@@ -1,7 +1,6 @@
 /** A plan in words and numbers, for `--dry-run` and for programs. Nothing is read and nothing is written. */
 import { type FloatDType, widthOf } from "../checkpoint/dtype.ts";
-import { parameterCount } from "../model/load.ts";
-import { elements, shapeOf } from "../model/table.ts";
+import { elements, parameterCount, shapeOf } from "../model/table.ts";
 import type { Json } from "../util/json.ts";
 import { sourceParameter } from "./growth.ts";
 import type { GrowthPlan, PlannedParameter } from "./plan.ts";
@@ -53,11 +52,11 @@ export function describeJson(plan: GrowthPlan, dtype: FloatDType): Json {
     moments: plan.momentMode,
     seed: plan.growth.seed,
     promise: { ...plan.promise },
-    source: { ...source.dimensions, parameters: parameterCount(source) },
+    source: { ...source.dimensions, parameters: parameterCount(source.parameters) },
     target: {
       ...target.dimensions,
-      parameters: parameterCount(target),
-      bytes: widthOf(dtype) * parameterCount(target),
+      parameters: parameterCount(target.parameters),
+      bytes: widthOf(dtype) * parameterCount(target.parameters),
     },
     dtype,
     layers: plan.layers.map((layer) => layer.from),
