@@ -21,8 +21,10 @@ import type { Dimensions, Heads, Init, Parameter } from "./table.ts";
 
 /** What tells the members of the family apart. */
 export interface Flavour {
-  /** model_type, and what stands before the encoder's names in a model with heads. */
+  /** model_type. */
   readonly type: string;
+  /** What stands before the encoder's names in a model with heads, without its full stop; default the type. */
+  readonly prefix?: string;
   /** What transformers' configuration class fills in. */
   readonly defaults: Json;
   readonly classes: readonly ModelClass[];
@@ -56,7 +58,7 @@ interface Drawing {
 
 /** A bare encoder is saved without the prefix that it has inside a model with heads. */
 function encoderPrefix(flavour: Flavour, heads: Heads): string {
-  return heads.lm || heads.nsp ? `${flavour.type}.` : "";
+  return heads.lm || heads.nsp ? `${flavour.prefix ?? flavour.type}.` : "";
 }
 
 function encoderTable(flavour: Flavour, d: Dimensions, drawing: Drawing, heads: Heads): readonly Parameter[] {
@@ -142,7 +144,8 @@ export function encoderArchitecture(flavour: Flavour): Architecture {
   /** The name as a model with every head and today's spelling has it, less the encoder's prefix. */
   function bare(stored: string): string {
     const name = stored.replace(/\.gamma$/, ".weight").replace(/\.beta$/, ".bias");
-    return name.startsWith(`${flavour.type}.`) ? name.slice(flavour.type.length + 1) : name;
+    const prefix = encoderPrefix(flavour, every);
+    return name.startsWith(prefix) ? name.slice(prefix.length) : name;
   }
 
   function spelling(stored: string, heads: Heads): Spelling {

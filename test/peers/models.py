@@ -33,6 +33,8 @@ CASES = {
         intermediate_size=96, num_hidden_layers=2, type_vocab_size=2, pad_token_id=5), dict(types=2, padding=True, mask=True)),
     "roberta-bare": ("RobertaModel", dict(BERT, hidden_size=16, num_attention_heads=2, intermediate_size=20,
         num_hidden_layers=1, type_vocab_size=1), dict(mask=True, labels=False)),
+    "xlm-roberta": ("XLMRobertaForMaskedLM", dict(BERT, hidden_size=20, num_attention_heads=2, intermediate_size=30,
+        num_hidden_layers=2, type_vocab_size=1, pad_token_id=1), dict(padding=True, mask=True)),
     "gpt2-inner": ("GPT2LMHeadModel", dict(GPT2, n_embd=30, n_head=3, n_inner=50, n_layer=4, activation_function="relu"), dict()),
     "gpt2-unscaled": ("GPT2LMHeadModel", dict(GPT2, n_embd=16, n_head=2, n_layer=1, activation_function="gelu",
         scale_attn_weights=False), dict(mask=True)),
