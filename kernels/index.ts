@@ -1,7 +1,6 @@
 // Kernels in WebAssembly SIMD, compiled by AssemblyScript when the package is built. They work in place on the
-// memory they are given; every pointer is a byte offset.
-export function sum(x: usize, n: i32): f32 {
-  let s: f32 = 0;
-  for (let i = 0; i < n; i++) s += load<f32>(x + (<usize>i << 2));
-  return s;
-}
+// memory they are given; every pointer is a byte offset, every count a number of elements. A result depends on the
+// numbers and the count alone, never on where they lie: the last elements take the same operations one at a time.
+export { adamw } from "./adamw";
+export { accumulate, sumSquares } from "./arithmetic";
+export { dropoutMask } from "./dropout";
