@@ -1,0 +1,192 @@
+/**
+ * From a tensor program to a plan: composites without a lowering are expanded, the rest is split into phases, graphs
+ * are written as ONNX models, and every tensor between them gets a place. States are updated in place wherever all
+ * other reads of them come before; else the new value is made aside and takes its place after the last step.
+ */
+import { expand } from "../../program/expand.ts";
+import { type Node, type Program, ProgramError, type Value } from "../../program/graph.ts";
+import { numberOf } from "./attributes.ts";
+import { Emitter } from "./emitter.ts";
+import { hostOperations } from "./host.ts";
+import { compositeLowerings } from "./lower/composites.ts";
+import type { Lowering } from "./lower/lowering.ts";
+import { primitiveLowerings } from "./lower/primitives.ts";
+import { isFree, type Phase, partition } from "./partition.ts";
+import type { GraphStep, HostStep, Place, Plan, Tensor } from "./plan.ts";
+
+/** Operations below which a graph is not worth a second thread. */
+const LARGE = 1e6;
+
+const lowerings: ReadonlyMap<string, Lowering> = new Map(
+  Object.entries({ ...primitiveLowerings, ...compositeLowerings }),
+);
+
+/** @throws ProgramError if an operation has neither a lowering nor an expansion */
+export function lower(source: Program): Plan {
+  const program = expand(source, ({ name }) => lowerings.has(name) || hostOperations[name] !== undefined);
+  for (const { op } of program.nodes) {
+    if (!lowerings.has(op.name) && hostOperations[op.name] === undefined) {
+      throw new ProgramError(`the ONNX engine has no lowering for ${op.name}`);
+    }
+  }
+  return new Planner(program).plan();
+}
+
+/** A step of the schedule: a graph's phase, or one host node. */
+type Move =
+  | { readonly kind: "graph"; readonly nodes: readonly Node[] }
+  | { readonly kind: "host"; readonly node: Node };
+
+class Planner {
+  readonly #program: Program;
+  readonly #moves: readonly Move[];
+  readonly #places = new Map<number, Place>();
+  readonly #producers = new Map<number, Node>();
+  readonly #scratch: Tensor[] = [];
+  readonly #stateNames = new Map<number, string>();
+  readonly #updateOf = new Map<number, string>();
+  /** Where a value is last read, as a number of a move; its count for outputs and updates. */
+  readonly #lastRead = new Map<number, number>();
+  readonly #inPlace = new Set<string>();
+  #results = 0;
+
+  constructor(program: Program) {
+    this.#program = program;
+    this.#moves = partition(program).phases.flatMap(({ kind, nodes }: Phase): Move[] =>
+      kind === "graph" ? [{ kind, nodes }] : nodes.map((node) => ({ kind, node })),
+    );
+    for (const node of program.nodes) for (const { id } of node.outputs) this.#producers.set(id, node);
+    for (const [name, { id }] of program.inputs) this.#places.set(id, { at: "input", name });
+    for (const [name, { id }] of program.states) {
+      this.#places.set(id, { at: "state", name });
+      this.#stateNames.set(id, name);
+    }
+    for (const [name, { id }] of program.updates) this.#updateOf.set(id, name);
+    this.#moves.forEach((move, i) => {
+      for (const node of move.kind === "graph" ? move.nodes : [move.node]) {
+        for (const { id } of node.inputs) this.#lastRead.set(id, i);
+      }
+    });
+    for (const { id } of [...program.outputs.values(), ...program.updates.values()]) {
+      this.#lastRead.set(id, this.#moves.length);
+    }
+  }
+
+  plan(): Plan {
+    const steps: (GraphStep | HostStep)[] = this.#snapshots();
+    this.#moves.forEach((move, i) => {
+      steps.push(move.kind === "graph" ? this.#graph(move.nodes, i) : this.#host(move.node, i));
+    });
+    const { states, outputs, updates } = this.#program;
+    return {
+      states: [...states].map(([name, { dtype, shape }]) => ({ name, dtype, shape })),
+      steps,
+      scratch: this.#scratch,
+      commits: [...updates]
+        .filter(([state]) => !this.#inPlace.has(state))
+        .map(([state, value]) => ({ state, from: this.#tensor(value) })),
+      outputs: [...outputs].map(([name, value]) => ({ name, from: this.#tensor(value) })),
+    };
+  }
+
+  /** A state that is itself an output or another's update is read after the steps, so its old value is set aside. */
+  #snapshots(): HostStep[] {
+    const { outputs, updates, states } = this.#program;
+    const wanted = new Set([...outputs.values(), ...updates.values()].map(({ id }) => id));
+    const steps: HostStep[] = [];
+    for (const [name, value] of states) {
+      if (!wanted.has(value.id) || !updates.has(name)) continue;
+      const from = this.#tensor(value);
+      const to = this.#aside(value);
+      steps.push({ kind: "host", op: "copy", attrs: {}, inputs: [from], outputs: [to] });
+      this.#places.set(value.id, to.place);
+    }
+    return steps;
+  }
+
+  #host(node: Node, position: number): HostStep {
+    const inputs = node.inputs.map((value) => this.#tensor(value));
+    const outputs = node.outputs.map((value, i) => {
+      const from = hostOperations[node.op.name]?.inPlace[i];
+      const made = from === undefined ? undefined : this.#overwritten(node, node.inputs[from], value, position);
+      return made ?? this.#aside(value);
+    });
+    return { kind: "host", op: node.op.name, attrs: node.attrs, inputs, outputs };
+  }
+
+  /** The place of the state that this output updates, if the input is that state and nobody else reads it later. */
+  #overwritten(node: Node, input: Value, output: Value, position: number): Tensor | undefined {
+    const name = this.#stateNames.get(input.id);
+    if (name === undefined || this.#updateOf.get(output.id) !== name) return undefined;
+    const readsHere = node.inputs.filter(({ id }) => id === input.id).length;
+    if (readsHere !== 1 || (this.#lastRead.get(input.id) ?? 0) > position) return undefined;
+    this.#inPlace.add(name);
+    const tensor: Tensor = { place: { at: "state", name }, dtype: output.dtype, shape: output.shape };
+    this.#places.set(output.id, tensor.place);
+    return tensor;
+  }
+
+  #aside(value: Value): Tensor {
+    const place: Place = { at: "scratch", index: this.#scratch.length };
+    const tensor: Tensor = { place, dtype: value.dtype, shape: value.shape };
+    this.#scratch.push(tensor);
+    this.#places.set(value.id, place);
+    return tensor;
+  }
+
+  #tensor(value: Value): Tensor {
+    const { dtype, shape } = value;
+    const producer = this.#producers.get(value.id);
+    const constant = producer?.op.name === "constant" ? numberOf(producer.attrs, "value") : undefined;
+    const place = constant === undefined ? this.#places.get(value.id) : { at: "constant" as const, value: constant };
+    if (place === undefined) throw new ProgramError(`${producer?.op.name ?? "a value"} is read before it is made`);
+    return { place, dtype, shape };
+  }
+
+  #graph(nodes: readonly Node[], position: number): GraphStep {
+    const emitter = new Emitter();
+    const feeds: { name: string; value: Value; tensor: Tensor }[] = [];
+    const made: Value[] = [];
+    const emit = (node: Node): void => {
+      const lowering = lowerings.get(node.op.name);
+      if (lowering === undefined) throw new ProgramError(`the ONNX engine has no lowering for ${node.op.name}`);
+      for (const input of node.inputs) need(input);
+      const inputs = node.inputs.map((input) => emitter.name(input));
+      const outputs = lowering(emitter, node, inputs);
+      node.outputs.forEach((value, i) => {
+        emitter.bind(value, outputs[i]);
+      });
+    };
+    const need = (value: Value): void => {
+      if (emitter.knows(value)) return;
+      const producer = this.#producers.get(value.id);
+      if (producer !== undefined && isFree(producer)) {
+        emit(producer);
+        return;
+      }
+      const name = `x${value.id}`;
+      feeds.push({ name, value, tensor: this.#tensor(value) });
+      emitter.bind(value, name);
+    };
+    for (const node of nodes) {
+      emit(node);
+      made.push(...node.outputs.filter(({ id }) => (this.#lastRead.get(id) ?? 0) > position));
+    }
+    const name = `phase ${position + 1} (${nodes[0].op.name} … ${nodes[nodes.length - 1].op.name})`;
+    const { model, outputs } = emitter.encode(name, feeds, made);
+    const fetches = made.map(({ id, dtype, shape }, i) => {
+      const place: Place = { at: "result", index: this.#results++ };
+      this.#places.set(id, place);
+      return { name: outputs[i], tensor: { place, dtype, shape } };
+    });
+    const work = nodes.reduce((sum, { op, inputs, outputs, attrs }) => sum + op.flops(inputs, outputs, attrs), 0);
+    return {
+      kind: "graph",
+      name,
+      model,
+      large: work > LARGE,
+      feeds: feeds.map(({ name, tensor }) => ({ name, tensor })),
+      fetches,
+    };
+  }
+}

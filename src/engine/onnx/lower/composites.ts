@@ -1,0 +1,103 @@
+/**
+ * Composites that ONNX has an operator for, or that take fewer passes over memory than their expansions. The others
+ * are expanded.
+ */
+import { flagOf, numberOf, textOf } from "../attributes.ts";
+import type { Emitter } from "../emitter.ts";
+import type { Lowerings } from "./lowering.ts";
+import { hideLater, multiply } from "./primitives.ts";
+
+const last = { axis: { int: -1 } };
+
+export const compositeLowerings: Lowerings = {
+  linear: (e, { attrs }, [x, w, bias]) => {
+    const product = multiply(e, x, w, false, flagOf(attrs, "transposeWeight"));
+    return [bias === undefined ? product : e.node("Add", [product, bias])];
+  },
+
+  softmax: (e, _node, [x]) => [e.node("Softmax", [x], last)],
+
+  layerNorm: (e, { attrs, inputs }, [x, gain, shift]) => {
+    const [rows] = inputs[0].shape;
+    const [y, mean, rstd] = normalise(e, x, gain, shift, numberOf(attrs, "eps"));
+    return [y, e.reshape(mean, [rows]), e.reshape(rstd, [rows])];
+  },
+
+  gelu: (e, { attrs }, [x]) => [
+    e.node("Gelu", [x], { approximate: { string: textOf(attrs, "form") === "erf" ? "none" : "tanh" } }),
+  ],
+
+  attention: (e, { attrs, inputs }, [q, k, v, ...optional]) => {
+    const [batch, queries, width] = inputs[0].shape;
+    const keys = inputs[1].shape[1];
+    const heads = numberOf(attrs, "heads");
+    const bias = flagOf(attrs, "bias") ? optional[0] : undefined;
+    const mask = flagOf(attrs, "mask") ? optional[optional.length - 1] : undefined;
+    const split = (value: string, length: number) => splitHeads(e, value, batch, length, heads, width);
+    let scores = multiply(e, split(q, queries), split(k, keys), false, true, numberOf(attrs, "scale"));
+    if (bias !== undefined) scores = e.node("Add", [scores, e.reshape(bias, [batch, 1, 1, keys])]);
+    if (flagOf(attrs, "causal")) scores = e.node("Add", [scores, hideLater(e, queries, keys)]);
+    const probs = e.node("Softmax", [scores], last);
+    const weights = mask === undefined ? probs : e.node("Mul", [probs, mask]);
+    return [joinHeads(e, e.node("MatMul", [weights, split(v, keys)]), batch, queries, width), probs];
+  },
+
+  attentionGrad: (e, { attrs, inputs }, [g, q, k, v, out, probs, mask]) => {
+    const [batch, queries, width] = inputs[0].shape;
+    const keys = inputs[2].shape[1];
+    const heads = numberOf(attrs, "heads");
+    const scale = numberOf(attrs, "scale");
+    const split = (value: string, length: number) => splitHeads(e, value, batch, length, heads, width);
+    const join = (value: string, length: number) => joinHeads(e, value, batch, length, width);
+    const masked = (value: string) => (mask === undefined ? value : e.node("Mul", [value, mask]));
+    const gHeads = split(g, queries);
+    const dv = multiply(e, masked(probs), gHeads, true, false);
+    const dProbs = masked(multiply(e, gHeads, split(v, keys), false, true));
+    const products = e.reshape(e.node("Mul", [g, out]), [batch, queries, heads, width / heads]);
+    const sums = e.node("ReduceSum", [products, e.longs([3])], { keepdims: { int: 1 } });
+    const rows = e.transpose(sums, [0, 2, 1, 3]);
+    const dScores = e.node("Mul", [probs, e.node("Sub", [dProbs, rows])]);
+    const dq = multiply(e, dScores, split(k, keys), false, false, scale);
+    const dk = multiply(e, dScores, split(q, queries), true, false, scale);
+    return [join(dq, queries), join(dk, keys), join(dv, keys)];
+  },
+
+  crossEntropy: (e, { inputs }, [logits, labels, weights]) => {
+    const [rows] = inputs[0].shape;
+    const column = e.reshape(labels, [rows, 1]);
+    const logs = e.node("LogSoftmax", [logits], last);
+    const chosenLog = e.node("GatherElements", [logs, column], { axis: { int: 1 } });
+    const chosen = e.node("GatherElements", [logits, column], { axis: { int: 1 } });
+    const losses = e.node("Mul", [e.reshape(chosenLog, [rows]), weights]);
+    const loss = e.node("Neg", [e.node("ReduceSum", [losses, e.longs([0])], { keepdims: { int: 0 } })]);
+    return [loss, e.reshape(e.node("Sub", [chosen, chosenLog]), [rows])];
+  },
+
+  crossEntropyGrad: (e, { inputs }, [g, logits, , labels, weights]) => {
+    const [rows] = inputs[1].shape;
+    const factor = e.reshape(e.node("Mul", [weights, g]), [rows, 1]);
+    const softmax = e.node("Mul", [e.node("Softmax", [logits], last), factor]);
+    const column = e.reshape(labels, [rows, 1]);
+    return [
+      e.node("ScatterElements", [softmax, column, e.node("Neg", [factor])], {
+        axis: { int: 1 },
+        reduction: { string: "add" },
+      }),
+    ];
+  },
+};
+
+/** Layer normalisation of rows: y, mean and reciprocal standard deviation, the latter two [N, 1]. */
+export function normalise(e: Emitter, x: string, gain: string, shift: string, eps: number): readonly string[] {
+  return e.nodes("LayerNormalization", [x, gain, shift], { axis: { int: 1 }, epsilon: { float: eps } }, 3);
+}
+
+/** [B, T, D] → [B, heads, T, D / heads]. */
+function splitHeads(e: Emitter, x: string, batch: number, length: number, heads: number, width: number): string {
+  return e.transpose(e.reshape(x, [batch, length, heads, width / heads]), [0, 2, 1, 3]);
+}
+
+/** [B, heads, T, d] → [B, T, heads · d]. */
+function joinHeads(e: Emitter, x: string, batch: number, length: number, width: number): string {
+  return e.reshape(e.transpose(x, [0, 2, 1, 3]), [batch, length, width]);
+}

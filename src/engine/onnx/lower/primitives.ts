@@ -1,0 +1,103 @@
+/** Primitives in ONNX, one or two nodes each. */
+import { size } from "../../../program/graph.ts";
+import { HIDDEN } from "../../../program/ops/causalBias.ts";
+import { flagOf, listOf, numberOf } from "../attributes.ts";
+import type { Emitter } from "../emitter.ts";
+import { onnxType } from "../protobuf.ts";
+import type { Lowering, Lowerings } from "./lowering.ts";
+
+/** An operator that takes the inputs as they are. */
+const plain =
+  (op: string): Lowering =>
+  (e, _node, inputs) => [e.node(op, inputs)];
+
+const reduction =
+  (op: string): Lowering =>
+  (e, { attrs }, [x]) => [
+    e.node(op, [x, e.longs(listOf(attrs, "axes"))], { keepdims: { int: flagOf(attrs, "keep") ? 1 : 0 } }),
+  ];
+
+const cast = (e: Emitter, x: string, to: number) => e.node("Cast", [x], { to: { int: to } });
+
+export const primitiveLowerings: Lowerings = {
+  add: plain("Add"),
+  sub: plain("Sub"),
+  mul: plain("Mul"),
+  div: plain("Div"),
+  neg: plain("Neg"),
+  exp: plain("Exp"),
+  log: plain("Log"),
+  sqrt: plain("Sqrt"),
+  tanh: plain("Tanh"),
+  erf: plain("Erf"),
+  relu: plain("Relu"),
+  recip: plain("Reciprocal"),
+  positive: (e, _node, [x]) => [cast(e, e.node("Greater", [x, e.real([0])]), onnxType.float)],
+  scale: (e, { attrs }, [x]) => [e.node("Mul", [x, e.real([numberOf(attrs, "factor")])])],
+  constant: (e, { attrs }) => [e.filled(numberOf(attrs, "value"), listOf(attrs, "shape"))],
+  equal: (e, _node, inputs) => [cast(e, e.node("Equal", inputs), onnxType.float)],
+  stopGradient: (_e, _node, inputs) => inputs,
+  matmul: (e, { attrs }, [x, y]) => {
+    const transposeX = flagOf(attrs, "transposeX");
+    const transposeY = flagOf(attrs, "transposeY");
+    return [multiply(e, x, y, transposeX, transposeY)];
+  },
+  reshape: (e, { outputs }, [x]) => [e.reshape(x, outputs[0].shape)],
+  transpose: (e, { attrs }, [x]) => [e.transpose(x, listOf(attrs, "perm"))],
+  slice: (e, { attrs }, [x]) => {
+    const [start, end, axis] = ["start", "end", "axis"].map((name) => e.longs([numberOf(attrs, name)]));
+    return [e.node("Slice", [x, start, end, axis])];
+  },
+  pad: (e, { attrs, inputs }, [x]) => {
+    const { shape, dtype } = inputs[0];
+    const along = (count: number) => shape.map((_, axis) => (axis === numberOf(attrs, "axis") ? count : 0));
+    const pads = e.longs([...along(numberOf(attrs, "before")), ...along(numberOf(attrs, "after"))]);
+    return [e.node("Pad", [x, pads, dtype === "f32" ? e.real([0]) : e.index([0], [])])];
+  },
+  concat: (e, { attrs }, inputs) => [e.node("Concat", inputs, { axis: { int: numberOf(attrs, "axis") } })],
+  broadcastTo: (e, { attrs }, [x]) => [e.node("Expand", [x, e.longs(listOf(attrs, "shape"))])],
+  reduceSum: reduction("ReduceSum"),
+  reduceMax: reduction("ReduceMax"),
+  argmax: (e, { inputs }, [x]) => {
+    const axis = inputs[0].shape.length - 1;
+    return [cast(e, e.node("ArgMax", [x], { axis: { int: axis }, keepdims: { int: 0 } }), onnxType.int32)];
+  },
+  gather: plain("Gather"),
+  // ScatterND adds repeated ids in an order that changes from run to run; ScatterElements goes through them in turn.
+  scatterAdd: (e, { attrs, inputs }, [ids, updates]) => {
+    const [count, width] = inputs[1].shape;
+    const everywhere = e.node("Expand", [e.reshape(ids, [count, 1]), e.longs([count, width])]);
+    const zeros = e.filled(0, [numberOf(attrs, "rows"), width]);
+    return [
+      e.node("ScatterElements", [zeros, everywhere, updates], { axis: { int: 0 }, reduction: { string: "add" } }),
+    ];
+  },
+  oneHot: (e, { attrs, inputs }, [ids]) => {
+    const depth = numberOf(attrs, "depth");
+    const columns = e.index([...Array(depth).keys()], [1, depth]);
+    return [cast(e, e.node("Equal", [e.reshape(ids, [size(inputs[0].shape), 1]), columns]), onnxType.float)];
+  },
+  causalBias: (e, { attrs }) => [hideLater(e, numberOf(attrs, "rows"), numberOf(attrs, "cols"))],
+};
+
+/** [rows, cols]: 0, and the large negative number above the diagonal that ends in the last corner. */
+export function hideLater(e: Emitter, rows: number, cols: number): string {
+  return e.node("Trilu", [e.filled(HIDDEN, [rows, cols]), e.long(cols - rows + 1)], { upper: { int: 1 } });
+}
+
+/** x·y over the last two axes, operands transposed as said, times a factor. */
+export function multiply(
+  e: Emitter,
+  x: string,
+  y: string,
+  transposeX: boolean,
+  transposeY: boolean,
+  factor = 1,
+): string {
+  if (!transposeX && !transposeY && factor === 1) return e.node("MatMul", [x, y]);
+  return e.node("com.microsoft.FusedMatMul", [x, y], {
+    alpha: { float: factor },
+    transA: { int: transposeX ? 1 : 0 },
+    transB: { int: transposeY ? 1 : 0 },
+  });
+}

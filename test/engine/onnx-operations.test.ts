@@ -1,0 +1,277 @@
+/**
+ * Every operation on the ONNX engine against the reference engine, which computes in float64. The inputs are the same
+ * f32 numbers, so what differs is rounding inside: a few units in the last place (1.2e-7) of the largest number, times
+ * the square root of how many are added (at most some hundreds here): 1e-5 covers it, 1e-6 what is not a sum.
+ */
+import { afterAll, beforeAll, expect, test } from "vitest";
+import type { Engine } from "../../src/engine/engine.ts";
+import type { Value } from "../../src/program/graph.ts";
+import * as ops from "../../src/program/ops/index.ts";
+import { Bench, gap, openOnnx, openReference, sameBytes } from "./onnx-compare.ts";
+
+type Build = (t: Bench) => readonly Value[];
+
+const grown = (t: Bench) => {
+  const steps = t.given("steps", [], Float32Array.of(3));
+  const clip = t.given("clip", [], Float32Array.of(0.7));
+  const rate = t.given("rate", [], Float32Array.of(0.01));
+  return { steps, clip, rate };
+};
+const settings = { beta1: 0.9, beta2: 0.999, eps: 1e-6, decay: 0.01 };
+
+/** By operation: programs that use it, with the tolerance where it is not 1e-6. */
+const cases: Readonly<Record<string, { readonly within?: number; readonly builds: readonly Build[] }>> = {
+  add: {
+    builds: [
+      (t) => [ops.add(t.b, t.real([3, 4]), t.real([4]))],
+      (t) => [ops.add(t.b, t.real([2, 1, 3]), t.real([5, 1]))],
+    ],
+  },
+  sub: { builds: [(t) => [ops.sub(t.b, t.real([3, 4]), t.real([3, 1]))]] },
+  mul: { builds: [(t) => [ops.mul(t.b, t.real([3, 4]), t.real([]))]] },
+  div: { builds: [(t) => [ops.div(t.b, t.real([3, 4]), t.between(0.5, 2, [3, 4]))]] },
+  neg: { builds: [(t) => [ops.neg(t.b, t.real([5]))]] },
+  exp: { builds: [(t) => [ops.exp(t.b, t.real([300], { std: 3 }))]] },
+  log: { builds: [(t) => [ops.log(t.b, t.between(0.01, 9, [300]))]] },
+  sqrt: { builds: [(t) => [ops.sqrt(t.b, t.between(0, 9, [300]))]] },
+  tanh: { builds: [(t) => [ops.tanh(t.b, t.real([300], { std: 3 }))]] },
+  erf: { builds: [(t) => [ops.erf(t.b, t.real([300], { std: 2 }))]] },
+  relu: { builds: [(t) => [ops.relu(t.b, t.real([30]))]] },
+  recip: { builds: [(t) => [ops.recip(t.b, t.between(0.5, 2, [30]))]] },
+  positive: { builds: [(t) => [ops.positive(t.b, t.given("x", [4], Float32Array.of(-1, 0, 1e-30, 2)))]] },
+  scale: { builds: [(t) => [ops.scale(t.b, t.real([2, 3]), -1.7)]] },
+  constant: {
+    builds: [
+      (t) => [ops.constant(t.b, 1.25, [2, 3])],
+      (t) => [ops.add(t.b, t.real([2, 3]), ops.constant(t.b, 1.25, [2, 3])), ops.constant(t.b, -2)],
+    ],
+  },
+  equal: { builds: [(t) => [ops.equal(t.b, t.ids(3, [5, 1]), t.ids(3, [4]))]] },
+  stopGradient: { builds: [(t) => [ops.stopGradient(t.b, t.real([4]))]] },
+  matmul: {
+    within: 1e-5,
+    builds: [
+      ...[
+        [false, false],
+        [false, true],
+        [true, false],
+        [true, true],
+      ].flatMap(([transposeX, transposeY]): Build[] => [
+        (t) => [
+          ops.matmul(t.b, t.real(transposeX ? [37, 20] : [20, 37]), t.real(transposeY ? [9, 37] : [37, 9]), {
+            transposeX,
+            transposeY,
+          }),
+        ],
+        (t) => [
+          ops.matmul(
+            t.b,
+            t.real(transposeX ? [2, 3, 17, 5] : [2, 3, 5, 17]),
+            t.real(transposeY ? [2, 3, 6, 17] : [2, 3, 17, 6]),
+            { transposeX, transposeY },
+          ),
+        ],
+        (t) => [
+          ops.matmul(t.b, t.real(transposeX ? [3, 17, 5] : [3, 5, 17]), t.real(transposeY ? [6, 17] : [17, 6]), {
+            transposeX,
+            transposeY,
+          }),
+        ],
+      ]),
+    ],
+  },
+  reshape: {
+    builds: [(t) => [ops.reshape(t.b, t.real([2, 6]), [3, 4])], (t) => [ops.reshape(t.b, t.ids(9, [6]), [6, 1])]],
+  },
+  transpose: { builds: [(t) => [ops.transpose(t.b, t.real([2, 3, 4, 5]), [0, 2, 1, 3])]] },
+  slice: {
+    builds: [(t) => [ops.slice(t.b, t.real([4, 5]), 1, 1, 4)], (t) => [ops.slice(t.b, t.ids(9, [7]), 0, 2, 3)]],
+  },
+  pad: { builds: [(t) => [ops.pad(t.b, t.real([2, 3]), 1, 1, 2)], (t) => [ops.pad(t.b, t.ids(9, [3]), 0, 0, 2)]] },
+  concat: { builds: [(t) => [ops.concat(t.b, [t.real([2, 1]), t.real([2, 3])], 1)]] },
+  broadcastTo: { builds: [(t) => [ops.broadcastTo(t.b, t.real([3, 1]), [2, 3, 4])]] },
+  reduceSum: {
+    within: 1e-5,
+    builds: [
+      (t) => [ops.reduceSum(t.b, t.real([300, 40]), [0])],
+      (t) => [ops.reduceSum(t.b, t.real([40, 300]), [1], true)],
+      (t) => [ops.reduceSum(t.b, t.real([4, 5, 6]), [0, 1, 2])],
+    ],
+  },
+  reduceMax: { builds: [(t) => [ops.reduceMax(t.b, t.real([4, 30]), [1], true)]] },
+  argmax: { builds: [(t) => [ops.argmax(t.b, t.real([6, 30]))]] },
+  gather: { builds: [(t) => [ops.gather(t.b, t.real([11, 3]), t.ids(11, [20]))]] },
+  scatterAdd: { builds: [(t) => [ops.scatterAdd(t.b, t.ids(5, [40]), t.real([40, 6]), 7)]] },
+  oneHot: { builds: [(t) => [ops.oneHot(t.b, t.ids(6, [9]), 6)]] },
+  causalBias: {
+    builds: [(t) => [ops.causalBias(t.b, 4, 4)], (t) => [ops.add(t.b, t.real([3, 5]), ops.causalBias(t.b, 3, 5))]],
+  },
+  dropoutMask: {
+    within: 0,
+    builds: [1, 8, 33, 16384, 16385, 50_001].flatMap((count): Build[] => [
+      (t) => [
+        ops.dropoutMask(t.b, t.given("key", [2], Int32Array.of(123456789, 42)), {
+          shape: [count],
+          rate: 0.1,
+          stream: `place ${count}`,
+        }),
+      ],
+    ]),
+  },
+  linear: {
+    within: 1e-5,
+    builds: [
+      (t) => [ops.linear(t.b, t.real([20, 37]), t.real([37, 9]), t.real([9]))],
+      (t) => [ops.linear(t.b, t.real([20, 37]), t.real([9, 37]), null, { transposeWeight: true })],
+    ],
+  },
+  softmax: { builds: [(t) => [ops.softmax(t.b, t.real([7, 50], { std: 4 }))]] },
+  layerNorm: {
+    within: 1e-5,
+    builds: [
+      (t) => Object.values(ops.layerNorm(t.b, t.real([9, 96]), t.real([96]), t.real([96]), 1e-5)),
+      // A mean well away from 0, as residual streams have.
+      (t) => Object.values(ops.layerNorm(t.b, t.real([9, 96], { mean: 3 }), t.real([96]), t.real([96]), 1e-12)),
+    ],
+  },
+  layerNormGrad: {
+    within: 1e-5,
+    builds: [
+      { x: true, affine: true },
+      { x: true, affine: false },
+      { x: false, affine: true },
+    ].map(
+      (wanted): Build =>
+        (t) => {
+          const x = t.real([9, 96], { mean: 0.5, std: 2 });
+          const gain = t.real([96]);
+          const { mean, rstd } = ops.layerNorm(t.b, x, gain, t.real([96]), 1e-5);
+          const { dx, dgain, dshift } = ops.layerNormGrad(t.b, { g: t.real([9, 96]), x, gain, mean, rstd }, wanted);
+          return [dx, dgain, dshift].filter((value) => value !== null);
+        },
+    ),
+  },
+  gelu: {
+    builds: [
+      (t) => [ops.gelu(t.b, t.real([500], { std: 3 }), "erf")],
+      (t) => [ops.gelu(t.b, t.real([500], { std: 3 }), "tanh")],
+    ],
+  },
+  geluGrad: {
+    // Two terms cancel in the tails.
+    within: 5e-6,
+    builds: [
+      (t) => [ops.geluGrad(t.b, t.real([500]), t.real([500], { std: 3 }), "erf")],
+      (t) => [ops.geluGrad(t.b, t.real([500]), t.real([500], { std: 3 }), "tanh")],
+      // Where the density vanishes and its square overflows.
+      (t) => [ops.geluGrad(t.b, t.real([500]), t.real([500], { std: 30 }), "erf")],
+    ],
+  },
+  attention: {
+    within: 1e-5,
+    builds: [
+      (t) => Object.values(attend(t, { causal: false, bias: false, mask: false })),
+      (t) => Object.values(attend(t, { causal: true, bias: true, mask: true })),
+    ],
+  },
+  attentionGrad: {
+    within: 1e-5,
+    builds: [false, true].map(
+      (mask): Build =>
+        (t) => {
+          const { q, k, v, out, probs, pattern } = attend(t, { causal: true, bias: true, mask });
+          const g = t.real([2, 5, 12]);
+          const grads = ops.attentionGrad(t.b, { g, q, k, v, out, probs, mask: pattern }, { heads: 3, scale: 0.4 });
+          return Object.values(grads);
+        },
+    ),
+  },
+  crossEntropy: {
+    within: 1e-5,
+    builds: [
+      (t) => Object.values(ops.crossEntropy(t.b, t.real([9, 50], { std: 3 }), t.ids(50, [9]), t.between(0, 1, [9]))),
+    ],
+  },
+  crossEntropyGrad: {
+    within: 1e-5,
+    builds: [
+      (t) => {
+        const logits = t.real([9, 50], { std: 3 });
+        const labels = t.ids(50, [9]);
+        const weights = t.between(0, 1, [9]);
+        const { logsumexp } = ops.crossEntropy(t.b, logits, labels, weights);
+        return [ops.crossEntropyGrad(t.b, { g: t.real([]), logits, logsumexp, labels, weights })];
+      },
+    ],
+  },
+  globalNorm: { builds: [(t) => [ops.globalNorm(t.b, [t.real([40_001]), t.real([3, 5]), t.real([])])]] },
+  adamw: {
+    builds: [
+      (t) => {
+        const shape = [3, 11];
+        const [param, grad, m] = [t.real(shape), t.real(shape), t.real(shape, { std: 0.1 })];
+        return Object.values(ops.adamw(t.b, { param, grad, m, v: t.between(0, 0.1, shape), ...grown(t) }, settings));
+      },
+      // The first step, where both corrections are near 0.
+      (t) => {
+        const zeros = ops.constant(t.b, 0, [6]);
+        const steps = ops.constant(t.b, 0);
+        const rest = { ...grown(t), steps };
+        return Object.values(
+          ops.adamw(t.b, { param: t.real([6]), grad: t.real([6]), m: zeros, v: zeros, ...rest }, settings),
+        );
+      },
+    ],
+  },
+};
+
+function attend(t: Bench, { causal, bias, mask }: { causal: boolean; bias: boolean; mask: boolean }) {
+  const [q, k, v] = [t.real([2, 5, 12]), t.real([2, 7, 12]), t.real([2, 7, 12])];
+  const hidden = Float32Array.of(0, 0, 0, -1e30, 0, 0, 0, 0, 0, 0, 0, 0, 0, -1e30);
+  const key = t.given("key", [2], Int32Array.of(5, 6));
+  const pattern = mask ? ops.dropoutMask(t.b, key, { shape: [2, 3, 5, 7], rate: 0.25, stream: "a" }) : undefined;
+  const { out, probs } = ops.attention(t.b, q, k, v, {
+    heads: 3,
+    causal,
+    scale: 0.4,
+    bias: bias ? t.given("bias", [2, 7], hidden) : undefined,
+    mask: pattern,
+  });
+  return { q, k, v, out, probs, ...(pattern === undefined ? {} : { pattern }) };
+}
+
+let onnx: Engine;
+let reference: Engine;
+beforeAll(async () => {
+  onnx = await openOnnx();
+  reference = await openReference();
+});
+afterAll(async () => {
+  await onnx.close();
+  await reference.close();
+});
+
+test("every operation has a case", () => {
+  expect(Object.keys(cases).sort()).toEqual(ops.operations.map(({ name }) => name).sort());
+});
+
+for (const [name, { within = 1e-6, builds }] of Object.entries(cases)) {
+  test(`${name} as the reference has it`, async () => {
+    for (const build of builds) {
+      const bench = new Bench();
+      build(bench).forEach((value, i) => {
+        bench.b.output(`${i}`, value);
+      });
+      const program = bench.b.build();
+      const [mine, theirs] = [await onnx.compile(program), await reference.compile(program)];
+      const [actual, expected] = [await mine.run(bench.inputs), await theirs.run(bench.inputs)];
+      expect(Object.keys(actual)).toEqual(Object.keys(expected));
+      for (const key of Object.keys(expected)) {
+        expect(gap(actual[key], expected[key])).toBeLessThanOrEqual(within);
+        if (within === 0) expect(sameBytes(actual[key], expected[key])).toBe(true);
+      }
+      await mine.release();
+      await theirs.release();
+    }
+  });
+}
