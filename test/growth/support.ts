@@ -36,7 +36,7 @@ export async function planOf(name: string, sizes: TargetSizes, choices: GrowthCh
 }
 
 /** The values of every tensor of a plan, worked out when asked for. */
-export function grown(plan: GrowthPlan, from: Pick<OpenModel, "weights">, dtype: FloatDType = "F32"): Computes {
+export function grown(plan: GrowthPlan, from: Pick<Computes, "weights">, dtype: FloatDType = "F32"): Computes {
   const recipes = new Map<string, Recipe>(plan.parameters.map(({ parameter, weight }) => [parameter.name, weight]));
   return {
     model: plan.growth.target,

@@ -1,0 +1,148 @@
+/**
+ * The rule that moments grow by: where the grown model computes its source's function, the gradient of every parameter
+ * is the source's gradient, gathered and divided by the copies on each out dimension. Held against differentiation.
+ */
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { type GrowthPlan, planGrowth, resizedModel } from "../../src/growth/plan.ts";
+import { evaluate, type TensorSource } from "../../src/growth/recipe.ts";
+import type { Model } from "../../src/model/architecture.ts";
+import { architectureOf } from "../../src/model/architectures.ts";
+import { elements } from "../../src/model/table.ts";
+import { type ProbeTensor, probe } from "../../src/probe/probe.ts";
+import { type Computes, randomInputs } from "../../src/probe/verify.ts";
+import type { Json } from "../../src/util/json.ts";
+import { RandomStream } from "../../src/util/random.ts";
+import { grown, reference } from "./support.ts";
+
+const bert = {
+  model_type: "bert",
+  architectures: ["BertForPreTraining"],
+  vocab_size: 13,
+  hidden_size: 6,
+  num_hidden_layers: 2,
+  num_attention_heads: 2,
+  intermediate_size: 5,
+  max_position_embeddings: 7,
+  type_vocab_size: 2,
+};
+const roberta = { ...bert, model_type: "roberta", architectures: ["RobertaForMaskedLM"], type_vocab_size: 1 };
+const gpt2 = { model_type: "gpt2", vocab_size: 13, n_embd: 6, n_layer: 2, n_head: 2, n_inner: 5, n_positions: 7 };
+const configs: readonly Json[] = [bert, roberta, gpt2];
+
+/** Weights with nothing at its usual 0 or 1, so that no rule holds by accident. */
+function random(model: Model, seed: number): Computes {
+  return {
+    model,
+    weights: {
+      async readF32(name, start = 0, count) {
+        const parameter = model.parameters.find((p) => p.name === name);
+        if (parameter === undefined) throw new Error(`no ${name}`);
+        const numbers = new RandomStream(seed, name);
+        const padding = parameter.init.kind === "normal" ? parameter.init.zeroRow : undefined;
+        const width = elements(parameter) / parameter.dims[0].size;
+        return Float32Array.from({ length: count ?? elements(parameter) - start }, (_, i) =>
+          Math.floor((start + i) / width) === padding ? 0 : 0.4 * numbers.normal(start + i) + 0.3,
+        );
+      },
+    },
+  };
+}
+
+async function gradients({ model, weights }: Computes, seed: number): Promise<ReadonlyMap<string, ProbeTensor>> {
+  const inputs = randomInputs(model, seed, 3, 6);
+  const labels = Int32Array.from(inputs.ids, (id) => (id * 7 + 3) % 13);
+  const lm = { labels, weights: Float32Array.from(labels, (_, i) => (i % 3 === 0 ? 0.2 : 0)) };
+  const nsp = model.heads.nsp ? { labels: Int32Array.of(0, 1, 1), weights: Float32Array.of(0.3, 0.3, 0.4) } : undefined;
+  const engine = await reference();
+  try {
+    return await probe(model, weights, { ...inputs, lm, nsp }, engine, { gradients: true });
+  } finally {
+    await engine.close();
+  }
+}
+
+/** How far the moments that the plan makes of the source's gradients are from the target's own, for the worst parameter. */
+async function worst(plan: GrowthPlan, seed: number): Promise<{ name: string; off: number }> {
+  const from = random(plan.growth.source, seed);
+  const before = await gradients(from, seed);
+  const after = await gradients(grown(plan, from), seed);
+  const read = (power: number): TensorSource => ({
+    async read(name, start, count) {
+      const gradient = before.get(`grad/${name}`)?.data ?? new Float32Array(0);
+      return gradient.subarray(start, start + count).map((value) => value ** power);
+    },
+  });
+  let found = { name: "", off: 0 };
+  for (const { parameter, moments } of plan.parameters) {
+    if (moments === undefined) throw new Error(`${parameter.name} starts afresh`);
+    const own = after.get(`grad/${parameter.name}`)?.data ?? new Float32Array(0);
+    for (const [which, power] of [
+      ["m", 1],
+      ["v", 2],
+    ] as const) {
+      const made = await evaluate(moments[which], read(power));
+      const [difference, norm] = [
+        made.map((value, i) => value - own[i] ** power),
+        own.map((value) => value ** power),
+      ].map((x) => Math.hypot(...x));
+      // Key biases have no gradient in theory: what is left is rounding.
+      const off = norm < 1e-7 && Math.hypot(...made) < 1e-6 ? 0 : difference / norm;
+      if (!(off <= found.off)) found = { name: `${which} of ${parameter.name}`, off };
+    }
+  }
+  return found;
+}
+
+const cases = fc.record({
+  width: fc.constantFrom(1, 2, 3),
+  ffn: fc.integer({ min: 5, max: 17 }),
+  map: fc.constantFrom("cyclic", "shuffled"),
+  seed: fc.nat(2 ** 31),
+});
+
+describe.each(configs.map((config) => [config.model_type, config] as const))(
+  "the moments of a grown %s",
+  (_name, config) => {
+    const model = architectureOf(config, "test").model(config, "test");
+
+    it("are its gradients' for every parameter, whatever the maps", async () => {
+      await fc.assert(
+        fc.asyncProperty(cases, async ({ width, ffn, map, seed }) => {
+          const target = resizedModel(model, { hidden: width * model.dimensions.hidden, ffn });
+          const plan = planGrowth(model, target, { method: "fpi", map, seed });
+          expect(plan.promise.kind).toBe("exact");
+          const { name, off } = await worst(plan, seed);
+          expect(off, name).toBeLessThan(2e-5);
+        }),
+        { numRuns: 15 },
+      );
+    });
+
+    it("would not be with the weights' rule: the check can fail", async () => {
+      const plan = planGrowth(model, resizedModel(model, { hidden: 12 }), { method: "fpi" });
+      const parameters = plan.parameters.map((planned) => ({
+        ...planned,
+        moments: { m: planned.weight, v: planned.weight, stepsOf: planned.parameter.name },
+      }));
+      expect((await worst({ ...plan, parameters }, 1)).off).toBeGreaterThan(0.3);
+    });
+
+    it("start at 0 for new units, or are left out, where that is asked for", async () => {
+      const target = resizedModel(model, { hidden: 12, layers: 3 });
+      const plan = planGrowth(model, target, { method: "fpi", moments: "old-only" });
+      const ones: TensorSource = { read: async (_name, _start, count) => new Float32Array(count).fill(1) };
+      for (const { parameter, moments } of plan.parameters) {
+        if ((parameter.layer ?? 0) > 1) {
+          expect(moments, parameter.name).toBeUndefined();
+          continue;
+        }
+        const made = await evaluate(moments?.m ?? plan.parameters[0].weight, ones);
+        const kept = model.parameters.find((p) => p.kind === parameter.kind && p.layer === parameter.layer);
+        expect(made.filter((value) => value !== 0)).toHaveLength(kept === undefined ? -1 : elements(kept));
+      }
+      const dropped = planGrowth(model, target, { method: "fpi", moments: "drop" });
+      expect(dropped.parameters.every(({ moments }) => moments === undefined)).toBe(true);
+    });
+  },
+);
