@@ -6,6 +6,34 @@ export { type ModelFolder, openModelFolder, readConfig } from "./checkpoint/fold
 export { openSafetensors, type SafetensorsFile, type StoredTensor } from "./checkpoint/safetensors.ts";
 export { openWeights, type Weights } from "./checkpoint/weights.ts";
 export { parseSize, type TensorSource, type WriteOptions, type Written, writeWeights } from "./checkpoint/write.ts";
+export { type Applied, type ApplyOptions, applyGrowth, storedDType } from "./growth/apply.ts";
+export { depthRuleOf, depthRules } from "./growth/depth.ts";
+export { type DescribedGroup, describeGroups, describeJson } from "./growth/describe.ts";
+export type {
+  Content,
+  DepthRule,
+  Growth,
+  LayerOrigin,
+  Lineage,
+  OptionDefinition,
+  OptionValues,
+  Promised,
+  WidthMethod,
+} from "./growth/growth.ts";
+export { grows, isUniform, type MapKind, makeMap, mapOf, type UnitMap } from "./growth/maps.ts";
+export { methodOf, methods } from "./growth/methods.ts";
+export {
+  type GrowthChoices,
+  type GrowthPlan,
+  planGrowth,
+  resizedModel,
+  type TargetSizes,
+  targetModel,
+} from "./growth/plan.ts";
+export { choose, constant, gather, type Recipe, type TensorSource as RecipeSource } from "./growth/recipe.ts";
+export { type GrowthRecord, readRecord } from "./growth/record.ts";
+export { repeatedPlan } from "./growth/repeat.ts";
+export { copied, corner, fresh, grownMap, indexAlong, newUnits, perIndex } from "./growth/width.ts";
 export type { Architecture, Model, ModelSettings } from "./model/architecture.ts";
 export { architectureOf, architectures } from "./model/architectures.ts";
 export { type CreateOptions, createModel } from "./model/create.ts";
@@ -15,6 +43,7 @@ export { type OpenModel, openModel, type ParameterWeights } from "./model/load.t
 export { type Axis, type Dim, type Dimensions, elements, type Heads, type Parameter, shapeOf } from "./model/table.ts";
 export { type ProbeInputs, readProbeInputs } from "./probe/inputs.ts";
 export { type ProbeOptions, type ProbeTensor, probe, writeProbe } from "./probe/probe.ts";
+export { type Difference, randomInputs, type Verification, verifyGrowth } from "./probe/verify.ts";
 export { Interrupted, UserError } from "./util/errors.ts";
 export { writeFileWhole, writeFolderWhole } from "./util/files.ts";
 export type { Json, JsonValue } from "./util/json.ts";

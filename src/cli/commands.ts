@@ -31,4 +31,9 @@ export const commands: readonly CommandEntry[] = [
     description: "grow a checkpoint into a wider or deeper one",
     load: () => import("./grow.ts"),
   },
+  {
+    name: "verify",
+    description: "hold a grown model to what its method promised",
+    load: () => import("./verify.ts"),
+  },
 ];

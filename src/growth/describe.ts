@@ -7,7 +7,7 @@ import type { GrowthPlan, PlannedParameter } from "./plan.ts";
 
 /** Parameters that become the same thing in the same way, whatever their layer. */
 export interface DescribedGroup {
-  /** The name, with {} for the layer's number where there are several. */
+  /** The name; of several, the name within a layer and the layers. */
   readonly name: string;
   /** How many parameters they are. */
   readonly count: number;
@@ -27,7 +27,7 @@ export function describeGroups(plan: GrowthPlan): readonly DescribedGroup[] {
   return [...groups.values()].map((group) => {
     const [{ parameter, shape, weight }] = group;
     return {
-      name: group.length > 1 ? `${parameter.kind} (${group.length} layers)` : parameter.name,
+      name: group.length > 1 ? `${parameter.kind}, layers ${ranges(group)}` : parameter.name,
       count: group.length,
       from: shapeOf(sourceParameter(plan.growth, parameter, originOf(plan, parameter.layer))),
       to: shape,
@@ -35,6 +35,14 @@ export function describeGroups(plan: GrowthPlan): readonly DescribedGroup[] {
       parameters: group.length * elements(parameter),
     };
   });
+}
+
+/** "0–3, 5". */
+function ranges(group: readonly PlannedParameter[]): string {
+  const layers = group.map(({ parameter }) => parameter.layer ?? 0);
+  const starts = layers.filter((layer) => !layers.includes(layer - 1));
+  const ends = layers.filter((layer) => !layers.includes(layer + 1));
+  return starts.map((start, i) => (start === ends[i] ? start : `${start}–${ends[i]}`)).join(", ");
 }
 
 function originOf(plan: GrowthPlan, layer: number | null): number | null {

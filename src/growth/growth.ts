@@ -96,9 +96,11 @@ export function sourceParameter(
   return found;
 }
 
-/** The weaker of two promises. */
+/** What is kept by one step after the other: the weaker of two promises. */
 export function weaker(a: Promised, b: Promised): Promised {
+  const reason = `${a.reason}; ${b.reason}`;
+  if (a.kind === "exact" && b.kind === "exact") return { kind: "exact", reason };
   if (a.kind === "none" || b.kind === "exact") return a;
   if (b.kind === "none" || a.kind === "exact") return b;
-  return { kind: "near", within: a.within + b.within, reason: `${a.reason}; ${b.reason}` };
+  return { kind: "near", within: a.within + b.within, reason };
 }

@@ -154,7 +154,7 @@ export function constant(shape: readonly number[], value: number): Recipe {
   return {
     shape,
     reads: [],
-    words: String(value),
+    words: `all ${value}`,
     async fill(out) {
       out.fill(value);
     },

@@ -20,7 +20,8 @@ export const fpi: WidthMethod = {
 
 /** What holds for any method whose units are copies with shares that add up to 1. */
 export function copiesKeepTheFunction(growth: Growth): Promised {
-  const { hidden } = growth.maps;
+  const { hidden, ffn } = growth.maps;
+  if (!grows(hidden) && !grows(ffn)) return { kind: "exact", reason: "the width stays" };
   if (!grows(hidden)) return { kind: "exact", reason: "no LayerNorm sees the axes that grow" };
   if (isUniform(hidden)) {
     return { kind: "exact", reason: `every unit of the stream is copied ${hidden.counts[0]} times` };

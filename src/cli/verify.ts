@@ -1,0 +1,95 @@
+/** `bert2bert verify`: holds a grown model to what its method promised. */
+import type { Command } from "commander";
+import type { OpenModel } from "../model/load.ts";
+import type { ProbeInputs } from "../probe/inputs.ts";
+import type { Verification } from "../probe/verify.ts";
+import { wholeNumber } from "./options.ts";
+import { note, print, printJson, styled, table } from "./output.ts";
+
+interface Options {
+  readonly text?: string;
+  readonly engine: string;
+  readonly seed: number;
+  readonly json?: boolean;
+}
+
+export function register(command: Command): void {
+  command
+    .argument("<source>", "the model folder that was grown")
+    .argument("<grown>", "what it grew into, with its growth.json")
+    .option("--text <file>", "compare on this text, by the model's tokenizer (default: random token ids)")
+    .option("--engine <kind>", "what computes", "onnx")
+    .option("--seed <n>", "of the random token ids", wholeNumber("--seed"), 0)
+    .option("--json", "print the result as JSON")
+    .addHelpText(
+      "after",
+      "\nDifferences are shares of the source's largest value. Exit code 1: the method's promise is broken.",
+    )
+    .action(verify);
+}
+
+async function verify(sourceFolder: string, grownFolder: string, options: Options): Promise<void> {
+  const [{ openModel }, { readRecord }, { checkSource }, { randomInputs, verifyGrowth }, { openEngine }, os, { join }] =
+    await Promise.all([
+      import("../model/load.ts"),
+      import("../growth/record.ts"),
+      import("../growth/repeat.ts"),
+      import("../probe/verify.ts"),
+      import("../engine/engines.ts"),
+      import("node:os"),
+      import("node:path"),
+    ]);
+  const record = await readRecord(grownFolder);
+  const source = await openModel(sourceFolder);
+  try {
+    await checkSource(source, record, join(grownFolder, "growth.json"));
+    const grown = await openModel(grownFolder);
+    try {
+      const inputs =
+        options.text === undefined
+          ? randomInputs(source.model, options.seed)
+          : await inputsOfText(source, options.text);
+      const threads = os.availableParallelism();
+      const open = () => openEngine({ kind: options.engine, threads, precision: "f32" });
+      const result = await verifyGrowth(source, grown, record, inputs, open);
+      if (options.json)
+        printJson({
+          ...result,
+          differences: result.differences.map((difference) => ({ ...difference })),
+          allowed: result.allowed ?? null,
+          promise: { ...result.promise },
+        });
+      else show(result);
+      if (!result.kept) process.exitCode = 1;
+    } finally {
+      await grown.close();
+    }
+  } finally {
+    await source.close();
+  }
+}
+
+async function inputsOfText(source: OpenModel, path: string): Promise<ProbeInputs> {
+  const [{ openTokenizer }, { textInputs }] = await Promise.all([
+    import("../data/tokenizer.ts"),
+    import("../probe/text.ts"),
+  ]);
+  return textInputs(source.model, await openTokenizer(source.folder), path);
+}
+
+function show({ promise, allowed, differences, kept }: Verification): void {
+  const rows = differences.map(({ name, largest, scale, share, judged }) => [
+    name,
+    largest.toExponential(1),
+    scale.toPrecision(3),
+    share.toExponential(1),
+    judged ? "promised" : "",
+  ]);
+  print(table([["output", "largest difference", "largest value", "share", ""], ...rows]));
+  if (allowed === undefined) {
+    note(`nothing is promised: ${promise.reason}`);
+    return;
+  }
+  const bar = `at most ${allowed.toExponential(0)} of the scale is promised (${promise.kind}: ${promise.reason})`;
+  print(`${kept ? styled("green", "kept") : styled("red", "broken")}: ${bar}`);
+}
