@@ -276,12 +276,12 @@ function shortName(name: string): string {
 }
 
 /** Where process numbers mean the same: this host, this process namespace. */
-function placeOf(): string {
+export function placeOf(): string {
   return digest(`${hostname()} ${orElse(() => readlinkSync("/proc/self/ns/pid"), "")}`);
 }
 
 /** Boot and start time of a process; "" if there is none. Where the system does not tell, only its being there. */
-function lifeOf(pid: number): string {
+export function lifeOf(pid: number): string {
   try {
     process.kill(pid, 0);
   } catch (error) {

@@ -1,0 +1,119 @@
+/**
+ * The tensors of a run in the engine: put there from a model folder or drawn at random, and read back for a checkpoint.
+ */
+import { openOptimizer, optimizerTensors } from "../checkpoint/optimizer.ts";
+import type { TensorSource } from "../checkpoint/write.ts";
+import type { Engine } from "../engine/engine.ts";
+import type { Model } from "../model/architecture.ts";
+import { initialise } from "../model/init.ts";
+import { elements, type Parameter, shapeOf } from "../model/table.ts";
+import { UserError } from "../util/errors.ts";
+import { accumulatorName, momentNames } from "./step.ts";
+
+/** Parameters by name, wherever they come from. */
+export interface ParameterSource {
+  readF32(name: string): Promise<Float32Array>;
+}
+
+/** Parameters drawn at random as the architecture does. */
+export function drawn(model: Model, seed: number): ParameterSource {
+  const byName = new Map(model.parameters.map((parameter) => [parameter.name, parameter]));
+  return {
+    async readF32(name) {
+      const parameter = byName.get(name);
+      if (parameter === undefined) throw new RangeError(`no parameter ${name}`);
+      return initialise(parameter, seed);
+    },
+  };
+}
+
+/**
+ * Writes all parameters, and the optimizer's state: from the folder where one is given, else 0.
+ * @throws UserError if a weight is not finite, or the folder's moments are not this model's
+ */
+export async function loadState(
+  engine: Engine,
+  model: Model,
+  parameters: ParameterSource,
+  where: string,
+  moments: string | undefined,
+): Promise<void> {
+  for (const parameter of model.parameters) {
+    const values = await parameters.readF32(parameter.name);
+    if (!values.every(Number.isFinite)) {
+      throw new UserError(`${parameter.name} holds NaN or infinity`, where, "start from another checkpoint");
+    }
+    await engine.write(parameter.name, shapeOf(parameter), values);
+  }
+  if (moments === undefined) return resetOptimizer(engine, model);
+  const state = await openOptimizer(moments);
+  if (state === undefined) throw new UserError("there is no optimizer.safetensors", moments, "start with fresh moments");
+  try {
+    for (const parameter of model.parameters) {
+      const { name } = parameter;
+      const shape = shapeOf(parameter);
+      const names = momentNames(name);
+      const stored = state.shapes.get(name);
+      if (stored === undefined || stored.join() !== shape.join()) {
+        const what = `the moments of ${name} are ${stored === undefined ? "missing" : `[${stored}], not [${shape}]`}`;
+        throw new UserError(what, state.path, "start with fresh moments, or use the file that belongs to the model");
+      }
+      await engine.write(names.m, shape, await state.read("m", name));
+      await engine.write(names.v, shape, await state.read("v", name));
+      await engine.write(names.steps, [], Float32Array.of(await state.steps(name)));
+    }
+  } finally {
+    await state.close();
+  }
+}
+
+/** Moments and step counts of all parameters to 0. */
+export async function resetOptimizer(engine: Engine, model: Model): Promise<void> {
+  for (const parameter of model.parameters) {
+    const names = momentNames(parameter.name);
+    const shape = shapeOf(parameter);
+    await engine.write(names.m, shape, new Float32Array(elements(parameter)));
+    await engine.write(names.v, shape, new Float32Array(elements(parameter)));
+    await engine.write(names.steps, [], new Float32Array(1));
+  }
+}
+
+/** Accumulators at 0, for the parameters that lack one. */
+export async function addAccumulators(engine: Engine, parameters: readonly Parameter[]): Promise<void> {
+  const there = new Set(engine.names());
+  for (const parameter of parameters) {
+    const name = accumulatorName(parameter.name);
+    if (!there.has(name)) await engine.write(name, shapeOf(parameter), new Float32Array(elements(parameter)));
+  }
+}
+
+/** The parameters, to be written as a checkpoint's weights. */
+export function weightTensors(engine: Engine, model: Model): TensorSource[] {
+  return model.parameters.map((parameter) => ({
+    name: parameter.name,
+    dtype: "F32",
+    shape: shapeOf(parameter),
+    data: () => readReal(engine, parameter.name),
+  }));
+}
+
+/** The optimizer's state, to be written beside them. */
+export function momentTensors(engine: Engine, model: Model): TensorSource[] {
+  return optimizerTensors(
+    model.parameters.map((parameter) => {
+      const names = momentNames(parameter.name);
+      return {
+        name: parameter.name,
+        shape: shapeOf(parameter),
+        moment: (which) => readReal(engine, names[which]),
+        steps: async () => (await readReal(engine, names.steps))[0],
+      };
+    }),
+  );
+}
+
+async function readReal(engine: Engine, name: string): Promise<Float32Array> {
+  const data = await engine.read(name);
+  if (!(data instanceof Float32Array)) throw new TypeError(`${name} is not real`);
+  return data;
+}
