@@ -36,4 +36,19 @@ export const commands: readonly CommandEntry[] = [
     description: "hold a grown model to what its method promised",
     load: () => import("./verify.ts"),
   },
+  {
+    name: "pretrain",
+    description: "a run by its RUN.yaml; carries on where the run folder holds the same run",
+    load: () => import("./pretrain.ts"),
+  },
+  {
+    name: "evaluate",
+    description: "validation loss, perplexity and accuracy of a model folder",
+    load: () => import("./evaluate.ts"),
+  },
+  {
+    name: "plan",
+    description: "parameters, memory, FLOPs and time of a run; nothing runs",
+    load: () => import("./plan.ts"),
+  },
 ];

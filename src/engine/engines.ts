@@ -1,4 +1,4 @@
-/** The engines there are. A new one is a file (or folder) beside this one and an entry in the list. */
+/** The engines there are, best first. A new one is a file (or folder) beside this one and an entry in the list. */
 import { suggestion, UserError } from "../util/errors.ts";
 import type { Engine, EngineKind, EngineSettings } from "./engine.ts";
 import { onnxEngine } from "./onnx/onnx.ts";
@@ -6,22 +6,26 @@ import { referenceEngine } from "./reference/reference.ts";
 
 export const engineKinds: readonly EngineKind[] = [onnxEngine, referenceEngine];
 
-/** @throws UserError if there is no engine of that kind, or it can't do what the settings ask */
+/**
+ * Opens an engine; `auto` is the first one that can run here.
+ * @throws UserError if there is no engine of that kind, or it can't do what the settings ask
+ */
 export async function openEngine(settings: EngineSettings & { readonly kind: string }): Promise<Engine> {
   const { kind, threads } = settings;
-  const found = engineKinds.find((engine) => engine.kind === kind);
-  if (found === undefined) {
-    throw new UserError(
-      `there is no engine \`${kind}\``,
-      "engine.kind",
-      suggestion(
-        kind,
-        engineKinds.map((engine) => engine.kind),
-      ),
-    );
+  const known = ["auto", ...engineKinds.map((engine) => engine.kind)];
+  if (!known.includes(kind)) {
+    throw new UserError(`there is no engine \`${kind}\``, "engine.kind", suggestion(kind, known));
+>>>>>>> 0290f86 (Train: the loop, run folders, checkpoints, resume; pretrain, evaluate, plan)
   }
   if (!Number.isInteger(threads) || threads < 1) {
     throw new UserError(`can't run on ${threads} threads`, "engine.threads", "give a whole number, at least 1");
   }
+<<<<<<< HEAD
   return found.open(settings);
+=======
+  for (const engine of engineKinds) {
+    if (kind === engine.kind) return engine.open(settings);
+    if (kind === "auto" && (await engine.probe()).usable) return engine.open(settings);
+  }
+  throw new UserError("no engine can run here", "engine.kind", "`bert2bert doctor` says what is missing");
 }

@@ -47,7 +47,8 @@ export async function loadState(
   }
   if (moments === undefined) return resetOptimizer(engine, model);
   const state = await openOptimizer(moments);
-  if (state === undefined) throw new UserError("there is no optimizer.safetensors", moments, "start with fresh moments");
+  if (state === undefined)
+    throw new UserError("there is no optimizer.safetensors", moments, "start with fresh moments");
   try {
     for (const parameter of model.parameters) {
       const { name } = parameter;

@@ -1,0 +1,51 @@
+/** `bert2bert evaluate`: loss, perplexity and accuracy of a model folder on prepared data's validation part. */
+import type { Command } from "commander";
+import { wholeNumber } from "./options.ts";
+import { Progress, print, printJson, table } from "./output.ts";
+
+interface Options {
+  readonly data: string;
+  readonly objective?: string;
+  readonly sequences: number;
+  readonly masked: number;
+  readonly engine: string;
+  readonly threads?: number;
+  readonly json?: boolean;
+}
+
+export function register(command: Command): void {
+  command
+    .argument("<folder>", "a model folder")
+    .requiredOption("--data <folder>", "what `prepare` wrote")
+    .option("--objective <mlm|clm>", "default: what the model has a head for")
+    .option("--sequences <n>", "sequences of a batch", wholeNumber("--sequences", 1), 16)
+    .option("--masked <share>", "share of the tokens that is predicted (mlm)", Number, 0.15)
+    .option("--engine <kind>", "which engine computes", "auto")
+    .option("--threads <n>", "threads; default all", wholeNumber("--threads", 1))
+    .option("--json", "print {loss, perplexity, accuracy, tokens} as JSON")
+    .action(async (folder: string, options: Options) => {
+      const { evaluateFolder } = await import("../train/evaluate-folder.ts");
+      const progress = new Progress();
+      const result = await evaluateFolder(folder, options.data, {
+        objective: options.objective,
+        sequences: options.sequences,
+        masked: options.masked,
+        engine: options.engine,
+        threads: options.threads,
+        progress: (done, all) => progress.update(() => `${done} of ${all} sequences`),
+      });
+      progress.end();
+      if (options.json) printJson({ ...result });
+      else {
+        const { loss, perplexity, accuracy, tokens } = result;
+        print(
+          table([
+            ["loss", loss.toFixed(4)],
+            ["perplexity", perplexity.toFixed(3)],
+            ["accuracy", accuracy.toFixed(4)],
+            ["tokens", String(tokens)],
+          ]),
+        );
+      }
+    });
+}

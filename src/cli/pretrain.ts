@@ -1,0 +1,78 @@
+/** `bert2bert pretrain`: a run, or what is left of it. */
+import type { Command } from "commander";
+import { formatCount, formatDuration, note, Progress, print, printJson } from "./output.ts";
+
+interface Options {
+  readonly set: readonly string[];
+  readonly json?: boolean;
+}
+
+export function register(command: Command): void {
+  command
+    .argument("<run>", "a RUN.yaml; paths in it are relative to it")
+    .option("--set <key.path=value>", "a key of the file, set anew (may be given again)", gather, [])
+    .option("--json", "print the result as JSON")
+    .addHelpText(
+      "after",
+      "\nCarries on if the run folder (`out`) holds the same run. SIGINT and SIGTERM save and stop; a second one stops at once.",
+    )
+    .action(async (path: string, options: Options) => {
+      const { loadRun } = await import("../train/settings.ts");
+      const { pretrain } = await import("../train/pretrain.ts");
+      const run = await loadRun(path, options.set);
+      const signals = watchSignals();
+      const progress = new Progress();
+      const say = (text: string) => progress.end(text);
+      try {
+        const result = await pretrain(run, {
+          stopped: signals.received,
+          note: say,
+          progress: ({ step, steps, stage, loss, tokensPerSecond, secondsLeft }) =>
+            progress.update(() => {
+              const parts = [`step ${step}/${steps}`, stage];
+              if (loss !== undefined) parts.push(`loss ${loss.toFixed(4)}`);
+              if (tokensPerSecond !== undefined) parts.push(`${formatCount(tokensPerSecond)} tokens/s`);
+              if (secondsLeft !== undefined) parts.push(`${formatDuration(secondsLeft)} left`);
+              return parts.join(", ");
+            }),
+        });
+        progress.end();
+        const { evaluation } = result;
+        if (options.json) {
+          printJson({ ...result, evaluation: evaluation === undefined ? null : { ...evaluation } });
+        } else {
+          const measured =
+            evaluation === undefined
+              ? ""
+              : `: validation loss ${evaluation.loss.toFixed(4)}, perplexity ${evaluation.perplexity.toFixed(2)}`;
+          print(`${result.model}${measured}`);
+        }
+      } finally {
+        progress.end();
+        signals.end();
+      }
+    });
+}
+
+function gather(value: string, before: readonly string[]): readonly string[] {
+  return [...before, value];
+}
+
+/** Notes the first SIGINT or SIGTERM; a second one ends the process at once. */
+function watchSignals(): { received: () => "SIGINT" | "SIGTERM" | undefined; end: () => void } {
+  let received: "SIGINT" | "SIGTERM" | undefined;
+  const handle = (signal: "SIGINT" | "SIGTERM") => {
+    if (received !== undefined) process.exit(signal === "SIGINT" ? 130 : 143);
+    received = signal;
+    note(`${signal}: saving after this step (again to stop at once)`);
+  };
+  process.on("SIGINT", handle);
+  process.on("SIGTERM", handle);
+  return {
+    received: () => received,
+    end: () => {
+      process.removeListener("SIGINT", handle);
+      process.removeListener("SIGTERM", handle);
+    },
+  };
+}

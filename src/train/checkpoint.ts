@@ -1,0 +1,221 @@
+/**
+ * Checkpoints of a run: `checkpoints/step-N/`, each a complete model folder with the optimizer's state and
+ * `trainer.json`, which holds where the run stands. Written whole or not at all; the newest few are kept.
+ */
+import { readdir, rm } from "node:fs/promises";
+import { join } from "node:path";
+import {
+  copyGenerationConfig,
+  copyTokenizerFiles,
+  growthFile,
+  presentOf,
+  writeConfig,
+  writeJson,
+  writeModelCard,
+} from "../checkpoint/folder.ts";
+import { openOptimizer, optimizerFile, trainerFile } from "../checkpoint/optimizer.ts";
+import { writeWeights } from "../checkpoint/write.ts";
+import type { Engine } from "../engine/engine.ts";
+import type { Model } from "../model/architecture.ts";
+import { type OpenModel, openModel } from "../model/load.ts";
+import { UserError } from "../util/errors.ts";
+import { clearLeftOvers, writeFolderWhole } from "../util/files.ts";
+import { isJsonObject, type Json, readJsonObject } from "../util/json.ts";
+import { packageVersion } from "../util/paths.ts";
+import { errorCode } from "../util/system.ts";
+import type { FlopsSoFar } from "./metrics.ts";
+import { momentTensors, weightTensors } from "./state.ts";
+
+export const checkpointsFolder = "checkpoints";
+
+/** Where a run stands after a step. With the weights, the moments and the settings it says all that comes after. */
+export interface Position {
+  /** Steps done. */
+  readonly step: number;
+  readonly tokens: number;
+  readonly flops: FlopsSoFar;
+  /** Spent training, evaluations and checkpoints left out. */
+  readonly seconds: number;
+  /** Lines of metrics.jsonl that belong to the steps done. */
+  readonly metrics: number;
+  /** Whether the evaluation after this step is still to be done. */
+  readonly due: boolean;
+  /** The log interval that is open: steps since the last training line and the sum of their losses. */
+  readonly open: { readonly steps: number; readonly loss: number; readonly tokens: number; readonly seconds: number };
+}
+
+/** What a checkpoint says beside the position. */
+export interface RunFacts {
+  /** Blocks of the model that the run started with: its plan was made for them. */
+  readonly layers: number;
+  /** What the data is known by. */
+  readonly data: string;
+  readonly engine: string;
+}
+
+/** Where the files beside weights and config come from. */
+export interface Companions {
+  readonly tokenizer: string;
+  /** A model folder whose generation_config.json and growth.json go along. */
+  readonly model: string | undefined;
+}
+
+export interface Checkpoint {
+  readonly folder: string;
+  readonly position: Position;
+  readonly facts: RunFacts;
+}
+
+/** Writes a model folder from what the engine holds. @param fill what else goes into it */
+export async function writeModel(
+  folder: string,
+  engine: Engine,
+  model: Model,
+  companions: Companions,
+  card: { readonly title: string; readonly facts: readonly (readonly [string, string])[] },
+  fill: (temporary: string) => Promise<void> = async () => {},
+): Promise<void> {
+  await writeFolderWhole(
+    folder,
+    async (temporary) => {
+      await writeConfig(temporary, model.config);
+      await writeWeights(temporary, weightTensors(engine, model));
+      await copyTokenizerFiles(companions.tokenizer, temporary);
+      if (companions.model !== undefined) {
+        await copyGenerationConfig(companions.model, temporary);
+        if ((await presentOf(companions.model, [growthFile])).length > 0) {
+          await writeJson(join(temporary, growthFile), await readJsonObject(join(companions.model, growthFile)));
+        }
+      }
+      await writeModelCard(temporary, {
+        title: card.title,
+        tags: [model.architecture.type],
+        pipeline: model.heads.lm ? (isMasked(model) ? "fill-mask" : "text-generation") : undefined,
+        text: ["Pre-trained with bert2bert."],
+        facts: card.facts,
+      });
+      await fill(temporary);
+    },
+    { replace: true },
+  );
+}
+
+function isMasked(model: Model): boolean {
+  return model.architecture.objectives(model.heads).includes("mlm");
+}
+
+/** Writes a checkpoint of the run in `run` and removes the oldest ones beyond `keep`. */
+export async function writeCheckpoint(
+  run: string,
+  keep: number,
+  engine: Engine,
+  model: Model,
+  companions: Companions,
+  position: Position,
+  facts: RunFacts,
+): Promise<string> {
+  const folder = join(run, checkpointsFolder, `step-${position.step}`);
+  const card = { title: `Checkpoint after ${position.step} steps`, facts: [["steps", String(position.step)]] } as const;
+  await writeModel(folder, engine, model, companions, card, async (temporary) => {
+    await writeWeights(temporary, momentTensors(engine, model), { fileName: optimizerFile });
+    const { open, flops, ...rest } = position;
+    const trainer: Json = {
+      format: 1,
+      version: packageVersion(),
+      ...rest,
+      flops: { ...flops },
+      open: { ...open },
+      run: { ...facts },
+    };
+    await writeJson(join(temporary, trainerFile), trainer);
+  });
+  const steps = await stepsThere(run);
+  for (const step of steps.slice(keep)) {
+    await rm(join(run, checkpointsFolder, `step-${step}`), { recursive: true, force: true });
+  }
+  return folder;
+}
+
+/** The steps of the checkpoints there are, newest first. */
+export async function stepsThere(run: string): Promise<readonly number[]> {
+  let names: string[];
+  try {
+    names = await readdir(join(run, checkpointsFolder));
+  } catch (error) {
+    if (errorCode(error) === "ENOENT") return [];
+    throw error;
+  }
+  return names
+    .map((name) => /^step-(\d+)$/.exec(name)?.[1])
+    .filter((step) => step !== undefined)
+    .map(Number)
+    .sort((a, b) => b - a);
+}
+
+/**
+ * The newest checkpoint of a run that is whole, with its model open; undefined if there is none.
+ * @param damaged told of each one that is not, with the reason
+ */
+export async function newestCheckpoint(
+  run: string,
+  damaged: (message: string) => void,
+): Promise<{ checkpoint: Checkpoint; opened: OpenModel } | undefined> {
+  for (const step of await stepsThere(run)) {
+    const folder = join(run, checkpointsFolder, `step-${step}`);
+    await clearLeftOvers(folder);
+    try {
+      const checkpoint = await readCheckpoint(folder);
+      const optimizer = await openOptimizer(folder);
+      if (optimizer === undefined)
+        throw new UserError(`there is no ${optimizerFile}`, folder, "use another checkpoint");
+      await optimizer.close();
+      return { checkpoint, opened: await openModel(folder, { compareCopies: false }) };
+    } catch (error) {
+      if (!(error instanceof UserError)) throw error;
+      damaged(`${folder} is damaged and left out (${error.what})`);
+    }
+  }
+  return undefined;
+}
+
+async function readCheckpoint(folder: string): Promise<Checkpoint> {
+  const path = join(folder, trainerFile);
+  const json = await readJsonObject(path);
+  const refuse = (key: string) => new UserError(`\`${key}\` is missing or damaged`, path, "use another checkpoint");
+  const number = (from: Json, key: string): number => {
+    const value = from[key];
+    if (typeof value !== "number" || !(value >= 0)) throw refuse(key);
+    return value;
+  };
+  const text = (from: Json, key: string): string => {
+    const value = from[key];
+    if (typeof value !== "string") throw refuse(key);
+    return value;
+  };
+  const object = (key: string): Json => {
+    const value = json[key];
+    if (!isJsonObject(value)) throw refuse(key);
+    return value;
+  };
+  const flops = object("flops");
+  const open = object("open");
+  const run = object("run");
+  return {
+    folder,
+    position: {
+      step: number(json, "step"),
+      tokens: number(json, "tokens"),
+      flops: { exact: number(flops, "exact"), paper: number(flops, "paper") },
+      seconds: number(json, "seconds"),
+      metrics: number(json, "metrics"),
+      due: json.due === true,
+      open: {
+        steps: number(open, "steps"),
+        loss: number(open, "loss"),
+        tokens: number(open, "tokens"),
+        seconds: number(open, "seconds"),
+      },
+    },
+    facts: { layers: number(run, "layers"), data: text(run, "data"), engine: text(run, "engine") },
+  };
+}

@@ -1,0 +1,105 @@
+/** The compiled programs of a model's steps: one for each sub-model, made when first needed, kept while it may return. */
+import type { Engine, Executable, TensorData } from "../engine/engine.ts";
+import type { Model } from "../model/architecture.ts";
+import { paperFlops, type StepShape } from "../model/flops.ts";
+import type { FlopsSoFar } from "./metrics.ts";
+import type { SubModel } from "./stage.ts";
+import { addAccumulators } from "./state.ts";
+import { buildStep, formKey, type OptimizerRule, type StepForm, type StepPrograms, trainFrom } from "./step.ts";
+
+/** A step that can be run. */
+export interface CompiledStep {
+  readonly programs: StepPrograms;
+  /** Operations of one step. */
+  readonly flops: FlopsSoFar;
+  readonly batch: Executable;
+  readonly apply: Executable | undefined;
+}
+
+export interface StepResult {
+  /** The sum of the micro-batches' losses, which is the mean over what the step counts. */
+  readonly loss: number;
+  /** Of the whole gradient, before clipping. */
+  readonly norm: number;
+}
+
+/** What all steps of a run have in common. */
+export interface StepCommon {
+  readonly loss: StepForm["loss"];
+  readonly accumulate: number;
+  readonly optimizer: OptimizerRule;
+  /** As the papers' FLOP convention wants it. */
+  readonly shape: Pick<StepShape, "sequences" | "length" | "predicted" | "nsp">;
+}
+
+export class CompiledSteps {
+  readonly #engine: Engine;
+  readonly #model: Model;
+  readonly #common: StepCommon;
+  readonly #steps = new Map<string, CompiledStep>();
+
+  constructor(engine: Engine, model: Model, common: StepCommon) {
+    this.#engine = engine;
+    this.#model = model;
+    this.#common = common;
+  }
+
+  async get(model: SubModel, head: boolean): Promise<CompiledStep> {
+    const { loss, accumulate, optimizer, shape } = this.#common;
+    const form: StepForm = { loss, accumulate, model, head };
+    const key = formKey(form);
+    const known = this.#steps.get(key);
+    if (known !== undefined) return known;
+    const programs = buildStep(this.#model, form, optimizer);
+    if (programs.apply !== undefined) await addAccumulators(this.#engine, programs.trained);
+    const step: CompiledStep = {
+      programs,
+      flops: {
+        exact: programs.flops,
+        paper: paperFlops(this.#model, { ...shape, layers: model.layers, trainFrom: trainFrom(model) }).total,
+      },
+      batch: await this.#engine.compile(programs.batch),
+      apply: programs.apply === undefined ? undefined : await this.#engine.compile(programs.apply),
+    };
+    this.#steps.set(key, step);
+    return step;
+  }
+
+  /** Lets all programs go but those of these sub-models. */
+  async keepOnly(models: readonly SubModel[], head: boolean): Promise<void> {
+    const wanted = new Set(models.map((model) => formKey({ loss: this.#common.loss, accumulate: 1, model, head })));
+    for (const [key, step] of [...this.#steps]) {
+      if (wanted.has(key)) continue;
+      this.#steps.delete(key);
+      await step.batch.release();
+      await step.apply?.release();
+    }
+  }
+}
+
+/**
+ * Runs a step.
+ * @param inputs of each micro-batch, asked for while the one before runs
+ * @param meanwhile called while the last one runs
+ */
+export async function runStep(
+  step: CompiledStep,
+  accumulate: number,
+  inputs: (micro: number) => Record<string, TensorData>,
+  rate: number,
+  meanwhile: () => void = () => {},
+): Promise<StepResult> {
+  const given = { rate: Float32Array.of(rate) };
+  let loss = 0;
+  let results: Record<string, TensorData> = {};
+  let next = inputs(0);
+  for (let micro = 0; micro < accumulate; micro++) {
+    const running = step.batch.run(step.apply === undefined ? { ...next, ...given } : next);
+    if (micro + 1 < accumulate) next = inputs(micro + 1);
+    else meanwhile();
+    results = await running;
+    loss += results.loss[0];
+  }
+  if (step.apply !== undefined) results = { ...results, ...(await step.apply.run(given)) };
+  return { loss, norm: results.norm[0] };
+}

@@ -1,0 +1,110 @@
+/** What a run will take, before it starts: parameters, memory, operations. Nothing runs and nothing is written. */
+import { openDataset } from "../data/dataset.ts";
+import { paperFlops } from "../model/flops.ts";
+import { elements } from "../model/table.ts";
+import { type Program, size } from "../program/graph.ts";
+import { newestCheckpoint } from "./checkpoint.ts";
+import type { FlopsSoFar } from "./metrics.ts";
+import type { LoadedRun } from "./settings.ts";
+import { checkFit, openStart, planRun, startFrom } from "./setup.ts";
+import { type SubModel, subModels } from "./stage.ts";
+import { buildStep, trainFrom } from "./step.ts";
+
+export interface StageEstimate {
+  readonly name: string;
+  readonly steps: number;
+  /** The sub-models that are drawn, with the operations and trained parameters of one step each. */
+  readonly models: readonly (SubModel & { readonly flops: FlopsSoFar; readonly trained: number })[];
+  /** Of all its steps, in the mean over the draws. */
+  readonly flops: FlopsSoFar;
+}
+
+export interface RunEstimate {
+  readonly architecture: string;
+  readonly parameters: number;
+  readonly steps: number;
+  readonly tokens: number;
+  readonly stages: readonly StageEstimate[];
+  readonly flops: FlopsSoFar;
+  readonly memory: {
+    /** Parameters, moments and, with accumulation, accumulators, in bytes. */
+    readonly state: number;
+    /** The most that values between the programs' first and last node take at once, in bytes; f32, nothing fused. */
+    readonly working: number;
+  };
+}
+
+/** @throws UserError for whatever `pretrain` would refuse before its first step */
+export async function estimateRun(run: LoadedRun): Promise<RunEstimate> {
+  const { settings } = run;
+  const dataset = await openDataset(settings.data.from);
+  try {
+    const found = await newestCheckpoint(settings.out, () => {});
+    const start =
+      found === undefined
+        ? await openStart(settings, dataset)
+        : startFrom(found.opened, { tokenizer: found.checkpoint.folder, moments: true });
+    try {
+      const { model } = start;
+      const plan = await planRun(run, dataset, model, found?.checkpoint.facts.layers ?? model.dimensions.layers);
+      await checkFit(model, start.where, dataset, plan.objective, start.companions.tokenizer);
+      const { loss, accumulate, optimizer, shape } = plan.common;
+      let working = 0;
+      const stages = plan.stages.map((stage): StageEstimate => {
+        const models = subModels(stage, model.dimensions.layers).map((sub) => {
+          const programs = buildStep(model, { loss, accumulate, model: sub, head: stage.head }, optimizer);
+          working = Math.max(working, workingBytes(programs.batch));
+          const paper = paperFlops(model, { ...shape, layers: sub.layers, trainFrom: trainFrom(sub) }).total;
+          const trained = programs.trained.reduce((sum, parameter) => sum + elements(parameter), 0);
+          return { ...sub, flops: { exact: programs.flops, paper }, trained };
+        });
+        const steps = stage.end - stage.start;
+        const all = (of: (flops: FlopsSoFar) => number) =>
+          (models.reduce((sum, sub) => sum + of(sub.flops), 0) / models.length) * steps;
+        return { name: stage.name, steps, models, flops: { exact: all((f) => f.exact), paper: all((f) => f.paper) } };
+      });
+      const parameters = model.parameters.reduce((sum, parameter) => sum + elements(parameter), 0);
+      return {
+        architecture: model.architecture.type,
+        parameters,
+        steps: plan.steps,
+        tokens: plan.steps * plan.size.tokensPerStep,
+        stages,
+        flops: {
+          exact: stages.reduce((sum, stage) => sum + stage.flops.exact, 0),
+          paper: stages.reduce((sum, stage) => sum + stage.flops.paper, 0),
+        },
+        memory: { state: 4 * parameters * (accumulate > 1 ? 4 : 3), working },
+      };
+    } finally {
+      await start.close();
+    }
+  } finally {
+    dataset.close();
+  }
+}
+
+/** The largest sum of values alive at once as a program runs node by node, in bytes. */
+export function workingBytes(program: Program): number {
+  const lastUse = new Map<number, number>();
+  program.nodes.forEach((node, i) => {
+    for (const value of [...node.inputs, ...node.outputs]) lastUse.set(value.id, i);
+  });
+  // What outputs and updates keep, and what stands elsewhere: inputs and states.
+  const kept = new Set(
+    [program.outputs, program.updates, program.inputs, program.states].flatMap((leaves) =>
+      [...leaves.values()].map((value) => value.id),
+    ),
+  );
+  let alive = 0;
+  let most = 0;
+  program.nodes.forEach((node, i) => {
+    for (const output of node.outputs) alive += 4 * size(output.shape);
+    most = Math.max(most, alive);
+    const made = new Set([...node.inputs, ...node.outputs]);
+    for (const value of made) {
+      if (lastUse.get(value.id) === i && !kept.has(value.id)) alive -= 4 * size(value.shape);
+    }
+  });
+  return most;
+}

@@ -1,0 +1,77 @@
+/** Evaluating a model folder on prepared data. */
+import { availableParallelism } from "node:os";
+import { presentOf, tokenizerFiles } from "../checkpoint/folder.ts";
+import { dataSize, type Objective } from "../data/batches.ts";
+import { openDataset } from "../data/dataset.ts";
+import { openEngine } from "../engine/engines.ts";
+import type { Model } from "../model/architecture.ts";
+import { openModel } from "../model/load.ts";
+import { shapeOf } from "../model/table.ts";
+import { suggestion, UserError } from "../util/errors.ts";
+import { compileEvaluation, type EvaluationForm, runEvaluation } from "./evaluate.ts";
+import type { Evaluated } from "./metrics.ts";
+import { checkFit } from "./setup.ts";
+
+export interface EvaluateOptions {
+  /** Default: what the model has a head for. */
+  readonly objective?: string;
+  /** Sequences of a batch. */
+  readonly sequences: number;
+  readonly masked: number;
+  readonly engine: string;
+  /** Default: all processors. */
+  readonly threads?: number;
+  readonly progress?: (done: number, all: number) => void;
+}
+
+const objectives: readonly Objective[] = ["mlm", "clm"];
+
+/** @throws UserError if model and data do not belong together */
+export async function evaluateFolder(folder: string, data: string, options: EvaluateOptions): Promise<Evaluated> {
+  const dataset = await openDataset(data);
+  try {
+    const opened = await openModel(folder);
+    try {
+      const { model, weights } = opened;
+      const objective = objectiveOf(model, folder, options.objective);
+      const own = (await presentOf(folder, tokenizerFiles)).length > 0;
+      await checkFit(model, folder, dataset, objective, own ? folder : dataset.tokenizerFolder);
+      const batch = { sequences: options.sequences, accumulate: 1, masked: options.masked };
+      const { perSequence, validationSequences } = dataSize(dataset, objective, batch);
+      const form: EvaluationForm = { objective, batch, length: dataset.info.length, perSequence };
+      const threads = options.threads ?? availableParallelism();
+      const engine = await openEngine({ kind: options.engine, threads, precision: "auto" });
+      try {
+        for (const parameter of model.parameters) {
+          await engine.write(parameter.name, shapeOf(parameter), await weights.readF32(parameter.name));
+        }
+        const executable = await compileEvaluation(engine, model, form);
+        let batches = 0;
+        const result = await runEvaluation(executable, dataset, form, () => {
+          options.progress?.(Math.min(++batches * options.sequences, validationSequences), validationSequences);
+          return false;
+        });
+        if (result === undefined) throw new Error("an evaluation that nobody stopped ended early");
+        return result;
+      } finally {
+        await engine.close();
+      }
+    } finally {
+      await opened.close();
+    }
+  } finally {
+    dataset.close();
+  }
+}
+
+function objectiveOf(model: Model, folder: string, asked: string | undefined): Objective {
+  const able = model.architecture.objectives(model.heads);
+  if (asked !== undefined) {
+    const objective = objectives.find((known) => known === asked);
+    if (objective !== undefined) return objective;
+    throw new UserError(`there is no objective \`${asked}\``, "--objective", suggestion(asked, objectives));
+  }
+  const objective = objectives.find((known) => able.includes(known));
+  if (objective !== undefined) return objective;
+  throw new UserError("the model has no language-model head", folder, "evaluate one that has");
+}

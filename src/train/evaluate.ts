@@ -1,0 +1,50 @@
+/** Loss, perplexity and accuracy on the validation part: whole model, dropout off, masks that no seed changes. */
+import { type Objective, validationBatches } from "../data/batches.ts";
+import type { Dataset } from "../data/dataset.ts";
+import type { Engine, Executable } from "../engine/engine.ts";
+import type { Model } from "../model/architecture.ts";
+import { batchInputs } from "./inputs.ts";
+import type { Evaluated } from "./metrics.ts";
+import { buildEvaluation } from "./step.ts";
+
+export interface EvaluationForm {
+  readonly objective: Objective;
+  readonly batch: { readonly sequences: number; readonly masked: number };
+  readonly length: number;
+  /** Masked positions a sequence. */
+  readonly perSequence: number;
+  /** At most so many sequences; default all. */
+  readonly limit?: number;
+}
+
+/** Compiles the evaluation of a model whose parameters the engine holds. */
+export function compileEvaluation(engine: Engine, model: Model, form: EvaluationForm): Promise<Executable> {
+  const { objective, batch, length, perSequence } = form;
+  return engine.compile(buildEvaluation(model, { objective, batch: batch.sequences, length, perSequence }));
+}
+
+/** Runs it over the validation part. @param stop asked between batches; true ends it @returns undefined if stopped */
+export async function runEvaluation(
+  executable: Executable,
+  dataset: Dataset,
+  form: EvaluationForm,
+  stop: () => boolean = () => false,
+): Promise<Evaluated | undefined> {
+  let loss = 0;
+  let correct = 0;
+  let tokens = 0;
+  const batches = validationBatches(dataset, form);
+  let next = batches.next();
+  while (next.done !== true) {
+    const batch = next.value;
+    const running = executable.run(batchInputs(batch));
+    next = batches.next();
+    const sums = await running;
+    loss += sums.loss[0];
+    correct += sums.correct[0];
+    tokens += batch.weights.reduce((count, weight) => count + (weight > 0 ? 1 : 0), 0);
+    if (stop()) return undefined;
+  }
+  const mean = loss / tokens;
+  return { loss: mean, perplexity: Math.exp(mean), accuracy: correct / tokens, tokens };
+}

@@ -1,0 +1,77 @@
+/**
+ * A run folder: `run.yaml` as resolved, `metrics.jsonl`, `checkpoints/`, `model/` at the end, `report.html`, and while
+ * somebody writes, `run.lock`. A folder that holds the same run is carried on; any other is refused.
+ */
+import { readdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { UserError } from "../util/errors.ts";
+import { writeFileWhole } from "../util/files.ts";
+import { type Lock, takeLock } from "../util/lock.ts";
+import { errorCode, systemError } from "../util/system.ts";
+import { anotherRun, differences, type RunSettings, spelledOut } from "./settings.ts";
+
+export const runFile = "run.yaml";
+export const metricsFile = "metrics.jsonl";
+export const modelFolder = "model";
+export const reportFile = "report.html";
+const lockFile = "run.lock";
+
+/** What may stand in a folder that a run begins in: what one that ended early leaves. */
+const ours = [lockFile, metricsFile];
+
+/** How `out` stands to a run. @returns whether it holds the same run @throws UserError if it holds anything else */
+export async function checkRunFolder(settings: RunSettings): Promise<"new" | "same"> {
+  const { out } = settings;
+  const text = await readIfThere(join(out, runFile));
+  if (text === undefined) {
+    const names = await namesIn(out);
+    const foreign = names.find((name) => !ours.includes(name) && !name.startsWith("."));
+    if (foreign !== undefined) {
+      const what = `the folder is not empty and holds no run (there is ${foreign})`;
+      throw new UserError(what, out, "name another folder in `out`, or remove this one");
+    }
+    return "new";
+  }
+  const { parse } = await import("yaml");
+  let before: unknown;
+  try {
+    before = parse(text);
+  } catch (cause) {
+    throw new UserError("is not YAML", join(out, runFile), "remove the folder, or name another in `out`", { cause });
+  }
+  // Another engine or thread count carries the same run on, if not to the same bytes.
+  const found = differences(before, spelledOut(settings)).filter(({ key }) => !key.startsWith("engine"));
+  if (found.length > 0) throw anotherRun(out, found);
+  return "same";
+}
+
+/** Takes the folder for this process. @throws UserError if a living process holds it */
+export function lockRunFolder(out: string): Promise<Lock> {
+  return takeLock(join(out, lockFile), "the run");
+}
+
+export async function writeRunFile(settings: RunSettings): Promise<string> {
+  const { stringify } = await import("yaml");
+  const head = "# This run as resolved: every setting, paths relative to this folder.\n";
+  const text = head + stringify(spelledOut(settings), { lineWidth: 120 });
+  await writeFileWhole(join(settings.out, runFile), text);
+  return text;
+}
+
+async function readIfThere(path: string): Promise<string | undefined> {
+  try {
+    return await readFile(path, "utf8");
+  } catch (error) {
+    if (errorCode(error) === "ENOENT") return undefined;
+    throw systemError(error, path);
+  }
+}
+
+async function namesIn(folder: string): Promise<readonly string[]> {
+  try {
+    return await readdir(folder);
+  } catch (error) {
+    if (errorCode(error) === "ENOENT") return [];
+    throw systemError(error, folder);
+  }
+}

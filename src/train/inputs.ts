@@ -1,0 +1,20 @@
+/** A batch as the inputs of a program. */
+import type { Batch } from "../data/batches.ts";
+import type { TensorData } from "../engine/engine.ts";
+
+/** @param key (seed, number of the micro-batch in the run), where the program has dropout */
+export function batchInputs(batch: Batch, key?: Int32Array): Record<string, TensorData> {
+  const { ids, gather, labels, weights } = batch;
+  return {
+    ids,
+    labels,
+    weights,
+    ...(gather === undefined ? {} : { gather }),
+    ...(key === undefined ? {} : { key }),
+  };
+}
+
+/** The key of a micro-batch's dropout: no two of a run share one. */
+export function dropoutKey(seed: number, step: number, micro: number, accumulate: number): Int32Array {
+  return Int32Array.of(seed, step * accumulate + micro);
+}

@@ -1,0 +1,117 @@
+/**
+ * `metrics.jsonl`: a line a log interval and a line an evaluation, in the order they happened.
+ *
+ * A training line: step (steps done), stage, layers and trained (of the last step's sub-model), tokens and flops so far,
+ * loss (mean over the interval's steps), rate and gradient_norm (of the last step), tokens_per_second, seconds (spent
+ * training so far, evaluations and checkpoints left out). An evaluation line: step, stage, tokens, flops, seconds, and
+ * evaluation: {loss, perplexity, accuracy, tokens}. Everything but tokens_per_second and seconds repeats from run to run.
+ */
+import { open, readFile } from "node:fs/promises";
+import { writeFileWhole } from "../util/files.ts";
+import { errorCode } from "../util/system.ts";
+
+export interface FlopsSoFar {
+  /** Counted from the programs that ran, a multiply-add as two. */
+  readonly exact: number;
+  /** By the papers' convention (model/flops.ts). */
+  readonly paper: number;
+}
+
+export interface Progressed {
+  readonly step: number;
+  readonly stage: string;
+  readonly tokens: number;
+  readonly flops: FlopsSoFar;
+  readonly seconds: number;
+}
+
+export interface TrainingLine extends Progressed {
+  readonly layers: number;
+  readonly trained: number;
+  readonly loss: number;
+  readonly rate: number;
+  readonly gradient_norm: number;
+  readonly tokens_per_second: number;
+}
+
+export interface Evaluated {
+  /** Nats a predicted token. */
+  readonly loss: number;
+  readonly perplexity: number;
+  /** Share of the predicted tokens whose label is the most probable one. */
+  readonly accuracy: number;
+  /** Predicted tokens. */
+  readonly tokens: number;
+}
+
+export interface EvaluationLine extends Progressed {
+  readonly evaluation: Evaluated;
+}
+
+export type MetricsLine = TrainingLine | EvaluationLine;
+
+/** The open file. Lines are appended; what a checkpoint counts is synced before it. */
+export class Metrics {
+  readonly #path: string;
+  readonly #file: Awaited<ReturnType<typeof open>>;
+  #lines: number;
+
+  constructor(path: string, file: Awaited<ReturnType<typeof open>>, lines: number) {
+    this.#path = path;
+    this.#file = file;
+    this.#lines = lines;
+  }
+
+  /** Lines written so far, those of earlier sessions included. */
+  get lines(): number {
+    return this.#lines;
+  }
+
+  get path(): string {
+    return this.#path;
+  }
+
+  async add(line: MetricsLine): Promise<void> {
+    await this.#file.appendFile(`${JSON.stringify(line)}\n`);
+    this.#lines++;
+  }
+
+  async sync(): Promise<void> {
+    await this.#file.sync();
+  }
+
+  async close(): Promise<void> {
+    await this.#file.close();
+  }
+}
+
+/** Opens the file with its first `keep` lines; what stands after them belongs to steps that are done anew. */
+export async function openMetrics(path: string, keep: number): Promise<Metrics> {
+  const text = await readText(path);
+  const lines = text.split("\n").slice(0, -1).slice(0, keep);
+  const kept = lines.map((line) => `${line}\n`).join("");
+  if (kept !== text) await writeFileWhole(path, kept);
+  return new Metrics(path, await open(path, "a"), lines.length);
+}
+
+/** The lines of a metrics file; a torn last one is left out. */
+export async function readMetrics(path: string): Promise<readonly MetricsLine[]> {
+  const text = await readText(path);
+  return text
+    .split("\n")
+    .slice(0, -1)
+    .map((line): MetricsLine => JSON.parse(line));
+}
+
+export function isEvaluation(line: MetricsLine): line is EvaluationLine {
+  return "evaluation" in line;
+}
+
+async function readText(path: string): Promise<string> {
+  try {
+    return await readFile(path, "utf8");
+  } catch (error) {
+    if (errorCode(error) === "ENOENT") return "";
+    throw error;
+  }
+}

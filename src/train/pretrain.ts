@@ -1,0 +1,373 @@
+/**
+ * Pre-training: one loop over the steps of a plan's stages. A step's stage says which sub-model runs, what trains and
+ * at which rate; the loop knows nothing else of plans.
+ *
+ * A run is a function of its settings, data, versions and threads. It can be stopped at any instruction: whatever stands
+ * under a final name is whole, and starting it again goes on from the newest checkpoint with the same batches, dropout
+ * and metrics. After step N come its line in the metrics, then its evaluation, then its checkpoint.
+ */
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { trainingBatch } from "../data/batches.ts";
+import { type Dataset, openDataset } from "../data/dataset.ts";
+import type { Engine, Executable, TensorData } from "../engine/engine.ts";
+import { openEngine } from "../engine/engines.ts";
+import type { Model } from "../model/architecture.ts";
+import { Interrupted, UserError } from "../util/errors.ts";
+import {
+  type Companions,
+  newestCheckpoint,
+  type Position,
+  type RunFacts,
+  writeCheckpoint,
+  writeModel,
+} from "./checkpoint.ts";
+import { CompiledSteps, runStep } from "./compiled.ts";
+import { compileEvaluation, runEvaluation } from "./evaluate.ts";
+import { checkRunFolder, lockRunFolder, metricsFile, modelFolder, writeRunFile } from "./folder.ts";
+import { batchInputs, dropoutKey } from "./inputs.ts";
+import { type Evaluated, isEvaluation, type Metrics, openMetrics, readMetrics } from "./metrics.ts";
+import { writeRunReport } from "./report.ts";
+import { rateAt } from "./schedule.ts";
+import type { LoadedRun, RunSettings } from "./settings.ts";
+import { checkFit, fingerprint, openStart, planRun, type RunPlan, type Start, startFrom } from "./setup.ts";
+import { type Stage, stageAt, subModelAt, subModels } from "./stage.ts";
+import { loadState, resetOptimizer } from "./state.ts";
+
+/** What a run tells while it goes. */
+export interface RunProgress {
+  readonly step: number;
+  readonly steps: number;
+  readonly stage: string;
+  /** Of the last step. */
+  readonly loss: number | undefined;
+  readonly tokensPerSecond: number | undefined;
+  readonly secondsLeft: number | undefined;
+}
+
+export interface PretrainOptions {
+  /** Called after every step. */
+  readonly progress?: (progress: RunProgress) => void;
+  /** One sentence for a person. */
+  readonly note?: (text: string) => void;
+  /** Asked after every step: a signal that came in ends the run after a checkpoint. */
+  readonly stopped?: () => "SIGINT" | "SIGTERM" | undefined;
+}
+
+export interface RunResult {
+  /** The run folder. */
+  readonly folder: string;
+  /** The model folder in it. */
+  readonly model: string;
+  readonly steps: number;
+  readonly tokens: number;
+  readonly evaluation: Evaluated | undefined;
+}
+
+/**
+ * Runs a run, or carries it on.
+ * @throws UserError if something does not fit, before anything is written; or if the loss stops being a number
+ * @throws Interrupted after saving, if `stopped` said so
+ */
+export async function pretrain(run: LoadedRun, options: PretrainOptions = {}): Promise<RunResult> {
+  const { settings } = run;
+  const note = options.note ?? (() => {});
+  await checkRunFolder(settings);
+  const dataset = await openDataset(settings.data.from);
+  try {
+    const found = await newestCheckpoint(settings.out, note);
+    const start =
+      found === undefined
+        ? await openStart(settings, dataset)
+        : startFrom(found.opened, { tokenizer: found.checkpoint.folder, moments: true });
+    try {
+      const layers = found?.checkpoint.facts.layers ?? start.model.dimensions.layers;
+      const plan = await planRun(run, dataset, start.model, layers);
+      await checkFit(start.model, start.where, dataset, plan.objective, start.companions.tokenizer);
+      const data = fingerprint(dataset);
+      if (found !== undefined && found.checkpoint.facts.data !== data) {
+        const wayOut = "put the data back that the run began with, or start another run";
+        throw new UserError("the data is not what the run began with", settings.data.from, wayOut);
+      }
+      const lock = await lockRunFolder(settings.out);
+      try {
+        const text = await writeRunFile(settings);
+        const engine = await openEngine(settings.engine);
+        try {
+          note(`engine: ${engine.description}`);
+          const before = found?.checkpoint.facts.engine;
+          if (before !== undefined && before !== engine.description) {
+            note(`the run went on ${before} before: from here its bytes are another's`);
+          }
+          await loadState(engine, start.model, start.parameters, start.where, start.moments);
+          const position = found?.checkpoint.position ?? beginning;
+          if (found !== undefined) note(`carrying on after step ${position.step} of ${plan.steps}`);
+          const metrics = await openMetrics(join(settings.out, metricsFile), position.metrics);
+          try {
+            const facts = { layers, data, engine: engine.description };
+            const trainer = new Trainer(settings, plan, dataset, engine, start, metrics, facts, options);
+            return await trainer.run(position, text);
+          } finally {
+            await metrics.close();
+          }
+        } finally {
+          await engine.close();
+        }
+      } finally {
+        lock.release();
+      }
+    } finally {
+      await start.close();
+    }
+  } finally {
+    dataset.close();
+  }
+}
+
+const beginning: Position = {
+  step: 0,
+  tokens: 0,
+  flops: { exact: 0, paper: 0 },
+  seconds: 0,
+  metrics: 0,
+  due: true,
+  open: { steps: 0, loss: 0, tokens: 0, seconds: 0 },
+};
+
+/** One session of a run. */
+class Trainer {
+  readonly #settings: RunSettings;
+  readonly #plan: RunPlan;
+  readonly #dataset: Dataset;
+  readonly #engine: Engine;
+  readonly #model: Model;
+  readonly #companions: Companions;
+  readonly #metrics: Metrics;
+  readonly #facts: RunFacts;
+  readonly #options: PretrainOptions;
+  readonly #steps: CompiledSteps;
+  #evaluation: Executable | undefined;
+  #position: Position = beginning;
+  #saved = -1;
+
+  constructor(
+    settings: RunSettings,
+    plan: RunPlan,
+    dataset: Dataset,
+    engine: Engine,
+    start: Start,
+    metrics: Metrics,
+    facts: RunFacts,
+    options: PretrainOptions,
+  ) {
+    this.#settings = settings;
+    this.#plan = plan;
+    this.#dataset = dataset;
+    this.#engine = engine;
+    this.#model = start.model;
+    this.#companions = start.companions;
+    this.#metrics = metrics;
+    this.#facts = facts;
+    this.#options = options;
+    this.#steps = new CompiledSteps(engine, start.model, plan.common);
+  }
+
+  async run(from: Position, settingsText: string): Promise<RunResult> {
+    const { steps, stages } = this.#plan;
+    const { out } = this.#settings;
+    this.#position = from;
+    if (!from.due) this.#saved = from.step;
+    await this.#evaluateIfDue();
+    await this.#saveIfTime();
+    let inputs: InputsAhead | undefined;
+    while (this.#position.step < steps) {
+      const { step } = this.#position;
+      const stage = stageAt(stages, step);
+      if (step === stage.start) await this.#enter(stage);
+      inputs = await this.#step(stage, step, inputs);
+      await this.#evaluateIfDue();
+      await this.#saveIfTime();
+    }
+    await this.#finish(settingsText);
+    const last = (await readMetrics(this.#metrics.path)).filter(isEvaluation).at(-1);
+    return {
+      folder: out,
+      model: join(out, modelFolder),
+      steps,
+      tokens: this.#position.tokens,
+      evaluation: last?.evaluation,
+    };
+  }
+
+  /** What a stage asks for at its first step. */
+  async #enter(stage: Stage): Promise<void> {
+    if (stage.optimizer === "reset" && stage.start > 0) await resetOptimizer(this.#engine, this.#model);
+    await this.#steps.keepOnly(subModels(stage, this.#model.dimensions.layers), stage.head);
+  }
+
+  /** One step. @returns the inputs of the next, made while this one ran */
+  async #step(stage: Stage, step: number, ahead: InputsAhead | undefined): Promise<InputsAhead> {
+    const { accumulate } = this.#settings.batch;
+    const { stages, size, steps } = this.#plan;
+    const sub = subModelAt(stage, this.#model.dimensions.layers, this.#settings.seed, step);
+    const compiled = await this.#steps.get(sub, stage.head);
+    const rate = rateAt(this.#settings.optimizer.lr, this.#settings.schedule, stages, stage, step);
+    const next: InputsAhead = { step: step + 1, inputs: undefined };
+    const began = performance.now();
+    const result = await runStep(
+      compiled,
+      accumulate,
+      (micro) => (micro === 0 && ahead?.step === step ? ahead.inputs : undefined) ?? this.#inputs(step, micro),
+      rate,
+      () => {
+        if (next.step < steps) next.inputs = this.#inputs(next.step, 0);
+      },
+    );
+    const seconds = (performance.now() - began) / 1000;
+    if (!Number.isFinite(result.loss) || !Number.isFinite(result.norm)) throw this.#diverged(step, result.loss);
+
+    const { open, flops } = this.#position;
+    const opened = {
+      steps: open.steps + 1,
+      loss: open.loss + result.loss,
+      tokens: open.tokens + size.tokensPerStep,
+      seconds: open.seconds + seconds,
+    };
+    const position: Position = {
+      ...this.#position,
+      step: step + 1,
+      tokens: this.#position.tokens + size.tokensPerStep,
+      flops: { exact: flops.exact + compiled.flops.exact, paper: flops.paper + compiled.flops.paper },
+      seconds: this.#position.seconds + seconds,
+      due: this.#isEvaluated(step + 1),
+      open: opened,
+    };
+    this.#position = position;
+    if (position.step % this.#settings.log.every === 0 || position.step === steps) {
+      await this.#metrics.add({
+        step: position.step,
+        stage: stage.name,
+        layers: sub.layers,
+        trained: sub.train,
+        tokens: position.tokens,
+        flops: position.flops,
+        loss: opened.loss / opened.steps,
+        rate,
+        gradient_norm: result.norm,
+        tokens_per_second: Math.round(opened.tokens / opened.seconds),
+        seconds: Number(position.seconds.toFixed(3)),
+      });
+      this.#position = { ...position, open: beginning.open };
+    }
+    this.#tell(stage, result.loss, position);
+    return next;
+  }
+
+  #inputs(step: number, micro: number): Record<string, TensorData> {
+    const { seed, batch } = this.#settings;
+    const made = trainingBatch(this.#dataset, { objective: this.#plan.objective, seed, step, micro, batch });
+    return batchInputs(made, this.#plan.dropout ? dropoutKey(seed, step, micro, batch.accumulate) : undefined);
+  }
+
+  #tell(stage: Stage, loss: number, { step, tokens, seconds }: Position): void {
+    const perSecond = seconds > 0 ? tokens / seconds : undefined;
+    this.#options.progress?.({
+      step,
+      steps: this.#plan.steps,
+      stage: stage.name,
+      loss,
+      tokensPerSecond: perSecond,
+      secondsLeft:
+        perSecond === undefined ? undefined : ((this.#plan.steps - step) * this.#plan.size.tokensPerStep) / perSecond,
+    });
+  }
+
+  #isEvaluated(step: number): boolean {
+    const { every } = this.#settings.evaluate;
+    return step === this.#plan.steps || (every > 0 && step % every === 0);
+  }
+
+  async #evaluateIfDue(): Promise<void> {
+    if (!this.#position.due) return;
+    const { evaluation: form, stages, steps } = this.#plan;
+    const { step, tokens, flops, seconds } = this.#position;
+    if (this.#isEvaluated(step) && this.#plan.size.validationSequences > 0) {
+      this.#evaluation ??= await compileEvaluation(this.#engine, this.#model, form);
+      const stopped = () => this.#options.stopped?.() !== undefined;
+      const evaluation = await runEvaluation(this.#evaluation, this.#dataset, form, stopped);
+      // Stopped in the middle: the checkpoint says that it is still to be done.
+      if (evaluation === undefined) return;
+      const stage = stageAt(stages, Math.max(0, Math.min(step, steps) - 1)).name;
+      await this.#metrics.add({
+        step,
+        stage,
+        tokens,
+        flops,
+        seconds: Number(seconds.toFixed(3)),
+        evaluation,
+      });
+      if (!Number.isFinite(evaluation.loss)) throw this.#diverged(step - 1, evaluation.loss);
+      this.#options.note?.(`step ${step}: validation loss ${evaluation.loss.toFixed(4)}`);
+    }
+    this.#position = { ...this.#position, due: false };
+  }
+
+  /** Saves where a checkpoint is due, or a signal came in; then the run ends here. */
+  async #saveIfTime(): Promise<void> {
+    const { step } = this.#position;
+    const { every } = this.#settings.checkpoint;
+    const signal = this.#options.stopped?.();
+    const regular = step > 0 && !this.#position.due && (step === this.#plan.steps || (every > 0 && step % every === 0));
+    if ((regular || signal !== undefined) && this.#saved !== step) await this.#save();
+    if (signal !== undefined) {
+      const { out } = this.#settings;
+      throw new Interrupted(signal, `stopped after step ${step}, saved in ${out}; the same command carries on`);
+    }
+  }
+
+  async #save(): Promise<void> {
+    await this.#metrics.sync();
+    this.#position = { ...this.#position, metrics: this.#metrics.lines };
+    await writeCheckpoint(
+      this.#settings.out,
+      this.#settings.checkpoint.keep,
+      this.#engine,
+      this.#model,
+      this.#companions,
+      this.#position,
+      this.#facts,
+    );
+    this.#saved = this.#position.step;
+  }
+
+  async #finish(settingsText: string): Promise<void> {
+    const { out } = this.#settings;
+    const folder = join(out, modelFolder);
+    if (!existsSync(folder)) {
+      const last = (await readMetrics(this.#metrics.path)).filter(isEvaluation).at(-1)?.evaluation;
+      const facts: [string, string][] = [
+        ["steps", String(this.#plan.steps)],
+        ["tokens", String(this.#position.tokens)],
+        ["objective", this.#plan.objective],
+      ];
+      if (last !== undefined) facts.push(["validation loss", last.loss.toFixed(4)]);
+      const card = { title: `${this.#model.architecture.type} pre-trained by bert2bert`, facts };
+      await writeModel(folder, this.#engine, this.#model, this.#companions, card);
+    }
+    await writeRunReport(out, this.#plan.stages, this.#facts.engine, settingsText);
+  }
+
+  #diverged(step: number, loss: number): UserError {
+    const saved = this.#saved > 0 ? `the checkpoint of step ${this.#saved} is good` : "no checkpoint had been written";
+    return new UserError(
+      `step ${step + 1} gave ${Number.isFinite(loss) ? "a gradient that is" : "a loss that is"} not a number; ${saved}`,
+      this.#settings.out,
+      "start again with a lower optimizer.lr or a longer warm-up",
+    );
+  }
+}
+
+interface InputsAhead {
+  readonly step: number;
+  inputs: Record<string, TensorData> | undefined;
+}

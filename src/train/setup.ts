@@ -1,0 +1,188 @@
+/**
+ * What a run needs before its first step: the model, the data, the stages, each checked against the others. Nothing is
+ * written here, so whatever is wrong is said before anything is touched.
+ */
+import { createHash } from "node:crypto";
+import { presentOf, tokenizerFiles } from "../checkpoint/folder.ts";
+import { type DataSize, dataSize, type Objective } from "../data/batches.ts";
+import { type Dataset, infoJson } from "../data/dataset.ts";
+import { openTokenizer } from "../data/tokenizer.ts";
+import type { Model } from "../model/architecture.ts";
+import { architectureOf } from "../model/architectures.ts";
+import { type OpenModel, openModel } from "../model/load.ts";
+import { supports } from "../model/objectives.ts";
+import { UserError } from "../util/errors.ts";
+import { readJsonObject } from "../util/json.ts";
+import type { Companions } from "./checkpoint.ts";
+import type { StepCommon } from "./compiled.ts";
+import type { EvaluationForm } from "./evaluate.ts";
+import { type LoadedRun, type RunSettings, stagesOf, stepsOf } from "./settings.ts";
+import type { Stage } from "./stage.ts";
+import { drawn, type ParameterSource } from "./state.ts";
+
+/** A model to start from. */
+export interface Start {
+  readonly model: Model;
+  readonly parameters: ParameterSource;
+  /** Named in messages. */
+  readonly where: string;
+  readonly companions: Companions;
+  /** A folder whose optimizer.safetensors goes on. */
+  readonly moments: string | undefined;
+  close(): Promise<void>;
+}
+
+/** The model that the settings name. @throws UserError */
+export async function openStart(settings: RunSettings, dataset: Dataset): Promise<Start> {
+  const source = settings.model;
+  if ("init" in source) {
+    const config = await readJsonObject(source.init);
+    const model = architectureOf(config, source.init).model(config, source.init);
+    return {
+      model,
+      parameters: drawn(model, settings.seed),
+      where: source.init,
+      companions: { tokenizer: source.tokenizer ?? dataset.tokenizerFolder, model: undefined },
+      moments: undefined,
+      close: async () => {},
+    };
+  }
+  const own = (await presentOf(source.from, tokenizerFiles)).length > 0;
+  const opened = await openModel(source.from);
+  return startFrom(opened, {
+    tokenizer: own ? source.from : dataset.tokenizerFolder,
+    moments: settings.optimizer.moments === "keep",
+  });
+}
+
+/** A model folder to start from. */
+export function startFrom(opened: OpenModel, options: { tokenizer: string; moments: boolean }): Start {
+  return {
+    model: opened.model,
+    parameters: opened.weights,
+    where: opened.folder,
+    companions: { tokenizer: options.tokenizer, model: opened.folder },
+    moments: options.moments ? opened.folder : undefined,
+    close: () => opened.close(),
+  };
+}
+
+/** What follows from settings, data and model together. */
+export interface RunPlan {
+  readonly objective: Objective;
+  readonly steps: number;
+  readonly stages: readonly Stage[];
+  readonly size: DataSize;
+  readonly common: StepCommon;
+  readonly evaluation: EvaluationForm;
+  /** Whether the programs have dropout. */
+  readonly dropout: boolean;
+}
+
+/** @param layers of the model that the run started with @throws UserError */
+export async function planRun(run: LoadedRun, dataset: Dataset, model: Model, layers: number): Promise<RunPlan> {
+  const { settings } = run;
+  const { batch, optimizer } = settings;
+  const objective = objectiveOf(run);
+  const size = dataSize(dataset, objective, batch);
+  const { length } = dataset.info;
+  const steps = stepsOf(settings, size.tokensPerStep, size.sequences);
+  const stages = await stagesOf(run, layers, steps);
+  const configured = model.settings.dropout;
+  const rate = optimizer.dropout;
+  const rates = rate === "config" ? configured : { embedding: rate, attention: rate, hidden: rate };
+  const dropout = Object.values(rates).some((value) => value > 0);
+  return {
+    objective,
+    steps,
+    stages,
+    size,
+    dropout,
+    common: {
+      loss: {
+        objective,
+        batch: batch.sequences,
+        length,
+        perSequence: size.perSequence,
+        dropout: dropout ? rates : undefined,
+      },
+      accumulate: batch.accumulate,
+      optimizer,
+      shape: {
+        sequences: batch.sequences * batch.accumulate,
+        length,
+        // A causal program runs its head at every position, the last included.
+        predicted: objective === "clm" ? length : size.perSequence,
+        nsp: false,
+      },
+    },
+    evaluation: {
+      objective,
+      batch,
+      length,
+      perSequence: size.perSequence,
+      limit: settings.evaluate.sequences,
+    },
+  };
+}
+
+function objectiveOf({ settings, file }: LoadedRun): Objective {
+  const { objective } = settings;
+  if (objective !== "mlm+nsp") return objective;
+  throw file.error(["objective"], "prepared data holds no sentence pairs to train mlm+nsp with", "use objective mlm");
+}
+
+/**
+ * Whether model, data and objective belong together.
+ * @param tokenizer folder of the model's own tokenizer; where it is the data's there is nothing to compare
+ * @throws UserError
+ */
+export async function checkFit(
+  model: Model,
+  where: string,
+  dataset: Dataset,
+  objective: Objective,
+  tokenizer: string,
+): Promise<void> {
+  const { info } = dataset;
+  if (!supports(model, objective)) {
+    const known = model.architecture.objectives(model.heads);
+    const wayOut =
+      known.length === 0 ? "name a class with a head in config.json's `architectures`" : `use objective ${known[0]}`;
+    throw new UserError(`the model has no head for objective ${objective}`, where, wayOut);
+  }
+  if (info.length > model.dimensions.positions) {
+    throw new UserError(
+      `the data's sequences are ${info.length} tokens long, the model takes ${model.dimensions.positions}`,
+      dataset.folder,
+      `prepare the data with --length ${model.dimensions.positions} or less`,
+    );
+  }
+  if (info.tokenizer.vocabulary > model.dimensions.vocab) {
+    throw new UserError(
+      `the data's tokenizer has ${info.tokenizer.vocabulary} tokens, the model's vocabulary ${model.dimensions.vocab}`,
+      dataset.folder,
+      "prepare the data with the model's own tokenizer",
+    );
+  }
+  if (tokenizer === dataset.tokenizerFolder) return;
+  if ((await presentOf(tokenizer, tokenizerFiles)).length === 0) {
+    throw new UserError("holds no tokenizer", tokenizer, "name a folder with tokenizer.json, or vocab.txt");
+  }
+  const own = await openTokenizer(tokenizer);
+  if (own.info.hash !== info.tokenizer.hash) {
+    throw new UserError(
+      `the data was prepared with another tokenizer than that of ${tokenizer}`,
+      dataset.folder,
+      `prepare it anew: bert2bert prepare … --tokenizer ${tokenizer}`,
+    );
+  }
+}
+
+/** What prepared data is known by: its info, which holds the tokenizer's and the sources' hashes. */
+export function fingerprint(dataset: Dataset): string {
+  return createHash("sha256")
+    .update(JSON.stringify(infoJson(dataset.info)))
+    .digest("hex")
+    .slice(0, 16);
+}
