@@ -15,14 +15,10 @@ export async function openEngine(settings: EngineSettings & { readonly kind: str
   const known = ["auto", ...engineKinds.map((engine) => engine.kind)];
   if (!known.includes(kind)) {
     throw new UserError(`there is no engine \`${kind}\``, "engine.kind", suggestion(kind, known));
->>>>>>> 0290f86 (Train: the loop, run folders, checkpoints, resume; pretrain, evaluate, plan)
   }
   if (!Number.isInteger(threads) || threads < 1) {
     throw new UserError(`can't run on ${threads} threads`, "engine.threads", "give a whole number, at least 1");
   }
-<<<<<<< HEAD
-  return found.open(settings);
-=======
   for (const engine of engineKinds) {
     if (kind === engine.kind) return engine.open(settings);
     if (kind === "auto" && (await engine.probe()).usable) return engine.open(settings);
