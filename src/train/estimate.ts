@@ -41,9 +41,7 @@ export async function estimateRun(run: LoadedRun): Promise<RunEstimate> {
   try {
     const found = await newestCheckpoint(settings.out, () => {});
     const start =
-      found === undefined
-        ? await openStart(settings, dataset)
-        : startFrom(found.opened, { tokenizer: found.checkpoint.folder, moments: true });
+      found === undefined ? await openStart(settings, dataset) : await startFrom(found.opened, dataset, true);
     try {
       const { model } = start;
       const plan = await planRun(run, dataset, model, found?.checkpoint.facts.layers ?? model.dimensions.layers);

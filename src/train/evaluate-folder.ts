@@ -1,6 +1,5 @@
 /** Evaluating a model folder on prepared data. */
 import { availableParallelism } from "node:os";
-import { presentOf, tokenizerFiles } from "../checkpoint/folder.ts";
 import { dataSize, type Objective } from "../data/batches.ts";
 import { openDataset } from "../data/dataset.ts";
 import { openEngine } from "../engine/engines.ts";
@@ -10,7 +9,7 @@ import { shapeOf } from "../model/table.ts";
 import { suggestion, UserError } from "../util/errors.ts";
 import { compileEvaluation, type EvaluationForm, runEvaluation } from "./evaluate.ts";
 import type { Evaluated } from "./metrics.ts";
-import { checkFit } from "./setup.ts";
+import { checkFit, tokenizerOf } from "./setup.ts";
 
 export interface EvaluateOptions {
   /** Default: what the model has a head for. */
@@ -34,8 +33,7 @@ export async function evaluateFolder(folder: string, data: string, options: Eval
     try {
       const { model, weights } = opened;
       const objective = objectiveOf(model, folder, options.objective);
-      const own = (await presentOf(folder, tokenizerFiles)).length > 0;
-      await checkFit(model, folder, dataset, objective, own ? folder : dataset.tokenizerFolder);
+      await checkFit(model, folder, dataset, objective, await tokenizerOf(folder, dataset));
       const batch = { sequences: options.sequences, accumulate: 1, masked: options.masked };
       const { perSequence, validationSequences } = dataSize(dataset, objective, batch);
       const form: EvaluationForm = { objective, batch, length: dataset.info.length, perSequence };

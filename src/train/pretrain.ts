@@ -77,9 +77,7 @@ export async function pretrain(run: LoadedRun, options: PretrainOptions = {}): P
   try {
     const found = await newestCheckpoint(settings.out, note);
     const start =
-      found === undefined
-        ? await openStart(settings, dataset)
-        : startFrom(found.opened, { tokenizer: found.checkpoint.folder, moments: true });
+      found === undefined ? await openStart(settings, dataset) : await startFrom(found.opened, dataset, true);
     try {
       const layers = found?.checkpoint.facts.layers ?? start.model.dimensions.layers;
       const plan = await planRun(run, dataset, start.model, layers);

@@ -47,24 +47,25 @@ export async function openStart(settings: RunSettings, dataset: Dataset): Promis
       close: async () => {},
     };
   }
-  const own = (await presentOf(source.from, tokenizerFiles)).length > 0;
-  const opened = await openModel(source.from);
-  return startFrom(opened, {
-    tokenizer: own ? source.from : dataset.tokenizerFolder,
-    moments: settings.optimizer.moments === "keep",
-  });
+  return startFrom(await openModel(source.from), dataset, settings.optimizer.moments === "keep");
 }
 
-/** A model folder to start from. */
-export function startFrom(opened: OpenModel, options: { tokenizer: string; moments: boolean }): Start {
+/** A model folder to start from. @param moments whether its optimizer's state goes on */
+export async function startFrom(opened: OpenModel, dataset: Dataset, moments: boolean): Promise<Start> {
+  const { folder } = opened;
   return {
     model: opened.model,
     parameters: opened.weights,
-    where: opened.folder,
-    companions: { tokenizer: options.tokenizer, model: opened.folder },
-    moments: options.moments ? opened.folder : undefined,
+    where: folder,
+    companions: { tokenizer: await tokenizerOf(folder, dataset), model: folder },
+    moments: moments ? folder : undefined,
     close: () => opened.close(),
   };
+}
+
+/** Where a model folder's tokenizer is: its own, or the one the data was prepared with. */
+export async function tokenizerOf(folder: string, dataset: Dataset): Promise<string> {
+  return (await presentOf(folder, tokenizerFiles)).length > 0 ? folder : dataset.tokenizerFolder;
 }
 
 /** What follows from settings, data and model together. */
