@@ -44,6 +44,12 @@ export { type Axis, type Dim, type Dimensions, elements, type Heads, type Parame
 export { type ProbeInputs, readProbeInputs } from "./probe/inputs.ts";
 export { type ProbeOptions, type ProbeTensor, probe, writeProbe } from "./probe/probe.ts";
 export { type Difference, randomInputs, type Verification, verifyGrowth } from "./probe/verify.ts";
+export { estimateRun, type RunEstimate } from "./train/estimate.ts";
+export { type EvaluateOptions, evaluateFolder } from "./train/evaluate-folder.ts";
+export { type Evaluated, type MetricsLine, readMetrics } from "./train/metrics.ts";
+export { type PretrainOptions, pretrain, type RunProgress, type RunResult } from "./train/pretrain.ts";
+export { type LoadedRun, loadRun, type RunSettings } from "./train/settings.ts";
+export type { StageSpec, SubModel } from "./train/stage.ts";
 export { Interrupted, UserError } from "./util/errors.ts";
 export { writeFileWhole, writeFolderWhole } from "./util/files.ts";
 export type { Json, JsonValue } from "./util/json.ts";

@@ -37,17 +37,16 @@ export function register(command: Command): void {
         return;
       }
       const flops = (count: number) => `${count.toExponential(2)} FLOPs`;
-      print(
-        table([
-          ["model", `${estimate.architecture}, ${formatCount(estimate.parameters)} parameters`],
-          ["steps", `${estimate.steps} (${formatCount(estimate.tokens)} tokens)`],
-          ["memory", `${formatBytes(estimate.memory.state)} parameters and moments`],
-          ["", `${formatBytes(estimate.memory.working)} working, at most`],
-          ["cost", `${flops(estimate.flops.exact)} as run`],
-          ["", `${flops(estimate.flops.paper)} by the paper's convention`],
-          ["time", `${formatDuration(seconds)} at ${options.speed} GFLOP/s`],
-        ]),
-      );
+      const facts: [string, string][] = [
+        ["model", `${estimate.architecture}, ${formatCount(estimate.parameters)} parameters`],
+        ["steps", `${estimate.steps} (${formatCount(estimate.tokens)} tokens)`],
+        ["memory", `${formatBytes(estimate.memory.state)} parameters and moments`],
+        ["", `${formatBytes(estimate.memory.working)} working, at most`],
+        ["cost", `${flops(estimate.flops.exact)} as run`],
+        ["", `${flops(estimate.flops.paper)} by the paper's convention`],
+        ["time", `${formatDuration(seconds)} at ${options.speed} GFLOP/s`],
+      ];
+      for (const [name, value] of facts) print(`${name.padEnd(8)}${value}`);
       print("");
       const rows = estimate.stages.flatMap((stage) =>
         stage.models.map((model, i) => [

@@ -19,6 +19,7 @@ import {
   newestCheckpoint,
   type Position,
   type RunFacts,
+  stepsThere,
   writeCheckpoint,
   writeModel,
 } from "./checkpoint.ts";
@@ -75,6 +76,7 @@ export async function pretrain(run: LoadedRun, options: PretrainOptions = {}): P
   await checkRunFolder(settings);
   const dataset = await openDataset(settings.data.from);
   try {
+    const newest = (await stepsThere(settings.out)).at(0);
     const found = await newestCheckpoint(settings.out, note);
     const start =
       found === undefined ? await openStart(settings, dataset) : await startFrom(found.opened, dataset, true);
@@ -87,19 +89,23 @@ export async function pretrain(run: LoadedRun, options: PretrainOptions = {}): P
         const wayOut = "put the data back that the run began with, or start another run";
         throw new UserError("the data is not what the run began with", settings.data.from, wayOut);
       }
-      const lock = await lockRunFolder(settings.out);
+      const engine = await openEngine(settings.engine);
       try {
-        const text = await writeRunFile(settings);
-        const engine = await openEngine(settings.engine);
+        note(`engine: ${engine.description}`);
+        await loadState(engine, start.model, start.parameters, start.where, start.moments);
+        const lock = await lockRunFolder(settings.out);
         try {
-          note(`engine: ${engine.description}`);
+          // Whoever held the folder until now may have gone on from where we looked.
+          if ((await stepsThere(settings.out)).at(0) !== newest) {
+            throw new UserError("another process went on with the run meanwhile", settings.out, "start again");
+          }
+          const text = await writeRunFile(settings);
+          const position = found?.checkpoint.position ?? beginning;
+          if (found !== undefined) note(`carrying on after step ${position.step} of ${plan.steps}`);
           const before = found?.checkpoint.facts.engine;
           if (before !== undefined && before !== engine.description) {
             note(`the run went on ${before} before: from here its bytes are another's`);
           }
-          await loadState(engine, start.model, start.parameters, start.where, start.moments);
-          const position = found?.checkpoint.position ?? beginning;
-          if (found !== undefined) note(`carrying on after step ${position.step} of ${plan.steps}`);
           const metrics = await openMetrics(join(settings.out, metricsFile), position.metrics);
           try {
             const facts = { layers, data, engine: engine.description };
@@ -109,10 +115,10 @@ export async function pretrain(run: LoadedRun, options: PretrainOptions = {}): P
             await metrics.close();
           }
         } finally {
-          await engine.close();
+          lock.release();
         }
       } finally {
-        lock.release();
+        await engine.close();
       }
     } finally {
       await start.close();
@@ -295,6 +301,7 @@ class Trainer {
       const evaluation = await runEvaluation(this.#evaluation, this.#dataset, form, stopped);
       // Stopped in the middle: the checkpoint says that it is still to be done.
       if (evaluation === undefined) return;
+      if (!Number.isFinite(evaluation.loss)) throw this.#diverged(step - 1, evaluation.loss);
       const stage = stageAt(stages, Math.max(0, Math.min(step, steps) - 1)).name;
       await this.#metrics.add({
         step,
@@ -304,7 +311,6 @@ class Trainer {
         seconds: Number(seconds.toFixed(3)),
         evaluation,
       });
-      if (!Number.isFinite(evaluation.loss)) throw this.#diverged(step - 1, evaluation.loss);
       this.#options.note?.(`step ${step}: validation loss ${evaluation.loss.toFixed(4)}`);
     }
     this.#position = { ...this.#position, due: false };
@@ -358,7 +364,7 @@ class Trainer {
   #diverged(step: number, loss: number): UserError {
     const saved = this.#saved > 0 ? `the checkpoint of step ${this.#saved} is good` : "no checkpoint had been written";
     return new UserError(
-      `step ${step + 1} gave ${Number.isFinite(loss) ? "a gradient that is" : "a loss that is"} not a number; ${saved}`,
+      `step ${Math.max(1, step + 1)} gave ${Number.isFinite(loss) ? "a gradient that is" : "a loss that is"} not a number; ${saved}`,
       this.#settings.out,
       "start again with a lower optimizer.lr or a longer warm-up",
     );

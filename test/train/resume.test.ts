@@ -70,9 +70,9 @@ async function reached(child: ChildProcess, out: string, step: number): Promise<
 }
 
 describe.each([
-  ["mlm", bertConfig],
-  ["clm", gpt2Config],
-])("a run with dropout and accumulation, %s", (objective, config) => {
+  { objective: "mlm", config: bertConfig, signal: "SIGINT", code: 130 },
+  { objective: "clm", config: gpt2Config, signal: "SIGTERM", code: 143 },
+] as const)("a run with dropout and accumulation, $objective", ({ objective, config, signal, code }) => {
   const folder = temporaryFolder();
   const run = (name: string) => {
     const path = writeRun(folder, config, yaml(objective, name));
@@ -118,10 +118,7 @@ describe.each([
     expect(timeless(killed.out)).toEqual(timeless(whole.out));
   });
 
-  it.each([
-    ["SIGINT", 130],
-    ["SIGTERM", 143],
-  ] as const)("%s saves and stops, and the same command carries on", async (signal, code) => {
+  it(`${signal} saves and stops, and the same command carries on`, async () => {
     const stopped = run(signal);
     const child = start(stopped.path);
     const end = ended(child);
@@ -155,24 +152,16 @@ describe.each([
   });
 
   it("goes back to the checkpoint before one that is damaged", () => {
-    const damaged = run("damaged");
-    expect(cli(["pretrain", damaged.path]).code).toBe(0);
+    // The one that was never stopped is not needed any more.
+    const damaged = whole;
+    const before = { ...results(whole.out), metrics: timeless(whole.out) };
     const last = join(damaged.out, "checkpoints", "step-30");
     writeFileSync(join(last, "model.safetensors"), readFileSync(join(last, "model.safetensors")).subarray(0, 5000));
     const done = cli(["pretrain", damaged.path]);
     expect(done.code, done.stderr).toBe(0);
     expect(done.stderr).toContain("step-30 is damaged and left out");
     expect(done.stderr).toContain("carrying on after step 28 of 30");
-    expect(results(damaged.out)).toEqual(results(whole.out));
-    expect(timeless(damaged.out)).toEqual(timeless(whole.out));
-  });
-
-  it("evaluates its model as the run did", () => {
-    const done = cli(["evaluate", join(whole.out, "model"), "--data", join(folder, "data"), "--json"]);
-    expect(done.code, done.stderr).toBe(0);
-    const last = lines(whole.out).at(-1)?.evaluation;
-    expect(Object.keys(JSON.parse(done.stdout))).toEqual(["loss", "perplexity", "accuracy", "tokens"]);
-    expect(last).toBeDefined();
+    expect({ ...results(damaged.out), metrics: timeless(damaged.out) }).toEqual(before);
   });
 });
 

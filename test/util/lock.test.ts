@@ -1,0 +1,50 @@
+import { readdirSync, readFileSync, utimesSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, it } from "vitest";
+import { UserError } from "../../src/util/errors.ts";
+import { lifeOf, placeOf } from "../../src/util/files.ts";
+import { takeLock } from "../../src/util/lock.ts";
+import { temporaryFolder } from "../support.ts";
+
+function holder(change: object): string {
+  return JSON.stringify({ pid: process.ppid, host: "here", place: placeOf(), life: lifeOf(process.ppid), ...change });
+}
+
+it("is held by one and freed by its release", async () => {
+  const folder = temporaryFolder();
+  const path = join(folder, "run.lock");
+  const lock = await takeLock(path, "the run");
+  await expect(takeLock(path, "the run")).rejects.toThrow(`the run is held by process ${process.pid} on`);
+  lock.release();
+  expect(readdirSync(folder)).toEqual([]);
+  (await takeLock(path, "the run")).release();
+});
+
+it.each([
+  ["of a process that is gone", holder({ pid: 2 ** 22 + 1 })],
+  ["of a process number that lives another life", holder({ life: "00000000" })],
+  ["that is no lock", "torn {"],
+])("a file %s does not block", async (_, text) => {
+  const folder = temporaryFolder();
+  const path = join(folder, "run.lock");
+  writeFileSync(path, text);
+  const lock = await takeLock(path, "the run");
+  expect(JSON.parse(readFileSync(path, "utf8")).pid).toBe(process.pid);
+  lock.release();
+  expect(readdirSync(folder)).toEqual([]);
+});
+
+it("of another host it holds for an hour without a sign of life", async () => {
+  const path = join(temporaryFolder(), "run.lock");
+  writeFileSync(path, holder({ place: "elsewher" }));
+  await expect(takeLock(path, "the run")).rejects.toThrow(UserError);
+  const old = new Date(Date.now() - 3_700_000);
+  utimesSync(path, old, old);
+  (await takeLock(path, "the run")).release();
+});
+
+it("of a living process on this host it holds", async () => {
+  const path = join(temporaryFolder(), "run.lock");
+  writeFileSync(path, holder({}));
+  await expect(takeLock(path, "the run")).rejects.toThrow(`process ${process.ppid} on here`);
+});
