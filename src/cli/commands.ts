@@ -51,4 +51,9 @@ export const commands: readonly CommandEntry[] = [
     description: "parameters, memory, FLOPs and time of a run; nothing runs",
     load: () => import("./plan.ts"),
   },
+  {
+    name: "prepare",
+    description: "text to token blocks on disk, a part of it held out for validation",
+    load: () => import("./prepare.ts"),
+  },
 ];

@@ -11,7 +11,7 @@ import { UserError } from "../util/errors.ts";
 import { RandomStream } from "../util/random.ts";
 import type { Dataset, Part } from "./dataset.ts";
 import { type Masker, maskedCount, maskerFor } from "./masking.ts";
-import { EpochOrder } from "./order.ts";
+import { Permutation } from "./order.ts";
 
 export type Objective = "mlm" | "clm";
 
@@ -142,16 +142,20 @@ function bodyLength(dataset: Dataset, objective: Objective): number {
   return objective === "mlm" ? length - 2 : length;
 }
 
+function epochOrder(sequences: number, seed: number, epoch: number): Permutation {
+  return new Permutation(sequences, new RandomStream(seed, "epoch order", epoch));
+}
+
 /** The sequences at `count` places of the run from place `start`. */
 function places(seed: number, start: number, count: number, sequences: number): number[] {
   const rows: number[] = [];
   let epoch = -1;
-  let order = new EpochOrder(sequences, seed, 0);
+  let order = epochOrder(sequences, seed, 0);
   for (let place = start; place < start + count; place++) {
     const of = Math.floor(place / sequences);
     if (of !== epoch) {
       epoch = of;
-      order = new EpochOrder(sequences, seed, epoch);
+      order = epochOrder(sequences, seed, epoch);
     }
     rows.push(order.at(place - epoch * sequences));
   }

@@ -8,20 +8,33 @@
  * - GPT-2's pattern puts a single space between two other characters at the start of what follows it: a text may be cut
  *   before it, and ASCII text by the pattern itself.
  * Any other tokenizer, and any text that may hold one of the added tokens, is encoded natively as a whole.
+ *
+ * A native call costs tens of microseconds, so new pieces are asked for many at a time, joined by an added token: the
+ * library finds those before anything else and encodes what lies between each by itself.
  */
 import type { Tokenizer as Native } from "tokenizers";
 import { isJsonObject, type Json } from "../util/json.ts";
 import { addedTokens } from "./tokenizer-folder.ts";
 
 interface Cutter {
-  /** A text's pieces: their ids, in order, are the text's. */
-  cut(text: string): readonly string[];
+  /** A text's pieces: their ids, in order, are the text's. undefined: it must be encoded whole. */
+  cut(text: string): readonly string[] | undefined;
+  /** An added token that stands for itself alone, and its id. */
+  readonly joint: { readonly content: string; readonly id: number };
+}
+
+/** Ids of several texts: text i's are `ids.subarray(ends[i − 1] ?? 0, ends[i])`. */
+export interface EncodedTexts {
+  readonly ids: Uint32Array<ArrayBuffer>;
+  readonly ends: Uint32Array<ArrayBuffer>;
 }
 
 /** Longer pieces are not kept. */
 const LONGEST_KEPT = 48;
 /** Pieces kept before all are forgotten: some 100 MB. */
 const MOST_KEPT = 2 ** 20;
+/** Pieces that are encoded together. */
+const GROUP = 256;
 
 export class Encoder {
   readonly native: Native;
@@ -36,47 +49,74 @@ export class Encoder {
     this.#cutter = cutterFor(json);
   }
 
-  async encode(texts: readonly string[]): Promise<{ ids: Uint32Array; ends: Uint32Array }> {
+  async encode(texts: readonly string[]): Promise<EncodedTexts> {
     if (this.#kept.size > MOST_KEPT) {
       this.#kept.clear();
       this.#stored = 0;
     }
-    // What each piece is: ≥ 0 where it is in #store, < 0 for number −1 − n of those to be encoded now.
+    // What each piece is: ≥ 0 where it is in #store, < 0: one of those to be encoded now.
     let pieces = new Int32Array(2 ** 16);
     let count = 0;
     const pieceEnds = new Uint32Array(texts.length);
     const asked: string[] = [];
+    const whole: string[] = [];
     const numbers = new Map<string, number>();
     for (let i = 0; i < texts.length; i++) {
-      const cut = this.#cutter === undefined ? [texts[i]] : this.#cutter.cut(texts[i]);
-      if (count + cut.length > pieces.length) {
-        const more = new Int32Array(Math.max(2 * pieces.length, count + cut.length));
-        more.set(pieces);
-        pieces = more;
+      const cut = this.#cutter?.cut(texts[i]);
+      const more = count + (cut?.length ?? 1);
+      if (more > pieces.length) {
+        const longer = new Int32Array(Math.max(2 * pieces.length, more));
+        longer.set(pieces);
+        pieces = longer;
       }
-      for (const piece of cut) {
-        let place = this.#kept.get(piece) ?? numbers.get(piece);
-        if (place === undefined) {
-          place = -1 - asked.length;
-          asked.push(piece);
-          numbers.set(piece, place);
+      if (cut === undefined) {
+        // Whole texts are even numbers, pieces odd ones.
+        pieces[count++] = -2 - 2 * whole.length;
+        whole.push(texts[i]);
+      } else {
+        for (const piece of cut) {
+          let place = this.#kept.get(piece) ?? numbers.get(piece);
+          if (place === undefined) {
+            place = -1 - 2 * asked.length;
+            asked.push(piece);
+            numbers.set(piece, place);
+          }
+          pieces[count++] = place;
         }
-        pieces[count++] = place;
       }
       pieceEnds[i] = count;
     }
+    const wholes = whole.length === 0 ? [] : await this.#native(whole);
     const answers = await this.#ask(asked);
-    return this.#assemble(pieces.subarray(0, count), pieceEnds, answers);
+    const answer = (place: number) => (place % 2 === 0 ? wholes[-1 - place / 2] : answers[(-1 - place) / 2]);
+    return this.#assemble(pieces.subarray(0, count), pieceEnds, answer);
   }
 
+  async #native(texts: string[]): Promise<number[][]> {
+    const encodings = await this.native.encodeBatch(texts, { addSpecialTokens: false });
+    return encodings.map((encoding) => encoding.getIds());
+  }
+
+  /** The ids of each piece. */
   async #ask(asked: readonly string[]): Promise<readonly (readonly number[])[]> {
-    if (asked.length === 0) return [];
-    const encodings = await this.native.encodeBatch([...asked], { addSpecialTokens: false });
-    return encodings.map((encoding, i) => {
-      const ids = encoding.getIds();
-      if (this.#cutter !== undefined && asked[i].length <= LONGEST_KEPT) this.#keep(asked[i], ids);
-      return ids;
+    const joint = this.#cutter?.joint;
+    if (joint === undefined || asked.length === 0) return [];
+    const groups: string[] = [];
+    for (let i = 0; i < asked.length; i += GROUP) groups.push(asked.slice(i, i + GROUP).join(joint.content));
+    const answers: (readonly number[])[] = [];
+    for (const ids of await this.#native(groups)) {
+      let start = 0;
+      for (let at = ids.indexOf(joint.id); at >= 0; at = ids.indexOf(joint.id, start)) {
+        answers.push(ids.slice(start, at));
+        start = at + 1;
+      }
+      answers.push(ids.slice(start));
+    }
+    if (answers.length !== asked.length) throw new Error("an added token was made of a text that does not hold it");
+    answers.forEach((ids, i) => {
+      if (asked[i].length <= LONGEST_KEPT) this.#keep(asked[i], ids);
     });
+    return answers;
   }
 
   #keep(piece: string, ids: readonly number[]): void {
@@ -93,9 +133,9 @@ export class Encoder {
     this.#stored = end;
   }
 
-  #assemble(pieces: Int32Array, pieceEnds: Uint32Array, answers: readonly (readonly number[])[]) {
+  #assemble(pieces: Int32Array, pieceEnds: Uint32Array, answer: (place: number) => readonly number[]): EncodedTexts {
     let total = 0;
-    for (const place of pieces) total += place >= 0 ? this.#store[place] : answers[-1 - place].length;
+    for (const place of pieces) total += place >= 0 ? this.#store[place] : answer(place).length;
     const ids = new Uint32Array(total);
     const ends = new Uint32Array(pieceEnds.length);
     let at = 0;
@@ -107,7 +147,7 @@ export class Encoder {
           const last = place + this.#store[place];
           for (let i = place + 1; i <= last; i++) ids[at++] = this.#store[i];
         } else {
-          for (const id of answers[-1 - place]) ids[at++] = id;
+          for (const id of answer(place)) ids[at++] = id;
         }
       }
       ends[text] = at;
@@ -120,45 +160,36 @@ export class Encoder {
 function cutterFor(json: Json): Cutter | undefined {
   const { model, normalizer, pre_tokenizer: before } = json;
   if (!isJsonObject(model) || !isJsonObject(before) || typeof model.dropout === "number") return undefined;
-  const added = addedTokens(json).map((token) => token.content);
+  const tokens = addedTokens(json);
+  const added = tokens.map((token) => token.content);
   // Added tokens are looked for by their first character; what starts like a word would be found in every text.
   if (added.some((content) => !/^[!-/:-@[-`{-~]/.test(content) || /\s/.test(content))) return undefined;
-  const holdsAdded = startsOf(added);
+  const joint = tokens.find((token) => !token.lstrip && !token.rstrip && !token.single_word && !token.normalized);
+  if (joint === undefined) return undefined;
+  const starts = [...new Set(added.map((content) => content[0]))];
+  const cutter = (ascii: RegExp, chunks: (text: string) => readonly string[]): Cutter => ({
+    joint,
+    cut(text) {
+      if (starts.some((start) => text.includes(start))) return undefined;
+      if (PRINTABLE_ASCII.test(text)) return text.match(ascii) ?? [];
+      return chunks(text).flatMap((chunk) => (PRINTABLE_ASCII.test(chunk) ? (chunk.match(ascii) ?? []) : [chunk]));
+    },
+  });
   if (isJsonObject(normalizer) && normalizer.type === "BertNormalizer" && before.type === "BertPreTokenizer") {
-    return cutter(holdsAdded, /[A-Za-z0-9]+|[!-/:-@[-`{-~]/g, cutAtSpaces);
+    return cutter(/[A-Za-z0-9]+|[!-/:-@[-`{-~]/g, cutAtSpaces);
   }
   const plain = before.type === "ByteLevel" && before.add_prefix_space === false && before.use_regex !== false;
   if (plain && (normalizer === null || normalizer === undefined)) {
     const pattern = /'s|'t|'re|'ve|'m|'ll|'d| ?[A-Za-z]+| ?[0-9]+| ?[^\sA-Za-z0-9]+|\s+(?!\S)|\s+/g;
-    return cutter(holdsAdded, pattern, cutBeforeSingleSpaces);
+    return cutter(pattern, cutBeforeSingleSpaces);
   }
   return undefined;
 }
 
 const PRINTABLE_ASCII = /^[ -~]*$/;
 
-function cutter(holdsAdded: (text: string) => boolean, ascii: RegExp, chunks: (text: string) => string[]): Cutter {
-  return {
-    cut(text) {
-      if (holdsAdded(text)) return [text];
-      if (PRINTABLE_ASCII.test(text)) return text.match(ascii) ?? [];
-      const pieces: string[] = [];
-      for (const chunk of chunks(text)) {
-        if (PRINTABLE_ASCII.test(chunk)) pieces.push(...(chunk.match(ascii) ?? []));
-        else pieces.push(chunk);
-      }
-      return pieces;
-    },
-  };
-}
-
-function startsOf(added: readonly string[]): (text: string) => boolean {
-  const starts = [...new Set(added.map((content) => content[0]))];
-  return (text) => starts.some((start) => text.includes(start));
-}
-
 function cutAtSpaces(text: string): string[] {
-  return text.split(" ");
+  return text.split(" ").filter((chunk) => chunk !== "");
 }
 
 /** Before each space that stands alone between two characters that are surely no white space to anybody. */

@@ -1,30 +1,30 @@
 /**
- * The order of the sequences in an epoch: a permutation of 0 … n − 1 of which any single place can be asked for, so
- * that nothing is stored and no place depends on those before it.
+ * A permutation of 0 … n − 1 of which any single place can be asked for: nothing is stored, and no place depends on
+ * those before it. The order of an epoch's sequences; which documents are held out.
  *
  * A Feistel network over a × b ≥ n with rounds of modular addition (Black and Rogaway, "Ciphers with Arbitrary Finite
- * Domains", CT-RSA 2002), keyed by the counter-based cipher of (seed, epoch); what lands at n or above is sent through
+ * Domains", CT-RSA 2002), keyed by a counter-based cipher; what lands at n or above is sent through
  * again until it falls below (cycle walking: hardly ever needed, since a·b − n < a).
  */
-import { RandomStream } from "../util/random.ts";
+import type { RandomStream } from "../util/random.ts";
 
 const ROUNDS = 8;
 
-export class EpochOrder {
+export class Permutation {
   readonly #n: number;
   readonly #a: number;
   readonly #b: number;
   readonly #random: RandomStream;
 
-  /** @param n how many sequences an epoch has, at least 1 */
-  constructor(n: number, seed: number, epoch: number) {
+  /** @param n at least 1; @param random whatever it was seeded with, the permutation is a function of */
+  constructor(n: number, random: RandomStream) {
     this.#n = n;
     this.#a = Math.ceil(Math.sqrt(n));
     this.#b = Math.ceil(n / this.#a);
-    this.#random = new RandomStream(seed, "epoch order", epoch);
+    this.#random = random;
   }
 
-  /** The sequence at a place of the epoch. @param place 0 … n − 1 */
+  /** What stands at a place. @param place 0 … n − 1 */
   at(place: number): number {
     let value = place;
     do value = this.#once(value);

@@ -5,7 +5,7 @@
 import { createHash } from "node:crypto";
 import { UserError } from "../util/errors.ts";
 import { isJsonObject, type Json, type JsonValue, printable } from "../util/json.ts";
-import { Encoder } from "./encode.ts";
+import { type EncodedTexts, Encoder } from "./encode.ts";
 import { type Role, roles } from "./special.ts";
 import { addedTokens, describeTokenizer, type TokenizerDescription } from "./tokenizer-folder.ts";
 
@@ -33,10 +33,9 @@ export class Tokenizer {
   }
 
   /**
-   * The ids of each text, without special tokens around them: text i's are `ids.subarray(ends[i − 1] ?? 0, ends[i])`.
-   * Each text is encoded alone.
+   * The ids of each text, encoded alone, without special tokens around them.
    */
-  encode(texts: readonly string[]): Promise<{ ids: Uint32Array; ends: Uint32Array }> {
+  encode(texts: readonly string[]): Promise<EncodedTexts> {
     return this.#encoder.encode(texts);
   }
 

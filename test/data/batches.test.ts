@@ -4,8 +4,9 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { type Batch, dataSize, perSequence, trainingBatch, validationBatches } from "../../src/data/batches.ts";
 import { type Dataset, type DatasetInfo, infoJson, openDataset } from "../../src/data/dataset.ts";
-import { EpochOrder } from "../../src/data/order.ts";
+import { Permutation } from "../../src/data/order.ts";
 import { UserError } from "../../src/util/errors.ts";
+import { RandomStream } from "../../src/util/random.ts";
 import { temporaryFolder } from "../support.ts";
 
 const folder = temporaryFolder();
@@ -53,7 +54,7 @@ test("an epoch's order is a permutation, another one each epoch", () => {
       fc.integer({ min: 0, max: 2 ** 50 }),
       fc.nat(9),
       (n, seed, epoch) => {
-        const order = new EpochOrder(n, seed, epoch);
+        const order = new Permutation(n, new RandomStream(seed, "order", epoch));
         const seen = new Set(Array.from({ length: n }, (_, place) => order.at(place)));
         expect(seen.size).toBe(n);
         expect(Math.max(...seen)).toBe(n - 1);
@@ -61,7 +62,8 @@ test("an epoch's order is a permutation, another one each epoch", () => {
     ),
     { numRuns: 60 },
   );
-  const at = (epoch: number) => Array.from({ length: 50 }, (_, place) => new EpochOrder(50, 3, epoch).at(place));
+  const at = (epoch: number) =>
+    Array.from({ length: 50 }, (_, place) => new Permutation(50, new RandomStream(3, "order", epoch)).at(place));
   expect(at(0)).toEqual(at(0));
   expect(at(0)).not.toEqual(at(1));
 });
@@ -71,7 +73,7 @@ test("places are spread evenly: where a sequence goes is uniform over epochs", (
   const counts = new Array<number>(n * n).fill(0);
   const epochs = 2300;
   for (let epoch = 0; epoch < epochs; epoch++) {
-    const order = new EpochOrder(n, 11, epoch);
+    const order = new Permutation(n, new RandomStream(11, "order", epoch));
     for (let place = 0; place < n; place++) counts[place * n + order.at(place)]++;
   }
   // Chi-squared with (n − 1)² = 484 degrees of freedom: 484 ± 31; six deviations are allowed.
