@@ -2,13 +2,13 @@
  * Checkpoints of a run: `checkpoints/step-N/`, each a complete model folder with the optimizer's state and
  * `trainer.json`, which holds where the run stands. Written whole or not at all; the newest few are kept.
  */
-import { readdir, rm } from "node:fs/promises";
+import { readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import {
-  copyGenerationConfig,
-  copyTokenizerFiles,
+  generationConfigFile,
   growthFile,
   presentOf,
+  tokenizerFiles,
   writeConfig,
   writeJson,
   writeModelCard,
@@ -19,7 +19,7 @@ import type { Engine } from "../engine/engine.ts";
 import type { Model } from "../model/architecture.ts";
 import { type OpenModel, openModel } from "../model/load.ts";
 import { UserError } from "../util/errors.ts";
-import { clearLeftOvers, writeFolderWhole } from "../util/files.ts";
+import { clearLeftOvers, createFile, writeFolderWhole } from "../util/files.ts";
 import { isJsonObject, type Json, readJsonObject } from "../util/json.ts";
 import { packageVersion } from "../util/paths.ts";
 import { errorCode } from "../util/system.ts";
@@ -53,11 +53,28 @@ export interface RunFacts {
   readonly engine: string;
 }
 
-/** Where the files beside weights and config come from. */
+/**
+ * What goes into every model folder of a run beside weights and config. Held in memory: the folder it was read from may
+ * be one of the run's own checkpoints, which go in their turn.
+ */
 export interface Companions {
-  readonly tokenizer: string;
-  /** A model folder whose generation_config.json and growth.json go along. */
-  readonly model: string | undefined;
+  /** Tokenizer files and generation_config.json, by name. */
+  readonly files: ReadonlyMap<string, Uint8Array>;
+  /** How the model was grown, if it was. */
+  readonly growth: Json | undefined;
+}
+
+/** @param tokenizer a folder with tokenizer files @param model a model folder, if there is one */
+export async function readCompanions(tokenizer: string, model: string | undefined): Promise<Companions> {
+  const files = new Map<string, Uint8Array>();
+  const read = async (folder: string, names: readonly string[]) => {
+    for (const name of await presentOf(folder, names)) files.set(name, await readFile(join(folder, name)));
+  };
+  await read(tokenizer, tokenizerFiles);
+  if (model === undefined) return { files, growth: undefined };
+  await read(model, [generationConfigFile]);
+  const grown = (await presentOf(model, [growthFile])).length > 0;
+  return { files, growth: grown ? await readJsonObject(join(model, growthFile)) : undefined };
 }
 
 export interface Checkpoint {
@@ -80,13 +97,15 @@ export async function writeModel(
     async (temporary) => {
       await writeConfig(temporary, model.config);
       await writeWeights(temporary, weightTensors(engine, model));
-      await copyTokenizerFiles(companions.tokenizer, temporary);
-      if (companions.model !== undefined) {
-        await copyGenerationConfig(companions.model, temporary);
-        if ((await presentOf(companions.model, [growthFile])).length > 0) {
-          await writeJson(join(temporary, growthFile), await readJsonObject(join(companions.model, growthFile)));
+      for (const [name, bytes] of companions.files) {
+        const file = await createFile(join(temporary, name));
+        try {
+          await file.write(bytes);
+        } finally {
+          await file.close();
         }
       }
+      if (companions.growth !== undefined) await writeJson(join(temporary, growthFile), companions.growth);
       await writeModelCard(temporary, {
         title: card.title,
         tags: [model.architecture.type],
@@ -104,6 +123,32 @@ function isMasked(model: Model): boolean {
   return model.architecture.objectives(model.heads).includes("mlm");
 }
 
+/** Writes weights, moments and, where a position is given, where the run stands. */
+export async function writeState(
+  folder: string,
+  engine: Engine,
+  model: Model,
+  companions: Companions,
+  step: number,
+  trainer?: { readonly position: Position; readonly facts: RunFacts },
+): Promise<void> {
+  const card = { title: `Checkpoint after ${step} steps`, facts: [["steps", String(step)]] } as const;
+  await writeModel(folder, engine, model, companions, card, async (temporary) => {
+    await writeWeights(temporary, momentTensors(engine, model), { fileName: optimizerFile });
+    if (trainer === undefined) return;
+    const { open, flops, ...rest } = trainer.position;
+    const json: Json = {
+      format: 1,
+      version: packageVersion(),
+      ...rest,
+      flops: { ...flops },
+      open: { ...open },
+      run: { ...trainer.facts },
+    };
+    await writeJson(join(temporary, trainerFile), json);
+  });
+}
+
 /** Writes a checkpoint of the run in `run` and removes the oldest ones beyond `keep`. */
 export async function writeCheckpoint(
   run: string,
@@ -115,20 +160,7 @@ export async function writeCheckpoint(
   facts: RunFacts,
 ): Promise<string> {
   const folder = join(run, checkpointsFolder, `step-${position.step}`);
-  const card = { title: `Checkpoint after ${position.step} steps`, facts: [["steps", String(position.step)]] } as const;
-  await writeModel(folder, engine, model, companions, card, async (temporary) => {
-    await writeWeights(temporary, momentTensors(engine, model), { fileName: optimizerFile });
-    const { open, flops, ...rest } = position;
-    const trainer: Json = {
-      format: 1,
-      version: packageVersion(),
-      ...rest,
-      flops: { ...flops },
-      open: { ...open },
-      run: { ...facts },
-    };
-    await writeJson(join(temporary, trainerFile), trainer);
-  });
+  await writeState(folder, engine, model, companions, position.step, { position, facts });
   const steps = await stepsThere(run);
   for (const step of steps.slice(keep)) {
     await rm(join(run, checkpointsFolder, `step-${step}`), { recursive: true, force: true });

@@ -1,9 +1,10 @@
 /** What a run will take, before it starts: parameters, memory, operations. Nothing runs and nothing is written. */
 import { openDataset } from "../data/dataset.ts";
 import { paperFlops } from "../model/flops.ts";
-import { elements } from "../model/table.ts";
+import { parameterCount } from "../model/table.ts";
 import { type Program, size } from "../program/graph.ts";
 import { newestCheckpoint } from "./checkpoint.ts";
+import { stageModels } from "./growth.ts";
 import type { FlopsSoFar } from "./metrics.ts";
 import type { LoadedRun } from "./settings.ts";
 import { checkFit, openStart, planRun, startFrom } from "./setup.ts";
@@ -21,6 +22,7 @@ export interface StageEstimate {
 
 export interface RunEstimate {
   readonly architecture: string;
+  /** Of the last stage's model. */
   readonly parameters: number;
   readonly steps: number;
   readonly tokens: number;
@@ -45,15 +47,19 @@ export async function estimateRun(run: LoadedRun): Promise<RunEstimate> {
     try {
       const { model } = start;
       const plan = await planRun(run, dataset, model, found?.checkpoint.facts.layers ?? model.dimensions.layers);
-      await checkFit(model, start.where, dataset, plan.objective, start.companions.tokenizer);
+      await checkFit(model, start.where, dataset, plan.objective, start.tokenizer);
       const { loss, accumulate, optimizer, shape } = plan.common;
       let working = 0;
-      const stages = plan.stages.map((stage): StageEstimate => {
+      let parameters = 0;
+      const stageModel = stageModels(model, plan.stages, settings.seed, found?.checkpoint.position.step ?? 0);
+      const stages = plan.stages.map((stage, i): StageEstimate => {
+        const model = stageModel[i];
+        parameters = parameterCount(model.parameters);
         const models = subModels(stage, model.dimensions.layers).map((sub) => {
           const programs = buildStep(model, { loss, accumulate, model: sub, head: stage.head }, optimizer);
           working = Math.max(working, workingBytes(programs.batch));
           const paper = paperFlops(model, { ...shape, layers: sub.layers, trainFrom: trainFrom(sub) }).total;
-          const trained = programs.trained.reduce((sum, parameter) => sum + elements(parameter), 0);
+          const trained = parameterCount(programs.trained);
           return { ...sub, flops: { exact: programs.flops, paper }, trained };
         });
         const steps = stage.end - stage.start;
@@ -61,7 +67,6 @@ export async function estimateRun(run: LoadedRun): Promise<RunEstimate> {
           (models.reduce((sum, sub) => sum + of(sub.flops), 0) / models.length) * steps;
         return { name: stage.name, steps, models, flops: { exact: all((f) => f.exact), paper: all((f) => f.paper) } };
       });
-      const parameters = model.parameters.reduce((sum, parameter) => sum + elements(parameter), 0);
       return {
         architecture: model.architecture.type,
         parameters,

@@ -13,6 +13,7 @@ import { type Dataset, openDataset } from "../data/dataset.ts";
 import type { Engine, Executable, TensorData } from "../engine/engine.ts";
 import { openEngine } from "../engine/engines.ts";
 import type { Model } from "../model/architecture.ts";
+import { openModel } from "../model/load.ts";
 import { Interrupted, UserError } from "../util/errors.ts";
 import {
   type Companions,
@@ -22,17 +23,19 @@ import {
   stepsThere,
   writeCheckpoint,
   writeModel,
+  writeState,
 } from "./checkpoint.ts";
 import { CompiledSteps, runStep } from "./compiled.ts";
 import { compileEvaluation, runEvaluation } from "./evaluate.ts";
 import { checkRunFolder, lockRunFolder, metricsFile, modelFolder, writeRunFile } from "./folder.ts";
+import { growStage, stageModels } from "./growth.ts";
 import { batchInputs, dropoutKey } from "./inputs.ts";
 import { type Evaluated, isEvaluation, type Metrics, openMetrics, readMetrics } from "./metrics.ts";
 import { writeRunReport } from "./report.ts";
 import { rateAt } from "./schedule.ts";
 import type { LoadedRun, RunSettings } from "./settings.ts";
 import { checkFit, fingerprint, openStart, planRun, type RunPlan, type Start, startFrom } from "./setup.ts";
-import { type Stage, stageAt, subModelAt, subModels } from "./stage.ts";
+import { type Stage, type StageGrowth, stageAt, subModelAt, subModels } from "./stage.ts";
 import { loadState, resetOptimizer } from "./state.ts";
 
 /** What a run tells while it goes. */
@@ -83,7 +86,9 @@ export async function pretrain(run: LoadedRun, options: PretrainOptions = {}): P
     try {
       const layers = found?.checkpoint.facts.layers ?? start.model.dimensions.layers;
       const plan = await planRun(run, dataset, start.model, layers);
-      await checkFit(start.model, start.where, dataset, plan.objective, start.companions.tokenizer);
+      await checkFit(start.model, start.where, dataset, plan.objective, start.tokenizer);
+      // A growth that can't be done is said now, not when its stage comes.
+      stageModels(start.model, plan.stages, settings.seed, found?.checkpoint.position.step ?? 0);
       const data = fingerprint(dataset);
       if (found !== undefined && found.checkpoint.facts.data !== data) {
         const wayOut = "put the data back that the run began with, or start another run";
@@ -144,12 +149,12 @@ class Trainer {
   readonly #plan: RunPlan;
   readonly #dataset: Dataset;
   readonly #engine: Engine;
-  readonly #model: Model;
-  readonly #companions: Companions;
+  #model: Model;
+  #companions: Companions;
   readonly #metrics: Metrics;
   readonly #facts: RunFacts;
   readonly #options: PretrainOptions;
-  readonly #steps: CompiledSteps;
+  #steps: CompiledSteps;
   #evaluation: Executable | undefined;
   #position: Position = beginning;
   #saved = -1;
@@ -205,8 +210,37 @@ class Trainer {
 
   /** What a stage asks for at its first step. */
   async #enter(stage: Stage): Promise<void> {
+    if (stage.grow !== undefined) await this.#grow(stage, stage.grow);
     if (stage.optimizer === "reset" && stage.start > 0) await resetOptimizer(this.#engine, this.#model);
     await this.#steps.keepOnly(subModels(stage, this.#model.dimensions.layers), stage.head);
+  }
+
+  /** Grows the model and measures it: how its loss changed is part of the run. */
+  async #grow(stage: Stage, growth: StageGrowth): Promise<void> {
+    const { out, seed } = this.#settings;
+    const { step } = this.#position;
+    await this.#steps.keepOnly([], false);
+    await this.#evaluation?.release();
+    this.#evaluation = undefined;
+    const record = await growStage(
+      out,
+      growth,
+      seed,
+      (folder) => writeState(folder, this.#engine, this.#model, this.#companions, step),
+      async (folder, moments) => {
+        const grown = await openModel(folder, { compareCopies: false });
+        try {
+          await this.#engine.drop(this.#engine.names());
+          await loadState(this.#engine, grown.model, grown.weights, folder, moments ? folder : undefined);
+          this.#model = grown.model;
+        } finally {
+          await grown.close();
+        }
+      },
+    );
+    this.#companions = { ...this.#companions, growth: record };
+    this.#steps = new CompiledSteps(this.#engine, this.#model, this.#plan.common);
+    await this.#measure(stage.name);
   }
 
   /** One step. @returns the inputs of the next, made while this one ran */
@@ -293,27 +327,28 @@ class Trainer {
 
   async #evaluateIfDue(): Promise<void> {
     if (!this.#position.due) return;
-    const { evaluation: form, stages, steps } = this.#plan;
-    const { step, tokens, flops, seconds } = this.#position;
-    if (this.#isEvaluated(step) && this.#plan.size.validationSequences > 0) {
-      this.#evaluation ??= await compileEvaluation(this.#engine, this.#model, form);
+    const { step } = this.#position;
+    if (this.#isEvaluated(step)) {
+      const stage = stageAt(this.#plan.stages, Math.max(0, step - 1)).name;
       const stopped = () => this.#options.stopped?.() !== undefined;
-      const evaluation = await runEvaluation(this.#evaluation, this.#dataset, form, stopped);
       // Stopped in the middle: the checkpoint says that it is still to be done.
-      if (evaluation === undefined) return;
-      if (!Number.isFinite(evaluation.loss)) throw this.#diverged(step - 1, evaluation.loss);
-      const stage = stageAt(stages, Math.max(0, Math.min(step, steps) - 1)).name;
-      await this.#metrics.add({
-        step,
-        stage,
-        tokens,
-        flops,
-        seconds: Number(seconds.toFixed(3)),
-        evaluation,
-      });
-      this.#options.note?.(`step ${step}: validation loss ${evaluation.loss.toFixed(4)}`);
+      if (!(await this.#measure(stage, stopped))) return;
     }
     this.#position = { ...this.#position, due: false };
+  }
+
+  /** Evaluates and writes it down. @returns whether it was done */
+  async #measure(stage: string, stopped: () => boolean = () => false): Promise<boolean> {
+    if (this.#plan.size.validationSequences === 0) return true;
+    const { evaluation: form } = this.#plan;
+    const { step, tokens, flops, seconds } = this.#position;
+    this.#evaluation ??= await compileEvaluation(this.#engine, this.#model, form);
+    const evaluation = await runEvaluation(this.#evaluation, this.#dataset, form, stopped);
+    if (evaluation === undefined) return false;
+    if (!Number.isFinite(evaluation.loss)) throw this.#diverged(step - 1, evaluation.loss);
+    await this.#metrics.add({ step, stage, tokens, flops, seconds: Number(seconds.toFixed(3)), evaluation });
+    this.#options.note?.(`step ${step}: validation loss ${evaluation.loss.toFixed(4)}`);
+    return true;
   }
 
   /** Saves where a checkpoint is due, or a signal came in; then the run ends here. */

@@ -18,6 +18,25 @@ const warmup = z
     params: { wayOut: "give a share below 1 (0.05) or a whole number of steps (500)" },
   });
 
+const size = z.int().min(1).optional();
+/** Methods and their words are checked where they are known: by the growth's plan, before the run starts. */
+const grow = z
+  .strictObject({
+    layers: size,
+    hidden: size,
+    heads: size,
+    ffn: size,
+    method: z.string().min(1).default("fpi"),
+    options: z.record(z.string(), z.string()).default({}),
+    map: z.string().min(1).default("cyclic"),
+    depth: z.string().min(1).default("stack"),
+    moments: z.string().min(1).default("grow"),
+  })
+  .refine(({ layers, hidden, heads, ffn }) => [layers, hidden, heads, ffn].some((value) => value !== undefined), {
+    message: "a stage's `grow` names no size",
+    params: { wayOut: "give some of layers, hidden, heads, ffn" },
+  });
+
 const stage = z.strictObject({
   name: z.string().min(1).optional(),
   steps: count.optional(),
@@ -31,6 +50,7 @@ const stage = z.strictObject({
     .strictObject({ warmup: warmup.default(0), decay: z.enum(["run", ...decay.options]).default("run") })
     .optional(),
   optimizer: z.enum(["keep", "reset"]).default("keep"),
+  grow: grow.optional(),
 });
 
 const stageList = z.array(stage).min(1);

@@ -13,7 +13,7 @@ import { type OpenModel, openModel } from "../model/load.ts";
 import { supports } from "../model/objectives.ts";
 import { UserError } from "../util/errors.ts";
 import { readJsonObject } from "../util/json.ts";
-import type { Companions } from "./checkpoint.ts";
+import { type Companions, readCompanions } from "./checkpoint.ts";
 import type { StepCommon } from "./compiled.ts";
 import type { EvaluationForm } from "./evaluate.ts";
 import { type LoadedRun, type RunSettings, stagesOf, stepsOf } from "./settings.ts";
@@ -26,6 +26,8 @@ export interface Start {
   readonly parameters: ParameterSource;
   /** Named in messages. */
   readonly where: string;
+  /** The folder of its tokenizer. */
+  readonly tokenizer: string;
   readonly companions: Companions;
   /** A folder whose optimizer.safetensors goes on. */
   readonly moments: string | undefined;
@@ -38,11 +40,13 @@ export async function openStart(settings: RunSettings, dataset: Dataset): Promis
   if ("init" in source) {
     const config = await readJsonObject(source.init);
     const model = architectureOf(config, source.init).model(config, source.init);
+    const tokenizer = source.tokenizer ?? dataset.tokenizerFolder;
     return {
       model,
       parameters: drawn(model, settings.seed),
       where: source.init,
-      companions: { tokenizer: source.tokenizer ?? dataset.tokenizerFolder, model: undefined },
+      tokenizer,
+      companions: await readCompanions(tokenizer, undefined),
       moments: undefined,
       close: async () => {},
     };
@@ -53,11 +57,13 @@ export async function openStart(settings: RunSettings, dataset: Dataset): Promis
 /** A model folder to start from. @param moments whether its optimizer's state goes on */
 export async function startFrom(opened: OpenModel, dataset: Dataset, moments: boolean): Promise<Start> {
   const { folder } = opened;
+  const tokenizer = await tokenizerOf(folder, dataset);
   return {
     model: opened.model,
     parameters: opened.weights,
     where: folder,
-    companions: { tokenizer: await tokenizerOf(folder, dataset), model: folder },
+    tokenizer,
+    companions: await readCompanions(tokenizer, folder),
     moments: moments ? folder : undefined,
     close: () => opened.close(),
   };

@@ -15,17 +15,18 @@ export interface SubModel {
   readonly train: number;
 }
 
-/** Growth before a stage: what the model becomes. Absent dimensions stay. */
+/** Growth before a stage: what the model becomes, and how (the words of `bert2bert grow`). Absent sizes stay. */
 export interface StageGrowth {
-  readonly method: string;
   readonly layers?: number;
   readonly hidden?: number;
   readonly heads?: number;
   readonly ffn?: number;
-  readonly scope?: string;
-  readonly map?: string;
-  readonly depth?: string;
-  readonly moments?: string;
+  readonly method: string;
+  /** The method's own, by name. */
+  readonly options: Readonly<Record<string, string>>;
+  readonly map: string;
+  readonly depth: string;
+  readonly moments: string;
 }
 
 /** A stage as a plan writes it. Of `steps` and `share` at most one; the stage with neither takes what is left. */

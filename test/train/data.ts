@@ -2,13 +2,17 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type DatasetInfo, infoJson } from "../../src/data/dataset.ts";
+import { openTokenizer } from "../../src/data/tokenizer.ts";
 import { RandomStream } from "../../src/util/random.ts";
 
 export const vocabulary = 40;
 
 /** Writes prepared data of sequences of `length` tokens into a folder. */
-export function writeData(folder: string, length = 16, tokens = 6000): string {
+export async function writeData(folder: string, length = 16, tokens = 6000): Promise<void> {
   mkdirSync(join(folder, "tokenizer"), { recursive: true });
+  const words = Array.from({ length: vocabulary - 5 }, (_, i) => `w${i}`);
+  const entries = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", ...words];
+  writeFileSync(join(folder, "tokenizer", "vocab.txt"), `${entries.join("\n")}\n`);
   const random = new RandomStream(7, "test data");
   const part = (name: string, count: number, start: number) => {
     const ids = new Uint16Array(count);
@@ -25,12 +29,7 @@ export function writeData(folder: string, length = 16, tokens = 6000): string {
   const info: DatasetInfo = {
     length,
     width: 2,
-    tokenizer: {
-      hash: "test",
-      vocabulary,
-      special: { pad: 0, unk: 1, cls: 2, sep: 3, mask: 4 },
-      specialIds: [0, 1, 2, 3, 4],
-    },
+    tokenizer: (await openTokenizer(join(folder, "tokenizer"))).info,
     separator: 3,
     lineBreak: [],
     train: part("train", tokens, 0),
@@ -38,7 +37,6 @@ export function writeData(folder: string, length = 16, tokens = 6000): string {
     sources: [],
   };
   writeFileSync(join(folder, "data.json"), JSON.stringify(infoJson(info)));
-  return folder;
 }
 
 export const bertConfig = {
@@ -68,8 +66,8 @@ export const gpt2Config = {
 };
 
 /** Writes data, a config and RUN.yaml into a folder. @returns the path of RUN.yaml */
-export function writeRun(folder: string, config: object, yaml: string): string {
-  writeData(join(folder, "data"));
+export async function writeRun(folder: string, config: object, yaml: string): Promise<string> {
+  await writeData(join(folder, "data"));
   writeFileSync(join(folder, "config.json"), JSON.stringify(config));
   const path = join(folder, "run.yaml");
   writeFileSync(path, yaml);

@@ -38,7 +38,7 @@ async function refusal(folder: string, path: string, sets: readonly string[] = [
 describe("pretrain", () => {
   it("learns, and leaves a run folder and a model folder", async () => {
     const folder = temporaryFolder();
-    const path = writeRun(folder, gpt2Config, yaml().replace("mlm", "clm").replace("steps: 12", "steps: 150"));
+    const path = await writeRun(folder, gpt2Config, yaml().replace("mlm", "clm").replace("steps: 12", "steps: 150"));
     const result = await pretrain(await loadRun(path));
     const lines = await readMetrics(join(folder, "out", "metrics.jsonl"));
     const evaluations = lines.flatMap((line) => ("evaluation" in line ? [line.evaluation] : []));
@@ -61,7 +61,7 @@ describe("pretrain", () => {
 
   it("counts steps for each parameter, and goes on with the moments beside a model where asked", async () => {
     const folder = temporaryFolder();
-    const path = writeRun(folder, bertConfig, yaml("plan: {two-stage: {block: 2, share: 0.5}}"));
+    const path = await writeRun(folder, bertConfig, yaml("plan: {two-stage: {block: 2, share: 0.5}}"));
     await pretrain(await loadRun(path));
     const checkpoint = join(folder, "out", "checkpoints", "step-12");
     const state = await openOptimizer(checkpoint);
@@ -95,7 +95,11 @@ describe("pretrain", () => {
 
   it("starts every stage's optimizer anew where the stage says so", async () => {
     const folder = temporaryFolder();
-    const path = writeRun(folder, bertConfig, yaml("plan: [{steps: 5}, {optimizer: reset, schedule: {warmup: 2}}]"));
+    const path = await writeRun(
+      folder,
+      bertConfig,
+      yaml("plan: [{steps: 5}, {optimizer: reset, schedule: {warmup: 2}}]"),
+    );
     await pretrain(await loadRun(path));
     const state = await openOptimizer(join(folder, "out", "checkpoints", "step-12"));
     expect(await state?.steps("cls.predictions.bias")).toBe(7);
@@ -106,7 +110,7 @@ describe("pretrain", () => {
 
   it("refuses, before anything is written, what does not belong together", async () => {
     const folder = temporaryFolder();
-    const path = writeRun(folder, bertConfig, yaml());
+    const path = await writeRun(folder, bertConfig, yaml());
     expect(await refusal(folder, path, ["objective=clm"])).toContain("the model has no head for objective clm");
     expect(await refusal(folder, path, ["objective=mlm+nsp"])).toContain("no sentence pairs");
     expect(await refusal(folder, path, ["data.from=nowhere"])).toContain("no such folder");
@@ -123,7 +127,7 @@ describe("pretrain", () => {
 
   it("is refused while another process holds the folder", async () => {
     const folder = temporaryFolder();
-    const path = writeRun(folder, bertConfig, yaml());
+    const path = await writeRun(folder, bertConfig, yaml());
     const run = await loadRun(path);
     let second: string | undefined;
     await pretrain(run, {
@@ -136,12 +140,12 @@ describe("pretrain", () => {
 
   it("takes its length in tokens or epochs", async () => {
     const folder = temporaryFolder();
-    const path = writeRun(folder, bertConfig, yaml().replace("steps: 12", "tokens: 1k"));
+    const path = await writeRun(folder, bertConfig, yaml().replace("steps: 12", "tokens: 1k"));
     const planned = cli(["plan", path, "--json"]);
     expect(JSON.parse(planned.stdout)).toMatchObject({ steps: 8, tokens: 1024, architecture: "bert" });
-    writeData(join(folder, "data"), 16, 1400);
+    await writeData(join(folder, "data"), 16, 1400);
     mkdirSync(join(folder, "x"));
-    const epochs = writeRun(join(folder, "x"), bertConfig, yaml().replace("steps: 12", "epochs: 0.5"));
+    const epochs = await writeRun(join(folder, "x"), bertConfig, yaml().replace("steps: 12", "epochs: 0.5"));
     // 6000 tokens in bodies of 14 are 428 sequences, 53.5 steps of 8.
     expect(JSON.parse(cli(["plan", epochs, "--json"]).stdout).steps).toBe(27);
     expect(readdirSync(join(folder, "x")).sort()).toEqual(["config.json", "data", "run.yaml"]);

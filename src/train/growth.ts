@@ -1,0 +1,68 @@
+/**
+ * Growth before a stage, by the same plans and streams as `bert2bert grow`: what the engine holds is written as a
+ * checkpoint, grown, and read back. So whatever grows a model folder can grow a model between two stages.
+ */
+import { rm } from "node:fs/promises";
+import { join } from "node:path";
+import { growthFile } from "../checkpoint/folder.ts";
+import { applyGrowth } from "../growth/apply.ts";
+import { type GrowthPlan, planGrowth, resizedModel } from "../growth/plan.ts";
+import type { Model } from "../model/architecture.ts";
+import { openModel } from "../model/load.ts";
+import { type Json, readJsonObject } from "../util/json.ts";
+import type { Stage, StageGrowth } from "./stage.ts";
+
+/** What a growth will do; free. @throws UserError if it can't be done to this model */
+export function stageGrowthPlan(model: Model, growth: StageGrowth, seed: number): GrowthPlan {
+  const { layers, hidden, heads, ffn, method, options, map, depth, moments } = growth;
+  const target = resizedModel(model, { layers, hidden, heads, ffn });
+  return planGrowth(model, target, { method, options, map, depth, moments, seed });
+}
+
+/**
+ * The model that each stage runs on.
+ * @param model of the step `from`, before the growth of a stage that starts there
+ * @param from stages that start before it have grown already
+ * @throws UserError if a growth can't be done
+ */
+export function stageModels(model: Model, stages: readonly Stage[], seed: number, from: number): readonly Model[] {
+  let now = model;
+  return stages.map((stage) => {
+    if (stage.grow !== undefined && stage.start >= from) now = stageGrowthPlan(now, stage.grow, seed).growth.target;
+    return now;
+  });
+}
+
+/** Where the two checkpoints of a growth stand while it is done. */
+const place = ".growth";
+
+/**
+ * Grows what a run holds.
+ * @param run the run folder
+ * @param write writes what the engine holds as a checkpoint into a folder
+ * @param load puts a model into the engine, its moments from the folder where it has some
+ * @returns the growth's record
+ */
+export async function growStage(
+  run: string,
+  growth: StageGrowth,
+  seed: number,
+  write: (folder: string) => Promise<void>,
+  load: (folder: string, moments: boolean) => Promise<void>,
+): Promise<Json> {
+  const folder = join(run, place);
+  await rm(folder, { recursive: true, force: true });
+  const before = join(folder, "before");
+  const after = join(folder, "after");
+  await write(before);
+  const source = await openModel(before, { compareCopies: false });
+  try {
+    const applied = await applyGrowth(stageGrowthPlan(source.model, growth, seed), source, after, { dtype: "F32" });
+    await load(after, applied.moments);
+  } finally {
+    await source.close();
+  }
+  const record = await readJsonObject(join(after, growthFile));
+  await rm(folder, { recursive: true, force: true });
+  return record;
+}
