@@ -52,6 +52,11 @@ export const commands: readonly CommandEntry[] = [
     load: () => import("./plan.ts"),
   },
   {
+    name: "tokenizer",
+    description: "train a tokenizer on text",
+    load: () => import("./tokenizer.ts"),
+  },
+  {
     name: "prepare",
     description: "text to token blocks on disk, a part of it held out for validation",
     load: () => import("./prepare.ts"),

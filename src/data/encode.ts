@@ -2,26 +2,16 @@
  * Texts to ids, fast. The native library decides what the ids are; this decides what it need not be asked twice.
  *
  * A tokenizer splits a text into words before its model sees them, and natural text repeats its words. So a text is
- * cut into pieces at places where the tokenizer surely cuts it too, and the ids of a piece are kept:
- * - BERT's normaliser works on one character at a time (its decomposition never reaches over a space), and its
- *   pre-tokeniser cuts at white space: a text may be cut at every space, and ASCII text at every punctuation mark.
- * - GPT-2's pattern puts a single space between two other characters at the start of what follows it: a text may be cut
- *   before it, and ASCII text by the pattern itself.
- * Any other tokenizer, and any text that may hold one of the added tokens, is encoded natively as a whole.
+ * cut into pieces where the tokenizer surely cuts it too (cut.ts), and the ids of a piece are kept. Any other
+ * tokenizer, and any text that may hold one of the added tokens, is encoded natively as a whole.
  *
  * A native call costs tens of microseconds, so new pieces are asked for many at a time, joined by an added token: the
  * library finds those before anything else and encodes what lies between each by itself.
  */
 import type { Tokenizer as Native } from "tokenizers";
 import { isJsonObject, type Json } from "../util/json.ts";
+import { cutFor } from "./cut.ts";
 import { addedTokens } from "./tokenizer-folder.ts";
-
-interface Cutter {
-  /** A text's pieces: their ids, in order, are the text's. undefined: it must be encoded whole. */
-  cut(text: string): readonly string[] | undefined;
-  /** An added token that stands for itself alone, and its id. */
-  readonly joint: { readonly content: string; readonly id: number };
-}
 
 /** Ids of several texts: text i's are `ids.subarray(ends[i − 1] ?? 0, ends[i])`. */
 export interface EncodedTexts {
@@ -156,10 +146,17 @@ export class Encoder {
   }
 }
 
+interface Cutter {
+  /** A text's pieces: their ids, in order, are the text's. undefined: it must be encoded whole. */
+  cut(text: string): readonly string[] | undefined;
+  /** An added token that stands for itself alone, and its id. */
+  readonly joint: { readonly content: string; readonly id: number };
+}
+
 /** How texts may be cut for this tokenizer; undefined: not at all. */
 function cutterFor(json: Json): Cutter | undefined {
-  const { model, normalizer, pre_tokenizer: before } = json;
-  if (!isJsonObject(model) || !isJsonObject(before) || typeof model.dropout === "number") return undefined;
+  const cut = cutFor(json);
+  if (cut === undefined || !isJsonObject(json.model) || typeof json.model.dropout === "number") return undefined;
   const tokens = addedTokens(json);
   const added = tokens.map((token) => token.content);
   // Added tokens are looked for by their first character; what starts like a word would be found in every text.
@@ -167,32 +164,5 @@ function cutterFor(json: Json): Cutter | undefined {
   const joint = tokens.find((token) => !token.lstrip && !token.rstrip && !token.single_word && !token.normalized);
   if (joint === undefined) return undefined;
   const starts = [...new Set(added.map((content) => content[0]))];
-  const cutter = (ascii: RegExp, chunks: (text: string) => readonly string[]): Cutter => ({
-    joint,
-    cut(text) {
-      if (starts.some((start) => text.includes(start))) return undefined;
-      if (PRINTABLE_ASCII.test(text)) return text.match(ascii) ?? [];
-      return chunks(text).flatMap((chunk) => (PRINTABLE_ASCII.test(chunk) ? (chunk.match(ascii) ?? []) : [chunk]));
-    },
-  });
-  if (isJsonObject(normalizer) && normalizer.type === "BertNormalizer" && before.type === "BertPreTokenizer") {
-    return cutter(/[A-Za-z0-9]+|[!-/:-@[-`{-~]/g, cutAtSpaces);
-  }
-  const plain = before.type === "ByteLevel" && before.add_prefix_space === false && before.use_regex !== false;
-  if (plain && (normalizer === null || normalizer === undefined)) {
-    const pattern = /'s|'t|'re|'ve|'m|'ll|'d| ?[A-Za-z]+| ?[0-9]+| ?[^\sA-Za-z0-9]+|\s+(?!\S)|\s+/g;
-    return cutter(pattern, cutBeforeSingleSpaces);
-  }
-  return undefined;
-}
-
-const PRINTABLE_ASCII = /^[ -~]*$/;
-
-function cutAtSpaces(text: string): string[] {
-  return text.split(" ").filter((chunk) => chunk !== "");
-}
-
-/** Before each space that stands alone between two characters that are surely no white space to anybody. */
-function cutBeforeSingleSpaces(text: string): string[] {
-  return text.split(/(?<=[^\s\p{C}])(?= [^\s\p{C}])/u);
+  return { joint, cut: (text) => (starts.some((start) => text.includes(start)) ? undefined : cut(text)) };
 }

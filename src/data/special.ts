@@ -30,8 +30,8 @@ export interface AddedToken {
 }
 
 /** A special token that strips nothing and is never normalised. */
-export function specialToken(id: number, content: string, lstrip = false): AddedToken {
-  return { id, content, single_word: false, lstrip, rstrip: false, normalized: false, special: true };
+export function specialToken(id: number, content: string): AddedToken {
+  return { id, content, single_word: false, lstrip: false, rstrip: false, normalized: false, special: true };
 }
 
 /**

@@ -24,7 +24,7 @@ export interface TokenizerDescription {
 export async function describeTokenizer(folder: string): Promise<TokenizerDescription> {
   const config = (await optional(join(folder, "tokenizer_config.json"))) ?? {};
   const map = (await optional(join(folder, "special_tokens_map.json"))) ?? {};
-  const files = [map, config];
+  const files: [Json, Json] = [map, config];
   const at = (name: string) => join(folder, name);
   if (existsSync(at("tokenizer.json"))) {
     const json = await readJsonObject(at("tokenizer.json"));
@@ -40,7 +40,7 @@ export async function describeTokenizer(folder: string): Promise<TokenizerDescri
     }
     const json = wordPieceJson({
       vocabulary,
-      added: await added(folder, config, vocabulary, found),
+      added: await added(folder, files, vocabulary, found),
       lowercase: config.do_lower_case !== false,
       stripAccents: typeof config.strip_accents === "boolean" ? config.strip_accents : null,
       chineseCharacters: config.tokenize_chinese_chars !== false,
@@ -55,7 +55,7 @@ export async function describeTokenizer(folder: string): Promise<TokenizerDescri
     const json = byteLevelJson({
       vocabulary,
       merges: await readMerges(at("merges.txt"), vocabulary),
-      added: await added(folder, config, vocabulary, found),
+      added: await added(folder, files, vocabulary, found),
       addPrefixSpace: config.add_prefix_space === true,
       ...around(vocabulary, found),
     });
@@ -85,20 +85,23 @@ function around(vocabulary: Vocabulary, found: Readonly<Partial<Record<Role, str
 /** The roles' tokens, those of added_tokens.json and of the config's added_tokens_decoder; the later wins. */
 async function added(
   folder: string,
-  config: Json,
+  files: readonly [map: Json, config: Json],
   vocabulary: Vocabulary,
   found: Readonly<Partial<Record<Role, string>>>,
 ): Promise<readonly AddedToken[]> {
   const byId = new Map<number, AddedToken>();
-  for (const token of Object.values(found)) {
+  for (const [role, token] of Object.entries(found)) {
     const id = vocabulary.get(token);
-    // RoBERTa's mask takes the space before it.
-    if (id !== undefined) byId.set(id, specialToken(id, token, token === "<mask>"));
+    if (id === undefined) continue;
+    // A role's token may be an object that says whether it takes the space beside it, as RoBERTa's mask often does.
+    const object = files.map((file) => file[`${role}_token`]).find((value) => isJsonObject(value));
+    const described = isJsonObject(object) ? addedToken(id, object) : undefined;
+    byId.set(id, described?.content === token ? { ...described, special: true } : specialToken(id, token));
   }
   for (const [content, id] of Object.entries((await optional(join(folder, "added_tokens.json"))) ?? {})) {
     if (typeof id === "number" && !byId.has(id)) byId.set(id, { ...specialToken(id, content), special: false });
   }
-  const decoder = config.added_tokens_decoder;
+  const decoder = files[1].added_tokens_decoder;
   for (const [id, value] of Object.entries(isJsonObject(decoder) ? decoder : {})) {
     const token = isJsonObject(value) ? addedToken(Number(id), value) : undefined;
     if (token !== undefined) byId.set(token.id, token);

@@ -1,0 +1,44 @@
+/** `tokenizer train FILE... --out FOLDER --kind wordpiece|bpe --vocab N`: a vocabulary from text. */
+import { type Command, Option } from "commander";
+import { wholeNumber } from "./options.ts";
+import { formatBytes, formatDuration, note, Progress, print, printJson } from "./output.ts";
+
+interface Options {
+  readonly out: string;
+  readonly kind: "wordpiece" | "bpe";
+  readonly vocab: number;
+  readonly lowercase?: boolean;
+  readonly special?: "gpt2" | "roberta";
+  readonly json?: boolean;
+}
+
+export function register(command: Command): void {
+  command
+    .command("train")
+    .description("learn a vocabulary from text; the same text gives the same bytes")
+    .argument("<files...>", "text files (.gz too), JSON Lines with a `text` field, or folders of them")
+    .requiredOption("--out <folder>", "the folder to write")
+    .addOption(new Option("--kind <kind>", "BERT's or GPT-2's").choices(["wordpiece", "bpe"]).makeOptionMandatory())
+    .requiredOption("--vocab <n>", "entries, special tokens included", wholeNumber("--vocab", 1))
+    .option("--lowercase", "wordpiece: lower case, accents dropped")
+    .addOption(new Option("--special <whose>", "bpe: special tokens (default: gpt2)").choices(["gpt2", "roberta"]))
+    .option("--json", "print the result as JSON")
+    .action(async (files: string[], options: Options) => {
+      const { trainTokenizer } = await import("../data/train-tokenizer.ts");
+      const progress = new Progress();
+      const { vocab, json, ...rest } = options;
+      const result = await trainTokenizer({
+        ...rest,
+        paths: files,
+        vocabulary: vocab,
+        progress: (bytes) => progress.update(() => `${formatBytes(bytes)} read`),
+      });
+      progress.end();
+      if (result.vocabulary < vocab) note(`the text gives no more than ${result.vocabulary} entries`);
+      if (json === true) printJson({ ...result });
+      else {
+        const from = `from ${result.words} distinct words in ${formatDuration(result.seconds)}`;
+        print(`${options.out}: ${result.vocabulary} entries ${from}`);
+      }
+    });
+}

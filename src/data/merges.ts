@@ -1,0 +1,195 @@
+/**
+ * Learning a vocabulary by merges (Sennrich et al., "Neural Machine Translation of Rare Words with Subword Units", ACL
+ * 2016), for byte-level BPE and, as Hugging Face's trainer does, for WordPiece: the most frequent pair of neighbouring
+ * symbols becomes a new symbol, again and again.
+ *
+ * Counts of pairs are kept up while words change, and a heap holds what they were when last looked at: a pair that
+ * comes to its top with an old count goes back with the new one. Equal counts are decided by the symbols' numbers, the
+ * older first, so the same words give the same merges, in whatever order they come.
+ */
+
+export interface Merge {
+  readonly left: number;
+  readonly right: number;
+  readonly merged: number;
+}
+
+export interface Symbols {
+  /** The symbols so far; a symbol's number is its place. New ones are added. */
+  readonly names: string[];
+  /** The name of what two symbols become. */
+  join(left: string, right: string): string;
+}
+
+/** Words of symbols, one after the other: word i's are `symbols[starts[i] … starts[i + 1] − 1]`. */
+export interface Words {
+  readonly symbols: Int32Array;
+  readonly starts: Int32Array;
+  readonly counts: Float64Array;
+}
+
+/** Room in a pair's key for the second symbol. */
+const SYMBOLS = 2 ** 24;
+
+interface Pair {
+  readonly key: number;
+  count: number;
+  /** Words in which it occurs or has occurred, some more than once. */
+  readonly words: number[];
+}
+
+/** @param size how many symbols there are to be; it ends with fewer once no pair is left. The words are changed. */
+export function learnMerges(words: Words, symbols: Symbols, size: number): Merge[] {
+  const learner = new Learner(words);
+  const numbers = new Map(symbols.names.map((name, number) => [name, number]));
+  const merges: Merge[] = [];
+  while (symbols.names.length < size) {
+    const pair = learner.mostFrequent();
+    if (pair === undefined) break;
+    const left = Math.floor(pair.key / SYMBOLS);
+    const right = pair.key % SYMBOLS;
+    const name = symbols.join(symbols.names[left], symbols.names[right]);
+    // Two ways may lead to the same name: then it is the same symbol.
+    let merged = numbers.get(name);
+    if (merged === undefined) {
+      merged = symbols.names.length;
+      symbols.names.push(name);
+      numbers.set(name, merged);
+    }
+    merges.push({ left, right, merged });
+    learner.merge(pair, left, right, merged);
+  }
+  return merges;
+}
+
+class Learner {
+  readonly #words: Words;
+  /** How many symbols each word has by now. */
+  readonly #lengths: Int32Array;
+  readonly #pairs = new Map<number, Pair>();
+  readonly #heap = new PairHeap();
+  /** The last merge for which a word was looked at. */
+  readonly #seen: Int32Array;
+  #round = 0;
+
+  constructor(words: Words) {
+    const { symbols, starts, counts } = words;
+    this.#words = words;
+    this.#lengths = Int32Array.from(counts, (_, i) => starts[i + 1] - starts[i]);
+    this.#seen = new Int32Array(counts.length);
+    for (let word = 0; word < counts.length; word++) {
+      for (let i = starts[word]; i + 1 < starts[word + 1]; i++)
+        this.#change(symbols[i], symbols[i + 1], counts[word], word);
+    }
+    for (const pair of this.#pairs.values()) this.#heap.push(pair.count, pair.key);
+  }
+
+  mostFrequent(): Pair | undefined {
+    for (;;) {
+      const top = this.#heap.pop();
+      if (top === undefined) return undefined;
+      const pair = this.#pairs.get(top.key);
+      if (pair === undefined || pair.count <= 0) continue;
+      if (pair.count === top.count) return pair;
+      this.#heap.push(pair.count, pair.key);
+    }
+  }
+
+  merge(pair: Pair, left: number, right: number, merged: number): void {
+    const { symbols, starts, counts } = this.#words;
+    const touched = new Set<Pair>();
+    this.#round++;
+    this.#pairs.delete(pair.key);
+    for (const word of pair.words) {
+      if (this.#seen[word] === this.#round) continue;
+      this.#seen[word] = this.#round;
+      const start = starts[word];
+      const end = start + this.#lengths[word];
+      const count = counts[word];
+      let to = start;
+      for (let from = start; from < end; from++, to++) {
+        if (from + 1 === end || symbols[from] !== left || symbols[from + 1] !== right) {
+          symbols[to] = symbols[from];
+          continue;
+        }
+        if (to > start) {
+          this.#change(symbols[to - 1], left, -count, word);
+          touched.add(this.#change(symbols[to - 1], merged, count, word));
+        }
+        if (from + 2 < end) {
+          this.#change(right, symbols[from + 2], -count, word);
+          touched.add(this.#change(merged, symbols[from + 2], count, word));
+        }
+        symbols[to] = merged;
+        from++;
+      }
+      this.#lengths[word] = to - start;
+    }
+    // The pair itself is gone, whatever its repetitions in a row made of its count.
+    this.#pairs.delete(pair.key);
+    for (const one of touched) if (one.count > 0) this.#heap.push(one.count, one.key);
+  }
+
+  #change(left: number, right: number, by: number, word: number): Pair {
+    const key = left * SYMBOLS + right;
+    let pair = this.#pairs.get(key);
+    if (pair === undefined) {
+      pair = { key, count: 0, words: [] };
+      this.#pairs.set(key, pair);
+    }
+    pair.count += by;
+    if (by > 0 && pair.words[pair.words.length - 1] !== word) pair.words.push(word);
+    return pair;
+  }
+}
+
+/** A binary heap: the largest count first, of equal ones the smallest key. */
+class PairHeap {
+  readonly #counts: number[] = [];
+  readonly #keys: number[] = [];
+
+  push(count: number, key: number): void {
+    let at = this.#counts.length;
+    this.#counts.push(count);
+    this.#keys.push(key);
+    while (at > 0) {
+      const above = (at - 1) >> 1;
+      if (!this.#before(count, key, above)) break;
+      this.#move(above, at);
+      at = above;
+    }
+    this.#counts[at] = count;
+    this.#keys[at] = key;
+  }
+
+  pop(): { readonly count: number; readonly key: number } | undefined {
+    if (this.#counts.length === 0) return undefined;
+    const top = { count: this.#counts[0], key: this.#keys[0] };
+    const count = this.#counts.pop() ?? 0;
+    const key = this.#keys.pop() ?? 0;
+    const size = this.#counts.length;
+    if (size === 0) return top;
+    let at = 0;
+    for (;;) {
+      let below = 2 * at + 1;
+      if (below >= size) break;
+      if (below + 1 < size && this.#before(this.#counts[below + 1], this.#keys[below + 1], below)) below++;
+      if (this.#before(count, key, below)) break;
+      this.#move(below, at);
+      at = below;
+    }
+    this.#counts[at] = count;
+    this.#keys[at] = key;
+    return top;
+  }
+
+  #before(count: number, key: number, place: number): boolean {
+    const other = this.#counts[place];
+    return count > other || (count === other && key < this.#keys[place]);
+  }
+
+  #move(from: number, to: number): void {
+    this.#counts[to] = this.#counts[from];
+    this.#keys[to] = this.#keys[from];
+  }
+}
