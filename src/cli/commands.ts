@@ -32,6 +32,11 @@ export const commands: readonly CommandEntry[] = [
     load: () => import("./grow.ts"),
   },
   {
+    name: "probe",
+    description: "logits, hidden states, loss and gradients of a checkpoint for given inputs",
+    load: () => import("./probe.ts"),
+  },
+  {
     name: "verify",
     description: "hold a grown model to what its method promised",
     load: () => import("./verify.ts"),

@@ -9,6 +9,7 @@ import { beforeAll, describe, expect, test } from "vitest";
 import { xlmRoberta } from "../../docs/examples/xlm-roberta.ts";
 import { readConfig } from "../../src/checkpoint/folder.ts";
 import type { EngineKind } from "../../src/engine/engine.ts";
+import { engineKinds } from "../../src/engine/engines.ts";
 import { referenceEngine } from "../../src/engine/reference/reference.ts";
 import { createModel } from "../../src/model/create.ts";
 import { openModel } from "../../src/model/load.ts";
@@ -53,11 +54,11 @@ beforeAll(() => {
 });
 
 describe.skipIf(peer === undefined)("models that transformers made", () => {
-  test("compute the same here, gradients included", async () => {
+  test.each(engineKinds)("compute the same here, gradients included: $kind", async (kind) => {
     // The documentation's example is not in the list of architectures, so not for openModel.
     const names = readdirSync(made).filter((name) => name !== "xlm-roberta");
     expect(names.length).toBeGreaterThan(10);
-    for (const name of names) expect([name, ...(await compare(referenceEngine, join(made, name)))]).toEqual([name]);
+    for (const name of names) expect([name, ...(await compare(kind, join(made, name)))]).toEqual([name]);
   });
 });
 

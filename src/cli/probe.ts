@@ -1,0 +1,53 @@
+/** `bert2bert probe`: what a checkpoint computes for given inputs, to compare with any other implementation. */
+import type { Command } from "commander";
+import { print, printJson } from "./output.ts";
+
+interface Options {
+  readonly inputs: string;
+  readonly out: string;
+  readonly gradients?: boolean;
+  readonly engine: string;
+  readonly json?: boolean;
+}
+
+export function register(command: Command): void {
+  command
+    .argument("<folder>", "a model folder")
+    .requiredOption(
+      "--inputs <file>",
+      "safetensors with input_ids, and where wanted attention_mask, token_type_ids, labels, next_sentence_label",
+    )
+    .requiredOption("--out <file>", "safetensors to write: logits, nsp_logits, pooler, hidden.<i>, loss, grad/<name>")
+    .option("--gradients", "the loss's gradient for every parameter, too")
+    .option(
+      "--engine <kind>",
+      "what computes it: onnx, reference (float64, slow), or the first that can run here",
+      "auto",
+    )
+    .option("--json", "print the result as JSON")
+    .action(async (folder: string, options: Options) => {
+      const { availableParallelism } = await import("node:os");
+      const { openEngine } = await import("../engine/engines.ts");
+      const { openModel } = await import("../model/load.ts");
+      const { readProbeInputs } = await import("../probe/inputs.ts");
+      const { probe, writeProbe } = await import("../probe/probe.ts");
+      const open = await openModel(folder);
+      try {
+        const inputs = await readProbeInputs(options.inputs, open.model);
+        const engine = await openEngine({ kind: options.engine, threads: availableParallelism(), precision: "f32" });
+        try {
+          const tensors = await probe(open.model, open.weights, inputs, engine, {
+            gradients: options.gradients ?? false,
+          });
+          await writeProbe(options.out, tensors);
+          const loss = tensors.get("loss")?.data[0];
+          if (options.json) printJson({ out: options.out, tensors: [...tensors.keys()], loss: loss ?? null });
+          else print(`${options.out}: ${tensors.size} tensors${loss === undefined ? "" : `, loss ${loss}`}`);
+        } finally {
+          await engine.close();
+        }
+      } finally {
+        await open.close();
+      }
+    });
+}
