@@ -47,6 +47,7 @@ type Size = "wide" | "narrow" | "small";
 const FONT = 13;
 /** A little more than the mean width of a character, so that estimates err on the safe side. */
 const CHARACTER = 7.1;
+const BOLD = 8;
 
 /** Both drawings of a chart, of which the page shows one; a single one if it is small. */
 export function chart(spec: ChartSpec): string {
@@ -56,7 +57,7 @@ export function chart(spec: ChartSpec): string {
 
 /**
  * A vertical range for loss curves that shows where they differ: random weights' first values may lie far above all
- * that follows, so the axis ends a little above the highest loss after a twentieth of the way.
+ * that follows, so the axis ends a little above the highest loss after a twelfth of the way.
  */
 export function lossRange(curves: readonly (readonly Point[])[], floor = Number.POSITIVE_INFINITY): [number, number] {
   const all = curves.flat();
@@ -64,12 +65,12 @@ export function lossRange(curves: readonly (readonly Point[])[], floor = Number.
   const end = all.reduce((most, [x]) => Math.max(most, x), 0);
   const low = all.reduce((least, [, y]) => Math.min(least, y), floor);
   const early = curves.flatMap((curve) => {
-    const later = curve.filter(([x]) => x >= end / 20);
+    const later = curve.filter(([x]) => x >= end / 12);
     return later.length > 0 ? [later[0][1]] : [];
   });
   const high = Math.min(
     all.reduce((most, [, y]) => Math.max(most, y), low),
-    low + (Math.max(...early, low) - low) * 1.2,
+    low + (Math.max(...early, low) - low) * 1.1,
   );
   const span = high - low > 0 ? high - low : Math.max(Math.abs(low) * 0.1, 1e-3);
   return [Math.max(0, low - span * 0.06), high + span * 0.02];
@@ -78,12 +79,12 @@ export function lossRange(curves: readonly (readonly Point[])[], floor = Number.
 function draw(spec: ChartSpec, size: Size): string {
   const wide = size === "wide";
   const named = wide && (spec.labels ?? spec.series.length > 1);
-  const width = wide ? 976 : 388;
+  const width = { wide: 976, narrow: 388, small: 460 }[size];
   const height = { wide: 440, narrow: 340, small: 200 }[size];
   const longest = Math.max(0, ...spec.series.map((series) => series.name.length));
   const left = 52;
-  const right = named ? Math.min(250, longest * CHARACTER + 22) : 12;
-  const top = spec.yTitle === "" ? 12 : 30;
+  const right = named ? Math.min(250, longest * BOLD + 18) : 12;
+  const top = 30;
   const bottom = 46;
   const xEnd = spec.series
     .flatMap((series) => [...series.points, ...(series.faint ?? [])])
@@ -92,7 +93,7 @@ function draw(spec: ChartSpec, size: Size): string {
   const x = (value: number) => left + (xEnd > 0 ? value / xEnd : 0) * (width - left - right);
   const y = (value: number) => top + ((yHigh - value) / (yHigh - yLow)) * (height - top - bottom);
   const xTicks = ticks(0, xEnd, wide ? 7 : 4);
-  const yTicks = ticks(yLow, yHigh, { wide: 6, narrow: 5, small: 3 }[size]);
+  const yTicks = ticks(yLow, yHigh, { wide: 7, narrow: 6, small: 4 }[size]);
   const xLabels = tickLabels(xTicks.values, xTicks.step, xEnd);
   const yLabels = tickLabels(yTicks.values, yTicks.step, Math.abs(yHigh));
   const floor = height - bottom;
@@ -114,7 +115,7 @@ function draw(spec: ChartSpec, size: Size): string {
   }
   const xTitle = xLabels.unit === "" ? spec.xTitle : `${spec.xTitle} (× ${xLabels.unit})`;
   parts.push(
-    label(left, 14, yLabels.unit === "" ? spec.yTitle : `${spec.yTitle} (× ${yLabels.unit})`, "start", "soft"),
+    label(left, 14, yLabels.unit === "" ? spec.yTitle : `${spec.yTitle} (× ${yLabels.unit})`.trim(), "start", "soft"),
   );
   parts.push(label(width - right, height - 6, xTitle, "end", "soft"));
 
@@ -133,7 +134,7 @@ function draw(spec: ChartSpec, size: Size): string {
     }
     if (series.faint !== undefined) {
       lines.push(
-        `<polyline points="${path(series.faint, x, y)}" fill="none" stroke="${colour}" stroke-opacity=".32" stroke-width="1"/>`,
+        `<polyline points="${path(series.faint, x, y)}" fill="none" stroke="${colour}" stroke-opacity=".45" stroke-width="1"/>`,
       );
     }
     lines.push(
@@ -170,20 +171,20 @@ function draw(spec: ChartSpec, size: Size): string {
     parts.push(
       `<path d="M${n(from)} ${n(y(spec.level.y) - 6)}v12M${n(from)} ${at}H${n(to)}M${n(to)} ${n(y(spec.level.y) - 6)}v12" fill="none" stroke="${colour}" stroke-width="2"/>`,
     );
-    const fits = spec.bracket.label.length * CHARACTER < to - from - 12;
+    const fits = spec.bracket.label.length * BOLD < to - from;
     parts.push(
       label(
-        fits ? from + 8 : to,
-        y(spec.level.y) + 20,
+        fits ? (from + to) / 2 : to,
+        y(spec.level.y) - 9,
         spec.bracket.label,
-        fits ? "start" : "end",
+        fits ? "middle" : "end",
         "halo",
         ` font-weight="600" style="fill:${colour}"`,
       ),
     );
   }
   if (spec.level !== undefined) {
-    parts.push(label(left + 6, y(spec.level.y) - 7, spec.level.label, "start", "soft halo"));
+    parts.push(label(left + 6, y(spec.level.y) + 16, spec.level.label, "start", "soft halo"));
   }
   if (named) parts.push(endLabels(spec.series, x, y, top, floor));
 

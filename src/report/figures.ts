@@ -35,7 +35,7 @@ export function lossFigures(figures: LossFigures): string {
     const cut =
       above.length === 0
         ? ""
-        : ` ${above.map((one) => `${one.name} starts at ${lossText(one.points[0][1])}`).join(", ")}, above the picture.`;
+        : ` Above the picture: ${above.map((one) => `${one.name} starts at ${lossText(one.points[0][1])}`).join(", ")}.`;
     const ends = series
       .filter((one) => one.points.length > 0)
       .map((one) => `${one.name}: ${lossText(one.points[0][1])} to ${lossText(one.points[one.points.length - 1][1])}`);

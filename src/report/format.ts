@@ -69,7 +69,7 @@ export function ticks(low: number, high: number, count: number): { values: numbe
 /** Labels for ticks of one step, all with the same decimals; large ones share a unit: {labels, unit}. */
 export function tickLabels(values: readonly number[], step: number, top: number): { labels: string[]; unit: string } {
   const exponent = top > 0 ? Math.floor(Math.log10(top) + 1e-9) : 0;
-  if (exponent >= 4) {
+  if (exponent >= 4 || exponent <= -3) {
     const shift = 10 ** exponent;
     const decimals = Math.max(0, exponent - Math.floor(Math.log10(step) + 1e-9));
     return { labels: values.map((value) => (value / shift).toFixed(decimals)), unit: powerOfTen(exponent) };

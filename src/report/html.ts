@@ -103,6 +103,7 @@ svg .halo { stroke: var(--paper); stroke-width: 4px; stroke-linejoin: round; pai
 .axes input:checked + label { background: var(--ink); color: var(--paper); border-color: var(--ink); }
 .axes input:focus-visible + label { outline: 2px solid var(--c1); outline-offset: 2px; }
 .axes figure { display: none; clear: both; }
+.small + details { margin-top: 28px; }
 .small { display: grid; grid-template-columns: repeat(auto-fit, minmax(320px, 1fr)); gap: 8px 32px; }
 .small h3 { font-size: .9375rem; margin: 16px 0 0; font-weight: 600; }
 .table { overflow-x: auto; margin: 12px 0 4px; }
