@@ -16,14 +16,14 @@ import { type MomentMode, momentMode } from "./moments.ts";
 import { constant, type Recipe } from "./recipe.ts";
 import { corner } from "./width.ts";
 
-/** What a user asks for, names not yet looked up. */
+/** What a user asks for, names not yet looked up. Programs may give a method or rule of their own instead of a name. */
 export interface GrowthChoices {
-  readonly method: string;
+  readonly method: string | WidthMethod;
   readonly options?: OptionValues;
   /** How new units find the ones they are made from; default cyclic. */
   readonly map?: string;
   /** Default stack. */
-  readonly depth?: string;
+  readonly depth?: string | DepthRule;
   /** Default grow. */
   readonly moments?: string;
   /** Default 0. */
@@ -56,10 +56,11 @@ export interface GrowthPlan {
 
 /** @throws UserError for a target that the source can't grow to, or a choice that does not exist */
 export function planGrowth(source: Model, target: Model, choices: GrowthChoices): GrowthPlan {
-  const method = methodOf(choices.method);
+  const method = typeof choices.method === "string" ? methodOf(choices.method) : choices.method;
   const options = optionsOf(method, choices.options ?? {});
   const kind = mapKind(choices.map ?? "cyclic");
-  const depth = depthRuleOf(choices.depth ?? "stack");
+  const rule = choices.depth ?? "stack";
+  const depth = typeof rule === "string" ? depthRuleOf(rule) : rule;
   const mode = momentMode(choices.moments ?? "grow");
   const seed = choices.seed ?? 0;
   checkTarget(source, target);
