@@ -6,6 +6,19 @@ export { type ModelFolder, openModelFolder, readConfig } from "./checkpoint/fold
 export { openSafetensors, type SafetensorsFile, type StoredTensor } from "./checkpoint/safetensors.ts";
 export { openWeights, type Weights } from "./checkpoint/weights.ts";
 export { parseSize, type TensorSource, type WriteOptions, type Written, writeWeights } from "./checkpoint/write.ts";
+export {
+  type Batch,
+  type BatchShape,
+  type DataSize,
+  dataSize,
+  type Objective,
+  trainingBatch,
+  validationBatches,
+} from "./data/batches.ts";
+export { type Dataset, type DatasetInfo, openDataset } from "./data/dataset.ts";
+export { type PrepareOptions, type PrepareResult, prepare } from "./data/prepare.ts";
+export { openTokenizer, type Tokenizer, type TokenizerInfo } from "./data/tokenizer.ts";
+export { type TrainTokenizerOptions, type TrainTokenizerResult, trainTokenizer } from "./data/train-tokenizer.ts";
 export { type Applied, type ApplyOptions, applyGrowth, storedDType } from "./growth/apply.ts";
 export { depthRuleOf, depthRules } from "./growth/depth.ts";
 export { type DescribedGroup, describeGroups, describeJson } from "./growth/describe.ts";

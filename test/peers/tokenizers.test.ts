@@ -1,7 +1,7 @@
 /**
  * Tokenizers against Python's tokenizers on Wikipedia text: no id differs, and a vocabulary trained here compresses the
  * text as well as one that Python's trainer made (within 2 % of the tokens). BERT2BERT_LINES sets how many lines are
- * compared; default 2,000.
+ * compared (default 2,000); where transformers loads the tokenizer, 2,000 at most.
  */
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -30,8 +30,9 @@ for kind, folder, out in zip(jobs[0::3], jobs[1::3], jobs[2::3]):
         tokenizer = Tokenizer.from_file(folder + "/tokenizer.json")
     ids = array.array("I")
     ends = array.array("I")
-    for start in range(0, len(lines), 2000):
-        for one in tokenizer.encode_batch(lines[start : start + 2000], add_special_tokens=False):
+    some = lines if kind == "tokenizers" else lines[:2000]
+    for start in range(0, len(some), 2000):
+        for one in tokenizer.encode_batch(some[start : start + 2000], add_special_tokens=False):
             ids.extend(one.ids)
             ends.append(len(ids))
     ends.extend(ids)
@@ -71,7 +72,7 @@ function someLines(count: number): { path: string; lines: string[] } {
 }
 
 test.skipIf(peer === undefined || wikipedia === undefined)("no id differs from Python's", async () => {
-  const { path, lines } = someLines(wanted);
+  const { path, lines: all } = someLines(wanted);
   const jobs = [];
   for (const name of ["uncased", "cased", "gpt2", "roberta"]) {
     jobs.push({ name, from: "transformers", tokenizerFolder: fixture("tokenizers", name) });
@@ -86,6 +87,7 @@ test.skipIf(peer === undefined || wikipedia === undefined)("no id differs from P
   for (const job of jobs) {
     const { name, from, tokenizerFolder } = job;
     const out = outOf(job);
+    const lines = from === "tokenizers" ? all : all.slice(0, 2000);
     const bytes = readFileSync(out);
     const numbers = new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4);
     const tokenizer = await openTokenizer(tokenizerFolder);
