@@ -17,6 +17,11 @@ export interface CommandEntry {
 
 export const commands: readonly CommandEntry[] = [
   {
+    name: "quickstart",
+    description: "the whole way once, offline, in a few minutes: train, grow, train on, compare",
+    load: () => import("./quickstart.ts"),
+  },
+  {
     name: "init",
     description: "a model folder with random weights from a config",
     load: () => import("./init.ts"),

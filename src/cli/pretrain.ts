@@ -1,6 +1,7 @@
 /** `bert2bert pretrain`: a run, or what is left of it. */
 import type { Command } from "commander";
-import { formatCount, formatDuration, note, Progress, print, printJson } from "./output.ts";
+import { formatCount, formatDuration, Progress, print, printJson } from "./output.ts";
+import { watchSignals } from "./signals.ts";
 
 interface Options {
   readonly set: readonly string[];
@@ -56,23 +57,4 @@ export function register(command: Command): void {
 
 function gather(value: string, before: readonly string[]): readonly string[] {
   return [...before, value];
-}
-
-/** Notes the first SIGINT or SIGTERM; a second one ends the process at once. */
-function watchSignals(): { received: () => "SIGINT" | "SIGTERM" | undefined; end: () => void } {
-  let received: "SIGINT" | "SIGTERM" | undefined;
-  const handle = (signal: "SIGINT" | "SIGTERM") => {
-    if (received !== undefined) process.exit(signal === "SIGINT" ? 130 : 143);
-    received = signal;
-    note(`${signal}: saving after this step (again to stop at once)`);
-  };
-  process.on("SIGINT", handle);
-  process.on("SIGTERM", handle);
-  return {
-    received: () => received,
-    end: () => {
-      process.removeListener("SIGINT", handle);
-      process.removeListener("SIGTERM", handle);
-    },
-  };
 }

@@ -1,0 +1,112 @@
+import { existsSync } from "node:fs";
+import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { beforeAll, describe, expect, it } from "vitest";
+import { readConfig } from "../../src/checkpoint/folder.ts";
+import { openModel } from "../../src/model/load.ts";
+import {
+  type QuickstartOptions,
+  type QuickstartResult,
+  quickstart,
+  savingWords,
+} from "../../src/quickstart/quickstart.ts";
+import { quickstartSettings } from "../../src/quickstart/settings.ts";
+import { story } from "../../src/quickstart/stories.ts";
+import { Interrupted } from "../../src/util/errors.ts";
+import { temporaryFolder } from "../support.ts";
+
+/** The whole way in a few seconds. */
+const settings = {
+  ...quickstartSettings,
+  ...{ stories: 250, vocabulary: 500, length: 32, sequences: 4, validation: 0.05 },
+  ...{ layers: 2, headWidth: 16, small: 32, large: 48, smallSteps: 20, steps: 20, block: 1 },
+  ...{ evaluateEvery: 5, evaluateSequences: 8 },
+};
+const folder = temporaryFolder();
+const out = join(folder, "quick");
+const go = (options: Partial<QuickstartOptions> = {}) => quickstart({ out, settings, ...options });
+
+async function weights(result: QuickstartResult): Promise<Buffer[]> {
+  return Promise.all([result.models.large, result.models.scratch].map((at) => readFile(join(at, "model.safetensors"))));
+}
+
+describe("quickstart", () => {
+  let result: QuickstartResult;
+  const said: string[] = [];
+  beforeAll(async () => {
+    result = await go({ say: (text) => said.push(text), step: (title) => said.push(`# ${title}`) });
+  });
+
+  it("leaves model folders of the sizes meant, and a report of what was saved", async () => {
+    for (const [place, hidden] of Object.entries({ small: 32, grown: 48, large: 48, scratch: 48 })) {
+      const path = Object.entries(result.models).find(([name]) => name === place)?.[1] ?? "";
+      const model = await openModel(path);
+      expect(model.model.dimensions.hidden).toBe(hidden);
+      await model.close();
+      expect((await readConfig(path)).model_type).toBe("gpt2");
+      expect(existsSync(join(path, "tokenizer.json"))).toBe(true);
+    }
+    const html = await readFile(result.report, "utf8");
+    expect(html).toContain("grown, two stages");
+    expect(html).toContain("FPI, 32 → 64");
+    expect(html).toContain(": kept");
+  });
+
+  it("says what was verified and what was saved", () => {
+    expect(said.filter((line) => line.startsWith("# "))).toHaveLength(7);
+    expect(said.some((line) => /at most 1e-5 is promised: kept/.test(line))).toBe(true);
+    const { reuse } = result.saving;
+    expect(savingWords(result)).toMatch(
+      reuse === null ? /Nothing was saved/ : /needed [\d.]+ % (less|more) to the loss/,
+    );
+    expect(result.losses.scratch).toBe(result.saving.target);
+  });
+
+  it("gives both runs the same budget of FLOPs, to a step or two", async () => {
+    const flops = async (name: string) => {
+      const lines = (await readFile(join(out, "runs", name, "metrics.jsonl"), "utf8")).trim().split("\n");
+      const last: { flops: { exact: number } } = JSON.parse(lines[lines.length - 1]);
+      return last.flops.exact;
+    };
+    const ratio = (await flops("grown")) / (await flops("scratch"));
+    expect(ratio).toBeGreaterThan(0.85);
+    expect(ratio).toBeLessThan(1.15);
+  });
+
+  it("started again takes what is there", async () => {
+    const before = await weights(result);
+    const html = await readFile(result.report, "utf8");
+    expect(await go()).toEqual(result);
+    expect(await weights(result)).toEqual(before);
+    expect(await readFile(result.report, "utf8")).toBe(html);
+  });
+
+  it("stopped in the middle of a run and started again ends with the same weights", async () => {
+    const other = join(folder, "stopped");
+    let steps = 0;
+    const stopped = () => (++steps > 30 ? ("SIGINT" as const) : undefined);
+    await expect(go({ out: other, stopped })).rejects.toThrow(Interrupted);
+    const again = await go({ out: other });
+    expect(await weights(again)).toEqual(await weights(result));
+  });
+
+  it("refuses a folder that is something else, and another corpus in its own", async () => {
+    const foreign = join(folder, "foreign");
+    await mkdir(foreign);
+    await writeFile(join(foreign, "thesis.txt"), "mine");
+    await expect(go({ out: foreign })).rejects.toThrow("holds no quickstart (there is thesis.txt)");
+    await expect(go({ corpus: [join(foreign, "thesis.txt")] })).rejects.toThrow("of another corpus");
+  });
+
+  it("takes a corpus, and says if it is too small", async () => {
+    const text = join(folder, "tiny.txt");
+    await writeFile(text, Array.from({ length: 3 }, (_, i) => "A short day in the woods.\n".repeat(3 + i)).join("\n"));
+    const small = join(folder, "tiny");
+    await expect(go({ out: small, corpus: [text] })).rejects.toThrow(/the corpus is too small|do not fill a sequence/);
+    await rm(small, { recursive: true });
+    await writeFile(text, Array.from({ length: 200 }, (_, i) => story(99, i)).join("\n\n"));
+    const own = await go({ out: small, corpus: [text] });
+    expect(existsSync(join(small, "corpus.txt"))).toBe(false);
+    expect(own.losses.small).toBeLessThan(Math.log(500));
+  });
+});
