@@ -1,0 +1,3 @@
+// The kernels of an engine that works on memory shared by threads.
+export * from "./rows";
+export * from "./update";
