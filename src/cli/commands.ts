@@ -71,4 +71,9 @@ export const commands: readonly CommandEntry[] = [
     description: "text to token blocks on disk, a part of it held out for validation",
     load: () => import("./prepare.ts"),
   },
+  {
+    name: "doctor",
+    description: "which engines can run here, and how to get the others",
+    load: () => import("./doctor.ts"),
+  },
 ];

@@ -1,10 +1,11 @@
 /** The engines there are, best first. A new one is a file (or folder) beside this one and an entry in the list. */
 import { suggestion, UserError } from "../util/errors.ts";
 import type { Engine, EngineKind, EngineSettings } from "./engine.ts";
+import { onednnEngine } from "./onednn/engine.ts";
 import { onnxEngine } from "./onnx/onnx.ts";
 import { referenceEngine } from "./reference/reference.ts";
 
-export const engineKinds: readonly EngineKind[] = [onnxEngine, referenceEngine];
+export const engineKinds: readonly EngineKind[] = [onednnEngine, onnxEngine, referenceEngine];
 
 /**
  * Opens an engine; `auto` is the first one that can run here.

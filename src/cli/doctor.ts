@@ -1,0 +1,26 @@
+/** `doctor`: the engines there are here, and how to get the ones there are not. */
+import type { Command } from "commander";
+import { print, printJson, table } from "./output.ts";
+
+export function register(command: Command): void {
+  command.option("--json", "print the result as JSON").action(async (options: { json?: boolean }) => {
+    const { engineKinds } = await import("../engine/engines.ts");
+    const { availableParallelism, totalmem } = await import("node:os");
+    const { packageVersion } = await import("../util/paths.ts");
+    const engines = await Promise.all(engineKinds.map(async ({ kind, probe }) => ({ kind, ...(await probe()) })));
+    const chosen = engines.find((engine) => engine.usable)?.kind;
+    const cores = availableParallelism();
+    if (options.json === true) {
+      printJson({ version: packageVersion(), node: process.version, cores, memory: totalmem(), chosen, engines });
+      return;
+    }
+    const rows = engines.map((engine) => [
+      engine.kind,
+      engine.usable ? (engine.kind === chosen ? "chosen" : "usable") : "missing",
+      engine.usable ? engine.description : engine.reason,
+    ]);
+    const machine = `bert2bert ${packageVersion()}, Node ${process.version}, ${cores} cores, ${(totalmem() / 2 ** 30).toFixed(0)} GiB`;
+    const hints = engines.flatMap((engine) => (engine.usable ? [] : [`hint: ${engine.kind}: ${engine.wayOut}`]));
+    print([machine, "", table(rows), ...hints].join("\n"));
+  });
+}

@@ -1,0 +1,173 @@
+/**
+ * The oneDNN engine: programs become static plans (planner.ts), run by a worker thread on oneDNN's primitives and our
+ * own WebAssembly kernels. oneDNN is the library beneath PyTorch's CPU path; whoever has it installed gets the faster
+ * engine, whoever has not gets the embedded one.
+ */
+import { Worker } from "node:worker_threads";
+import { expand } from "../../program/expand.ts";
+import { type Program, type Shape, size } from "../../program/graph.ts";
+import { UserError } from "../../util/errors.ts";
+import { workerUrl } from "../../util/worker.ts";
+import type { Engine, EngineKind, EngineSettings, Executable, TensorData } from "../engine.ts";
+import { type Library, LibraryUnusable, loadLibrary } from "./library.ts";
+import { lowerings } from "./lowerings.ts";
+import { Planner } from "./planner.ts";
+import { Primitives } from "./primitives.ts";
+import type { Plan } from "./steps.ts";
+import type { Answer, Request } from "./worker.ts";
+
+const WAY_OUT =
+  "install oneDNN 2.6 or later (Debian, Ubuntu: libdnnl2 or libdnnl3; Fedora, Homebrew: onednn; conda: onednn), or name its file in BERT2BERT_ONEDNN";
+
+export const onednnEngine: EngineKind = {
+  kind: "onednn",
+  async probe() {
+    try {
+      const library = loadLibrary();
+      selfTest(library);
+      const { version, path } = library;
+      return { usable: true, description: `oneDNN ${version.major}.${version.minor}.${version.patch} (${path})` };
+    } catch (error) {
+      if (!(error instanceof LibraryUnusable)) throw error;
+      return { usable: false, reason: error.message, wayOut: WAY_OUT };
+    }
+  },
+  async open(settings: EngineSettings): Promise<Engine> {
+    if (settings.precision === "bf16") {
+      throw new UserError("bf16 is not there yet", "engine.precision", "leave it at auto, or take f32");
+    }
+    const found = await onednnEngine.probe();
+    if (!found.usable) throw new UserError(found.reason, "engine.kind onednn", found.wayOut);
+    return new OneDnnEngine(found.description, settings.threads);
+  },
+};
+
+/** A small product with a residual, by hand and by the library. @throws LibraryUnusable if they disagree */
+function selfTest(library: Library): void {
+  const memory = new Float32Array(12);
+  memory.set([1, 2, 3, 4, 5, 6, 7, 8, 0.5, 0, 0, 0.5]);
+  const view = (from: number) => ({ offset: 4 * from, dims: [2, 2], strides: [2, 1], type: "f32" as const });
+  try {
+    const primitives = new Primitives(library, library.address(memory));
+    const out = view(8);
+    primitives.matmul(view(0), view(4), out, { after: [{ kind: "accumulate" }] }).execute();
+    primitives.wait();
+  } catch (error) {
+    throw new LibraryUnusable(`${library.path}: ${error instanceof Error ? error.message : String(error)}`);
+  }
+  if (String([...memory.subarray(8)]) !== "19.5,22,43,50.5") {
+    throw new LibraryUnusable(`${library.path}: it gets a product of two matrices wrong`);
+  }
+}
+
+/** A program's plan for this engine: plain data, the same on every machine. */
+export function planOf(program: Program): Plan {
+  return new Planner(expand(program, (op) => lowerings.has(op.name))).plan();
+}
+
+class OneDnnEngine implements Engine {
+  readonly kind = "onednn";
+  readonly description: string;
+  readonly #worker: Worker;
+  readonly #waiting = new Map<number, { resolve: (value: unknown) => void; reject: (error: Error) => void }>();
+  readonly #names = new Set<string>();
+  #nextRequest = 0;
+  #nextProgram = 0;
+  #ended: Error | undefined;
+
+  constructor(description: string, threads: number) {
+    this.description = `${description}, f32, ${threads} threads`;
+    // Read by OpenMP when the library is loaded, in whichever thread that happens.
+    process.env.OMP_NUM_THREADS ??= String(threads);
+    this.#worker = new Worker(workerUrl(import.meta.url, "./worker.ts"), { workerData: { threads } });
+    this.#worker.on("message", (answer: Answer) => {
+      const waiting = this.#waiting.get(answer.id);
+      this.#waiting.delete(answer.id);
+      if ("error" in answer) waiting?.reject(new Error(answer.error));
+      else waiting?.resolve(answer.value);
+      if (this.#waiting.size === 0) this.#worker.unref();
+    });
+    const ended = (error: Error) => {
+      this.#ended = error;
+      for (const waiting of this.#waiting.values()) waiting.reject(error);
+      this.#waiting.clear();
+    };
+    this.#worker.on("error", ended);
+    this.#worker.on("exit", (code) => ended(new Error(`the oneDNN engine's thread ended (code ${code})`)));
+    this.#worker.unref();
+  }
+
+  async compile(program: Program): Promise<Executable> {
+    const id = this.#nextProgram++;
+    const plan = planOf(program);
+    await this.#ask({ do: "load", program: id, plan });
+    return {
+      program,
+      run: async (inputs) => {
+        const given: Record<string, TensorData> = {};
+        for (const [name, value] of program.inputs) {
+          const data = inputs[name];
+          if (data === undefined) throw new Error(`input ${name} is missing`);
+          if (data.length !== size(value.shape) || data instanceof Int32Array !== (value.dtype === "i32")) {
+            throw new Error(`input ${name} must be ${size(value.shape)} numbers of ${value.dtype}`);
+          }
+          given[name] = data;
+        }
+        return tensors(await this.#ask({ do: "run", program: id, inputs: given }));
+      },
+      release: async () => {
+        await this.#ask({ do: "unload", program: id });
+      },
+    };
+  }
+
+  async write(name: string, shape: Shape, data: TensorData): Promise<void> {
+    if (data.length !== size(shape)) {
+      throw new Error(`state ${name} of shape [${shape}] needs ${size(shape)} numbers, not ${data.length}`);
+    }
+    const dtype = data instanceof Int32Array ? "i32" : "f32";
+    await this.#ask({ do: "write", name, type: { dtype, shape: [...shape] }, data });
+    this.#names.add(name);
+  }
+
+  async read(name: string): Promise<TensorData> {
+    const data = await this.#ask({ do: "read", name });
+    if (data instanceof Float32Array || data instanceof Int32Array) return data;
+    throw new Error(`the engine holds no tensor ${name}`);
+  }
+
+  names(): readonly string[] {
+    return [...this.#names];
+  }
+
+  async drop(names: Iterable<string>): Promise<void> {
+    const list = [...names];
+    await this.#ask({ do: "drop", names: list });
+    for (const name of list) this.#names.delete(name);
+  }
+
+  async close(): Promise<void> {
+    if (this.#ended !== undefined) return;
+    await this.#ask({ do: "close" });
+    await this.#worker.terminate();
+  }
+
+  #ask(request: Request): Promise<unknown> {
+    if (this.#ended !== undefined) return Promise.reject(this.#ended);
+    const id = this.#nextRequest++;
+    this.#worker.ref();
+    return new Promise((resolve, reject) => {
+      this.#waiting.set(id, { resolve, reject });
+      this.#worker.postMessage({ id, request });
+    });
+  }
+}
+
+function tensors(value: unknown): Record<string, TensorData> {
+  const result: Record<string, TensorData> = {};
+  if (typeof value !== "object" || value === null) throw new Error("the engine answered nothing");
+  for (const [name, data] of Object.entries(value)) {
+    if (data instanceof Float32Array || data instanceof Int32Array) result[name] = data;
+  }
+  return result;
+}

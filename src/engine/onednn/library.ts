@@ -1,0 +1,182 @@
+/**
+ * oneDNN as a foreign library: finding it, checking that it is one we can use, and the C calls of it that we make.
+ *
+ * oneDNN is a plain system package (libdnnl2, libdnnl3, onednn), never bundled. Its two major versions describe a
+ * primitive in different ways (2.x: a descriptor struct filled by …_desc_init, then dnnl_primitive_desc_create; 3.x:
+ * opaque descriptors and one …_primitive_desc_create a primitive) and number their algorithms differently. Both are
+ * declared here and nowhere else; primitives.ts speaks one language above them.
+ *
+ * Source: oneDNN's C API, headers dnnl.h and dnnl_types.h of 2.6 and 3.13.
+ */
+import { createRequire } from "node:module";
+import type { LibraryHandle } from "koffi";
+
+const require = createRequire(import.meta.url);
+
+/** Handles travel as 64-bit integers; addresses below 2^53 are plain numbers. */
+export type Handle = number | bigint;
+export type Argument = Handle | Uint8Array | BigInt64Array | BigUint64Array | Float32Array | Int32Array | null;
+/** A C function that answers with a status: 0 is success. */
+export type Call = (...values: readonly Argument[]) => number;
+
+export interface Version {
+  readonly major: number;
+  readonly minor: number;
+  readonly patch: number;
+}
+
+/** The numbers that differ between the major versions. */
+export interface Constants {
+  readonly relu: number;
+  readonly tanh: number;
+  readonly geluErf: number;
+  readonly geluTanh: number;
+  readonly exp: number;
+  readonly log: number;
+  readonly sqrt: number;
+  readonly linear: number;
+  readonly pow: number;
+  readonly useScale: number;
+  readonly useShift: number;
+  readonly postOpBase: number;
+}
+
+const constants2: Constants = {
+  relu: 31,
+  tanh: 47,
+  geluErf: 48,
+  geluTanh: 207,
+  exp: 191,
+  log: 239,
+  sqrt: 111,
+  linear: 127,
+  pow: 32,
+  useScale: 8,
+  useShift: 16,
+  postOpBase: 16384,
+};
+
+const constants3: Constants = {
+  relu: 32,
+  tanh: 33,
+  geluErf: 49,
+  geluTanh: 43,
+  exp: 42,
+  log: 45,
+  sqrt: 37,
+  linear: 38,
+  pow: 48,
+  useScale: 2,
+  useShift: 4,
+  postOpBase: 32768,
+};
+
+/** The same in both versions. */
+export const shared = {
+  cpu: 1,
+  inOrder: 1,
+  bf16: 2,
+  f32: 3,
+  s32: 4,
+  forwardTraining: 64,
+  forwardInference: 96,
+  backward: 128,
+  backwardData: 160,
+  add: 0x1fff0,
+  mul: 0x1fff1,
+  div: 0x1fff4,
+  sub: 0x1fff5,
+  eq: 0x1fffa,
+  gt: 0x1fff7,
+  softmaxAccurate: 0x30000,
+  queryImplementation: 8,
+} as const;
+
+export interface Library {
+  readonly path: string;
+  readonly version: Version;
+  readonly constants: Constants;
+  /** C functions by name, declared on first use. */
+  call(name: string, ...types: readonly string[]): Call;
+  /** Threads for oneDNN's own parallel loops, of the thread that calls. */
+  setThreads(threads: number): void;
+  /** The address of a buffer that outlives the call. */
+  address(buffer: ArrayBufferView): number;
+  /** A C string. */
+  text(address: Handle): string;
+}
+
+/** Why oneDNN can't be used here; worded for a person by the engine's `probe`. */
+export class LibraryUnusable extends Error {
+  override readonly name = "LibraryUnusable";
+}
+
+/** Tried in this order; BERT2BERT_ONEDNN names another file. */
+function candidates(): readonly string[] {
+  const named = process.env.BERT2BERT_ONEDNN;
+  if (named !== undefined && named !== "") return [named];
+  if (process.platform === "darwin") {
+    return [
+      "libdnnl.3.dylib",
+      "/opt/homebrew/lib/libdnnl.3.dylib",
+      "/usr/local/lib/libdnnl.3.dylib",
+      "libdnnl.2.dylib",
+    ];
+  }
+  if (process.platform === "win32") return ["dnnl.dll"];
+  return ["libdnnl.so.3", "libdnnl.so.2"];
+}
+
+/**
+ * Loads the library. The number of threads of its OpenMP runtime is read when it is loaded, so it must be set
+ * (OMP_NUM_THREADS) before.
+ * @throws LibraryUnusable saying what was tried
+ */
+export function loadLibrary(): Library {
+  const koffi: typeof import("koffi") = require("koffi");
+  const failures: string[] = [];
+  for (const path of candidates()) {
+    let handle: LibraryHandle;
+    try {
+      handle = koffi.load(path);
+    } catch (error) {
+      failures.push(`${path}: ${error instanceof Error ? error.message.split("\n")[0] : String(error)}`);
+      continue;
+    }
+    let version: Version;
+    try {
+      const struct = koffi.struct({ major: "int", minor: "int", patch: "int" });
+      version = koffi.decode(handle.func("dnnl_version", "void*", [])(), struct);
+    } catch {
+      failures.push(`${path}: it is not oneDNN`);
+      continue;
+    }
+    if (version.major < 2 || (version.major === 2 && version.minor < 6) || version.major > 3) {
+      failures.push(`${path}: version ${version.major}.${version.minor} (2.6 to 3.x are supported)`);
+      continue;
+    }
+    const declared = new Map<string, Call>();
+    return {
+      path,
+      version,
+      constants: version.major === 2 ? constants2 : constants3,
+      call(name, ...types) {
+        const known = declared.get(name);
+        if (known !== undefined) return known;
+        const made: Call = handle.func(name, "int", [...types]);
+        declared.set(name, made);
+        return made;
+      },
+      setThreads: (threads) => {
+        try {
+          handle.func("omp_set_num_threads", "void", ["int"])(threads);
+        } catch {
+          // Not built on OpenMP: the environment (OMP_NUM_THREADS), set before loading, is all there is.
+        }
+      },
+      address: (buffer) => Number(koffi.address(buffer)),
+      text: (address) => String(koffi.decode(address, "char", 128)).split("\0")[0],
+    };
+  }
+  throw new LibraryUnusable(failures.join("; "));
+}

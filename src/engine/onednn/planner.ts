@@ -1,0 +1,245 @@
+/**
+ * Lays a program out: which buffer holds which value, when a buffer is free again, and the steps in order.
+ *
+ * Lowerings (lowerings.ts) ask the planner for windows and push steps; the planner records from which step to which a
+ * buffer lives. When all steps are there, buffers that live at different times share memory: the largest first, each
+ * at the lowest offset where it meets no other alive with it.
+ */
+import { type Node, type Program, size, type Type, type Value } from "../../program/graph.ts";
+import { lowerings } from "./lowerings.ts";
+import { denseStrides } from "./primitives.ts";
+import { type Plan, type Step, type Window, windowsOf } from "./steps.ts";
+
+interface Buffer {
+  readonly bytes: number;
+  first: number;
+  last: number;
+}
+
+/** Operations whose output is their input under another shape or name. */
+const renames = new Set(["reshape", "stopGradient"]);
+
+/** Cache lines, and what oneDNN's kernels like to start at. */
+const ALIGNMENT = 64;
+
+export class Planner {
+  readonly program: Program;
+  readonly #steps: Step[] = [];
+  readonly #buffers: Buffer[] = [];
+  readonly #windows = new Map<number, Window>();
+  readonly #readers = new Map<number, Node[]>();
+  readonly #kept = new Set<number>();
+  readonly #order = new Map<Node, number>();
+  readonly #done = new Set<Node>();
+  readonly #stateOf = new Map<number, string>();
+  readonly #updateOf = new Map<number, string[]>();
+  readonly #written = new Set<string>();
+  #at = 0;
+
+  constructor(program: Program) {
+    this.program = program;
+    program.nodes.forEach((node, i) => {
+      this.#order.set(node, i);
+      for (const input of node.inputs) {
+        const readers = this.#readers.get(input.id) ?? [];
+        readers.push(node);
+        this.#readers.set(input.id, readers);
+      }
+    });
+    for (const [name, value] of program.states) {
+      this.#stateOf.set(value.id, name);
+      this.#windows.set(value.id, dense({ state: name }, value.shape));
+    }
+    for (const value of program.outputs.values()) this.#kept.add(value.id);
+    for (const [name, value] of program.updates) {
+      this.#kept.add(value.id);
+      this.#updateOf.set(value.id, [...(this.#updateOf.get(value.id) ?? []), name]);
+    }
+  }
+
+  /** Where a value lies. */
+  window(value: Value): Window {
+    const window = this.#windows.get(value.id);
+    if (window === undefined) throw new Error(`value ${value.id} [${value.shape}] is used before it is made`);
+    return window;
+  }
+
+  /** Whether a value has been made already. */
+  isMade(value: Value): boolean {
+    return this.#windows.has(value.id);
+  }
+
+  /** Says that a value lies in a window that is there already. */
+  bind(value: Value, window: Window): Window {
+    this.#windows.set(value.id, window);
+    return window;
+  }
+
+  /** Room for a value of its own. */
+  make(value: Value): Window {
+    return this.bind(value, this.scratch(value.shape));
+  }
+
+  /**
+   * Room for a value that is made element by element from others: the state it becomes, where nothing still to come
+   * reads that state as it was. Its step may read the state itself, at the same elements.
+   */
+  makeInPlace(value: Value): Window {
+    const states = this.#updateOf.get(value.id);
+    if (states?.length === 1 && this.#isFree(states[0])) {
+      this.#written.add(states[0]);
+      return this.bind(value, dense({ state: states[0] }, value.shape));
+    }
+    return this.make(value);
+  }
+
+  /** Room that is no value's. */
+  scratch(dims: readonly number[]): Window {
+    this.#buffers.push({ bytes: size(dims) * 4, first: Number.POSITIVE_INFINITY, last: -1 });
+    return dense({ buffer: this.#buffers.length - 1 }, dims);
+  }
+
+  push(step: Step): void {
+    for (const { base } of windowsOf(step)) {
+      if (!("buffer" in base)) continue;
+      const buffer = this.#buffers[base.buffer];
+      buffer.first = Math.min(buffer.first, this.#steps.length);
+      buffer.last = Math.max(buffer.last, this.#steps.length);
+    }
+    this.#steps.push(step);
+  }
+
+  /** The one node that reads a value, if there is one only and nothing else needs the value. */
+  soleReader(value: Value): Node | undefined {
+    const readers = this.#readers.get(value.id) ?? [];
+    return readers.length === 1 && !this.#kept.has(value.id) ? readers[0] : undefined;
+  }
+
+  /** Whether anything but nodes of this operation reads a value. */
+  readOnlyBy(value: Value, op: string): boolean {
+    return !this.#kept.has(value.id) && (this.#readers.get(value.id) ?? []).every((node) => node.op.name === op);
+  }
+
+  /** Whether nothing reads a value. */
+  isUnread(value: Value): boolean {
+    return !this.#kept.has(value.id) && !this.#readers.has(value.id);
+  }
+
+  /** Says that a node needs no lowering of its own any more: another's has done its work. */
+  skip(node: Node): void {
+    this.#done.add(node);
+  }
+
+  plan(): Plan {
+    const { program } = this;
+    const forever = (window: Window) => {
+      if ("buffer" in window.base) this.#buffers[window.base.buffer].last = Number.POSITIVE_INFINITY;
+    };
+    const inputs = [...program.inputs].map(([name, value]) => {
+      const window = this.make(value);
+      if ("buffer" in window.base) this.#buffers[window.base.buffer].first = -1;
+      return { name, type: typeOf(value), window };
+    });
+    program.nodes.forEach((node, i) => {
+      this.#at = i;
+      if (this.#done.has(node)) return;
+      const lower = lowerings.get(node.op.name);
+      if (lower === undefined) throw new Error(`the oneDNN engine knows no operation ${node.op.name}`);
+      lower(this, node);
+    });
+    this.#at = program.nodes.length;
+    for (const value of program.outputs.values()) forever(this.window(value));
+    this.#updateStates();
+    const outputs = [...program.outputs].map(([name, value]) => ({
+      name,
+      type: typeOf(value),
+      window: this.window(value),
+    }));
+    const states = [...program.states].map(([name, value]) => ({ name, type: typeOf(value) }));
+    return { steps: this.#steps, ...layOut(this.#buffers), inputs, outputs, states };
+  }
+
+  /** Copies what was not made in place: all values first where a state's new value is another state's old one. */
+  #updateStates(): void {
+    const copies: { from: Window; name: string }[] = [];
+    for (const [name, value] of this.program.updates) {
+      const window = this.window(value);
+      if ("state" in window.base) {
+        if (window.base.state === name) continue;
+        const aside = this.scratch(value.shape);
+        this.push({ of: "elementwise", do: "reorder", x: window, y: aside });
+        copies.push({ from: aside, name });
+      } else {
+        copies.push({ from: window, name });
+      }
+    }
+    for (const { from, name } of copies) {
+      const y = { ...from, base: { state: name }, skip: 0 };
+      this.push({ of: "optimizer", do: "reorder", x: from, y });
+    }
+  }
+
+  /** Whether nothing that is still to run reads the state as it was, the node being lowered aside. */
+  #isFree(name: string): boolean {
+    const value = this.program.states.get(name);
+    if (value === undefined || this.#written.has(name)) return false;
+    if ([...this.program.outputs.values()].some((output) => this.#aliases(output, name))) return false;
+    for (const [other, update] of this.program.updates) if (other !== name && update.id === value.id) return false;
+    return this.#lastRead(value) <= this.#at;
+  }
+
+  /** The last node, by its number, that reads a value or another name for the same memory. */
+  #lastRead(value: Value): number {
+    const reads = (this.#readers.get(value.id) ?? []).map((node) =>
+      Math.max(
+        this.#order.get(node) ?? 0,
+        ...(renames.has(node.op.name) ? node.outputs.map((o) => this.#lastRead(o)) : []),
+      ),
+    );
+    return Math.max(-1, ...reads);
+  }
+
+  #aliases(value: Value, name: string): boolean {
+    const base = this.#windows.get(value.id)?.base;
+    return base !== undefined && "state" in base && base.state === name;
+  }
+}
+
+export function dense(base: Window["base"], dims: readonly number[]): Window {
+  return { base, skip: 0, dims, strides: denseStrides(dims) };
+}
+
+function typeOf({ dtype, shape }: Type): Type {
+  return { dtype, shape };
+}
+
+/** Offsets for buffers with lifetimes: greedy by size, first fit. */
+export function layOut(buffers: readonly { bytes: number; first: number; last: number }[]): {
+  offsets: number[];
+  scratchBytes: number;
+} {
+  const offsets: number[] = new Array(buffers.length).fill(0);
+  const order = buffers.map((_, i) => i).sort((a, b) => buffers[b].bytes - buffers[a].bytes || a - b);
+  const placed: number[] = [];
+  let scratchBytes = 0;
+  for (const i of order) {
+    const { bytes, first, last } = buffers[i];
+    if (last < 0) continue;
+    const meets = placed
+      .filter((j) => buffers[j].first <= last && first <= buffers[j].last)
+      .sort((a, b) => offsets[a] - offsets[b]);
+    let offset = 0;
+    for (const j of meets) {
+      if (offset + bytes <= offsets[j]) break;
+      offset = Math.max(offset, align(offsets[j] + buffers[j].bytes));
+    }
+    offsets[i] = offset;
+    placed.push(i);
+    scratchBytes = Math.max(scratchBytes, align(offset + bytes));
+  }
+  return { offsets, scratchBytes };
+}
+
+function align(bytes: number): number {
+  return Math.ceil(bytes / ALIGNMENT) * ALIGNMENT;
+}

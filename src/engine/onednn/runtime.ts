@@ -1,0 +1,238 @@
+/**
+ * Runs plans: holds the arena with what lives between runs, turns a plan's steps into calls with every address known,
+ * and executes them in order. Lives in the engine's worker thread.
+ *
+ * Calls are made for addresses, so they are made again when the states have moved or the scratch region has: that is
+ * seen by a generation number, and happens once after the states are written.
+ */
+import { type Node, size, type Type } from "../../program/graph.ts";
+import * as ops from "../../program/ops/index.ts";
+import type { TensorData } from "../engine.ts";
+import { kernels as referenceKernels } from "../reference/kernels.ts";
+import { Arena } from "./arena.ts";
+import type { Library } from "./library.ts";
+import { Primitives, type View } from "./primitives.ts";
+import type { Plan, Step, StepClass, Window } from "./steps.ts";
+import { Team } from "./team.ts";
+
+interface Held {
+  readonly type: Type;
+  readonly offset: number;
+  readonly bytes: number;
+}
+
+interface Call {
+  readonly of: StepClass;
+  readonly run: () => void;
+}
+
+interface Loaded {
+  readonly plan: Plan;
+  calls: readonly Call[];
+  scratch: number;
+  generation: number;
+}
+
+export class Runtime {
+  readonly #arena = new Arena();
+  readonly #primitives: Primitives;
+  readonly #team: Team;
+  readonly #held = new Map<string, Held>();
+  readonly #loaded = new Map<number, Loaded>();
+  #generation = 0;
+  #broken: string | undefined;
+
+  constructor(library: Library, threads: number) {
+    library.setThreads(threads);
+    this.#primitives = new Primitives(library, library.address(new Uint8Array(this.#arena.memory.buffer)));
+    this.#team = new Team(this.#arena.memory, threads);
+  }
+
+  write(name: string, type: Type, data: TensorData): void {
+    const bytes = size(type.shape) * 4;
+    const known = this.#held.get(name);
+    let offset = known?.offset;
+    if (offset === undefined || known?.bytes !== bytes) {
+      if (known !== undefined) this.drop(name);
+      offset = this.#arena.allocate(bytes);
+      this.#generation++;
+    }
+    this.#held.set(name, { type, offset, bytes });
+    this.#array(type, offset).set(data);
+  }
+
+  read(name: string): TensorData {
+    const held = this.#held.get(name);
+    if (held === undefined) throw new Error(`the engine holds no tensor ${name}`);
+    if (this.#broken !== undefined) throw new Error(`the state is unusable since ${this.#broken}`);
+    return this.#array(held.type, held.offset).slice();
+  }
+
+  drop(name: string): void {
+    const held = this.#held.get(name);
+    if (held === undefined) return;
+    this.#arena.release(held.offset, held.bytes);
+    this.#held.delete(name);
+    this.#generation++;
+  }
+
+  load(id: number, plan: Plan): void {
+    this.#loaded.set(id, { plan, calls: [], scratch: 0, generation: -1 });
+  }
+
+  unload(id: number): void {
+    this.#loaded.delete(id);
+  }
+
+  run(id: number, inputs: Readonly<Record<string, TensorData>>): Record<string, TensorData> {
+    const loaded = this.#ready(id);
+    const { plan } = loaded;
+    for (const { name, type, window } of plan.inputs) {
+      this.#array(type, this.#offset(window, loaded)).set(inputs[name]);
+    }
+    try {
+      for (const call of loaded.calls) call.run();
+      this.#primitives.wait();
+    } catch (error) {
+      this.#broken = `a run failed (${error instanceof Error ? error.message : String(error)})`;
+      throw error;
+    }
+    return Object.fromEntries(
+      plan.outputs.map(({ name, type, window }) => [name, this.#array(type, this.#offset(window, loaded)).slice()]),
+    );
+  }
+
+  /** Milliseconds by class of step, of one run. It counts: states change as by any run. */
+  profile(id: number, inputs: Readonly<Record<string, TensorData>>): Record<string, number> {
+    const loaded = this.#ready(id);
+    for (const { name, type, window } of loaded.plan.inputs) {
+      this.#array(type, this.#offset(window, loaded)).set(inputs[name]);
+    }
+    const spent: Record<string, number> = {};
+    for (const call of loaded.calls) {
+      const start = performance.now();
+      call.run();
+      spent[call.of] = (spent[call.of] ?? 0) + performance.now() - start;
+    }
+    return spent;
+  }
+
+  async close(): Promise<void> {
+    await this.#team.close();
+  }
+
+  #ready(id: number): Loaded {
+    const loaded = this.#loaded.get(id);
+    if (loaded === undefined) throw new Error("the program was released");
+    if (this.#broken !== undefined) throw new Error(`the state is unusable since ${this.#broken}`);
+    if (loaded.generation !== this.#generation) {
+      for (const { name, type } of loaded.plan.states) {
+        const held = this.#held.get(name);
+        if (held === undefined) throw new Error(`the engine holds no tensor ${name}`);
+        if (held.type.dtype !== type.dtype || String(held.type.shape) !== String(type.shape)) {
+          throw new Error(`state ${name} is [${held.type.shape}], the program's [${type.shape}]`);
+        }
+      }
+      loaded.scratch = this.#arena.top;
+      this.#arena.ensure(loaded.scratch + loaded.plan.scratchBytes);
+      loaded.calls = loaded.plan.steps.map((step) => ({ of: step.of, run: this.#call(step, loaded) }));
+      loaded.generation = this.#generation;
+    }
+    return loaded;
+  }
+
+  #call(step: Step, loaded: Loaded): () => void {
+    const view = (window: Window): View => ({
+      offset: this.#offset(window, loaded),
+      dims: window.dims.length === 0 ? [1] : window.dims,
+      strides: window.dims.length === 0 ? [1] : window.strides,
+      type: "f32",
+    });
+    const primitives = this.#primitives;
+    switch (step.do) {
+      case "matmul": {
+        const after = step.after.map((one) =>
+          one.kind === "add" ? { kind: one.kind, operand: view(one.operand) } : one,
+        );
+        const bias = step.bias === undefined ? undefined : view(step.bias);
+        return execution(primitives.matmul(view(step.a), view(step.b), view(step.c), { bias, after }));
+      }
+      case "eltwise":
+        return execution(primitives.eltwise(step.algorithm, view(step.x), view(step.y), step.alpha, step.beta));
+      case "eltwiseBackward":
+        return execution(primitives.eltwiseBackward(step.algorithm, view(step.x), view(step.dy), view(step.dx)));
+      case "layerNorm": {
+        const [x, y, mean, variance] = [step.x, step.y, step.mean, step.variance].map(view);
+        return execution(primitives.layerNorm(x, y, mean, variance, view(step.gain), view(step.shift), step.eps));
+      }
+      case "layerNormBackward":
+        return execution(
+          primitives.layerNormBackward({
+            x: view(step.x),
+            dy: view(step.dy),
+            dx: view(step.dx),
+            mean: view(step.mean),
+            variance: view(step.variance),
+            gain: view(step.gain),
+            shift: view(step.shift),
+            dgain: view(step.dgain),
+            dshift: view(step.dshift),
+            eps: step.eps,
+          }),
+        );
+      case "binary":
+        return execution(primitives.binary(step.algorithm, view(step.x), view(step.y), view(step.z)));
+      case "reorder":
+        return execution(primitives.reorder(view(step.x), view(step.y)));
+      case "fill": {
+        const array = this.#array({ dtype: "f32", shape: step.x.dims }, this.#offset(step.x, loaded));
+        return () => {
+          array.fill(step.value);
+        };
+      }
+      case "kernel": {
+        const args = step.args.map((arg) =>
+          typeof arg === "number" ? arg : arg === null ? 0 : this.#offset(arg, loaded),
+        );
+        return this.#team.prepare(step.name, args, step.split);
+      }
+      case "reference": {
+        const kernel = referenceKernels.get(step.op);
+        const op = ops.operations.find((one) => one.name === step.op);
+        if (kernel === undefined || op === undefined) throw new Error(`there is no operation ${step.op}`);
+        const typed = (type: Type, id: number) => ({ ...type, id });
+        const node: Node = {
+          op,
+          attrs: step.attrs,
+          inputs: step.inputs.map(({ type }, id) => typed(type, id)),
+          outputs: [typed(step.output.type, step.inputs.length)],
+        };
+        const inputs = step.inputs.map(({ type, window }) => this.#array(type, this.#offset(window, loaded)));
+        const output = this.#array(step.output.type, this.#offset(step.output.window, loaded));
+        return () => {
+          const numbers = inputs.map((array) => (array instanceof Int32Array ? array : Float64Array.from(array)));
+          output.set(kernel.run(numbers, step.attrs, node));
+        };
+      }
+    }
+  }
+
+  #offset(window: Window, loaded: Loaded): number {
+    const { base } = window;
+    if ("buffer" in base) return loaded.scratch + loaded.plan.offsets[base.buffer] + 4 * window.skip;
+    const held = this.#held.get(base.state);
+    if (held === undefined) throw new Error(`the engine holds no tensor ${base.state}`);
+    return held.offset + 4 * window.skip;
+  }
+
+  #array(type: Type, offset: number): TensorData {
+    const count = size(type.shape);
+    return type.dtype === "i32"
+      ? new Int32Array(this.#arena.memory.buffer, offset, count)
+      : new Float32Array(this.#arena.memory.buffer, offset, count);
+  }
+}
+
+function execution(primitive: { execute(): void }): () => void {
+  return () => primitive.execute();
+}
