@@ -7,7 +7,7 @@ import { ProgramBuilder } from "../../src/program/builder.ts";
 import { differentiate } from "../../src/program/differentiate.ts";
 import type { Program, Value } from "../../src/program/graph.ts";
 import * as ops from "../../src/program/ops/index.ts";
-import { Bench, gap, openOnnx, openReference, sameBytes } from "./onnx-compare.ts";
+import { Bench, gap, openOnnx, openReference, sameBytes } from "./compare.ts";
 
 let onnx: Engine;
 beforeAll(async () => {

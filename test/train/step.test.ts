@@ -7,6 +7,7 @@ import { runStep } from "../../src/train/compiled.ts";
 import type { SubModel } from "../../src/train/stage.ts";
 import { addAccumulators } from "../../src/train/state.ts";
 import { buildStep, momentNames, type OptimizerRule } from "../../src/train/step.ts";
+import { usableEngines } from "../engine/compare.ts";
 import { largestDifference, readTensors } from "../probe/fixtures.ts";
 import { fixture } from "../support.ts";
 import { fixtureBatch, loadFixture } from "./support.ts";
@@ -36,7 +37,7 @@ async function runSteps(
   return step;
 }
 
-describe.each([referenceEngine, onnxEngine])("on $kind", (kind) => {
+describe.each([referenceEngine, ...(await usableEngines())])("on $kind", (kind) => {
   it.each(["bert-tiny", "roberta-tiny", "gpt2-tiny"])("three steps of %s end where PyTorch's do", async (name) => {
     const engine = await kind.open(settings);
     const model = await loadFixture(name, engine);

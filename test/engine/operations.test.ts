@@ -1,13 +1,13 @@
 /**
- * Every operation on the ONNX engine against the reference engine, which computes in float64. The inputs are the same
+ * Every operation on every engine that can run here, against the reference engine, which computes in float64. The inputs are the same
  * f32 numbers, so what differs is rounding inside: a few units in the last place (1.2e-7) of the largest number, times
  * the square root of how many are added (at most some hundreds here): 1e-5 covers it, 1e-6 what is not a sum.
  */
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Engine } from "../../src/engine/engine.ts";
 import type { Value } from "../../src/program/graph.ts";
 import * as ops from "../../src/program/ops/index.ts";
-import { Bench, gap, openOnnx, openReference, sameBytes } from "./onnx-compare.ts";
+import { Bench, gap, openReference, sameBytes, usableEngines } from "./compare.ts";
 
 type Build = (t: Bench) => readonly Value[];
 
@@ -240,38 +240,42 @@ function attend(t: Bench, { causal, bias, mask }: { causal: boolean; bias: boole
   return { q, k, v, out, probs, ...(pattern === undefined ? {} : { pattern }) };
 }
 
-let onnx: Engine;
-let reference: Engine;
-beforeAll(async () => {
-  onnx = await openOnnx();
-  reference = await openReference();
-});
-afterAll(async () => {
-  await onnx.close();
-  await reference.close();
-});
+const kinds = await usableEngines();
 
 test("every operation has a case", () => {
   expect(Object.keys(cases).sort()).toEqual(ops.operations.map(({ name }) => name).sort());
 });
 
-for (const [name, { within = 1e-6, builds }] of Object.entries(cases)) {
-  test(`${name} as the reference has it`, async () => {
-    for (const build of builds) {
-      const bench = new Bench();
-      build(bench).forEach((value, i) => {
-        bench.b.output(`${i}`, value);
-      });
-      const program = bench.b.build();
-      const [mine, theirs] = [await onnx.compile(program), await reference.compile(program)];
-      const [actual, expected] = [await mine.run(bench.inputs), await theirs.run(bench.inputs)];
-      expect(Object.keys(actual)).toEqual(Object.keys(expected));
-      for (const key of Object.keys(expected)) {
-        expect(gap(actual[key], expected[key])).toBeLessThanOrEqual(within);
-        if (within === 0) expect(sameBytes(actual[key], expected[key])).toBe(true);
-      }
-      await mine.release();
-      await theirs.release();
-    }
+describe.each(kinds)("on $kind", (kind) => {
+  let engine: Engine;
+  let reference: Engine;
+  beforeAll(async () => {
+    engine = await kind.open({ threads: 2, precision: "f32" });
+    reference = await openReference();
   });
-}
+  afterAll(async () => {
+    await engine.close();
+    await reference.close();
+  });
+
+  for (const [name, { within = 1e-6, builds }] of Object.entries(cases)) {
+    test(`${name} as the reference has it`, async () => {
+      for (const build of builds) {
+        const bench = new Bench();
+        build(bench).forEach((value, i) => {
+          bench.b.output(`${i}`, value);
+        });
+        const program = bench.b.build();
+        const [mine, theirs] = [await engine.compile(program), await reference.compile(program)];
+        const [actual, expected] = [await mine.run(bench.inputs), await theirs.run(bench.inputs)];
+        expect(Object.keys(actual)).toEqual(Object.keys(expected));
+        for (const key of Object.keys(expected)) {
+          expect(gap(actual[key], expected[key])).toBeLessThanOrEqual(within);
+          if (within === 0) expect(sameBytes(actual[key], expected[key])).toBe(true);
+        }
+        await mine.release();
+        await theirs.release();
+      }
+    });
+  }
+});

@@ -1,6 +1,6 @@
-/** What the ONNX engine's tests share: a program with numbers to run it on, and both engines' answers side by side. */
-import type { Engine, TensorData } from "../../src/engine/engine.ts";
-import { openEngine } from "../../src/engine/engines.ts";
+/** What the engines' tests share: a program with numbers to run it on, and both engines' answers side by side. */
+import type { Engine, EngineKind, TensorData } from "../../src/engine/engine.ts";
+import { engineKinds, openEngine } from "../../src/engine/engines.ts";
 import { ProgramBuilder } from "../../src/program/builder.ts";
 import { type DType, type Shape, size, type Value } from "../../src/program/graph.ts";
 import { RandomStream } from "../../src/util/random.ts";
@@ -59,6 +59,18 @@ export class Bench {
   async load(engine: Engine): Promise<void> {
     for (const [name, { shape, data }] of Object.entries(this.states)) await engine.write(name, shape, data);
   }
+}
+
+/** The engines other than the reference that can run here; says which can't. */
+export async function usableEngines(): Promise<readonly EngineKind[]> {
+  const usable: EngineKind[] = [];
+  for (const kind of engineKinds) {
+    if (kind.kind === "reference") continue;
+    const found = await kind.probe();
+    if (found.usable) usable.push(kind);
+    else console.warn(`skipped: the engine ${kind.kind} (${found.reason})`);
+  }
+  return usable;
 }
 
 export const openOnnx = (threads = 2) => openEngine({ kind: "onnx", threads, precision: "auto" });
