@@ -1,7 +1,7 @@
 /**
  * A BERT training step on the ONNX engine against transformers' eager one, both in f32 on the same cores.
  *
- *   npm run build && node bench/run.mjs step-speed [--pairs 7] [--steps 3] [--threads 2] [--alone]
+ *   npm run -s bench -- step-speed [--pairs 7] [--steps 3] [--threads 2] [--alone]
  *
  * The two take turns, so that neither runs while the other is measured: a turn is a step that is not counted (caches,
  * sleeping threads) and `steps` that are. Printed are the median step of each, the median over the pairs of the ratio
@@ -133,7 +133,7 @@ function median(values: readonly number[]): number {
   return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
 }
 
-export async function main(args: readonly string[]): Promise<void> {
+async function main(args: readonly string[]): Promise<void> {
   const { values } = parseArgs({
     args: [...args],
     options: {
@@ -169,3 +169,5 @@ export async function main(args: readonly string[]): Promise<void> {
   }
   for (const runner of runners) await runner.close();
 }
+
+await main(process.argv.slice(2));
