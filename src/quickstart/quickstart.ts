@@ -197,6 +197,8 @@ export async function quickstart(options: QuickstartOptions): Promise<Quickstart
   });
   const report = at("report.html");
   await writeFileWhole(report, renderComparisonReport(comparison));
+  // The page's data, for other pictures.
+  await writeFileWhole(at("report.json"), `${JSON.stringify(comparison)}\n`);
   return {
     report,
     models: { small: small.model, grown: grownFolder, large: large.model, scratch: scratch.model },

@@ -3,7 +3,7 @@
  * scaled-down picture would have unreadable text); the page's style shows the one that fits.
  */
 import { tickLabels, ticks } from "./format.ts";
-import { text } from "./html.ts";
+import { PICTURE_STYLE, text } from "./html.ts";
 
 export type Point = readonly [x: number, y: number];
 
@@ -53,6 +53,13 @@ const BOLD = 8;
 export function chart(spec: ChartSpec): string {
   if (spec.small === true) return draw(spec, "small");
   return `<div class="wide">${draw(spec, "wide")}</div><div class="narrow">${draw(spec, "narrow")}</div>`;
+}
+
+/** The wide drawing as a file of its own, with the page's colours and letters: for a README. */
+export function picture(spec: ChartSpec): string {
+  return draw(spec, "wide")
+    .replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ')
+    .replace(/<title/, `<style>${PICTURE_STYLE}</style><title`);
 }
 
 /**

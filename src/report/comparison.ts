@@ -2,9 +2,11 @@
  * The page that compares runs on one budget: their loss curves, what each saved against the reference run, and the
  * numbers behind both. METHOD: Chen et al., bert2BERT (ACL 2022), section 4 and figure 1.
  */
+
+import { picture } from "./chart.ts";
 import { axes } from "./curves.ts";
 import type { ComparedRun, ComparisonReportData, Table } from "./data.ts";
-import { lossFigures } from "./figures.ts";
+import { type LossFigures, lossChart, lossFigures } from "./figures.ts";
 import { duration, flopsText, lossText, percent } from "./format.ts";
 import { COLOURS, factList, listings, page, tableOf, text } from "./html.ts";
 import { lossPoints, type Saving, saving } from "./saving.ts";
@@ -24,44 +26,14 @@ export function savingsOf(data: ComparisonReportData): readonly (Saving | null)[
 }
 
 export function renderComparisonReport(data: ComparisonReportData): string {
-  const reference = data.runs.find((run) => run.reference === true);
   const savings = savingsOf(data);
-  let next = 1;
-  const colours = data.runs.map((run) => (run === reference ? 0 : 1 + ((next++ - 1) % (COLOURS - 1))));
-  // The bracket is drawn for the run that saved most: one picture, one statement.
-  let best = -1;
-  for (const [i, one] of savings.entries()) {
-    if (one?.reuse != null && (best < 0 || one.reuse > (savings[best]?.reuse ?? Number.NEGATIVE_INFINITY))) best = i;
-  }
-  const target = reference?.evaluations.at(-1)?.loss;
-  const top = best >= 0 ? savings[best] : null;
-  const bracket =
-    top?.reached != null && top.reuse !== null && top.reuse > 0
-      ? { from: top.reached, to: top.reference, label: `${percent(top.reuse)} saved`, colour: colours[best] }
-      : undefined;
-  const counted =
-    data.accounting === "exact"
-      ? "FLOPs are counted from the programs that ran, a multiply-add as two."
-      : "FLOPs are counted by the paper's convention, a multiply-add as two, backward as much as forward.";
+  const figures = figuresOf(data, savings);
   const body = [
     `<h1>${text(data.title)}</h1>`,
     ...data.lead.map((paragraph) => `<p>${text(paragraph)}</p>`),
-    savingCards(data, savings, colours),
+    savingCards(data, savings, figures.colours),
     "<h2>Validation loss</h2>",
-    lossFigures({
-      id: "loss",
-      title: "Validation loss",
-      curves: data.runs,
-      axes: axes(data.accounting),
-      colours,
-      training: false,
-      note: `Lower is better, further left is cheaper. ${counted}`,
-      level:
-        reference === undefined || target === undefined
-          ? undefined
-          : { y: target, label: `${reference.name} ends at ${lossText(target)}` },
-      bracket,
-    }),
+    lossFigures(figures),
     tableOf(resultTable(data, savings)),
     ...data.tables.map(tableOf),
     factList(data.facts),
@@ -70,6 +42,46 @@ export function renderComparisonReport(data: ComparisonReportData): string {
     evaluationTables(data),
   ];
   return page(data.title, body.join("\n"));
+}
+
+/** Loss against FLOPs as an SVG file of its own. */
+export function comparisonPicture(data: ComparisonReportData): string {
+  const figures = figuresOf(data, savingsOf(data));
+  return picture(lossChart(figures, figures.axes[0]).spec);
+}
+
+function figuresOf(data: ComparisonReportData, savings: readonly (Saving | null)[]): LossFigures {
+  const reference = data.runs.find((run) => run.reference === true);
+  let next = 0;
+  const colours = data.runs.map((run) => (run === reference ? 0 : 1 + (next++ % (COLOURS - 1))));
+  // The bracket is drawn for the run that saved most: one picture, one statement.
+  let best = -1;
+  for (const [i, one] of savings.entries()) {
+    if (one?.reuse != null && (best < 0 || one.reuse > (savings[best]?.reuse ?? Number.NEGATIVE_INFINITY))) best = i;
+  }
+  const top = best >= 0 ? savings[best] : null;
+  const target = reference?.evaluations.at(-1)?.loss;
+  const counted =
+    data.accounting === "exact"
+      ? "FLOPs are counted from the programs that ran, a multiply-add as two."
+      : "FLOPs are counted by the paper's convention, a multiply-add as two, backward as much as forward.";
+  return {
+    id: "loss",
+    title: "Validation loss",
+    curves: data.runs,
+    axes: axes(data.accounting),
+    colours,
+    training: false,
+    note: `Lower is better, further left is cheaper. ${counted}`,
+    level:
+      reference === undefined || target === undefined
+        ? undefined
+        : { y: target, label: `${reference.name} ends at ${lossText(target)}` },
+    bracket:
+      top?.reached != null && top.reuse !== null && top.reuse > 0
+        ? { from: top.reached, to: top.reference, label: `${percent(top.reuse)} saved`, colour: colours[best] }
+        : undefined,
+  };
 }
 
 function savingCards(data: ComparisonReportData, savings: readonly (Saving | null)[], colours: readonly number[]) {

@@ -63,12 +63,21 @@ export function listings(items: readonly Listing[]): string {
 /** Colours of curves: `c0` is the reference's, the rest tell apart for every kind of colour vision (after Okabe and Ito). */
 export const COLOURS = 7;
 
-const STYLE = `
-:root { --paper: #fdfdfc; --ink: #1d2126; --soft: #5b6470; --line: #d9dce0; --faint: #eceef0; --panel: #f4f5f6;
+const COLOUR_STYLE = `:root { --paper: #fdfdfc; --ink: #1d2126; --soft: #5b6470; --line: #d9dce0; --faint: #eceef0; --panel: #f4f5f6;
   --c0: #6a727c; --c1: #0b62a8; --c2: #c04a00; --c3: #007a58; --c4: #a03a7c; --c5: #6453b3; --c6: #856400; }
 @media (prefers-color-scheme: dark) { :root { --paper: #15181c; --ink: #e6e8eb; --soft: #a0a8b2; --line: #3a4048;
   --faint: #262b31; --panel: #1d2126; --c0: #a3abb5; --c1: #68b3f7; --c2: #ff9a57; --c3: #41cf9f; --c4: #ee8fc2;
-  --c5: #b2a4ff; --c6: #e3bd4a; } }
+  --c5: #b2a4ff; --c6: #e3bd4a; } }`;
+
+const LETTER_STYLE = `svg text { fill: var(--ink); }
+svg .soft { fill: var(--soft); }
+svg .halo { stroke: var(--paper); stroke-width: 4px; stroke-linejoin: round; paint-order: stroke; }`;
+
+/** What a chart needs where it stands alone. */
+export const PICTURE_STYLE = `${COLOUR_STYLE} svg { font: 13px system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; font-variant-numeric: tabular-nums; } ${LETTER_STYLE}`;
+
+const STYLE = `
+${COLOUR_STYLE}
 * { box-sizing: border-box; }
 html { -webkit-text-size-adjust: 100%; }
 body { margin: 0; background: var(--paper); color: var(--ink); font: 16px/1.55 system-ui, -apple-system, "Segoe UI",
@@ -89,9 +98,7 @@ p { max-width: 68ch; margin: 0 0 12px; }
 figure { margin: 16px 0 8px; }
 svg { display: block; width: 100%; height: auto; font: 13px system-ui, -apple-system, "Segoe UI", Roboto, sans-serif;
   font-variant-numeric: tabular-nums; }
-svg text { fill: var(--ink); }
-svg .soft { fill: var(--soft); }
-svg .halo { stroke: var(--paper); stroke-width: 4px; stroke-linejoin: round; paint-order: stroke; }
+${LETTER_STYLE}
 .narrow { display: none; }
 .legend { display: none; flex-wrap: wrap; gap: 4px 16px; list-style: none; margin: 8px 0; padding: 0; font-size: .875rem; }
 .legend svg { display: inline-block; width: 26px; height: 12px; margin-right: 6px; vertical-align: -1px; }

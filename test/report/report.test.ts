@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { lossRange } from "../../src/report/chart.ts";
-import { renderComparisonReport, savingsOf } from "../../src/report/comparison.ts";
+import { comparisonPicture, renderComparisonReport, savingsOf } from "../../src/report/comparison.ts";
 import { compact, duration, flopsText, percent, tickLabels, ticks } from "../../src/report/format.ts";
 import { renderRunReport } from "../../src/report/run.ts";
 import { crossing, saving } from "../../src/report/saving.ts";
@@ -99,6 +99,12 @@ describe("the comparison", () => {
     expect(html).toContain(`${percent(one?.reuse ?? 0)} fewer FLOPs`);
     expect(html).toContain(`${percent(two?.reuse ?? 0)} saved`);
     expect(html).toContain(`${percent(two?.allIn ?? 0)} with the source`);
+  });
+  it("has its curves as a picture of its own", () => {
+    const svg = comparisonPicture(comparison());
+    expect(svg).toMatch(/^<svg xmlns="http:\/\/www.w3.org\/2000\/svg" [^>]*><style>/);
+    expect(svg).toContain("--c1:");
+    wellFormed(svg.replace(/ xmlns="[^"]*"/, ""));
   });
   it("says so where a run does not get there", () => {
     const data = comparison();
