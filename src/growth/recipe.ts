@@ -108,33 +108,38 @@ function rowOrigins(
   return [origins, factors];
 }
 
-type GatherRow = (source: Float32Array, from: number, out: Float32Array, to: number) => void;
 type CopyRow = (source: Float32Array, from: number, out: Float32Array, to: number, factor: number) => void;
 
-/** Copies one row; long runs as blocks, since cyclic maps are made of few of them. */
+/**
+ * Copies one row. Plain loops: a view of an array for each run costs more than its numbers. Maps are made of few long
+ * runs when cyclic, and then need no index; equal shares need no factor a number.
+ */
 function rowCopier(width: number, along: Along | null): CopyRow {
   const index = along?.index;
   const factor = along?.factor;
   const runs = index === undefined ? [{ to: 0, from: 0, length: width }] : runsOf(index);
-  const gatherRow: GatherRow =
-    index !== undefined && width < 8 * runs.length
-      ? (source, from, out, to) => {
-          for (let j = 0; j < width; j++) out[to + j] = source[from + index[j]];
-        }
-      : (source, from, out, to) => {
-          for (const run of runs) {
-            const start = from + run.from;
-            out.set(source.subarray(start, start + run.length), to + run.to);
-          }
-        };
-  const equal = factor?.every((value) => value === factor[0]) === true ? factor[0] : undefined;
+  const equal = factor === undefined ? 1 : factor.every((value) => value === factor[0]) ? factor[0] : undefined;
+  if (index !== undefined && width < 8 * runs.length) {
+    return (source, from, out, to, rowFactor) => {
+      if (factor === undefined || equal !== undefined) {
+        const all = rowFactor * (equal ?? 1);
+        for (let j = 0; j < width; j++) out[to + j] = source[from + index[j]] * all;
+      } else {
+        for (let j = 0; j < width; j++) out[to + j] = source[from + index[j]] * (factor[j] * rowFactor);
+      }
+    };
+  }
   return (source, from, out, to, rowFactor) => {
-    gatherRow(source, from, out, to);
-    if (factor === undefined || equal !== undefined) {
-      const all = rowFactor * (equal ?? 1);
-      if (all !== 1) for (let j = to; j < to + width; j++) out[j] *= all;
-    } else {
-      for (let j = 0; j < width; j++) out[to + j] *= factor[j] * rowFactor;
+    const all = rowFactor * (equal ?? 1);
+    for (const run of runs) {
+      const start = from + run.from;
+      const end = start + run.length;
+      let at = to + run.to;
+      if (factor === undefined || equal !== undefined) {
+        for (let i = start; i < end; i++) out[at++] = source[i] * all;
+      } else {
+        for (let i = start, j = run.to; i < end; i++) out[at++] = source[i] * (factor[j++] * rowFactor);
+      }
     }
   };
 }
