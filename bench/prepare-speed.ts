@@ -31,11 +31,20 @@ print(json.dumps({"seconds": time.perf_counter() - start, "tokens": len(ids), "v
 /** Beside this file once it is built into dist/bench/. */
 const command = fileURLToPath(new URL("../cli/main.js", import.meta.url));
 
-function run(program: string, args: readonly string[]): { out: string; wall: number } {
+interface Run {
+  readonly out: string;
+  /** Seconds from start to end, and of processor time on all cores. */
+  readonly wall: number;
+  readonly cpu: number;
+}
+
+function run(program: string, args: readonly string[]): Run {
   const started = performance.now();
-  const done = spawnSync(program, args, { encoding: "utf8", env: { ...process.env, TOKENIZERS_PARALLELISM: "true" } });
+  const words = ["-c", 'TIMEFORMAT="%U %S"; time "$@"', "bash", program, ...args];
+  const done = spawnSync("bash", words, { encoding: "utf8", env: { ...process.env, TOKENIZERS_PARALLELISM: "true" } });
   if (done.status !== 0) throw new Error(`${program} ${args.join(" ")}\n${done.stderr}`);
-  return { out: done.stdout, wall: (performance.now() - started) / 1000 };
+  const times = done.stderr.trim().split("\n").at(-1)?.split(" ").map(Number) ?? [];
+  return { out: done.stdout, wall: (performance.now() - started) / 1000, cpu: times[0] + times[1] };
 }
 
 const median = (values: readonly number[]) => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)];
@@ -60,8 +69,8 @@ function main([text, pairs = "5"]: readonly string[]): void {
       "--json",
     ]);
     const { seconds: training }: { seconds: number } = JSON.parse(trained.out);
-    const ours: number[] = [];
-    const theirs: number[] = [];
+    const ours: Run[] = [];
+    const theirs: Run[] = [];
     let bytes = 0;
     for (let pair = 0; pair < Number(pairs); pair++) {
       const out = join(folder, `${kind}-${pair}`);
@@ -79,7 +88,7 @@ function main([text, pairs = "5"]: readonly string[]): void {
       ]);
       const result: { bytes: number } = JSON.parse(prepared.out);
       bytes = result.bytes;
-      ours.push(prepared.wall);
+      ours.push(prepared);
       const peer = run(process.env.BERT2BERT_PYTHON ?? "python3", [
         "-c",
         PEER,
@@ -88,26 +97,29 @@ function main([text, pairs = "5"]: readonly string[]): void {
         join(folder, "peer.bin"),
       ]);
       const answer: { seconds: number; version: string } = JSON.parse(peer.out);
-      theirs.push(answer.seconds);
+      theirs.push({ ...peer, wall: answer.seconds });
       version = answer.version;
     }
-    const speed = (seconds: number) => (bytes / 1e6 / seconds).toFixed(1);
-    const ratios = ours.map((seconds, i) => theirs[i] / seconds);
-    const range = `${Math.min(...ratios).toFixed(2)}–${Math.max(...ratios).toFixed(2)}`;
-    rows.push(
-      `| ${kind} | ${speed(median(ours))} | ${speed(median(theirs))} | **${median(ratios).toFixed(2)}** (${range}) | ${training.toFixed(1)} |`,
-    );
+    const speeds = (measure: (one: Run) => number) => {
+      const ratios = ours.map((one, i) => measure(theirs[i]) / measure(one));
+      const range = `${Math.min(...ratios).toFixed(2)}–${Math.max(...ratios).toFixed(2)}`;
+      const speed = (runs: readonly Run[]) => (bytes / 1e6 / median(runs.map(measure))).toFixed(1);
+      return `${speed(ours)} | ${speed(theirs)} | **${median(ratios).toFixed(2)}** (${range})`;
+    };
+    rows.push(`| ${kind} | wall | ${speeds((one) => one.wall)} |`, `| | processor | ${speeds((one) => one.cpu)} |`);
+    rows.push(`| | \`tokenizer train\` | ${(bytes / 1e6 / training).toFixed(1)} | | |`);
   }
   rmSync(folder, { recursive: true });
 
   console.log(`# Speed of \`prepare\`
 
 \`prepare\` (reading, unpacking, encoding, parting, writing, the process's start included) against Python's
-\`encode_batch\` of the same lines in batches of 5,000 (reading, unpacking, encoding, writing; without the interpreter's
-start), ${pairs} interleaved pairs on the same ${availableParallelism()} cores. MB of text a second, medians; the ratio is the median of the
-pairs' (and their range). Last: seconds of \`tokenizer train --vocab 8192\` on the same text.
+\`encode_batch\` of the same lines in batches of 5,000 (reading, unpacking, encoding, writing; the interpreter's start
+only in its processor time), ${pairs} interleaved pairs on the same ${availableParallelism()} cores. MB of text a second of wall clock and
+of processor time on all cores, which other work on the machine disturbs less; medians, the ratio that of the pairs'
+(and their range). The vocabularies, of 8,192 entries, are \`tokenizer train\`'s from the same text (one thread).
 
-| tokenizer | prepare, MB/s | encode_batch, MB/s | ratio | training, s |
+| tokenizer | second of | prepare, MB/s | encode_batch, MB/s | ratio |
 |---|---|---|---|---|
 ${rows.join("\n")}
 

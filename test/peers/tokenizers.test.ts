@@ -15,6 +15,8 @@ const peer = python(["tokenizers", "transformers"]);
 const wikipedia = sharedData("wikipedia");
 const folder = temporaryFolder();
 const wanted = Number(process.env.BERT2BERT_LINES ?? 2000);
+/** Only ends what hangs: 200,000 lines take minutes. */
+const timeout = 3600_000;
 
 /** Encodes a text's lines by each tokenizer and writes where each line ends, then all ids, as 32-bit integers. */
 const ENCODE = `
@@ -71,7 +73,7 @@ function someLines(count: number): { path: string; lines: string[] } {
   return { path, lines };
 }
 
-test.skipIf(peer === undefined || wikipedia === undefined)("no id differs from Python's", async () => {
+test.skipIf(peer === undefined || wikipedia === undefined)("no id differs from Python's", { timeout }, async () => {
   const { path, lines: all } = someLines(wanted);
   const jobs = [];
   for (const name of ["uncased", "cased", "gpt2", "roberta"]) {
@@ -106,6 +108,7 @@ test.skipIf(peer === undefined || wikipedia === undefined)("no id differs from P
 
 test.skipIf(peer === undefined || wikipedia === undefined)(
   "a trained vocabulary compresses as Python's does",
+  { timeout },
   async () => {
     const { path, lines } = someLines(wanted);
     for (const kind of ["wordpiece", "bpe"] as const) {
