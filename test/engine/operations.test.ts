@@ -101,7 +101,17 @@ const cases: Readonly<Record<string, { readonly within?: number; readonly builds
   reduceMax: { builds: [(t) => [ops.reduceMax(t.b, t.real([4, 30]), [1], true)]] },
   argmax: { builds: [(t) => [ops.argmax(t.b, t.real([6, 30]))]] },
   gather: { builds: [(t) => [ops.gather(t.b, t.real([11, 3]), t.ids(11, [20]))]] },
-  scatterAdd: { builds: [(t) => [ops.scatterAdd(t.b, t.ids(5, [40]), t.real([40, 6]), 7)]] },
+  scatterAdd: {
+    builds: [
+      (t) => [ops.scatterAdd(t.b, t.ids(5, [40]), t.real([40, 6]), 7)],
+      // Read by another operation.
+      (t) => [ops.neg(t.b, ops.scatterAdd(t.b, t.ids(5, [40]), t.real([40, 6]), 7))],
+      // Beside another share of the same gradient.
+      (t) => [
+        ops.globalNorm(t.b, [ops.add(t.b, t.real([7, 6]), ops.scatterAdd(t.b, t.ids(5, [40]), t.real([40, 6]), 7))]),
+      ],
+    ],
+  },
   oneHot: { builds: [(t) => [ops.oneHot(t.b, t.ids(6, [9]), 6)]] },
   causalBias: {
     builds: [(t) => [ops.causalBias(t.b, 4, 4)], (t) => [ops.add(t.b, t.real([3, 5]), ops.causalBias(t.b, 3, 5))]],

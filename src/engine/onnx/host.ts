@@ -3,50 +3,72 @@
  * parameters and moments would move three tensors where a kernel beside it changes them where they are. This is the
  * table that splits a program; worker.ts runs them.
  */
-import type { Node, Program, Value } from "../../program/graph.ts";
-
-/** Output → the input it may take the place of. */
-type InPlace = Readonly<Record<number, number>>;
+import { type Node, type Program, sameShape, type Value } from "../../program/graph.ts";
 
 interface HostOperation {
   /** Whether this node runs on the host; always, unless said. */
   readonly when?: (node: Node, roles: Roles) => boolean;
-  readonly inPlace: InPlace;
+  /** Output → the inputs whose place it may take. */
+  readonly inPlace: Readonly<Record<number, readonly number[]>>;
 }
 
 /** What the program does with values beside computing. */
 export interface Roles {
   readonly states: ReadonlySet<number>;
   readonly updates: ReadonlySet<number>;
-  readonly readers: ReadonlyMap<number, number>;
+  readonly producers: ReadonlyMap<number, Node>;
+  readonly readers: ReadonlyMap<number, readonly Node[]>;
+  /** The nodes found to run on the host so far: a node is asked about after those that read what it makes. */
+  readonly host: ReadonlySet<Node>;
 }
 
 export const hostOperations: Readonly<Record<string, HostOperation>> = {
-  adamw: { inPlace: { 0: 0, 1: 2, 2: 3, 3: 4 } },
+  adamw: { inPlace: { 0: [0], 1: [2], 2: [3], 3: [4] } },
   globalNorm: { inPlace: {} },
   dropoutMask: { inPlace: {} },
-  // An accumulator: a state plus something of its shape, which nobody else reads.
+  // onnxruntime goes through the elements on one thread, 40 ns each, and a graph would give the whole table.
+  scatterAdd: { inPlace: {}, when: ({ outputs: [table] }, roles) => readOnHostAlone(table, roles) },
+  // An accumulator: a state plus something of its shape, which nobody else reads. Or what was scattered on the host plus
+  // another share of the same gradient, as a table that is read at both ends of a network has.
   add: {
-    inPlace: { 0: 0 },
-    when: ({ inputs: [x, y], outputs: [sum] }, roles) =>
-      roles.updates.has(sum.id) &&
-      !roles.readers.has(sum.id) &&
-      roles.states.has(x.id) &&
-      x.shape.length === y.shape.length &&
-      x.shape.every((extent, i) => extent === y.shape[i]),
+    inPlace: { 0: [0, 1] },
+    when: ({ inputs: [x, y], outputs: [sum] }, roles) => {
+      if (!sameShape(x.shape, y.shape)) return false;
+      const accumulates = roles.updates.has(sum.id) && !roles.readers.has(sum.id) && roles.states.has(x.id);
+      const scattered = [x, y].some(({ id }) => {
+        const producer = roles.producers.get(id);
+        return producer?.op.name === "scatterAdd" && roles.readers.get(id)?.length === 1;
+      });
+      return accumulates || (scattered && readOnHostAlone(sum, roles));
+    },
   },
 };
 
-export function roles(program: Program): Roles {
-  const readers = new Map<number, number>();
-  for (const { inputs } of program.nodes) {
-    for (const { id } of inputs) readers.set(id, (readers.get(id) ?? 0) + 1);
-  }
-  const ids = (values: Iterable<Value>) => new Set([...values].map(({ id }) => id));
-  return { states: ids(program.states.values()), updates: ids(program.updates.values()), readers };
+function readOnHostAlone({ id }: Value, { readers, host }: Roles): boolean {
+  return (readers.get(id) ?? []).every((reader) => host.has(reader));
 }
 
-export function runsOnHost(node: Node, roles: Roles): boolean {
-  const host = hostOperations[node.op.name];
-  return host !== undefined && (host.when?.(node, roles) ?? true);
+/** The nodes that run on the host. */
+export function hostNodes(program: Program): ReadonlySet<Node> {
+  const readers = new Map<number, Node[]>();
+  const producers = new Map<number, Node>();
+  for (const node of program.nodes) {
+    for (const { id } of node.inputs) readers.set(id, [...(readers.get(id) ?? []), node]);
+    for (const { id } of node.outputs) producers.set(id, node);
+  }
+  const ids = (values: Iterable<Value>) => new Set([...values].map(({ id }) => id));
+  const host = new Set<Node>();
+  const roles: Roles = {
+    states: ids(program.states.values()),
+    updates: ids(program.updates.values()),
+    producers,
+    readers,
+    host,
+  };
+  for (let i = program.nodes.length - 1; i >= 0; i--) {
+    const node = program.nodes[i];
+    const operation = hostOperations[node.op.name];
+    if (operation !== undefined && (operation.when?.(node, roles) ?? true)) host.add(node);
+  }
+  return host;
 }

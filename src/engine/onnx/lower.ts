@@ -52,7 +52,7 @@ class Planner {
 
   constructor(program: Program) {
     this.#program = program;
-    this.#moves = partition(program).phases.flatMap(({ kind, nodes }: Phase): Move[] =>
+    this.#moves = partition(program).flatMap(({ kind, nodes }: Phase): Move[] =>
       kind === "graph" ? [{ kind, nodes }] : nodes.map((node) => ({ kind, node })),
     );
     for (const node of program.nodes) for (const { id } of node.outputs) this.#producers.set(id, node);
@@ -107,23 +107,29 @@ class Planner {
   #host(node: Node, position: number): HostStep {
     const inputs = node.inputs.map((value) => this.#tensor(value));
     const outputs = node.outputs.map((value, i) => {
-      const from = hostOperations[node.op.name]?.inPlace[i];
-      const made = from === undefined ? undefined : this.#overwritten(node, node.inputs[from], value, position);
-      return made ?? this.#aside(value);
+      const candidates = hostOperations[node.op.name]?.inPlace[i] ?? [];
+      for (const from of candidates) {
+        const made = this.#overwritten(node, node.inputs[from], value, position);
+        if (made !== undefined) return made;
+      }
+      return this.#aside(value);
     });
     return { kind: "host", op: node.op.name, attrs: node.attrs, inputs, outputs };
   }
 
-  /** The place of the state that this output updates, if the input is that state and nobody else reads it later. */
+  /**
+   * The input's place, if nobody else reads the input now or later and it is the state that this output updates, or
+   * room of the program's own.
+   */
   #overwritten(node: Node, input: Value, output: Value, position: number): Tensor | undefined {
-    const name = this.#stateNames.get(input.id);
-    if (name === undefined || this.#updateOf.get(output.id) !== name) return undefined;
     const readsHere = node.inputs.filter(({ id }) => id === input.id).length;
     if (readsHere !== 1 || (this.#lastRead.get(input.id) ?? 0) > position) return undefined;
-    this.#inPlace.add(name);
-    const tensor: Tensor = { place: { at: "state", name }, dtype: output.dtype, shape: output.shape };
-    this.#places.set(output.id, tensor.place);
-    return tensor;
+    const name = this.#stateNames.get(input.id);
+    const { place } = this.#tensor(input);
+    if (name === undefined ? place.at !== "scratch" : this.#updateOf.get(output.id) !== name) return undefined;
+    if (name !== undefined) this.#inPlace.add(name);
+    this.#places.set(output.id, place);
+    return { place, dtype: output.dtype, shape: output.shape };
   }
 
   #aside(value: Value): Tensor {

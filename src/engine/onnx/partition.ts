@@ -4,7 +4,7 @@
  * norm, a small graph for the clipping factor, and AdamW.
  */
 import type { Node, Program } from "../../program/graph.ts";
-import { type Roles, roles, runsOnHost } from "./host.ts";
+import { hostNodes } from "./host.ts";
 
 export interface Phase {
   readonly kind: "host" | "graph";
@@ -16,23 +16,20 @@ export function isFree(node: Node): boolean {
   return node.op.name === "constant";
 }
 
-export function partition(program: Program): { readonly phases: readonly Phase[]; readonly roles: Roles } {
-  const known = roles(program);
+export function partition(program: Program): readonly Phase[] {
+  const host = hostNodes(program);
   const levels = new Map<number, number>();
   const phases: Node[][] = [];
   for (const node of program.nodes) {
     if (isFree(node)) continue;
-    const parity = runsOnHost(node, known) ? 0 : 1;
+    const parity = host.has(node) ? 0 : 1;
     const after = Math.max(0, ...node.inputs.map(({ id }) => levels.get(id) ?? 0));
     const level = after % 2 === parity ? after : after + 1;
     for (const { id } of node.outputs) levels.set(id, level);
     while (phases.length <= level) phases.push([]);
     phases[level].push(node);
   }
-  return {
-    roles: known,
-    phases: phases
-      .map((nodes, level): Phase => ({ kind: level % 2 === 0 ? "host" : "graph", nodes }))
-      .filter(({ nodes }) => nodes.length > 0),
-  };
+  return phases
+    .map((nodes, level): Phase => ({ kind: level % 2 === 0 ? "host" : "graph", nodes }))
+    .filter(({ nodes }) => nodes.length > 0);
 }

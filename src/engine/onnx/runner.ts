@@ -196,8 +196,13 @@ export class Runner {
         this.#kernels.dropoutMask(out, { seed: key[0], step: key[1], ...numbers });
         break;
       }
-      case "add":
-        this.#kernels.accumulate(changing(0, 0), read(1));
+      case "add": {
+        const target = samePlace(outputs[0], inputs[1]) ? 1 : 0;
+        this.#kernels.accumulate(changing(0, target), read(1 - target));
+        break;
+      }
+      case "scatterAdd":
+        scatterAdd(read(1).data, this.#operand(inputs[0], run).data, this.#reals(outputs[0], run).data);
         break;
       case "copy":
         this.#copy(this.#operand(outputs[0], run).data, inputs[0], run);
@@ -253,6 +258,21 @@ export class Runner {
   }
 }
 
-function samePlace(a: Tensor, b: Tensor): boolean {
-  return a.place.at === "state" && b.place.at === "state" && a.place.name === b.place.name;
+function samePlace({ place: a }: Tensor, { place: b }: Tensor): boolean {
+  if (a.at === "state" && b.at === "state") return a.name === b.name;
+  return a.at === "scratch" && b.at === "scratch" && a.index === b.index;
+}
+
+/** Rows added to the rows of a table of zeros, one after the other. */
+function scatterAdd(updates: Float32Array, ids: TensorData, table: Float32Array): void {
+  const width = updates.length / ids.length;
+  const rows = table.length / width;
+  table.fill(0);
+  for (let i = 0; i < ids.length; i++) {
+    const id = ids[i];
+    if (!(id >= 0 && id < rows)) throw new Error(`id ${id} is outside a table of ${rows} rows`);
+    const from = i * width;
+    const to = id * width;
+    for (let j = 0; j < width; j++) table[to + j] += updates[from + j];
+  }
 }

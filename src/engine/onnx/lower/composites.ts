@@ -27,6 +27,10 @@ export const compositeLowerings: Lowerings = {
     e.node("Gelu", [x], { approximate: { string: textOf(attrs, "form") === "erf" ? "none" : "tanh" } }),
   ],
 
+  geluGrad: (e, { attrs }, [g, x]) => [
+    e.node("Mul", [g, textOf(attrs, "form") === "erf" ? geluSlope(e, x) : geluTanhSlope(e, x)]),
+  ],
+
   attention: (e, { attrs, inputs }, [q, k, v, ...optional]) => {
     const [batch, queries, width] = inputs[0].shape;
     const keys = inputs[1].shape[1];
@@ -86,6 +90,32 @@ export const compositeLowerings: Lowerings = {
     ];
   },
 };
+
+/** ½(1 + x) in one pass, for x from −1 to 1: the ends that HardSigmoid has are never passed. */
+const half = (e: Emitter, x: string) => e.node("HardSigmoid", [x], { alpha: { float: 0.5 }, beta: { float: 0.5 } });
+
+/**
+ * Φ(x) + x·φ(x). With u = x/√2, Φ is ½(1 + erf u) and x·φ(x) is u / e^(u²) / √π: where the power is too large for f32
+ * the quotient is the 0 it should be.
+ */
+function geluSlope(e: Emitter, x: string): string {
+  const u = e.node("Mul", [x, e.real([Math.SQRT1_2])]);
+  const density = e.node("Div", [u, e.node("Exp", [e.node("Mul", [u, u])])]);
+  const tail = e.node("Mul", [density, e.real([1 / Math.sqrt(Math.PI)])]);
+  return e.node("Add", [half(e, e.node("Erf", [u])), tail]);
+}
+
+/** ½(1 + t) + ½x(1 − t²)u′, where t = tanh u, u = √(2/π)(x + 0.044715x³), u′ its derivative. */
+function geluTanhSlope(e: Emitter, x: string): string {
+  const factor = Math.sqrt(2 / Math.PI);
+  const square = e.node("Mul", [x, x]);
+  /** x·(a·x² + b). */
+  const odd = (a: number, b: number) =>
+    e.node("Mul", [x, e.node("Add", [e.node("Mul", [square, e.real([a])]), e.real([b])])]);
+  const t = e.node("Tanh", [odd(factor * 0.044715, factor)]);
+  const steep = e.node("Sub", [e.real([1]), e.node("Mul", [t, t])]);
+  return e.node("Add", [half(e, t), e.node("Mul", [steep, odd(1.5 * factor * 0.044715, 0.5 * factor)])]);
+}
 
 /** Layer normalisation of rows: y, mean and reciprocal standard deviation, the latter two [N, 1]. */
 export function normalise(e: Emitter, x: string, gain: string, shift: string, eps: number): readonly string[] {
