@@ -201,7 +201,12 @@ export async function quickstart(options: QuickstartOptions): Promise<Quickstart
   await writeFileWhole(at("report.json"), `${JSON.stringify(comparison)}\n`);
   return {
     report,
-    models: { small: small.model, grown: grownFolder, large: large.model, scratch: scratch.model },
+    models: {
+      small: at("runs", "small", "model"),
+      grown: grownFolder,
+      large: at("runs", "grown", "model"),
+      scratch: at("runs", "scratch", "model"),
+    },
     losses: { small: smallLoss, grown: lossOf(large), scratch: lossOf(scratch) },
     saving,
   };
@@ -214,9 +219,10 @@ export function savingWords({ saving, losses }: QuickstartResult): string {
   }
   const to = `to the loss where scratch ends, ${lossText(saving.target)}: ${flopsText(saving.reached)} of ${flopsText(saving.reference)} FLOPs`;
   const share = `${Math.abs(saving.reuse * 100).toFixed(1)} %`;
-  return saving.reuse >= 0
-    ? `The grown model needed ${share} less ${to}.`
-    : `The grown model needed ${share} more ${to}.`;
+  const words = `The grown model needed ${share} ${saving.reuse >= 0 ? "less" : "more"} ${to}.`;
+  if (saving.allIn === null) return words;
+  const all = `${Math.abs(saving.allIn * 100).toFixed(1)} % ${saving.allIn >= 0 ? "less" : "more"}`;
+  return `${words}\nWith the small model's own training charged to it: ${all}.`;
 }
 
 function lossOf(run: RunResult): number {
