@@ -107,16 +107,16 @@ async function theirs(threads: number): Promise<Runner> {
     env: { ...process.env, CUDA_VISIBLE_DEVICES: "", HF_HUB_OFFLINE: "1", OMP_NUM_THREADS: String(threads) },
   });
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
-  const ask = async (line: string): Promise<unknown> => {
+  const ask = async (line: string): Promise<Turn & { readonly ready: string }> => {
     child.stdin.write(`${line}\n`);
     const { value, done } = await lines.next();
     if (done) throw new Error(`${python} ended; it needs torch and transformers`);
     return JSON.parse(value);
   };
-  const { ready } = (await ask(JSON.stringify({ ...shape, threads }))) as { ready: string };
+  const { ready } = await ask(JSON.stringify({ ...shape, threads }));
   return {
     name: `BertForMaskedLM, ${ready}`,
-    turn: async (steps) => (await ask(String(steps))) as Turn,
+    turn: (steps) => ask(String(steps)),
     close: async () => {
       child.stdin.end();
     },
@@ -146,7 +146,7 @@ async function main(args: readonly string[]): Promise<void> {
   const [pairs, steps, threads] = [values.pairs, values.steps, values.threads].map(Number);
   const runners = [await ours(threads), ...(values.alone ? [] : [await theirs(threads)])];
   for (const runner of runners) await runner.turn(2);
-  const turns = runners.map(() => [] as Turn[]);
+  const turns = runners.map((): Turn[] => []);
   for (let pair = 0; pair < pairs; pair++) {
     for (const [i, runner] of runners.entries()) {
       const { seconds, processor, peak } = await runner.turn(steps + 1);

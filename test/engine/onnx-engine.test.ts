@@ -227,6 +227,23 @@ test("what is wrong with a run is said, and the engine goes on", async () => {
   await expect(rows.run({ ids })).rejects.toThrow("released");
 });
 
+test("a run that fails among its updates leaves a state that is refused", async () => {
+  const engine = await openOnnx(1);
+  const b = new ProgramBuilder();
+  const x = b.input("x", [2]);
+  // The sum is made in place before the graph runs into the id.
+  b.update("sum", ops.add(b, b.state("sum", [2]), x));
+  b.output("rows", ops.gather(b, b.state("table", [2, 2]), b.input("ids", [1], "i32")));
+  await engine.write("sum", [2], new Float32Array(2));
+  await engine.write("table", [2, 2], new Float32Array(4));
+  const both = await engine.compile(b.build());
+  const inputs = { x: Float32Array.of(1, 2), ids: Int32Array.of(7) };
+  await expect(both.run(inputs)).rejects.toThrow("out of");
+  await expect(both.run({ ...inputs, ids: Int32Array.of(0) })).rejects.toThrow("unusable since a run failed");
+  await expect(engine.read("sum")).rejects.toThrow("unusable since a run failed");
+  await engine.close();
+});
+
 test("a closed engine answers nothing, and closing twice is no harm", async () => {
   const engine = await openOnnx(1);
   await engine.close();
