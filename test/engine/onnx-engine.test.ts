@@ -1,4 +1,5 @@
 /** The ONNX engine as a whole: state, order, errors, and a small training step against the reference engine. */
+import { spawnSync } from "node:child_process";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { Engine } from "../../src/engine/engine.ts";
 import { engineKinds, openEngine } from "../../src/engine/engines.ts";
@@ -7,6 +8,7 @@ import { ProgramBuilder } from "../../src/program/builder.ts";
 import { differentiate } from "../../src/program/differentiate.ts";
 import type { Program, Value } from "../../src/program/graph.ts";
 import * as ops from "../../src/program/ops/index.ts";
+import { packageRoot } from "../../src/util/paths.ts";
 import { Bench, gap, openOnnx, openReference, sameBytes } from "./compare.ts";
 
 let onnx: Engine;
@@ -249,6 +251,26 @@ test("a closed engine answers nothing, and closing twice is no harm", async () =
   await engine.close();
   await engine.close();
   await expect(engine.read("x")).rejects.toThrow("closed");
+});
+
+test("a process may end in the middle of a run", () => {
+  const script = [
+    `const dist = ${JSON.stringify(`file://${packageRoot()}dist/`)};`,
+    `const { openEngine } = await import(dist + "engine/engines.js");`,
+    `const { ProgramBuilder } = await import(dist + "program/builder.js");`,
+    `const { matmul } = await import(dist + "program/ops/index.js");`,
+    `const engine = await openEngine({ kind: "onnx", threads: 1, precision: "auto" });`,
+    `const b = new ProgramBuilder();`,
+    `const x = b.input("x", [900, 900]);`,
+    `b.output("y", matmul(b, x, x));`,
+    `const square = await engine.compile(b.build());`,
+    `const inputs = { x: new Float32Array(810000) };`,
+    `await square.run(inputs);`,
+    `for (let i = 0; i < 20; i++) void square.run(inputs);`,
+    `setTimeout(() => process.exit(3), 30);`,
+  ].join("\n");
+  const done = spawnSync(process.execPath, ["--input-type=module", "-e", script], { encoding: "utf8" });
+  expect([done.status, done.stderr]).toEqual([3, ""]);
 });
 
 test("engines are chosen by kind", async () => {

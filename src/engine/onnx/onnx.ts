@@ -8,6 +8,7 @@ import { type Program, type Shape, size } from "../../program/graph.ts";
 import { UserError } from "../../util/errors.ts";
 import { workerUrl } from "../../util/worker.ts";
 import type { Engine, EngineKind, EngineSettings, Executable, TensorData } from "../engine.ts";
+import { watched } from "./guard.ts";
 import { lower } from "./lower.ts";
 import type { Answer, Request, WorkerSettings } from "./protocol.ts";
 
@@ -40,7 +41,7 @@ export const onnxEngine: EngineKind = {
 };
 
 async function open(threads: EngineSettings["threads"]): Promise<Engine> {
-  const line = new Line({ threads });
+  const line = new Line(threads);
   const { text } = await line.ask({ kind: "version" });
   return new OnnxEngine(line, `onnxruntime-node ${text}, f32, ${threads} ${threads === 1 ? "thread" : "threads"}`);
 }
@@ -52,11 +53,16 @@ class Line {
   #next = 0;
   #over: Error | undefined;
 
-  constructor(settings: WorkerSettings) {
-    this.#worker = new Worker(workerUrl(import.meta.url, "./worker.ts"), { workerData: settings });
+  constructor(threads: number) {
+    const { flags, forget } = watched();
+    const settings: WorkerSettings = { threads, flags };
+    this.#worker = new Worker(workerUrl(import.meta.url, "./worker.ts"), { workerData: settings, execArgv: [] });
     this.#worker.on("message", (answer: Answer) => this.#settle(answer));
     this.#worker.on("error", (error) => this.#end(new Error(`the ONNX engine's worker failed: ${error.message}`)));
-    this.#worker.on("exit", () => this.#end(new Error("the engine is closed")));
+    this.#worker.on("exit", () => {
+      forget();
+      this.#end(new Error("the engine is closed"));
+    });
   }
 
   ask(request: Request): Promise<Answer> {

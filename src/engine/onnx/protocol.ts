@@ -6,6 +6,8 @@ import type { Plan } from "./plan.ts";
 /** What the worker is started with. */
 export interface WorkerSettings {
   readonly threads: number;
+  /** [whether onnxruntime is at work, whether the process is ending], shared by both sides. */
+  readonly flags: Int32Array<SharedArrayBuffer>;
 }
 
 export type Request =

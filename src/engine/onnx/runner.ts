@@ -7,9 +7,11 @@ import { size } from "../../program/graph.ts";
 import { dropoutNumbers } from "../../program/ops/dropoutMask.ts";
 import type { TensorData } from "../engine.ts";
 import { listOf, numberOf, textOf } from "./attributes.ts";
+import { guarded } from "./guard.ts";
 import { Kernels, type Operand } from "./kernels.ts";
 import { Arena, type Held } from "./memory.ts";
 import type { GraphStep, HostStep, Plan, Tensor } from "./plan.ts";
+import type { WorkerSettings } from "./protocol.ts";
 
 interface Compiled {
   readonly plan: Plan;
@@ -26,6 +28,7 @@ interface Run {
 
 export class Runner {
   readonly #threads: number;
+  readonly #flags: WorkerSettings["flags"];
   readonly #arena = new Arena();
   readonly #kernels = new Kernels();
   readonly #states = new Map<string, Held>();
@@ -33,8 +36,9 @@ export class Runner {
   /** Why the state can't be trusted any more. */
   #broken: string | undefined;
 
-  constructor(threads: number) {
+  constructor({ threads, flags }: WorkerSettings) {
     this.#threads = threads;
+    this.#flags = flags;
   }
 
   async compile(program: number, plan: Plan): Promise<void> {
@@ -44,7 +48,7 @@ export class Runner {
         if (step.kind === "graph") sessions.set(step, await this.#session(step));
       }
     } catch (error) {
-      for (const session of sessions.values()) await session.release();
+      await this.#free(sessions.values());
       throw error;
     }
     const scratch = plan.scratch.map(({ dtype, shape }) => this.#arena.allocate(dtype, shape));
@@ -56,7 +60,7 @@ export class Runner {
     if (compiled === undefined) return;
     this.#programs.delete(program);
     for (const held of compiled.scratch) this.#arena.release(held);
-    for (const session of compiled.sessions.values()) await session.release();
+    await this.#free(compiled.sessions.values());
   }
 
   write(name: string, dtype: Held["dtype"], shape: readonly number[], data: TensorData): void {
@@ -122,7 +126,7 @@ export class Runner {
 
   async #session(step: GraphStep): Promise<InferenceSession> {
     try {
-      return await InferenceSession.create(step.model, {
+      const options: InferenceSession.SessionOptions = {
         intraOpNumThreads: step.large ? this.#threads : 1,
         interOpNumThreads: 1,
         executionMode: "sequential",
@@ -132,10 +136,15 @@ export class Runner {
         enableMemPattern: false,
         // Errors reach the caller as they are; a second copy on stderr helps nobody.
         logSeverityLevel: 4,
-      });
+      };
+      return await guarded(this.#flags, () => InferenceSession.create(step.model, options));
     } catch (error) {
       throw new Error(`${step.name}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
     }
+  }
+
+  async #free(sessions: Iterable<InferenceSession>): Promise<void> {
+    for (const session of sessions) await guarded(this.#flags, () => session.release());
   }
 
   async #graph(step: GraphStep, run: Run): Promise<void> {
@@ -148,10 +157,8 @@ export class Runner {
           : new OrtTensor("int32", data, tensor.shape);
     }
     const session = run.compiled.sessions.get(step);
-    const made = await session?.run(
-      feeds,
-      step.fetches.map(({ name }) => name),
-    );
+    const names = step.fetches.map(({ name }) => name);
+    const made = await guarded(this.#flags, async () => session?.run(feeds, names));
     for (const { name, tensor } of step.fetches) {
       const data = made?.[name].data;
       if (!(data instanceof Float32Array || data instanceof Int32Array)) throw new Error(`${name} is no tensor`);

@@ -8,7 +8,7 @@ import type { Answer, Message, Request, WorkerSettings } from "./protocol.ts";
 import { Runner } from "./runner.ts";
 
 const settings: WorkerSettings = workerData;
-const runner = new Runner(settings.threads);
+const runner = new Runner(settings);
 const port = parentPort;
 if (port === null) throw new Error("this file runs in a worker thread");
 
