@@ -57,6 +57,13 @@ export { type Axis, type Dim, type Dimensions, elements, type Heads, type Parame
 export { type ProbeInputs, readProbeInputs } from "./probe/inputs.ts";
 export { type ProbeOptions, type ProbeTensor, probe, writeProbe } from "./probe/probe.ts";
 export { type Difference, randomInputs, type Verification, verifyGrowth } from "./probe/verify.ts";
+export { type QuickstartOptions, type QuickstartResult, quickstart } from "./quickstart/quickstart.ts";
+export { type QuickstartSettings, quickstartSettings } from "./quickstart/settings.ts";
+export { generateStories, type StoryOptions } from "./quickstart/stories.ts";
+export { renderComparisonReport } from "./report/comparison.ts";
+export type { ComparedRun, ComparisonReportData, RunReportData } from "./report/data.ts";
+export { renderRunReport } from "./report/run.ts";
+export { type LossPoint, type Saving, saving } from "./report/saving.ts";
 export { estimateRun, type RunEstimate } from "./train/estimate.ts";
 export { type EvaluateOptions, evaluateFolder } from "./train/evaluate-folder.ts";
 export { type Evaluated, type MetricsLine, readMetrics } from "./train/metrics.ts";

@@ -93,7 +93,7 @@ schedule: {warmup: 0.05, decay: linear}
 steps: ${run.steps}
 plan: ${run.plan}
 evaluate: {every: ${settings.evaluateEvery}, sequences: ${settings.evaluateSequences}}
-checkpoint: {every: 100, keep: 1}
+checkpoint: {every: 50, keep: 1}
 log: {every: 5}
 `;
 }
