@@ -155,6 +155,7 @@ export function loadLibrary(): Library {
       failures.push(`${path}: version ${version.major}.${version.minor} (2.6 to 3.x are supported)`);
       continue;
     }
+    pin(koffi, path);
     const declared = new Map<string, Call>();
     return {
       path,
@@ -179,4 +180,16 @@ export function loadLibrary(): Library {
     };
   }
   throw new LibraryUnusable(failures.join("; "));
+}
+
+const RTLD_NOW = 2;
+
+/**
+ * Keeps the library in the process for good. A handle of koffi's closes it when it is collected or its thread ends, and
+ * OpenMP's threads, which outlive both, would then run code that is no longer there.
+ */
+function pin(koffi: typeof import("koffi"), path: string): void {
+  if (process.platform === "win32") return;
+  const system = process.platform === "darwin" ? "libSystem.B.dylib" : "libc.so.6";
+  koffi.load(system).func("dlopen", "void*", ["str", "int"])(path, RTLD_NOW);
 }
