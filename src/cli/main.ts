@@ -1,91 +1,6 @@
 #!/usr/bin/env node
-/**
- * The command line: finds the command, loads its file, runs it, and turns whatever is thrown into one message and an
- * exit code. 0: done. 1: the check asked for failed (the action sets process.exitCode). 2: the user's input is wrong.
- * 70: a defect of ours. 130, 143: interrupted after saving. Results go to stdout, all else to stderr.
- */
-import { Command, CommanderError } from "commander";
-import { Interrupted, suggestion, UserError } from "../util/errors.ts";
-import { packageVersion } from "../util/paths.ts";
-import { systemError } from "../util/system.ts";
-import { commands } from "./commands.ts";
-
-async function main(words: readonly string[]): Promise<void> {
-  const program = new Command("bert2bert")
-    .description(
-      "Grow a small pre-trained BERT, RoBERTa or GPT-2 into a bigger one, prove what the growth kept, and carry its pre-training on.",
-    )
-    .version(packageVersion(), "-V, --version", "print the version")
-    .helpOption("-h, --help", "print this help")
-    .helpCommand("help [command]", "print a command's help")
-    .addHelpText("after", "\n`bert2bert COMMAND --help` explains a command.");
-  // Only the command that is meant is loaded; the others are there by name, for the list and for `help`.
-  const meant = words[0] === "help" ? words[1] : words[0];
-  for (const entry of commands) {
-    const command = program.command(entry.name).description(entry.description);
-    if (entry.name === meant) (await entry.load()).register(command);
-  }
-  const names = commands.map((entry) => entry.name);
-  if (meant !== undefined && !meant.startsWith("-") && meant !== "help" && !names.includes(meant)) {
-    const wayOut = `${suggestion(meant, names)} (\`bert2bert --help\` lists them)`;
-    throw new UserError(`there is no command \`${meant}\``, "bert2bert", wayOut);
-  }
-  govern(program);
-  if (words.length === 0) {
-    program.outputHelp();
-    return;
-  }
-  await program.parseAsync([...words], { from: "user" });
-}
-
-/** Makes the parser throw instead of printing and exiting, each command knowing its own options for a suggestion. */
-function govern(command: Command): void {
-  command.configureOutput({ outputError: () => {} }).showSuggestionAfterError(false);
-  command.exitOverride((error) => {
-    throw explain(error, command);
-  });
-  for (const inner of command.commands) govern(inner);
-}
-
-function explain(error: CommanderError, command: Command): Error {
-  // Help or the version was printed; a group of commands without one of them prints its help as an error.
-  if (error.exitCode === 0 || error.code === "commander.help") return error;
-  const where = path(command);
-  const message = error.message.replace(/^error: /, "").replace(/\.$/, "");
-  const help = `\`${where} --help\` explains it`;
-  const unknown = /^unknown (?:option|command) '(.*)'$/.exec(message)?.[1];
-  if (unknown !== undefined) {
-    const known = unknown.startsWith("-")
-      ? [...command.options.flatMap((option) => option.long ?? option.short ?? []), "--help"]
-      : command.commands.map((inner) => inner.name());
-    return new UserError(message.replaceAll("'", "`"), where, `${suggestion(unknown, known)} (${help})`);
-  }
-  return new UserError(message.replaceAll("'", "`"), where, help);
-}
-
-function path(command: Command): string {
-  return command.parent === null ? command.name() : `${path(command.parent)} ${command.name()}`;
-}
-
-/** Prints what was thrown, for a person. @returns the exit code */
-function report(thrown: unknown): number {
-  if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? 0 : 2;
-  const error = systemError(thrown);
-  const debug = process.env.DEBUG?.split(",").includes("bert2bert") === true;
-  if (debug && error instanceof Error) console.error(error.stack, error.cause === undefined ? "" : error.cause);
-  if (error instanceof Interrupted) {
-    console.error(error.message);
-    return error.signal === "SIGINT" ? 130 : 143;
-  }
-  if (error instanceof UserError) {
-    console.error(`error: ${error.message}`);
-    return 2;
-  }
-  const message = error instanceof Error ? error.message : String(error);
-  console.error(`error: bert2bert: this is a defect: ${message}`);
-  console.error("hint: run it again with DEBUG=bert2bert and report what it prints");
-  return 70;
-}
+/** The command line's process: its streams, what nobody caught, its exit code. All else is in run.ts. */
+import { report, run } from "./run.ts";
 
 // Whoever read our output has closed it: nothing more can be said, and nothing is wrong.
 for (const stream of [process.stdout, process.stderr]) {
@@ -95,8 +10,5 @@ for (const stream of [process.stdout, process.stderr]) {
 }
 process.on("uncaughtException", (error) => process.exit(report(error)));
 
-try {
-  await main(process.argv.slice(2));
-} catch (error) {
-  process.exitCode = report(error);
-}
+const code = await run(process.argv.slice(2));
+if (code !== 0) process.exitCode = code;
