@@ -83,7 +83,7 @@ function show({ promise, allowed, differences, kept }: Verification): void {
     largest.toExponential(1),
     scale.toPrecision(3),
     share.toExponential(1),
-    judged ? "promised" : "",
+    judged && allowed !== undefined ? "promised" : "",
   ]);
   print(table([["output", "largest difference", "largest value", "share", ""], ...rows]));
   if (allowed === undefined) {
