@@ -17,12 +17,12 @@ export function register(command: Command): void {
   command
     .argument("<folder>", "a model folder")
     .requiredOption("--data <folder>", "what `prepare` wrote")
-    .option("--objective <mlm|clm>", "default: what the model has a head for")
+    .option("--objective <mlm|mlm+nsp|clm>", "default: the language model the head is for, without sentence pairs")
     .option("--sequences <n>", "sequences of a batch", wholeNumber("--sequences", 1), 16)
     .option("--masked <share>", "share of the tokens that is predicted (mlm)", Number, 0.15)
     .option("--engine <kind>", "which engine computes", "auto")
     .option("--threads <n>", "threads; default all", wholeNumber("--threads", 1))
-    .option("--json", "print {loss, perplexity, accuracy, tokens} as JSON")
+    .option("--json", "print {loss, perplexity, accuracy, tokens} as JSON, with pairs next_sentence {loss, accuracy}")
     .action(async (folder: string, options: Options) => {
       const { evaluateFolder } = await import("../train/evaluate-folder.ts");
       const progress = new Progress();
@@ -35,15 +35,25 @@ export function register(command: Command): void {
         progress: (done, all) => progress.update(() => `${done} of ${all} sequences`),
       });
       progress.end();
-      if (options.json) printJson({ ...result });
+      if (options.json)
+        printJson({
+          ...result,
+          ...(result.next_sentence === undefined ? {} : { next_sentence: { ...result.next_sentence } }),
+        });
       else {
-        const { loss, perplexity, accuracy, tokens } = result;
+        const { loss, perplexity, accuracy, tokens, next_sentence: next } = result;
         print(
           table([
             ["loss", loss.toFixed(4)],
             ["perplexity", perplexity.toFixed(3)],
             ["accuracy", accuracy.toFixed(4)],
             ["tokens", String(tokens)],
+            ...(next === undefined
+              ? []
+              : [
+                  ["next-sentence loss", next.loss.toFixed(4)],
+                  ["next-sentence accuracy", next.accuracy.toFixed(4)],
+                ]),
           ]),
         );
       }

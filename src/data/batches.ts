@@ -4,23 +4,26 @@
  * Sequence g of a run (g counts sequences, over steps and their micro-batches) is place g mod n of epoch ⌊g / n⌋'s order.
  * Objectives:
  * - "mlm": [CLS] body [SEP], masked dynamically; the head runs at `perSequence` gathered positions of each sequence;
+ * - "mlm+nsp": [CLS] A [SEP] B [SEP] and padding, masked alike, with the label of the pair (pairs.ts);
  * - "clm": the body itself; the label of a position is the next token, the last position has none (as transformers
  *   counts: the mean is over length − 1).
  */
+import { type Objective, termsOf } from "../model/objectives.ts";
 import { UserError } from "../util/errors.ts";
 import { RandomStream } from "../util/random.ts";
 import type { Dataset, Part } from "./dataset.ts";
 import { type Masker, maskedCount, maskerFor } from "./masking.ts";
 import { Permutation } from "./order.ts";
+import { numbersOfPair, Pairs } from "./pairs.ts";
 
-export type Objective = "mlm" | "clm";
+export type { Objective };
 
 export interface BatchShape {
   /** Sequences of a micro-batch. */
   readonly sequences: number;
   /** Micro-batches of a step. */
   readonly accumulate: number;
-  /** Share of the maskable tokens that is predicted ("mlm"). */
+  /** Share of the maskable tokens that is predicted (masked objectives). */
   readonly masked: number;
 }
 
@@ -28,7 +31,11 @@ export interface BatchShape {
 export interface Batch {
   /** [B · T] */
   readonly ids: Int32Array;
-  /** mlm: the flat positions in [B · T] that are predicted, `perSequence` of each sequence, not descending: [B · P]. */
+  /** Pairs: 0 for A and what stands before it, 1 for B: [B · T] */
+  readonly types?: Int32Array;
+  /** Pairs: 1 at a token, 0 at padding: [B · T] */
+  readonly mask?: Float32Array;
+  /** Masked: the flat positions in [B · T] that are predicted, `perSequence` of each sequence, not descending: [B · P]. */
   readonly gather?: Int32Array;
   /** The token at each gathered position, or at each position: [B · P] or [B · T]. */
   readonly labels: Int32Array;
@@ -37,6 +44,8 @@ export interface Batch {
    * validation 1. Where nothing is to be predicted: 0.
    */
   readonly weights: Float32Array;
+  /** Pairs: 0 where B follows A, 1 where it does not (as transformers labels them), and weights as above: [B] each. */
+  readonly nsp?: { readonly labels: Int32Array; readonly weights: Float32Array };
   /** B · T, without the rows that fill up a last batch. */
   readonly tokens: number;
   /** The part's sequences in the batch, those that fill it up left out. */
@@ -62,7 +71,7 @@ export interface DataSize {
   readonly tokensPerStep: number;
   /** Steps of an epoch; not whole as a rule. */
   readonly stepsPerEpoch: number;
-  /** Positions of a sequence that are predicted: P for "mlm", length − 1 for "clm". */
+  /** Positions of a sequence that are predicted: P where they are masked, length − 1 for "clm". */
   readonly perSequence: number;
 }
 
@@ -71,21 +80,26 @@ export function dataSize(dataset: Dataset, objective: Objective, batch: BatchSha
   const body = bodyLength(dataset, objective);
   const sequences = dataset.train.sequences(body);
   if (sequences === 0) throw noSequence(dataset, "training", body);
+  const validationSequences = dataset.validation.sequences(body);
+  if (hasPairs(objective)) {
+    layoutOf(dataset, "train", objective, new RandomStream(0, PAIRS));
+    if (validationSequences > 0) layoutOf(dataset, "validation", objective, new RandomStream(0, PAIRS));
+  }
   return {
     sequences,
-    validationSequences: dataset.validation.sequences(body),
+    validationSequences,
     tokensPerStep: batch.sequences * batch.accumulate * dataset.info.length,
     stepsPerEpoch: sequences / (batch.sequences * batch.accumulate),
-    perSequence: objective === "mlm" ? perSequence(dataset, batch.masked) : dataset.info.length - 1,
+    perSequence: objective === "clm" ? dataset.info.length - 1 : perSequence(dataset, batch.masked, objective),
   };
 }
 
-/** The masked positions of a full block: what a sequence has at most, and a program is built for. */
-export function perSequence(dataset: Dataset, masked: number): number {
+/** The masked positions of a full sequence: what one has at most, and a program is built for. */
+export function perSequence(dataset: Dataset, masked: number, objective: Objective = "mlm"): number {
   if (!(masked > 0 && masked <= 1)) {
     throw new UserError(`a share of ${masked}`, "batch.masked", "it is a share above 0 and at most 1, such as 0.15");
   }
-  return maskedCount(masked, bodyLength(dataset, "mlm"));
+  return maskedCount(masked, bodyLength(dataset, objective));
 }
 
 /** Micro-batch `micro` of step `step`. */
@@ -101,18 +115,29 @@ export function trainingBatch(dataset: Dataset, options: TrainingBatchOptions): 
     const counted = batch.accumulate * batch.sequences * (body - 1);
     return causal(dataset.train, rows, batch.sequences, body, 1 / counted);
   }
-  const masker = maskerOf(dataset, batch.masked);
+  const masker = maskerOf(dataset, batch.masked, objective);
+  const layout = layoutOf(dataset, "train", objective, new RandomStream(seed, PAIRS, step));
+  const scratch = new Int32Array(layout.length);
   let counted = 0;
   for (let other = 0; other < batch.accumulate; other++) {
-    for (const row of examples(other)) counted += countMasked(dataset.train, row, body, masker, batch.masked);
+    for (const [row, example] of examples(other).entries()) {
+      const { end } = layout.write(scratch, 0, example, other * batch.sequences + row);
+      counted += maskedCount(batch.masked, masker.maskable(scratch, 1, end));
+    }
   }
-  const random = new RandomStream(seed, "masking", step);
-  const weight = 1 / Math.max(1, counted);
-  return maskedBatch(dataset, dataset.train, rows, batch, masker, random, micro * batch.sequences, weight);
+  return maskedBatch(layout, rows, {
+    ...batch,
+    masker,
+    per: perSequence(dataset, batch.masked, objective),
+    random: new RandomStream(seed, "masking", step),
+    firstSlot: micro * batch.sequences,
+    weight: 1 / Math.max(1, counted),
+    pairWeight: 1 / (batch.accumulate * batch.sequences),
+  });
 }
 
 /**
- * The validation part in order, with masks that no seed changes, so that any two runs are measured on the same
+ * The validation part in order, with masks and pairs that no seed changes, so that any two runs are measured on the same
  * predictions. The last batch is filled up with rows of weight 0.
  * @param options.limit the first so many sequences; default all
  */
@@ -124,22 +149,37 @@ export function* validationBatches(
   const body = bodyLength(dataset, objective);
   const count = Math.min(options.limit ?? Number.POSITIVE_INFINITY, dataset.validation.sequences(body));
   if (count === 0) throw noSequence(dataset, "validation", body);
-  const masker = objective === "mlm" ? maskerOf(dataset, batch.masked) : undefined;
-  for (let start = 0; start < count; start += batch.sequences) {
-    const rows = Array.from({ length: Math.min(batch.sequences, count - start) }, (_, i) => start + i);
-    if (masker === undefined) {
-      yield causal(dataset.validation, rows, batch.sequences, body, 1);
-    } else {
-      const random = new RandomStream(0, "validation masking");
-      yield maskedBatch(dataset, dataset.validation, rows, batch, masker, random, start, 1);
+  const rowsFrom = (start: number) =>
+    Array.from({ length: Math.min(batch.sequences, count - start) }, (_, i) => start + i);
+  if (objective === "clm") {
+    for (let start = 0; start < count; start += batch.sequences) {
+      yield causal(dataset.validation, rowsFrom(start), batch.sequences, body, 1);
     }
+    return;
+  }
+  const common = {
+    sequences: batch.sequences,
+    masker: maskerOf(dataset, batch.masked, objective),
+    per: perSequence(dataset, batch.masked, objective),
+    random: new RandomStream(0, "validation masking"),
+    weight: 1,
+    pairWeight: 1,
+  };
+  const layout = layoutOf(dataset, "validation", objective, new RandomStream(0, "validation pairs"));
+  for (let start = 0; start < count; start += batch.sequences) {
+    yield maskedBatch(layout, rowsFrom(start), { ...common, firstSlot: start });
   }
 }
 
 /** Tokens of a sequence that come from the flat file. */
 function bodyLength(dataset: Dataset, objective: Objective): number {
   const { length } = dataset.info;
-  return objective === "mlm" ? length - 2 : length;
+  if (objective === "clm") return length;
+  return length - (hasPairs(objective) ? 3 : 2);
+}
+
+function hasPairs(objective: Objective): boolean {
+  return termsOf(objective).includes("nsp");
 }
 
 function epochOrder(sequences: number, seed: number, epoch: number): Permutation {
@@ -162,63 +202,130 @@ function places(seed: number, start: number, count: number, sequences: number): 
   return rows;
 }
 
-function maskerOf(dataset: Dataset, masked: number): Masker {
+function maskerOf(dataset: Dataset, masked: number, objective: Objective): Masker {
   const { tokenizer } = dataset.info;
   const { cls, sep, mask } = tokenizer.special;
   if (cls === undefined || sep === undefined || mask === undefined) {
     const missing = cls === undefined ? "classification" : sep === undefined ? "separator" : "mask";
     const wayOut = "prepare the data with a BERT or RoBERTa tokenizer, or train with objective clm";
-    throw new UserError(`its tokenizer has no ${missing} token, which objective mlm needs`, dataset.folder, wayOut);
+    throw new UserError(
+      `its tokenizer has no ${missing} token, which objective ${objective} needs`,
+      dataset.folder,
+      wayOut,
+    );
   }
   return maskerFor(tokenizer, mask, masked);
 }
 
-function countMasked(part: Part, row: number, body: number, masker: Masker, share: number): number {
-  const ids = new Int32Array(body);
-  part.read(row, body, ids, 0);
-  return maskedCount(share, masker.maskable(ids, 0, body));
+/** How a masked model's sequences are made of a part's tokens. */
+interface Layout {
+  /** Tokens of a sequence, special tokens included. */
+  readonly length: number;
+  readonly pairs: boolean;
+  /**
+   * Writes a sequence to `ids` from `at`. @param slot its place in the step: what is drawn for it is drawn there
+   * @returns where it ends (padding follows) and, for a pair, where B begins and whether it follows A
+   */
+  write(ids: Int32Array, at: number, example: number, slot: number): Laid;
 }
 
-function maskedBatch(
-  dataset: Dataset,
-  part: Part,
-  examples: readonly number[],
-  batch: Pick<BatchShape, "sequences" | "masked">,
-  masker: Masker,
-  random: RandomStream,
-  firstSlot: number,
-  weight: number,
-): Batch {
+interface Laid {
+  readonly end: number;
+  readonly second?: number;
+  readonly isNext?: boolean;
+}
+
+const PAIRS = "sentence pairs";
+
+/** @param random of the pairs @throws UserError if there are none */
+function layoutOf(dataset: Dataset, name: "train" | "validation", objective: Objective, random: RandomStream): Layout {
   const { length, tokenizer } = dataset.info;
-  const { cls = 0, sep = 0 } = tokenizer.special;
-  const body = length - 2;
-  const per = perSequence(dataset, batch.masked);
-  const ids = new Int32Array(batch.sequences * length);
-  const gather = new Int32Array(batch.sequences * per);
-  const labels = new Int32Array(batch.sequences * per);
-  const weights = new Float32Array(batch.sequences * per);
-  for (let row = 0; row < batch.sequences; row++) {
+  const { cls = 0, sep = 0, pad = 0 } = tokenizer.special;
+  const part = dataset[name];
+  const body = bodyLength(dataset, objective);
+  if (!hasPairs(objective)) {
+    return {
+      length,
+      pairs: false,
+      write(ids, at, example) {
+        ids[at] = cls;
+        part.read(example, body, ids, at + 1);
+        ids[at + 1 + body] = sep;
+        return { end: at + length };
+      },
+    };
+  }
+  const pairs = new Pairs(part, body, dataset.folder, name === "train" ? "training" : name);
+  return {
+    length,
+    pairs: true,
+    write(ids, at, example, slot) {
+      const { first, second, isNext } = pairs.draw(example, random, slot * numbersOfPair);
+      ids[at] = cls;
+      part.readAt(first.start, first.end - first.start, ids, at + 1);
+      const begins = at + 2 + first.end - first.start;
+      ids[begins - 1] = sep;
+      part.readAt(second.start, second.end - second.start, ids, begins);
+      const end = begins + second.end - second.start + 1;
+      ids[end - 1] = sep;
+      ids.fill(pad, end, at + length);
+      return { end, second: begins, isNext };
+    },
+  };
+}
+
+interface MaskedForm {
+  readonly sequences: number;
+  readonly masker: Masker;
+  /** Gathered positions a sequence. */
+  readonly per: number;
+  /** Of the masks. */
+  readonly random: RandomStream;
+  /** The first sequence's place in the step. */
+  readonly firstSlot: number;
+  /** Of a predicted position, and of a pair. */
+  readonly weight: number;
+  readonly pairWeight: number;
+}
+
+function maskedBatch(layout: Layout, examples: readonly number[], form: MaskedForm): Batch {
+  const { length } = layout;
+  const { sequences, masker, per, random, firstSlot, weight } = form;
+  const ids = new Int32Array(sequences * length);
+  const types = new Int32Array(layout.pairs ? ids.length : 0);
+  const mask = new Float32Array(types.length);
+  const gather = new Int32Array(sequences * per);
+  const labels = new Int32Array(sequences * per);
+  const weights = new Float32Array(sequences * per);
+  const nsp = { labels: new Int32Array(sequences), weights: new Float32Array(sequences) };
+  for (let row = 0; row < sequences; row++) {
     const start = row * length;
-    ids[start] = cls;
-    ids[start + length - 1] = sep;
     const fillsUp = row >= examples.length;
-    part.read(fillsUp ? examples[0] : examples[row], body, ids, start + 1);
+    const slot = firstSlot + (fillsUp ? 0 : row);
+    const { end, second, isNext } = layout.write(ids, start, fillsUp ? examples[0] : examples[row], slot);
+    if (second !== undefined) {
+      types.fill(1, second, end);
+      mask.fill(1, start, end);
+      nsp.labels[row] = isNext ? 0 : 1;
+      nsp.weights[row] = fillsUp ? 0 : form.pairWeight;
+    }
     let at = row * per;
     if (!fillsUp) {
-      masker.mask(ids, start + 1, start + 1 + body, random, (firstSlot + row) * 4 * length, (position, token) => {
+      masker.mask(ids, start + 1, end - 1, random, slot * 4 * length, (position, token) => {
         gather[at] = position;
         labels[at] = token;
         weights[at++] = weight;
       });
     }
-    // A block with separators in it has fewer: the last position again, or the first of the sequence, for nothing.
+    // A sequence with separators or padding in it has fewer: the last position again, or its first, for nothing.
     const last = at > row * per ? gather[at - 1] : start;
     for (; at < (row + 1) * per; at++) {
       gather[at] = last;
       labels[at] = ids[last];
     }
   }
-  return { ids, gather, labels, weights, tokens: examples.length * length, examples };
+  const common = { ids, gather, labels, weights, tokens: examples.length * length, examples };
+  return layout.pairs ? { ...common, types, mask, nsp } : common;
 }
 
 function causal(part: Part, examples: readonly number[], sequences: number, length: number, weight: number): Batch {

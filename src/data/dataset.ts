@@ -13,6 +13,7 @@ import { join } from "node:path";
 import { UserError } from "../util/errors.ts";
 import { isJsonObject, type Json, type JsonValue, readJsonObject } from "../util/json.ts";
 import { systemError } from "../util/system.ts";
+import { Positions } from "./positions.ts";
 import { roles } from "./special.ts";
 import type { TokenizerInfo } from "./tokenizer.ts";
 
@@ -59,22 +60,26 @@ export interface Dataset {
   close(): void;
 }
 
-/** One part's flat token file. */
+/** One part: its flat token file, and where documents and lines start in it. */
 export class Part {
   readonly info: PartInfo;
   readonly #file: number;
   readonly #width: 2 | 4;
   readonly #path: string;
+  readonly #base: string;
+  readonly #positions = new Map<string, Positions>();
   #bytes = new Uint8Array(0);
 
+  /** @param path without the ending */
   constructor(path: string, info: PartInfo, width: 2 | 4) {
     this.info = info;
     this.#width = width;
-    this.#path = path;
-    this.#file = openSync(path, "r");
+    this.#base = path;
+    this.#path = `${path}.tokens`;
+    this.#file = openSync(this.#path, "r");
     if (fstatSync(this.#file).size !== info.tokens * width) {
       this.close();
-      throw new UserError("its size is not what data.json says", path, "prepare the data anew");
+      throw new UserError("its size is not what data.json says", this.#path, "prepare the data anew");
     }
   }
 
@@ -83,11 +88,32 @@ export class Part {
     return Math.floor(this.info.tokens / length);
   }
 
+  /** Where its documents start. @throws UserError if the file is missing or damaged */
+  documents(): Positions {
+    return this.#open("documents", this.info.documents);
+  }
+
+  /** Where its lines start; a document's first with it. @throws UserError if the file is missing or damaged */
+  lines(): Positions {
+    return this.#open("lines", this.info.lines);
+  }
+
+  #open(what: string, count: number): Positions {
+    const opened = this.#positions.get(what) ?? new Positions(`${this.#base}.${what}`, count, this.info.tokens);
+    this.#positions.set(what, opened);
+    return opened;
+  }
+
   /** The ids of body `index` of `length` tokens, written to `into` from `at`. */
   read(index: number, length: number, into: Int32Array, at: number): void {
+    this.readAt(index * length, length, into, at);
+  }
+
+  /** The ids of `length` tokens from token `token`, written to `into` from `at`. */
+  readAt(token: number, length: number, into: Int32Array, at: number): void {
     const size = length * this.#width;
     if (this.#bytes.length < size) this.#bytes = new Uint8Array(size);
-    const start = index * size;
+    const start = token * this.#width;
     for (let done = 0; done < size; ) {
       const count = readSync(this.#file, this.#bytes, done, size - done, start + done);
       if (count === 0) throw new UserError("the file has become shorter", this.#path, "prepare the data anew");
@@ -101,6 +127,7 @@ export class Part {
 
   close(): void {
     closeSync(this.#file);
+    for (const positions of this.#positions.values()) positions.close();
   }
 }
 
@@ -117,8 +144,8 @@ export async function openDataset(folder: string): Promise<Dataset> {
     for (const part of parts) part.close();
   };
   try {
-    parts.push(new Part(join(folder, "train.tokens"), info.train, info.width));
-    parts.push(new Part(join(folder, "validation.tokens"), info.validation, info.width));
+    parts.push(new Part(join(folder, "train"), info.train, info.width));
+    parts.push(new Part(join(folder, "validation"), info.validation, info.width));
   } catch (error) {
     close();
     throw systemError(error, folder);

@@ -19,6 +19,12 @@ export function termsOf(objective: Objective): readonly string[] {
   return objective.split("+");
 }
 
+/** Which inputs a batch of an objective has beside ids, labels and weights. */
+export function inputsOf(objective: Objective): Pick<LossOptions, "objective" | "types" | "mask"> {
+  const pairs = termsOf(objective).includes("nsp");
+  return { objective, types: pairs, mask: pairs };
+}
+
 /** Whether a model can be trained for an objective. */
 export function supports(model: Model, objective: Objective): boolean {
   const known = model.architecture.objectives(model.heads);
@@ -52,8 +58,8 @@ export interface Loss {
   readonly lm: Value;
   /** How many positions of weight above 0 have the label as their most probable token, []. */
   readonly correct: Value;
-  /** The next-sentence term alone, []. */
-  readonly nsp?: Value;
+  /** The next-sentence term alone, and how many pairs of weight above 0 are told rightly, [] each. */
+  readonly nsp?: { readonly loss: Value; readonly correct: Value };
 }
 
 /**
@@ -92,15 +98,19 @@ export function buildLoss(b: ProgramBuilder, model: Model, options: LossOptions)
       : reshape(b, slice(b, bySequence, 1, 1, 1 + perSequence), [batch * perSequence, width]);
 
   const predicted = rows.shape[0];
-  const logits = lmLogits(rows);
   const labels = b.input("labels", [predicted], "i32");
-  const weights = b.input("weights", [predicted]);
-  const lm = crossEntropy(b, logits, labels, weights).loss;
-  const correct = reduceSum(b, mul(b, equal(b, argmax(b, logits), labels), positive(b, weights)), [0]);
-  if (bySequence === undefined) return { loss: lm, lm, correct };
+  const lm = term(b, lmLogits(rows), labels, b.input("weights", [predicted]));
+  if (bySequence === undefined) return { loss: lm.loss, lm: lm.loss, correct: lm.correct };
 
   const first = reshape(b, slice(b, bySequence, 1, 0, 1), [batch, width]);
   const nspLabels = b.input("nsp_labels", [batch], "i32");
-  const nspTerm = crossEntropy(b, nspLogits(pooled(first)), nspLabels, b.input("nsp_weights", [batch])).loss;
-  return { loss: add(b, lm, nspTerm), lm, correct, nsp: nspTerm };
+  const next = term(b, nspLogits(pooled(first)), nspLabels, b.input("nsp_weights", [batch]));
+  return { loss: add(b, lm.loss, next.loss), lm: lm.loss, correct: lm.correct, nsp: next };
+}
+
+/** Σ weight · cross-entropy, and how many rows of weight above 0 have the label as their largest logit. */
+function term(b: ProgramBuilder, logits: Value, labels: Value, weights: Value): { loss: Value; correct: Value } {
+  const { loss } = crossEntropy(b, logits, labels, weights);
+  const correct = reduceSum(b, mul(b, equal(b, argmax(b, logits), labels), positive(b, weights)), [0]);
+  return { loss, correct };
 }

@@ -23,7 +23,7 @@ import { clearLeftOvers, createFile, writeFolderWhole } from "../util/files.ts";
 import { isJsonObject, type Json, readJsonObject } from "../util/json.ts";
 import { packageVersion } from "../util/paths.ts";
 import { errorCode } from "../util/system.ts";
-import type { FlopsSoFar } from "./metrics.ts";
+import type { FlopsSoFar, TermSums } from "./metrics.ts";
 import { momentTensors, weightTensors } from "./state.ts";
 
 export const checkpointsFolder = "checkpoints";
@@ -40,8 +40,14 @@ export interface Position {
   readonly metrics: number;
   /** Whether the evaluation after this step is still to be done. */
   readonly due: boolean;
-  /** The log interval that is open: steps since the last training line and the sum of their losses. */
-  readonly open: { readonly steps: number; readonly loss: number; readonly tokens: number; readonly seconds: number };
+  /** The log interval that is open: steps since the last training line and the sums of their losses. */
+  readonly open: {
+    readonly steps: number;
+    readonly loss: number;
+    readonly terms?: TermSums;
+    readonly tokens: number;
+    readonly seconds: number;
+  };
 }
 
 /** What a checkpoint says beside the position. */
@@ -136,13 +142,14 @@ export async function writeState(
   await writeModel(folder, engine, model, companions, card, async (temporary) => {
     await writeWeights(temporary, momentTensors(engine, model), { fileName: optimizerFile });
     if (trainer === undefined) return;
-    const { open, flops, ...rest } = trainer.position;
+    const { flops, ...rest } = trainer.position;
+    const { terms, ...open } = rest.open;
     const json: Json = {
       format: 1,
       version: packageVersion(),
       ...rest,
       flops: { ...flops },
-      open: { ...open },
+      open: { ...open, ...(terms === undefined ? {} : { terms: { ...terms } }) },
       run: { ...trainer.facts },
     };
     await writeJson(join(temporary, trainerFile), json);
@@ -231,6 +238,8 @@ async function readCheckpoint(folder: string): Promise<Checkpoint> {
   };
   const flops = object("flops");
   const open = object("open");
+  const { terms } = open;
+  if (terms !== undefined && !isJsonObject(terms)) throw refuse("open.terms");
   const run = object("run");
   return {
     folder,
@@ -244,6 +253,10 @@ async function readCheckpoint(folder: string): Promise<Checkpoint> {
       open: {
         steps: number(open, "steps"),
         loss: number(open, "loss"),
+        terms:
+          terms === undefined
+            ? undefined
+            : { lm: number(terms, "lm"), nsp: number(terms, "nsp"), nsp_correct: number(terms, "nsp_correct") },
         tokens: number(open, "tokens"),
         seconds: number(open, "seconds"),
       },

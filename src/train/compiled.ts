@@ -2,7 +2,7 @@
 import type { Engine, Executable, TensorData } from "../engine/engine.ts";
 import type { Model } from "../model/architecture.ts";
 import { paperFlops, type StepShape } from "../model/flops.ts";
-import type { FlopsSoFar } from "./metrics.ts";
+import { addTerms, type FlopsSoFar, type TermSums } from "./metrics.ts";
 import type { SubModel } from "./stage.ts";
 import { addAccumulators } from "./state.ts";
 import { buildStep, formKey, type OptimizerRule, type StepForm, type StepPrograms, trainFrom } from "./step.ts";
@@ -19,6 +19,8 @@ export interface CompiledStep {
 export interface StepResult {
   /** The sum of the micro-batches' losses, which is the mean over what the step counts. */
   readonly loss: number;
+  /** Of an objective of two terms. */
+  readonly terms?: TermSums;
   /** Of the whole gradient, before clipping. */
   readonly norm: number;
 }
@@ -91,6 +93,7 @@ export async function runStep(
 ): Promise<StepResult> {
   const given = { rate: Float32Array.of(rate) };
   let loss = 0;
+  let terms: TermSums | undefined;
   let results: Record<string, TensorData> = {};
   let next = inputs(0);
   for (let micro = 0; micro < accumulate; micro++) {
@@ -99,7 +102,9 @@ export async function runStep(
     else meanwhile();
     results = await running;
     loss += results.loss[0];
+    const { lm, nsp, nsp_correct: correct } = results;
+    if (nsp !== undefined) terms = addTerms(terms, { lm: lm[0], nsp: nsp[0], nsp_correct: correct[0] });
   }
   if (step.apply !== undefined) results = { ...results, ...(await step.apply.run(given)) };
-  return { loss, norm: results.norm[0] };
+  return { loss, terms, norm: results.norm[0] };
 }

@@ -1,10 +1,11 @@
 /** Evaluating a model folder on prepared data. */
 import { availableParallelism } from "node:os";
-import { dataSize, type Objective } from "../data/batches.ts";
+import { dataSize } from "../data/batches.ts";
 import { openDataset } from "../data/dataset.ts";
 import { openEngine } from "../engine/engines.ts";
 import type { Model } from "../model/architecture.ts";
 import { openModel } from "../model/load.ts";
+import { type Objective, objectives, supports } from "../model/objectives.ts";
 import { shapeOf } from "../model/table.ts";
 import { suggestion, UserError } from "../util/errors.ts";
 import { compileEvaluation, type EvaluationForm, runEvaluation } from "./evaluate.ts";
@@ -22,8 +23,6 @@ export interface EvaluateOptions {
   readonly threads?: number;
   readonly progress?: (done: number, all: number) => void;
 }
-
-const objectives: readonly Objective[] = ["mlm", "clm"];
 
 /** @throws UserError if model and data do not belong together */
 export async function evaluateFolder(folder: string, data: string, options: EvaluateOptions): Promise<Evaluated> {
@@ -63,13 +62,12 @@ export async function evaluateFolder(folder: string, data: string, options: Eval
 }
 
 function objectiveOf(model: Model, folder: string, asked: string | undefined): Objective {
-  const able = model.architecture.objectives(model.heads);
   if (asked !== undefined) {
     const objective = objectives.find((known) => known === asked);
     if (objective !== undefined) return objective;
     throw new UserError(`there is no objective \`${asked}\``, "--objective", suggestion(asked, objectives));
   }
-  const objective = objectives.find((known) => able.includes(known));
+  const objective = objectives.find((known) => supports(model, known));
   if (objective !== undefined) return objective;
   throw new UserError("the model has no language-model head", folder, "evaluate one that has");
 }

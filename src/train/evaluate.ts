@@ -1,8 +1,9 @@
-/** Loss, perplexity and accuracy on the validation part: whole model, dropout off, masks that no seed changes. */
-import { type Objective, validationBatches } from "../data/batches.ts";
+/** Loss, perplexity and accuracy on the validation part: whole model, dropout off, masks and pairs that no seed changes. */
+import { validationBatches } from "../data/batches.ts";
 import type { Dataset } from "../data/dataset.ts";
 import type { Engine, Executable } from "../engine/engine.ts";
 import type { Model } from "../model/architecture.ts";
+import { inputsOf, type Objective } from "../model/objectives.ts";
 import { batchInputs } from "./inputs.ts";
 import type { Evaluated } from "./metrics.ts";
 import { buildEvaluation } from "./step.ts";
@@ -20,7 +21,9 @@ export interface EvaluationForm {
 /** Compiles the evaluation of a model whose parameters the engine holds. */
 export function compileEvaluation(engine: Engine, model: Model, form: EvaluationForm): Promise<Executable> {
   const { objective, batch, length, perSequence } = form;
-  return engine.compile(buildEvaluation(model, { objective, batch: batch.sequences, length, perSequence }));
+  return engine.compile(
+    buildEvaluation(model, { ...inputsOf(objective), batch: batch.sequences, length, perSequence }),
+  );
 }
 
 /** Runs it over the validation part. @param stop asked between batches; true ends it @returns undefined if stopped */
@@ -33,18 +36,32 @@ export async function runEvaluation(
   let loss = 0;
   let correct = 0;
   let tokens = 0;
+  const next = { loss: 0, correct: 0, pairs: 0 };
   const batches = validationBatches(dataset, form);
-  let next = batches.next();
-  while (next.done !== true) {
-    const batch = next.value;
+  let following = batches.next();
+  while (following.done !== true) {
+    const batch = following.value;
     const running = executable.run(batchInputs(batch));
-    next = batches.next();
+    following = batches.next();
     const sums = await running;
     loss += sums.loss[0];
     correct += sums.correct[0];
+    if (batch.nsp !== undefined) {
+      next.loss += sums.nsp[0];
+      next.correct += sums.nsp_correct[0];
+      next.pairs += batch.examples.length;
+    }
     tokens += batch.weights.reduce((count, weight) => count + (weight > 0 ? 1 : 0), 0);
     if (stop()) return undefined;
   }
   const mean = loss / tokens;
-  return { loss: mean, perplexity: Math.exp(mean), accuracy: correct / tokens, tokens };
+  return {
+    loss: mean,
+    perplexity: Math.exp(mean),
+    accuracy: correct / tokens,
+    tokens,
+    ...(next.pairs === 0
+      ? {}
+      : { next_sentence: { loss: next.loss / next.pairs, accuracy: next.correct / next.pairs } }),
+  };
 }

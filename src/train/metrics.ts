@@ -2,9 +2,9 @@
  * `metrics.jsonl`: a line a log interval and a line an evaluation, in the order they happened.
  *
  * A training line: step (steps done), stage, layers and trained (of the last step's sub-model), tokens and flops so far,
- * loss (mean over the interval's steps), rate and gradient_norm (of the last step), tokens_per_second, seconds (spent
+ * loss (mean over the interval's steps; with sentence pairs also terms: {mlm, nsp, nsp_accuracy}), rate and gradient_norm (of the last step), tokens_per_second, seconds (spent
  * training so far, evaluations and checkpoints left out). An evaluation line: step, stage, tokens, flops, seconds, and
- * evaluation: {loss, perplexity, accuracy, tokens}. Everything but tokens_per_second and seconds repeats from run to run.
+ * evaluation: {loss, perplexity, accuracy, tokens}, with sentence pairs also next_sentence: {loss, accuracy}. Everything but tokens_per_second and seconds repeats from run to run.
  */
 import { open, readFile } from "node:fs/promises";
 import { writeFileWhole } from "../util/files.ts";
@@ -25,23 +25,41 @@ export interface Progressed {
   readonly seconds: number;
 }
 
+/** Sums over steps of the terms of an objective with sentence pairs. */
+export interface TermSums {
+  /** The language model's loss, and the pairs'; a step's are means over what it counts. */
+  readonly lm: number;
+  readonly nsp: number;
+  /** Pairs told rightly. */
+  readonly nsp_correct: number;
+}
+
+export function addTerms(a: TermSums | undefined, b: TermSums | undefined): TermSums | undefined {
+  if (a === undefined || b === undefined) return a ?? b;
+  return { lm: a.lm + b.lm, nsp: a.nsp + b.nsp, nsp_correct: a.nsp_correct + b.nsp_correct };
+}
+
 export interface TrainingLine extends Progressed {
   readonly layers: number;
   readonly trained: number;
   readonly loss: number;
+  /** What the loss is the sum of, and the share of the pairs that were told rightly. */
+  readonly terms?: { readonly mlm: number; readonly nsp: number; readonly nsp_accuracy: number };
   readonly rate: number;
   readonly gradient_norm: number;
   readonly tokens_per_second: number;
 }
 
 export interface Evaluated {
-  /** Nats a predicted token. */
+  /** Nats a predicted token: the language model's, whatever else the objective has. */
   readonly loss: number;
   readonly perplexity: number;
   /** Share of the predicted tokens whose label is the most probable one. */
   readonly accuracy: number;
   /** Predicted tokens. */
   readonly tokens: number;
+  /** Nats a sentence pair, and the share of the pairs that were told rightly. */
+  readonly next_sentence?: { readonly loss: number; readonly accuracy: number };
 }
 
 export interface EvaluationLine extends Progressed {

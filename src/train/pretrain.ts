@@ -30,7 +30,16 @@ import { compileEvaluation, runEvaluation } from "./evaluate.ts";
 import { checkRunFolder, lockRunFolder, metricsFile, modelFolder, writeRunFile } from "./folder.ts";
 import { growStage, stageModels } from "./growth.ts";
 import { batchInputs, dropoutKey } from "./inputs.ts";
-import { type Evaluated, isEvaluation, type Metrics, openMetrics, readMetrics } from "./metrics.ts";
+import {
+  addTerms,
+  type Evaluated,
+  isEvaluation,
+  type Metrics,
+  openMetrics,
+  readMetrics,
+  type TermSums,
+  type TrainingLine,
+} from "./metrics.ts";
 import { writeRunReport } from "./report.ts";
 import { rateAt } from "./schedule.ts";
 import type { LoadedRun, RunSettings } from "./settings.ts";
@@ -268,6 +277,7 @@ class Trainer {
     const opened = {
       steps: open.steps + 1,
       loss: open.loss + result.loss,
+      terms: addTerms(open.terms, result.terms),
       tokens: open.tokens + size.tokensPerStep,
       seconds: open.seconds + seconds,
     };
@@ -290,6 +300,7 @@ class Trainer {
         tokens: position.tokens,
         flops: position.flops,
         loss: opened.loss / opened.steps,
+        ...(opened.terms === undefined ? {} : { terms: this.#termsOf(opened.terms, opened.steps) }),
         rate,
         gradient_norm: result.norm,
         tokens_per_second: Math.round(opened.tokens / opened.seconds),
@@ -299,6 +310,16 @@ class Trainer {
     }
     this.#tell(stage, result.loss, position);
     return next;
+  }
+
+  /** Means over the steps of an interval. */
+  #termsOf(sums: TermSums, steps: number): TrainingLine["terms"] {
+    const { sequences, accumulate } = this.#settings.batch;
+    return {
+      mlm: sums.lm / steps,
+      nsp: sums.nsp / steps,
+      nsp_accuracy: sums.nsp_correct / (steps * sequences * accumulate),
+    };
   }
 
   #inputs(step: number, micro: number): Record<string, TensorData> {

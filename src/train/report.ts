@@ -12,7 +12,15 @@ export function curveOf(name: string, lines: readonly MetricsLine[], stages: rea
     log: lines.flatMap((line) =>
       isEvaluation(line)
         ? []
-        : [{ ...line, gradientNorm: line.gradient_norm, tokensPerSecond: line.tokens_per_second }],
+        : // Of two terms the language model's is drawn: evaluations' losses are that too.
+          [
+            {
+              ...line,
+              loss: line.terms?.mlm ?? line.loss,
+              gradientNorm: line.gradient_norm,
+              tokensPerSecond: line.tokens_per_second,
+            },
+          ],
     ),
     evaluations: lines.flatMap((line) =>
       isEvaluation(line) ? [{ ...line, loss: line.evaluation.loss, accuracy: line.evaluation.accuracy }] : [],

@@ -4,13 +4,13 @@
  */
 import { createHash } from "node:crypto";
 import { presentOf, tokenizerFiles } from "../checkpoint/folder.ts";
-import { type DataSize, dataSize, type Objective } from "../data/batches.ts";
+import { type DataSize, dataSize } from "../data/batches.ts";
 import { type Dataset, infoJson } from "../data/dataset.ts";
 import { openTokenizer } from "../data/tokenizer.ts";
 import type { Model } from "../model/architecture.ts";
 import { architectureOf } from "../model/architectures.ts";
 import { type OpenModel, openModel } from "../model/load.ts";
-import { supports } from "../model/objectives.ts";
+import { inputsOf, type Objective, objectives, supports, termsOf } from "../model/objectives.ts";
 import { UserError } from "../util/errors.ts";
 import { readJsonObject } from "../util/json.ts";
 import { type Companions, readCompanions } from "./checkpoint.ts";
@@ -90,7 +90,7 @@ export interface RunPlan {
 export async function planRun(run: LoadedRun, dataset: Dataset, model: Model, layers: number): Promise<RunPlan> {
   const { settings } = run;
   const { batch, optimizer } = settings;
-  const objective = objectiveOf(run);
+  const { objective } = settings;
   const size = dataSize(dataset, objective, batch);
   const { length } = dataset.info;
   const steps = stepsOf(settings, size.tokensPerStep, size.sequences);
@@ -107,7 +107,7 @@ export async function planRun(run: LoadedRun, dataset: Dataset, model: Model, la
     dropout,
     common: {
       loss: {
-        objective,
+        ...inputsOf(objective),
         batch: batch.sequences,
         length,
         perSequence: size.perSequence,
@@ -120,7 +120,7 @@ export async function planRun(run: LoadedRun, dataset: Dataset, model: Model, la
         length,
         // A causal program runs its head at every position, the last included.
         predicted: objective === "clm" ? length : size.perSequence,
-        nsp: false,
+        nsp: termsOf(objective).includes("nsp"),
       },
     },
     evaluation: {
@@ -131,12 +131,6 @@ export async function planRun(run: LoadedRun, dataset: Dataset, model: Model, la
       limit: settings.evaluate.sequences,
     },
   };
-}
-
-function objectiveOf({ settings, file }: LoadedRun): Objective {
-  const { objective } = settings;
-  if (objective !== "mlm+nsp") return objective;
-  throw file.error(["objective"], "prepared data holds no sentence pairs to train mlm+nsp with", "use objective mlm");
 }
 
 /**
@@ -153,10 +147,16 @@ export async function checkFit(
 ): Promise<void> {
   const { info } = dataset;
   if (!supports(model, objective)) {
-    const known = model.architecture.objectives(model.heads);
+    const other = objectives.find((known) => supports(model, known));
     const wayOut =
-      known.length === 0 ? "name a class with a head in config.json's `architectures`" : `use objective ${known[0]}`;
+      other === undefined
+        ? "name a class with a language-model head in config.json's `architectures`"
+        : `use objective ${other}, or a model whose class in config.json's \`architectures\` has that head`;
     throw new UserError(`the model has no head for objective ${objective}`, where, wayOut);
+  }
+  if (termsOf(objective).includes("nsp") && model.dimensions.types < 2) {
+    const what = "the model has a single token type, and sentence pairs take two";
+    throw new UserError(what, where, "use objective mlm, or a config with type_vocab_size 2");
   }
   if (info.length > model.dimensions.positions) {
     throw new UserError(

@@ -5,7 +5,8 @@
  * and an apply program clips, updates and empties them. What does not train in a step is not in the program at all: no
  * decay, no change of moments, no step count. States: the parameters under their names, `m/NAME` and `v/NAME` (the
  * moments), `steps/NAME` (updates so far), `sum/NAME` (an accumulator). Inputs: those of model/objectives.ts, and the
- * scalar `rate` where the update is. Outputs: `loss` of a batch, `norm` of the whole gradient before clipping.
+ * scalar `rate` where the update is. Outputs: `loss` of a batch, `norm` of the whole gradient before clipping; of an
+ * objective of two terms `lm`, `nsp` (the terms) and `nsp_correct` (pairs told rightly) as well.
  *
  * Lineage: torch.optim.AdamW with torch.nn.utils.clip_grad_norm_ (the factor is min(1, clip / (norm + 1e-6))).
  */
@@ -54,7 +55,7 @@ export const accumulatorName = (name: string) => `sum/${name}`;
 export function buildStep(model: Model, form: StepForm, optimizer: OptimizerRule): StepPrograms {
   const b = new ProgramBuilder();
   const { layers, train } = form.model;
-  const { loss } = buildLoss(b, model, { ...form.loss, layers, trainFrom: layers - train });
+  const { loss, lm, nsp } = buildLoss(b, model, { ...form.loss, layers, trainFrom: layers - train });
   const reached = reaching(b, loss);
   const trained = model.parameters.filter(
     (parameter) => mayTrain(parameter, form) && reached.has(stateOf(b, parameter).id),
@@ -65,6 +66,11 @@ export function buildStep(model: Model, form: StepForm, optimizer: OptimizerRule
     trained.map((parameter) => stateOf(b, parameter)),
   );
   b.output("loss", loss);
+  if (nsp !== undefined) {
+    b.output("lm", lm);
+    b.output("nsp", nsp.loss);
+    b.output("nsp_correct", nsp.correct);
+  }
   if (form.accumulate === 1) {
     update(b, trained, gradients, optimizer);
     const batch = b.build();
@@ -156,12 +162,16 @@ function reaching(b: ProgramBuilder, loss: Value): ReadonlySet<number> {
   return reached;
 }
 
-/** Sums over a batch, dropout off: `loss` (weighted), `correct` and nothing changed. */
+/** Sums over a batch, dropout off, nothing changed: `loss` (weighted, the language model's), `correct`; of pairs `nsp`, `nsp_correct`. */
 export function buildEvaluation(model: Model, loss: Omit<LossOptions, "layers" | "trainFrom" | "dropout">): Program {
   const b = new ProgramBuilder();
   const built = buildLoss(b, model, loss);
   b.output("loss", built.lm);
   b.output("correct", built.correct);
+  if (built.nsp !== undefined) {
+    b.output("nsp", built.nsp.loss);
+    b.output("nsp_correct", built.nsp.correct);
+  }
   return b.build();
 }
 

@@ -102,6 +102,38 @@ test("the same bytes, whatever the number of workers", async () => {
   expect(all[2]).toEqual(all[0]);
 });
 
+test.each(["mlm", "mlm+nsp", "clm"] as const)(
+  "%s: the examples in order are the same on data of 1, 2 or 4 workers, in one go or carried on",
+  async (objective) => {
+    const batch = { sequences: 5, accumulate: 2, masked: 0.15 };
+    const idsOf = async (threads: number, steps: readonly number[]) => {
+      // As a run that is carried on does: the data is opened anew at each of these steps.
+      const batches: [readonly number[], Int32Array][] = [];
+      for (const [i, from] of steps.entries()) {
+        const data = await openDataset(join(folder, `threads-${threads}`));
+        for (let step = from; step < (steps[i + 1] ?? 12); step++) {
+          for (const micro of [0, 1]) {
+            const { examples, ids } = trainingBatch(data, { objective, seed: 5, step, micro, batch });
+            batches.push([examples, ids]);
+          }
+        }
+        data.close();
+      }
+      return batches;
+    };
+    const whole = await idsOf(1, [0]);
+    expect(whole).toHaveLength(24);
+    expect(new Set(whole.flatMap(([examples]) => examples)).size).toBe(120);
+    for (const [threads, steps] of [
+      [2, [0]],
+      [4, [0, 3, 4, 11]],
+      [1, [0, 7]],
+    ] as const) {
+      expect(await idsOf(threads, steps)).toEqual(whole);
+    }
+  },
+);
+
 test("documents stay in order, whole, with their lines; exactly the share asked for is held out", async () => {
   const documents = corpus(40, 2);
   const path = join(folder, "small.txt");

@@ -4,15 +4,36 @@ import { join } from "node:path";
 import { type DatasetInfo, infoJson } from "../../src/data/dataset.ts";
 import { openTokenizer } from "../../src/data/tokenizer.ts";
 import { RandomStream } from "../../src/util/random.ts";
+import { type Document, writeDocuments } from "../data/documents.ts";
 
 export const vocabulary = 40;
 
-/** Writes prepared data of sequences of `length` tokens into a folder. */
-export async function writeData(folder: string, length = 16, tokens = 6000): Promise<void> {
+async function writeTokenizer(folder: string): Promise<DatasetInfo["tokenizer"]> {
   mkdirSync(join(folder, "tokenizer"), { recursive: true });
   const words = Array.from({ length: vocabulary - 5 }, (_, i) => `w${i}`);
   const entries = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", ...words];
   writeFileSync(join(folder, "tokenizer", "vocab.txt"), `${entries.join("\n")}\n`);
+  return (await openTokenizer(join(folder, "tokenizer"))).info;
+}
+
+/** Documents of lines of one topic each, so that whether B follows A can be told: a fifth of the words is a topic. */
+export async function writeTopics(folder: string, length = 16): Promise<void> {
+  const tokenizer = await writeTokenizer(folder);
+  const random = new RandomStream(8, "test topics");
+  let index = 0;
+  const below = (n: number) => random.below(n, index++);
+  const documents = (count: number): Document[] =>
+    Array.from({ length: count }, () => {
+      const topic = below(5);
+      const line = () => Array.from({ length: 2 + below(7) }, () => 5 + 7 * topic + below(7));
+      return Array.from({ length: 2 + below(5) }, line);
+    });
+  writeDocuments(folder, documents(250), documents(40), length, tokenizer);
+}
+
+/** Writes prepared data of sequences of `length` tokens into a folder. */
+export async function writeData(folder: string, length = 16, tokens = 6000): Promise<void> {
+  const tokenizer = await writeTokenizer(folder);
   const random = new RandomStream(7, "test data");
   const part = (name: string, count: number, start: number) => {
     const ids = new Uint16Array(count);
@@ -29,7 +50,7 @@ export async function writeData(folder: string, length = 16, tokens = 6000): Pro
   const info: DatasetInfo = {
     length,
     width: 2,
-    tokenizer: (await openTokenizer(join(folder, "tokenizer"))).info,
+    tokenizer,
     separator: 3,
     lineBreak: [],
     train: part("train", tokens, 0),
@@ -65,9 +86,13 @@ export const gpt2Config = {
   attn_pdrop: 0.1,
 };
 
+/** With pooler and next-sentence head. */
+export const pairsConfig = { ...bertConfig, architectures: ["BertForPreTraining"] };
+
 /** Writes data, a config and RUN.yaml into a folder. @returns the path of RUN.yaml */
 export async function writeRun(folder: string, config: object, yaml: string): Promise<string> {
-  await writeData(join(folder, "data"));
+  if (config === pairsConfig) await writeTopics(join(folder, "data"));
+  else await writeData(join(folder, "data"));
   writeFileSync(join(folder, "config.json"), JSON.stringify(config));
   const path = join(folder, "run.yaml");
   writeFileSync(path, yaml);

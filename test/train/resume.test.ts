@@ -6,7 +6,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { beforeAll, describe, expect, it } from "vitest";
 import { packageRoot } from "../../src/util/paths.ts";
 import { cli, temporaryFolder } from "../support.ts";
-import { bertConfig, gpt2Config, writeRun } from "./data.ts";
+import { bertConfig, gpt2Config, pairsConfig, writeRun } from "./data.ts";
 
 /** Stages end at 15 and 30; checkpoints (7), log lines (4) and evaluations (10) fall between and beside. */
 const yaml = (objective: string, out: string) => `
@@ -72,6 +72,7 @@ async function reached(child: ChildProcess, out: string, step: number): Promise<
 
 describe.each([
   { objective: "mlm", config: bertConfig, signal: "SIGINT", code: 130 },
+  { objective: "mlm+nsp", config: pairsConfig, signal: "SIGTERM", code: 143 },
   { objective: "clm", config: gpt2Config, signal: "SIGTERM", code: 143 },
 ] as const)("a run with dropout and accumulation, $objective", ({ objective, config, signal, code }) => {
   const folder = temporaryFolder();
