@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { UserError } from "../util/errors.ts";
 import { createFile } from "../util/files.ts";
 import { type Json, type JsonValue, readJsonObject } from "../util/json.ts";
+import { checkInside } from "../util/links.ts";
 import { errorCode, systemError } from "../util/system.ts";
 import { optimizerFile, trainerFile } from "./optimizer.ts";
 import { openWeights, type Weights } from "./weights.ts";
@@ -70,6 +71,7 @@ export async function readConfig(folder: string): Promise<Json> {
   if (!present.includes(configFile)) {
     throw new UserError(`there is no ${configFile}`, folder, "name a model folder as transformers saves it");
   }
+  await checkInside(folder, configFile);
   return readJsonObject(join(folder, configFile));
 }
 
@@ -127,8 +129,9 @@ export async function writeModelCard(folder: string, card: ModelCard): Promise<v
   await writeText(join(folder, modelCardFile), `${lines.join("\n")}\n`);
 }
 
-/** Which of the names are files in a folder. */
+/** Which of the names are files in a folder. @throws UserError if one is a link that leads out of it */
 export async function presentOf(folder: string, names: readonly string[]): Promise<readonly string[]> {
+  for (const name of names) await checkInside(folder, name);
   const there = await Promise.all(names.map((name) => isFile(join(folder, name))));
   return names.filter((_, i) => there[i]);
 }

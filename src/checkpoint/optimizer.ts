@@ -7,6 +7,7 @@ import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import { UserError } from "../util/errors.ts";
 import { printable } from "../util/json.ts";
+import { checkInside } from "../util/links.ts";
 import { openSafetensors, type SafetensorsFile } from "./safetensors.ts";
 import type { TensorSource } from "./write.ts";
 
@@ -81,6 +82,7 @@ export async function openOptimizer(folder: string): Promise<OptimizerState | un
     () => false,
   );
   if (!present) return undefined;
+  await checkInside(folder, optimizerFile);
   const file = await openSafetensors(path);
   try {
     return new OptimizerState(file);

@@ -9,6 +9,7 @@ import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { UserError } from "../util/errors.ts";
 import { isJsonObject, printable, readJsonObject } from "../util/json.ts";
+import { checkInside } from "../util/links.ts";
 import { errorCode, systemError } from "../util/system.ts";
 import { openSafetensors, type SafetensorsFile, type StoredTensor } from "./safetensors.ts";
 
@@ -88,6 +89,7 @@ export class Weights {
  */
 export async function openWeights(folder: string, fileName?: string): Promise<Weights> {
   const present = await list(folder);
+  await checkInside(folder, fileName ?? weightsFile);
   if (fileName !== undefined) {
     if (isPickle(fileName)) throw pickled(folder, fileName);
     return new Weights(folder, [await openSafetensors(join(folder, fileName))]);
@@ -114,6 +116,7 @@ export async function openWeights(folder: string, fileName?: string): Promise<We
 
 async function openShards(folder: string, present: readonly string[]): Promise<Weights> {
   const where = join(folder, indexFile);
+  await checkInside(folder, indexFile);
   const index = await readJsonObject(where, { depth: 8, uniqueKeys: true });
   const map = index.weight_map;
   if (!isJsonObject(map)) throw new UserError("it has no weight_map", where, "save the model again");
@@ -136,6 +139,7 @@ async function openShards(folder: string, present: readonly string[]): Promise<W
   const opened: SafetensorsFile[] = [];
   try {
     for (const shard of new Set(shardOf.values())) {
+      await checkInside(folder, shard);
       const file = await openSafetensors(join(folder, shard));
       opened.push(file);
       for (const name of file.tensors.keys()) {

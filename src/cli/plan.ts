@@ -41,7 +41,7 @@ export function register(command: Command): void {
         ["model", `${estimate.architecture}, ${formatCount(estimate.parameters)} parameters`],
         ["steps", `${estimate.steps} (${formatCount(estimate.tokens)} tokens)`],
         ["memory", `${formatBytes(estimate.memory.state)} parameters and moments`],
-        ["", `${formatBytes(estimate.memory.working)} working, at most`],
+        ["", `${formatBytes(estimate.memory.working)} working, at least`],
         ["cost", `${flops(estimate.flops.exact)} as run`],
         ["", `${flops(estimate.flops.paper)} by the paper's convention`],
         ["time", `${formatDuration(seconds)} at ${options.speed} GFLOP/s`],

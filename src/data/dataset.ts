@@ -11,7 +11,7 @@
 import { closeSync, existsSync, fstatSync, openSync, readSync } from "node:fs";
 import { join } from "node:path";
 import { UserError } from "../util/errors.ts";
-import { isJsonObject, type Json, type JsonValue, readJsonObject } from "../util/json.ts";
+import { isJsonObject, type Json, type JsonValue, printable, readJsonObject } from "../util/json.ts";
 import { systemError } from "../util/system.ts";
 import { Positions } from "./positions.ts";
 import { roles } from "./special.ts";
@@ -67,15 +67,17 @@ export class Part {
   readonly #width: 2 | 4;
   readonly #path: string;
   readonly #base: string;
+  readonly #vocabulary: number;
   readonly #positions = new Map<string, Positions>();
   #bytes = new Uint8Array(0);
 
-  /** @param path without the ending */
-  constructor(path: string, info: PartInfo, width: 2 | 4) {
+  /** @param path without the ending @param vocabulary ids are below it */
+  constructor(path: string, info: PartInfo, width: 2 | 4, vocabulary: number) {
     this.info = info;
     this.#width = width;
     this.#base = path;
     this.#path = `${path}.tokens`;
+    this.#vocabulary = vocabulary;
     this.#file = openSync(this.#path, "r");
     if (fstatSync(this.#file).size !== info.tokens * width) {
       this.close();
@@ -121,7 +123,12 @@ export class Part {
     }
     const view = new DataView(this.#bytes.buffer);
     for (let i = 0; i < length; i++) {
-      into[at + i] = this.#width === 2 ? view.getUint16(2 * i, true) : view.getUint32(4 * i, true);
+      const id = this.#width === 2 ? view.getUint16(2 * i, true) : view.getUint32(4 * i, true);
+      if (id >= this.#vocabulary) {
+        const what = `token ${token + i} is ${id}, and its tokenizer has ${this.#vocabulary}`;
+        throw new UserError(what, this.#path, "the file is damaged: prepare the data anew");
+      }
+      into[at + i] = id;
     }
   }
 
@@ -144,8 +151,8 @@ export async function openDataset(folder: string): Promise<Dataset> {
     for (const part of parts) part.close();
   };
   try {
-    parts.push(new Part(join(folder, "train"), info.train, info.width));
-    parts.push(new Part(join(folder, "validation"), info.validation, info.width));
+    parts.push(new Part(join(folder, "train"), info.train, info.width, info.tokenizer.vocabulary));
+    parts.push(new Part(join(folder, "validation"), info.validation, info.width, info.tokenizer.vocabulary));
   } catch (error) {
     close();
     throw systemError(error, folder);
@@ -171,7 +178,7 @@ export function infoJson(info: DatasetInfo): Json {
 function readInfo(json: Json, where: string): DatasetInfo {
   if (json.format !== FORMAT) throw new UserError("not data that `prepare` wrote", where, "prepare the data anew");
   if (json.version !== FORMAT_VERSION) {
-    const what = `format version ${String(json.version)}, this version reads ${FORMAT_VERSION}`;
+    const what = `format version ${printable(JSON.stringify(json.version) ?? "none")}, this version reads ${FORMAT_VERSION}`;
     throw new UserError(what, where, "prepare the data anew, or use the version that wrote it");
   }
   const damaged = (key: string) => new UserError(`\`${key}\` is missing or damaged`, where, "prepare the data anew");
@@ -191,6 +198,13 @@ function readInfo(json: Json, where: string): DatasetInfo {
     if (!Array.isArray(value)) throw damaged(key);
     return value;
   };
+  const tokenizer = object(json.tokenizer, "tokenizer");
+  const vocabulary = whole(tokenizer.vocabulary, "tokenizer.vocabulary");
+  const id = (value: JsonValue | undefined, key: string): number => {
+    const found = whole(value, key);
+    if (found >= vocabulary) throw damaged(key);
+    return found;
+  };
   const part = (key: string): PartInfo => {
     const value = object(json[key], key);
     return {
@@ -199,24 +213,29 @@ function readInfo(json: Json, where: string): DatasetInfo {
       tokens: whole(value.tokens, `${key}.tokens`),
     };
   };
-  const tokenizer = object(json.tokenizer, "tokenizer");
   const named = object(tokenizer.special, "tokenizer.special");
   const special: Partial<Record<(typeof roles)[number], number>> = {};
   for (const role of roles) {
-    if (named[role] !== undefined) special[role] = whole(named[role], `tokenizer.special.${role}`);
+    if (named[role] !== undefined) special[role] = id(named[role], `tokenizer.special.${role}`);
   }
+  const specialIds = list(tokenizer.specialIds, "tokenizer.specialIds").map((value) =>
+    id(value, "tokenizer.specialIds"),
+  );
+  if (specialIds.some((value, i) => i > 0 && value <= specialIds[i - 1])) throw damaged("tokenizer.specialIds");
   if (json.width !== 2 && json.width !== 4) throw damaged("width");
+  const length = whole(json.length, "length");
+  if (length < 8 || length > 2 ** 20) throw damaged("length");
   return {
-    length: whole(json.length, "length"),
+    length,
     width: json.width,
     tokenizer: {
       hash: text(tokenizer.hash, "tokenizer.hash"),
-      vocabulary: whole(tokenizer.vocabulary, "tokenizer.vocabulary"),
+      vocabulary,
       special,
-      specialIds: list(tokenizer.specialIds, "tokenizer.specialIds").map((id) => whole(id, "tokenizer.specialIds")),
+      specialIds,
     },
-    separator: whole(json.separator, "separator"),
-    lineBreak: list(json.lineBreak, "lineBreak").map((id) => whole(id, "lineBreak")),
+    separator: id(json.separator, "separator"),
+    lineBreak: list(json.lineBreak, "lineBreak").map((value) => id(value, "lineBreak")),
     train: part("train"),
     validation: part("validation"),
     sources: list(json.sources, "sources").map((value) => {

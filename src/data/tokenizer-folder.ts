@@ -6,13 +6,18 @@
  * What the files leave out is as transformers' BertTokenizer, RobertaTokenizer and GPT2Tokenizer have it.
  */
 import { existsSync } from "node:fs";
-import { readFile } from "node:fs/promises";
+import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
+import { tokenizerFiles } from "../checkpoint/folder.ts";
 import { UserError } from "../util/errors.ts";
 import { decodeUtf8, isJsonObject, type Json, type JsonValue, parseJson, readJsonObject } from "../util/json.ts";
+import { checkInside } from "../util/links.ts";
 import { systemError } from "../util/system.ts";
 import { type AddedToken, addedToken, type Role, specialToken, tokensByRole } from "./special.ts";
 import { byteLevelJson, type Vocabulary, wordPieceJson } from "./tokenizer-json.ts";
+
+/** Bytes of the largest vocabulary or list of merges that is read. */
+const LARGEST = 2 ** 26;
 
 export interface TokenizerDescription {
   /** As tokenizer.json, without truncation and padding. */
@@ -22,6 +27,7 @@ export interface TokenizerDescription {
 
 /** @throws UserError if the folder holds no tokenizer, or a damaged one */
 export async function describeTokenizer(folder: string): Promise<TokenizerDescription> {
+  for (const name of tokenizerFiles) await checkInside(folder, name);
   const config = (await optional(join(folder, "tokenizer_config.json"))) ?? {};
   const map = (await optional(join(folder, "special_tokens_map.json"))) ?? {};
   const files: [Json, Json] = [map, config];
@@ -147,6 +153,9 @@ async function readMerges(path: string, vocabulary: Vocabulary): Promise<readonl
 
 async function readText(path: string): Promise<string> {
   try {
+    const info = await stat(path);
+    if (!info.isFile()) throw new UserError("not a regular file", path, "get the tokenizer's files anew");
+    if (info.size > LARGEST) throw new UserError(`${info.size} bytes are no vocabulary`, path, "get the file anew");
     return decodeUtf8(await readFile(path), path);
   } catch (error) {
     throw systemError(error, path);

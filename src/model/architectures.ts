@@ -1,6 +1,6 @@
 /** The architectures there are: one file and one line here for each. */
 import { suggestion, UserError } from "../util/errors.ts";
-import type { Json } from "../util/json.ts";
+import { type Json, printable } from "../util/json.ts";
 import type { Architecture } from "./architecture.ts";
 import { bert } from "./bert.ts";
 import { gpt2 } from "./gpt2.ts";
@@ -18,7 +18,7 @@ export function architectureOf(config: Json, where: string): Architecture {
     throw new UserError("`model_type` is missing", where, `set it to one of ${known.join(", ")}`);
   }
   throw new UserError(
-    `\`model_type\` is ${JSON.stringify(type)}, which is not supported`,
+    `\`model_type\` is ${printable(JSON.stringify(type))}, which is not supported`,
     where,
     suggestion(type, known),
   );

@@ -187,7 +187,7 @@ export function encoderArchitecture(flavour: Flavour): Architecture {
       if (padding !== null) read.below("pad_token_id", padding, vocab, "vocab_size");
       read.below("pad_token_id", offset, positionRows, "max_position_embeddings");
       const dimensions: Dimensions = {
-        layers: read.count("num_hidden_layers"),
+        layers: read.layers("num_hidden_layers"),
         ...read.attention("hidden_size", "num_attention_heads"),
         ffn: read.count("intermediate_size"),
         vocab,

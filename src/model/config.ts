@@ -5,7 +5,7 @@
  * a way no table here describes (decoder mode, cross-attention, relative positions, …) is refused by name.
  */
 import { suggestion, UserError } from "../util/errors.ts";
-import type { Json, JsonValue } from "../util/json.ts";
+import { type Json, type JsonValue, printable } from "../util/json.ts";
 
 /** What stands between a block's two FFN layers: GELU with erf, GELU by tanh, or ReLU. */
 export type Activation = "gelu-erf" | "gelu-tanh" | "relu";
@@ -16,6 +16,9 @@ const ACTIVATIONS: Readonly<Record<string, Activation>> = {
   gelu_pytorch_tanh: "gelu-tanh",
   relu: "relu",
 };
+
+/** The most that a size may be: no tensor is longer in any library. */
+const LARGEST = 2 ** 31 - 1;
 
 /** A config with the defaults of its class filled in. */
 export class ConfigReader {
@@ -32,11 +35,19 @@ export class ConfigReader {
     throw new UserError(`\`${key}\` ${what}`, this.#where, wayOut);
   }
 
-  /** A whole number of at least `least`. */
-  count(key: string, least = 1): number {
+  /** A whole number from `least` to `most`. */
+  count(key: string, least = 1, most = LARGEST): number {
     const value = this.#values[key];
-    if (typeof value === "number" && Number.isSafeInteger(value) && value >= least) return value;
+    if (typeof value === "number" && Number.isSafeInteger(value) && value >= least) {
+      if (value <= most) return value;
+      this.#refuse(key, `is ${value}`, `${most} is the most that is supported`);
+    }
     this.#refuse(key, `is ${show(value)}, not a whole number of at least ${least}`, `set \`${key}\` to one`);
+  }
+
+  /** A number of blocks. A table of all parameters is made of it before any file is looked at, so it has a bound. */
+  layers(key: string): number {
+    return this.count(key, 1, 4096);
   }
 
   /** A whole number of at least 0, or null. */
@@ -107,7 +118,7 @@ export class ConfigReader {
   className(known: readonly string[]): string | undefined {
     const value = this.#values.architectures;
     if (value === undefined || value === null || (Array.isArray(value) && value.length === 0)) return undefined;
-    const name: unknown = Array.isArray(value) ? value[0] : value;
+    const name: JsonValue = Array.isArray(value) ? value[0] : value;
     if (typeof name === "string" && known.includes(name)) return name;
     this.#refuse(
       "architectures",
@@ -117,6 +128,6 @@ export class ConfigReader {
   }
 }
 
-function show(value: unknown): string {
-  return value === undefined ? "missing" : JSON.stringify(value);
+function show(value: JsonValue | undefined): string {
+  return value === undefined ? "missing" : printable(JSON.stringify(value));
 }

@@ -125,7 +125,7 @@ export const gpt2: Architecture = {
     const heads = chosen ?? classes.find((candidate) => candidate.name === named)?.heads ?? languageModel.heads;
     const attention = read.attention("n_embd", "n_head");
     const dimensions: Dimensions = {
-      layers: read.count("n_layer"),
+      layers: read.layers("n_layer"),
       ...attention,
       ffn: config.n_inner === null ? 4 * attention.hidden : read.count("n_inner"),
       vocab: read.count("vocab_size"),

@@ -1,15 +1,14 @@
 /** Inputs for a model from the beginning of a text. */
-import { createReadStream } from "node:fs";
-import { createGunzip } from "node:zlib";
+import { readBlocks } from "../data/blocks.ts";
+import { parseLines } from "../data/lines.ts";
 import type { Tokenizer } from "../data/tokenizer.ts";
 import type { Model } from "../model/architecture.ts";
 import { UserError } from "../util/errors.ts";
-import { systemError } from "../util/system.ts";
 import type { ProbeInputs } from "./inputs.ts";
 import { paddedInputs } from "./verify.ts";
 
-/** Bytes of text that are looked at: ample for a few sequences. */
-const ENOUGH = 2 ** 16;
+/** Lines that are looked at: more than a few sequences need. */
+const ENOUGH = 64;
 
 /**
  * The text's first lines as a batch, each cut to the length a sequence may have, between [CLS] and [SEP] where the
@@ -23,7 +22,7 @@ export async function textInputs(
   sequences = 4,
   longest = 128,
 ): Promise<ProbeInputs> {
-  const lines = (await beginning(path)).split("\n").filter((line) => line.trim() !== "");
+  const lines = await beginning(path);
   if (lines.length === 0) throw new UserError("it holds no text", path, "name a text file with something in it");
   const { cls, sep } = tokenizer.info.special;
   const [before, after] = [cls, sep].map((id) => (id === undefined ? [] : [id]));
@@ -43,21 +42,12 @@ export async function textInputs(
   return paddedInputs(model, rows);
 }
 
-async function beginning(path: string): Promise<string> {
-  try {
-    const file = createReadStream(path);
-    const stream = /\.gz$/i.test(path) ? file.pipe(createGunzip()) : file;
-    file.on("error", (error) => stream.destroy(error));
-    const parts: Buffer[] = [];
-    let length = 0;
-    for await (const part of stream) {
-      parts.push(part);
-      length += part.length;
-      if (length >= ENOUGH) break;
-    }
-    file.destroy();
-    return new TextDecoder().decode(Buffer.concat(parts).subarray(0, ENOUGH));
-  } catch (error) {
-    throw systemError(error, path);
+/** Whole lines from the beginning: read as a corpus is, so what is no text is refused in the same words. */
+async function beginning(path: string): Promise<readonly string[]> {
+  const lines: string[] = [];
+  for await (const block of readBlocks({ path, kind: "text" })) {
+    lines.push(...parseLines(block).texts);
+    if (lines.length >= ENOUGH) break;
   }
+  return lines;
 }

@@ -1,15 +1,17 @@
 /** What a run will take, before it starts: parameters, memory, operations. Nothing runs and nothing is written. */
 import { openDataset } from "../data/dataset.ts";
+import type { Model } from "../model/architecture.ts";
 import { paperFlops } from "../model/flops.ts";
 import { parameterCount } from "../model/table.ts";
 import { type Program, size } from "../program/graph.ts";
+import { checkMemory, has, inGigabytes, memoryRoom } from "../util/memory.ts";
 import { newestCheckpoint } from "./checkpoint.ts";
 import { stageModels } from "./growth.ts";
 import type { FlopsSoFar } from "./metrics.ts";
 import type { LoadedRun } from "./settings.ts";
-import { checkFit, openStart, planRun, startFrom } from "./setup.ts";
+import { checkFit, openStart, planRun, type RunPlan, startFrom } from "./setup.ts";
 import { type SubModel, subModels } from "./stage.ts";
-import { buildStep, trainFrom } from "./step.ts";
+import { buildStep, formKey, trainFrom } from "./step.ts";
 
 export interface StageEstimate {
   readonly name: string;
@@ -28,12 +30,17 @@ export interface RunEstimate {
   readonly tokens: number;
   readonly stages: readonly StageEstimate[];
   readonly flops: FlopsSoFar;
-  readonly memory: {
-    /** Parameters, moments and, with accumulation, accumulators, in bytes. */
-    readonly state: number;
-    /** The most that values between the programs' first and last node take at once, in bytes; f32, nothing fused. */
-    readonly working: number;
-  };
+  readonly memory: RunMemory;
+}
+
+export interface RunMemory {
+  /** Parameters, moments and, with accumulation, accumulators, in bytes. */
+  readonly state: number;
+  /**
+   * The most that values between the programs' first and last node take at once, in bytes; f32, nothing fused. What an
+   * engine takes is more: its allocator's rounding, and copies.
+   */
+  readonly working: number;
 }
 
 /** @throws UserError for whatever `pretrain` would refuse before its first step */
@@ -49,7 +56,6 @@ export async function estimateRun(run: LoadedRun): Promise<RunEstimate> {
       const plan = await planRun(run, dataset, model, found?.checkpoint.facts.layers ?? model.dimensions.layers);
       await checkFit(model, start.where, dataset, plan.objective, start.tokenizer);
       const { loss, accumulate, optimizer, shape } = plan.common;
-      let working = 0;
       let parameters = 0;
       const stageModel = stageModels(model, plan.stages, settings.seed, found?.checkpoint.position.step ?? 0);
       const stages = plan.stages.map((stage, i): StageEstimate => {
@@ -57,7 +63,6 @@ export async function estimateRun(run: LoadedRun): Promise<RunEstimate> {
         parameters = parameterCount(model.parameters);
         const models = subModels(stage, model.dimensions.layers).map((sub) => {
           const programs = buildStep(model, { loss, accumulate, model: sub, head: stage.head }, optimizer);
-          working = Math.max(working, workingBytes(programs.batch));
           const paper = paperFlops(model, { ...shape, layers: sub.layers, trainFrom: trainFrom(sub) }).total;
           const trained = parameterCount(programs.trained);
           return { ...sub, flops: { exact: programs.flops, paper }, trained };
@@ -77,7 +82,7 @@ export async function estimateRun(run: LoadedRun): Promise<RunEstimate> {
           exact: stages.reduce((sum, stage) => sum + stage.flops.exact, 0),
           paper: stages.reduce((sum, stage) => sum + stage.flops.paper, 0),
         },
-        memory: { state: 4 * parameters * (accumulate > 1 ? 4 : 3), working },
+        memory: memoryOf(plan, stageModel),
       };
     } finally {
       await start.close();
@@ -85,6 +90,41 @@ export async function estimateRun(run: LoadedRun): Promise<RunEstimate> {
   } finally {
     dataset.close();
   }
+}
+
+/** What the largest step of a run takes. @param models that of each stage */
+export function memoryOf({ stages, common }: RunPlan, models: readonly Model[]): RunMemory {
+  const { loss, accumulate, optimizer } = common;
+  const seen = new Map<Model, Set<string>>();
+  let state = 0;
+  let working = 0;
+  stages.forEach((stage, i) => {
+    const model = models[i];
+    state = Math.max(state, 4 * parameterCount(model.parameters) * (accumulate > 1 ? 4 : 3));
+    // Of the sub-models one step draws from, the one with the most blocks and the most of them trained holds the most.
+    const largest = subModels(stage, model.dimensions.layers).reduce((most, sub) =>
+      sub.layers + sub.train > most.layers + most.train ? sub : most,
+    );
+    const form = { loss, accumulate, model: largest, head: stage.head };
+    const known = seen.get(model) ?? new Set();
+    seen.set(model, known);
+    if (known.has(formKey(form))) return;
+    known.add(formKey(form));
+    working = Math.max(working, workingBytes(buildStep(model, form, optimizer).batch));
+  });
+  return { state, working };
+}
+
+/**
+ * Refuses a run that can't fit into the memory there is, before anything is written.
+ * @returns a warning where it may not fit: engines were measured to take up to twice the working values
+ * @throws UserError
+ */
+export function checkRunMemory(memory: RunMemory, where: string, room = memoryRoom()): string | undefined {
+  const wayOut = "lower batch.sequences and raise batch.accumulate as much, choose a smaller model, or free memory";
+  checkMemory(memory.state + memory.working, "the run", where, wayOut, room);
+  const likely = memory.state + 2 * memory.working + 100e6;
+  return likely <= room.bytes ? undefined : `the run may take ${inGigabytes(likely)} of memory, and ${has(room)}`;
 }
 
 /** The largest sum of values alive at once as a program runs node by node, in bytes. */

@@ -6,11 +6,14 @@ import { openEngine } from "../engine/engines.ts";
 import type { Model } from "../model/architecture.ts";
 import { openModel } from "../model/load.ts";
 import { type Objective, objectives, supports } from "../model/objectives.ts";
-import { shapeOf } from "../model/table.ts";
+import { parameterCount, shapeOf } from "../model/table.ts";
 import { suggestion, UserError } from "../util/errors.ts";
-import { compileEvaluation, type EvaluationForm, runEvaluation } from "./evaluate.ts";
+import { checkMemory } from "../util/memory.ts";
+import { workingBytes } from "./estimate.ts";
+import { compileEvaluation, type EvaluationForm, evaluationProgram, runEvaluation } from "./evaluate.ts";
 import type { Evaluated } from "./metrics.ts";
 import { checkFit, tokenizerOf } from "./setup.ts";
+import { checkFinite } from "./state.ts";
 
 export interface EvaluateOptions {
   /** Default: what the model has a head for. */
@@ -36,11 +39,16 @@ export async function evaluateFolder(folder: string, data: string, options: Eval
       const batch = { sequences: options.sequences, accumulate: 1, masked: options.masked };
       const { perSequence, validationSequences } = dataSize(dataset, objective, batch);
       const form: EvaluationForm = { objective, batch, length: dataset.info.length, perSequence };
+      const working = workingBytes(evaluationProgram(model, form));
+      const wayOut = "lower --sequences, or free memory";
+      checkMemory(4 * parameterCount(model.parameters) + working, "the evaluation", folder, wayOut);
       const threads = options.threads ?? availableParallelism();
       const engine = await openEngine({ kind: options.engine, threads, precision: "auto" });
       try {
         for (const parameter of model.parameters) {
-          await engine.write(parameter.name, shapeOf(parameter), await weights.readF32(parameter.name));
+          const values = await weights.readF32(parameter.name);
+          checkFinite(values, parameter.name, folder);
+          await engine.write(parameter.name, shapeOf(parameter), values);
         }
         const executable = await compileEvaluation(engine, model, form);
         let batches = 0;

@@ -4,6 +4,7 @@ import type { Dataset } from "../data/dataset.ts";
 import type { Engine, Executable } from "../engine/engine.ts";
 import type { Model } from "../model/architecture.ts";
 import { inputsOf, type Objective } from "../model/objectives.ts";
+import type { Program } from "../program/graph.ts";
 import { batchInputs } from "./inputs.ts";
 import type { Evaluated } from "./metrics.ts";
 import { buildEvaluation } from "./step.ts";
@@ -18,12 +19,14 @@ export interface EvaluationForm {
   readonly limit?: number;
 }
 
+export function evaluationProgram(model: Model, form: EvaluationForm): Program {
+  const { objective, batch, length, perSequence } = form;
+  return buildEvaluation(model, { ...inputsOf(objective), batch: batch.sequences, length, perSequence });
+}
+
 /** Compiles the evaluation of a model whose parameters the engine holds. */
 export function compileEvaluation(engine: Engine, model: Model, form: EvaluationForm): Promise<Executable> {
-  const { objective, batch, length, perSequence } = form;
-  return engine.compile(
-    buildEvaluation(model, { ...inputsOf(objective), batch: batch.sequences, length, perSequence }),
-  );
+  return engine.compile(evaluationProgram(model, form));
 }
 
 /** Runs it over the validation part. @param stop asked between batches; true ends it @returns undefined if stopped */
@@ -55,9 +58,11 @@ export async function runEvaluation(
     if (stop()) return undefined;
   }
   const mean = loss / tokens;
+  // JSON has no infinity.
+  const perplexity = Math.min(Math.exp(mean), Number.MAX_VALUE);
   return {
     loss: mean,
-    perplexity: Math.exp(mean),
+    perplexity,
     accuracy: correct / tokens,
     tokens,
     ...(next.pairs === 0

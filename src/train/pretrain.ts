@@ -17,6 +17,7 @@ import { openModel } from "../model/load.ts";
 import { Interrupted, UserError } from "../util/errors.ts";
 import {
   type Companions,
+  checkpointsFolder,
   newestCheckpoint,
   type Position,
   type RunFacts,
@@ -26,6 +27,8 @@ import {
   writeState,
 } from "./checkpoint.ts";
 import { CompiledSteps, runStep } from "./compiled.ts";
+import { diagnose, look } from "./diagnose.ts";
+import { checkRunMemory, memoryOf } from "./estimate.ts";
 import { compileEvaluation, runEvaluation } from "./evaluate.ts";
 import { checkRunFolder, lockRunFolder, metricsFile, modelFolder, writeRunFile } from "./folder.ts";
 import { growStage, stageModels } from "./growth.ts";
@@ -45,7 +48,7 @@ import { rateAt } from "./schedule.ts";
 import type { LoadedRun, RunSettings } from "./settings.ts";
 import { checkFit, fingerprint, openStart, planRun, type RunPlan, type Start, startFrom } from "./setup.ts";
 import { type Stage, type StageGrowth, stageAt, subModelAt, subModels } from "./stage.ts";
-import { loadState, resetOptimizer } from "./state.ts";
+import { loadState, NotFinite, resetOptimizer } from "./state.ts";
 
 /** What a run tells while it goes. */
 export interface RunProgress {
@@ -97,7 +100,9 @@ export async function pretrain(run: LoadedRun, options: PretrainOptions = {}): P
       const plan = await planRun(run, dataset, start.model, layers);
       await checkFit(start.model, start.where, dataset, plan.objective, start.tokenizer);
       // A growth that can't be done is said now, not when its stage comes.
-      stageModels(start.model, plan.stages, settings.seed, found?.checkpoint.position.step ?? 0);
+      const models = stageModels(start.model, plan.stages, settings.seed, found?.checkpoint.position.step ?? 0);
+      const tight = checkRunMemory(memoryOf(plan, models), run.file.where([]));
+      if (tight !== undefined) note(tight);
       const data = fingerprint(dataset);
       if (found !== undefined && found.checkpoint.facts.data !== data) {
         const wayOut = "put the data back that the run began with, or start another run";
@@ -163,6 +168,7 @@ class Trainer {
   readonly #metrics: Metrics;
   readonly #facts: RunFacts;
   readonly #options: PretrainOptions;
+  readonly #start: Start;
   #steps: CompiledSteps;
   #evaluation: Executable | undefined;
   #position: Position = beginning;
@@ -182,6 +188,7 @@ class Trainer {
     this.#plan = plan;
     this.#dataset = dataset;
     this.#engine = engine;
+    this.#start = start;
     this.#model = start.model;
     this.#companions = start.companions;
     this.#metrics = metrics;
@@ -191,6 +198,15 @@ class Trainer {
   }
 
   async run(from: Position, settingsText: string): Promise<RunResult> {
+    try {
+      return await this.#run(from, settingsText);
+    } catch (error) {
+      if (!(error instanceof NotFinite)) throw error;
+      throw this.#diverged(`${error.message} after step ${this.#position.step} and was not saved`);
+    }
+  }
+
+  async #run(from: Position, settingsText: string): Promise<RunResult> {
     const { steps, stages } = this.#plan;
     const { out } = this.#settings;
     this.#position = from;
@@ -271,7 +287,10 @@ class Trainer {
       },
     );
     const seconds = (performance.now() - began) / 1000;
-    if (!Number.isFinite(result.loss) || !Number.isFinite(result.norm)) throw this.#diverged(step, result.loss);
+    if (!Number.isFinite(result.loss) || !Number.isFinite(result.norm)) {
+      const what = Number.isFinite(result.loss) ? "a gradient" : "a loss";
+      throw this.#diverged(`step ${step + 1} gave ${what} that is not a number (${await this.#diagnose(step)})`);
+    }
 
     const { open, flops } = this.#position;
     const opened = {
@@ -366,7 +385,11 @@ class Trainer {
     this.#evaluation ??= await compileEvaluation(this.#engine, this.#model, form);
     const evaluation = await runEvaluation(this.#evaluation, this.#dataset, form, stopped);
     if (evaluation === undefined) return false;
-    if (!Number.isFinite(evaluation.loss)) throw this.#diverged(step - 1, evaluation.loss);
+    if (!Number.isFinite(evaluation.loss)) {
+      const { broken, largest } = await look(this.#engine, this.#model);
+      const why = broken === undefined ? `the largest weight is in ${largest.name}` : `${broken} holds NaN or infinity`;
+      throw this.#diverged(`the validation loss after step ${step} is not a number (${why})`);
+    }
     await this.#metrics.add({ step, stage, tokens, flops, seconds: Number(seconds.toFixed(3)), evaluation });
     this.#options.note?.(`step ${step}: validation loss ${evaluation.loss.toFixed(4)}`);
     return true;
@@ -417,15 +440,45 @@ class Trainer {
     await writeRunReport(out, this.#plan.stages, this.#facts.engine, settingsText);
   }
 
-  #diverged(step: number, loss: number): UserError {
+  #diverged(what: string): UserError {
     const saved = this.#saved > 0 ? `the checkpoint of step ${this.#saved} is good` : "no checkpoint had been written";
-    return new UserError(
-      `step ${Math.max(1, step + 1)} gave ${Number.isFinite(loss) ? "a gradient that is" : "a loss that is"} not a number; ${saved}`,
-      this.#settings.out,
-      "start again with a lower optimizer.lr or a longer warm-up",
-    );
+    const wayOut = "start again with a lower optimizer.lr or a longer warm-up";
+    return new UserError(`${what}; ${saved}`, this.#settings.out, wayOut);
+  }
+
+  /** Which parameter made a step fail. Repeats the steps since the last good state, unless they are too many. */
+  async #diagnose(step: number): Promise<string> {
+    const from = Math.max(0, this.#saved);
+    const { stages, common } = this.#plan;
+    const grown = stages.some((stage) => stage.grow !== undefined && stage.start >= from && stage.start <= step);
+    if (grown || step - from > MOST_REPEATED) return "which parameter it was is not known";
+    this.#options.note?.(`step ${step + 1} failed: repeating ${step - from} steps to see why`);
+    const folder = join(this.#settings.out, checkpointsFolder, `step-${from}`);
+    const opened = this.#saved > 0 ? await openModel(folder, { compareCopies: false }) : undefined;
+    const { parameters, where, moments } = this.#start;
+    try {
+      if (opened === undefined) await loadState(this.#engine, this.#model, parameters, where, moments);
+      else await loadState(this.#engine, this.#model, opened.weights, folder, folder);
+    } finally {
+      await opened?.close();
+    }
+    const { optimizer, schedule, seed } = this.#settings;
+    return diagnose({
+      engine: this.#engine,
+      model: this.#model,
+      common,
+      stages,
+      seed,
+      from,
+      step,
+      inputs: (at, micro) => this.#inputs(at, micro),
+      rate: (stage, at) => rateAt(optimizer.lr, schedule, stages, stage, at),
+    });
   }
 }
+
+/** Steps that are repeated at most to find a cause. */
+const MOST_REPEATED = 1000;
 
 interface InputsAhead {
   readonly step: number;

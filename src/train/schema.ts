@@ -157,7 +157,7 @@ export const runSchema = z.strictObject({
   engine: z
     .strictObject({
       kind: z.string().min(1).default("auto"),
-      threads: z.union([z.literal("auto"), z.int().min(1)]).default("auto"),
+      threads: z.union([z.literal("auto"), z.int().min(1).max(1024)]).default("auto"),
       precision: z.enum(["auto", "f32", "bf16"]).default("auto"),
     })
     .prefault({}),

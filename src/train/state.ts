@@ -40,9 +40,7 @@ export async function loadState(
 ): Promise<void> {
   for (const parameter of model.parameters) {
     const values = await parameters.readF32(parameter.name);
-    if (!values.every(Number.isFinite)) {
-      throw new UserError(`${parameter.name} holds NaN or infinity`, where, "start from another checkpoint");
-    }
+    checkFinite(values, parameter.name, where);
     await engine.write(parameter.name, shapeOf(parameter), values);
   }
   if (moments === undefined) return resetOptimizer(engine, model);
@@ -66,6 +64,16 @@ export async function loadState(
   } finally {
     await state.close();
   }
+}
+
+/** @throws UserError if a weight is NaN or infinite */
+export function checkFinite(values: Float32Array, name: string, where: string): void {
+  if (values.every(Number.isFinite)) return;
+  throw new UserError(
+    `${name} holds NaN or infinity`,
+    where,
+    "use another checkpoint: this one can't be trained further",
+  );
 }
 
 /** Moments and step counts of all parameters to 0. */
@@ -113,8 +121,15 @@ export function momentTensors(engine: Engine, model: Model): TensorSource[] {
   );
 }
 
+/** What was to be saved is of no use to anybody. */
+export class NotFinite extends Error {
+  override readonly name = "NotFinite";
+}
+
+/** @throws NotFinite naming the tensor: a checkpoint that can't be trained further must not take a good one's place */
 async function readReal(engine: Engine, name: string): Promise<Float32Array> {
   const data = await engine.read(name);
   if (!(data instanceof Float32Array)) throw new TypeError(`${name} is not real`);
+  if (!data.every(Number.isFinite)) throw new NotFinite(`${name} held NaN or infinity`);
   return data;
 }

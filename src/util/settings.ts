@@ -5,12 +5,17 @@
  * on top. `checked` validates it by a zod schema; what does not fit is a UserError that names the key, the line (or the
  * `--set`), and for an unknown key the nearest known one. Only commands that read such a file load this module.
  */
-import { readFileSync } from "node:fs";
+import { readFileSync, statSync } from "node:fs";
 import { isMap, isScalar, LineCounter, parse, parseDocument } from "yaml";
 import { z } from "zod";
 import { suggestion, UserError } from "./errors.ts";
+import { decodeUtf8, printable } from "./json.ts";
+import { systemError } from "./system.ts";
 
 type Path = readonly (string | number)[];
+
+/** Bytes of the largest file that is taken for one of settings. */
+const LARGEST = 2 ** 20;
 
 export class SettingsFile {
   readonly #path: string;
@@ -21,18 +26,18 @@ export class SettingsFile {
   /** @param sets `key.path=value`, the value read as YAML. @throws UserError if the file is missing or is not YAML */
   constructor(path: string, sets: readonly string[] = []) {
     this.#path = path;
-    let text: string;
+    const text = read(path);
     try {
-      text = readFileSync(path, "utf8");
+      this.#document = parseDocument(text, { lineCounter: this.#lines });
     } catch (cause) {
-      throw new UserError("can't be read", path, "name a YAML file that exists and may be read", { cause });
+      // Only what no person writes gets here: brackets nested by the thousand.
+      throw new UserError(`is not YAML that can be read (${reason(cause)})`, path, "mend it", { cause });
     }
-    this.#document = parseDocument(text, { lineCounter: this.#lines });
     const bad = this.#document.errors[0];
     if (bad !== undefined) {
       const line = this.#lines.linePos(bad.pos[0]).line;
       throw new UserError(
-        `is not YAML: ${bad.message.split("\n")[0].replace(/:$/, "")}`,
+        `is not YAML: ${printable(bad.message.split("\n")[0].replace(/:$/, ""))}`,
         `${path}:${line}`,
         "mend that line",
       );
@@ -82,7 +87,13 @@ export class SettingsFile {
 
   /** The file as the schema gives it back, defaults filled in. @throws UserError for the first thing that does not fit */
   checked<T>(schema: z.ZodType<T>): T {
-    const value: unknown = this.#document.toJS();
+    let value: unknown;
+    try {
+      value = this.#document.toJS();
+    } catch (cause) {
+      // An alias without its anchor, or aliases of aliases that would fill the memory.
+      throw new UserError(`is not YAML that can be read (${reason(cause)})`, this.#path, "mend it", { cause });
+    }
     const result = schema.safeParse(value);
     if (result.success) return result.data;
     const issues = result.error.issues;
@@ -104,7 +115,7 @@ export class SettingsFile {
         const key = issue.keys[0];
         return this.error(
           [...path, key],
-          `\`${[...path, key].join(".")}\` is not a key`,
+          `\`${printable([...path, key].join("."))}\` is not a key`,
           suggestion(key, keysAt(schema, path)),
         );
       }
@@ -183,7 +194,26 @@ function at(value: unknown, path: Path): unknown {
 }
 
 function shown(value: unknown): string {
-  return typeof value === "string" ? `"${value}"` : JSON.stringify(value);
+  return printable(typeof value === "string" ? `"${value}"` : String(JSON.stringify(value) ?? value));
+}
+
+function reason(error: unknown): string {
+  return printable(error instanceof Error ? error.message.split("\n")[0] : String(error));
+}
+
+function read(path: string): string {
+  try {
+    // Looked at before it is opened: a pipe would wait for its writer, and a huge file fill the memory.
+    const info = statSync(path);
+    if (info.isDirectory()) throw new UserError("it is a folder, not a YAML file", path, "name the file in it");
+    if (!info.isFile()) throw new UserError("not a regular file", path, "name a YAML file");
+    if (info.size > LARGEST) {
+      throw new UserError(`${info.size} bytes are no file of settings`, path, "name a YAML file");
+    }
+    return decodeUtf8(readFileSync(path), path);
+  } catch (error) {
+    throw systemError(error, path);
+  }
 }
 
 function article(type: string): string {
