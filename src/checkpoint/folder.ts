@@ -3,10 +3,10 @@
  * there is one, a model card, and beside them what this package adds: `growth.json`, `optimizer.safetensors` and
  * `trainer.json`.
  */
-import { copyFile, readdir, stat } from "node:fs/promises";
+import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { UserError } from "../util/errors.ts";
-import { createFile } from "../util/files.ts";
+import { copyInto, fillFile } from "../util/files.ts";
 import { type Json, type JsonValue, readJsonObject } from "../util/json.ts";
 import { checkInside } from "../util/links.ts";
 import { errorCode, systemError } from "../util/system.ts";
@@ -82,7 +82,7 @@ export async function writeConfig(folder: string, config: Json): Promise<void> {
 
 /** Writes a JSON file, keys in the order given. Into the temporary folder of writeFolderWhole. */
 export async function writeJson(path: string, value: JsonValue): Promise<void> {
-  await writeText(path, `${JSON.stringify(value, null, 2)}\n`);
+  await fillFile(path, `${JSON.stringify(value, null, 2)}\n`);
 }
 
 /** Copies the tokenizer files that are there. @returns their names */
@@ -126,7 +126,7 @@ export async function writeModelCard(folder: string, card: ModelCard): Promise<v
   if (card.facts.length > 0) {
     lines.push("", "| | |", "|---|---|", ...card.facts.map(([name, value]) => `| ${cell(name)} | ${cell(value)} |`));
   }
-  await writeText(join(folder, modelCardFile), `${lines.join("\n")}\n`);
+  await fillFile(join(folder, modelCardFile), `${lines.join("\n")}\n`);
 }
 
 /** Which of the names are files in a folder. @throws UserError if one is a link that leads out of it */
@@ -139,7 +139,7 @@ export async function presentOf(folder: string, names: readonly string[]): Promi
 async function copyFiles(from: string, to: string, names: readonly string[]): Promise<readonly string[]> {
   const present = await presentOf(from, names);
   for (const name of present) {
-    await copyFile(join(from, name), join(to, name)).catch((error: unknown) => {
+    await copyInto(join(from, name), join(to, name)).catch((error: unknown) => {
       throw systemError(error, join(from, name));
     });
   }
@@ -155,15 +155,6 @@ async function isFile(path: string): Promise<boolean> {
     (info) => info.isFile(),
     () => false,
   );
-}
-
-async function writeText(path: string, text: string): Promise<void> {
-  const file = await createFile(path);
-  try {
-    await file.write(new TextEncoder().encode(text));
-  } finally {
-    await file.close();
-  }
 }
 
 function sortKeys(value: Json): Json {

@@ -9,7 +9,7 @@
 import { statfs } from "node:fs/promises";
 import { join } from "node:path";
 import { UserError } from "../util/errors.ts";
-import { createFile, type OutputFile, writeFileWhole } from "../util/files.ts";
+import { fillFile, type OutputFile, writeFileWhole } from "../util/files.ts";
 import { type FloatDType, fromFloat32, storedDTypes, widthOf } from "./dtype.ts";
 import { indexFile, weightsFile } from "./weights.ts";
 
@@ -50,12 +50,12 @@ export async function writeWeights(
   const bytes = tensors.reduce((sum, tensor) => sum + bytesOf(tensor), 0);
   await checkRoom(folder, bytes);
   if (options.fileName !== undefined) {
-    await writeFile(join(folder, options.fileName), tensors, metadata);
+    await fillFile(join(folder, options.fileName), (file) => fill(file, tensors, metadata));
     return { files: [options.fileName], bytes };
   }
   const shards = splitIntoShards(tensors, options.maxShardBytes ?? 5e9);
   if (shards.length === 1) {
-    await writeFile(join(folder, weightsFile), tensors, metadata);
+    await fillFile(join(folder, weightsFile), (file) => fill(file, tensors, metadata));
     return { files: [weightsFile], bytes };
   }
   const files: string[] = [];
@@ -63,7 +63,7 @@ export async function writeWeights(
   for (const [i, shard] of shards.entries()) {
     const number = (n: number) => String(n).padStart(5, "0");
     const name = `model-${number(i + 1)}-of-${number(shards.length)}.safetensors`;
-    await writeFile(join(folder, name), shard, metadata);
+    await fillFile(join(folder, name), (file) => fill(file, shard, metadata));
     files.push(name);
     for (const tensor of shard) shardOf.set(tensor.name, name);
   }
@@ -71,12 +71,7 @@ export async function writeWeights(
     metadata: { total_parameters: tensors.reduce((sum, tensor) => sum + elementsOf(tensor), 0), total_size: bytes },
     weight_map: Object.fromEntries([...shardOf].sort(([a], [b]) => compareBytes(a, b))),
   };
-  const file = await createFile(join(folder, indexFile));
-  try {
-    await file.write(new TextEncoder().encode(`${asciiJson(index)}\n`));
-  } finally {
-    await file.close();
-  }
+  await fillFile(join(folder, indexFile), `${asciiJson(index)}\n`);
   return { files: [...files, indexFile], bytes };
 }
 
@@ -121,19 +116,6 @@ export function writeSafetensors(
   metadata: Readonly<Record<string, string>> = {},
 ): Promise<void> {
   return writeFileWhole(path, (file) => fill(file, tensors, metadata));
-}
-
-async function writeFile(
-  path: string,
-  tensors: readonly TensorSource[],
-  metadata: Readonly<Record<string, string>>,
-): Promise<void> {
-  const file = await createFile(path);
-  try {
-    await fill(file, tensors, metadata);
-  } finally {
-    await file.close();
-  }
 }
 
 async function fill(

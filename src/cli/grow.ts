@@ -74,7 +74,7 @@ function methodsHelp(): string {
 }
 
 async function grow(folder: string, out: string | undefined, flags: Flags): Promise<void> {
-  const [{ applyGrowth, promiseWords, storedDType }, { openModel }, { parseSize }, { checkFolderFree }] =
+  const [{ applyGrowth, promiseWords, storedDType }, { openModel }, { parseSize }, { checkFolderFreeOrMade }] =
     await Promise.all([
       import("../growth/apply.ts"),
       import("../model/load.ts"),
@@ -84,7 +84,7 @@ async function grow(folder: string, out: string | undefined, flags: Flags): Prom
   if (out === undefined && flags.dryRun !== true) {
     throw new UserError("no folder to write is named", "bert2bert grow", "add OUT after the source, or --dry-run");
   }
-  if (out !== undefined) await checkFolderFree(out);
+  if (out !== undefined) await checkFolderFreeOrMade(out);
   const maxShardBytes = flags.maxShard === undefined ? undefined : parseSize(flags.maxShard, "--max-shard");
   const source = await openModel(folder);
   try {
@@ -106,6 +106,7 @@ async function grow(folder: string, out: string | undefined, flags: Flags): Prom
       printJson({ out, ...applied, promise: { ...plan.promise } });
       return;
     }
+    if (applied.already) note(`${out} holds this growth already; nothing was written`);
     note(promiseWords(plan));
     const moments = applied.moments ? ", Adam's moments with them" : "";
     print(

@@ -1,18 +1,27 @@
 /** `inspect FOLDER`: what a model folder holds. */
 import type { Command } from "commander";
 import type { GrowthSummary, Inspection } from "../probe/inspect.ts";
-import { formatBytes, formatCount, print, printJson, styled, table } from "./output.ts";
+import { UserError } from "../util/errors.ts";
+import { formatBytes, formatCount, note, print, printJson, styled, table } from "./output.ts";
 
 export function register(command: Command): void {
   command
     .argument("<folder>", "a model folder as transformers saves it")
+    .option("--check", "read all files and hold them against SHA256SUMS first")
     .option("--json", "print the result as JSON")
-    .action(async (folder: string, options: { json?: boolean }) => {
+    .action(async (folder: string, options: { check?: boolean; json?: boolean }) => {
       const { inspect } = await import("../probe/inspect.ts");
+      if (options.check === true) await check(folder);
       const found = await inspect(folder);
       if (options.json === true) printJson(found);
       else print(describe(found));
     });
+}
+
+async function check(folder: string): Promise<void> {
+  const { checkFiles, checksumsFile } = await import("../util/checksums.ts");
+  if (await checkFiles(folder)) note(`${folder}: every file is as it was written`);
+  else throw new UserError(`there is no ${checksumsFile}`, folder, "only folders that bert2bert wrote have one");
 }
 
 function describe(found: Inspection): string {

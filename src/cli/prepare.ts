@@ -1,7 +1,7 @@
 /** `prepare FILE... --tokenizer FOLDER --out DATA --length N`: text to token blocks on disk. */
 import type { Command } from "commander";
 import { wholeNumber } from "./options.ts";
-import { formatBytes, formatCount, formatDuration, Progress, print, printJson, table } from "./output.ts";
+import { formatBytes, formatCount, formatDuration, note, Progress, print, printJson, table } from "./output.ts";
 
 interface Options {
   readonly tokenizer: string;
@@ -26,7 +26,7 @@ export function register(command: Command): void {
       const { infoJson } = await import("../data/dataset.ts");
       const progress = new Progress();
       const started = performance.now();
-      const { info, bytes, seconds } = await prepare({
+      const { info, bytes, seconds, already } = await prepare({
         ...options,
         paths: files,
         progress: (done) =>
@@ -36,8 +36,9 @@ export function register(command: Command): void {
           }),
       });
       progress.end();
+      if (already) note(`${options.out} holds this already; nothing was written`);
       if (options.json === true) {
-        printJson({ ...infoJson(info), bytes, seconds });
+        printJson({ ...infoJson(info), bytes, seconds, already });
         return;
       }
       const row = (name: string, part: { documents: number; lines: number; tokens: number }) =>

@@ -34,6 +34,7 @@ export function register(command: Command): void {
         progress: (bytes) => progress.update(() => `${formatBytes(bytes)} read`),
       });
       progress.end();
+      if (result.already) note(`${options.out} holds this already; nothing was written`);
       if (result.vocabulary < vocab) note(`the text gives no more than ${result.vocabulary} entries`);
       if (json === true) printJson({ ...result });
       else {

@@ -9,12 +9,14 @@
 import { mkdir, rm } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
-import { copyTokenizerFiles } from "../checkpoint/folder.ts";
+import { copyTokenizerFiles, presentOf, tokenizerFiles } from "../checkpoint/folder.ts";
+import { hashFiles } from "../util/checksums.ts";
 import { UserError } from "../util/errors.ts";
-import { checkFolderFree, writeFileWhole, writeFolderWhole } from "../util/files.ts";
+import { checkFolderFreeOrMade, fillFile, holdsAlready, writeFolderWhole } from "../util/files.ts";
+import { packageVersion } from "../util/paths.ts";
 import { RandomStream } from "../util/random.ts";
 import { type Fingerprint, readBlocks } from "./blocks.ts";
-import { type DatasetInfo, infoJson, type PartInfo, type SourceInfo } from "./dataset.ts";
+import { type DatasetInfo, infoJson, openDataset, type PartInfo, type SourceInfo } from "./dataset.ts";
 import { FlatReader, FlatWriter } from "./flat.ts";
 import { Permutation } from "./order.ts";
 import { EncoderPool } from "./pool.ts";
@@ -44,13 +46,15 @@ export interface PrepareResult {
   /** Bytes of text read, unpacked. */
   readonly bytes: number;
   readonly seconds: number;
+  /** Whether the same data stood there already, and nothing was written. */
+  readonly already: boolean;
 }
 
 /** @throws UserError; then nothing is written */
 export async function prepare(options: PrepareOptions): Promise<PrepareResult> {
   const { length, out, validation = 0.01, threads = availableParallelism() } = options;
   checkOptions(length, validation, threads);
-  await checkFolderFree(out);
+  await checkFolderFreeOrMade(out);
   const started = performance.now();
   const sources = await findSources(options.paths);
   const tokenizer = await openTokenizer(options.tokenizer);
@@ -58,11 +62,30 @@ export async function prepare(options: PrepareOptions): Promise<PrepareResult> {
   const encloses = tokenizer.info.special.cls !== undefined && tokenizer.info.special.sep !== undefined;
   const lineBreak = encloses ? [] : Array.from((await tokenizer.encode(["\n"])).ids);
   const width = tokenizer.info.vocabulary <= 2 ** 16 ? 2 : 4;
-  return writeFolderWhole(out, async (folder) => {
+  const seconds = () => (performance.now() - started) / 1000;
+  const found: SourceInfo[] = [];
+  let bytes = 0;
+  const origin = async () => {
+    const files = await presentOf(options.tokenizer, tokenizerFiles);
+    const hashes = await hashFiles(files.map((name) => join(options.tokenizer, name)));
+    return `prepare ${JSON.stringify({ version: packageVersion(), length, validation, tokenizer: hashes, sources: found })}`;
+  };
+  const readAgain = async () => {
+    for (const source of sources) {
+      const fingerprint: Fingerprint = { bytes: 0, sha256: "" };
+      for await (const block of readBlocks(source, fingerprint)) bytes += block.bytes.length;
+      found.push({ path: source.path, ...fingerprint });
+    }
+    return origin();
+  };
+  if (await holdsAlready(out, readAgain)) {
+    const dataset = await openDataset(out);
+    dataset.close();
+    return { info: dataset.info, bytes, seconds: seconds(), already: true };
+  }
+  const fill = async (folder: string): Promise<DatasetInfo> => {
     const collector = await Collector.create(folder, width, separator, lineBreak);
     const pool = new EncoderPool(threads, { description: tokenizer.description, folder: options.tokenizer, width });
-    const found: SourceInfo[] = [];
-    let bytes = 0;
     try {
       const underWay: Promise<EncodedBlock>[] = [];
       const takeOne = async () => {
@@ -103,9 +126,11 @@ export async function prepare(options: PrepareOptions): Promise<PrepareResult> {
     };
     await mkdir(join(folder, "tokenizer"));
     await copyTokenizerFiles(options.tokenizer, join(folder, "tokenizer"));
-    await writeFileWhole(join(folder, "data.json"), `${JSON.stringify(infoJson(info), null, 2)}\n`);
-    return { info, bytes, seconds: (performance.now() - started) / 1000 };
-  });
+    await fillFile(join(folder, "data.json"), `${JSON.stringify(infoJson(info), null, 2)}\n`);
+    return info;
+  };
+  const info = await writeFolderWhole(out, fill, { origin });
+  return { info, bytes, seconds: seconds(), already: false };
 }
 
 /** Writes documents in order: all.tokens, all.documents, all.lines. */

@@ -8,11 +8,14 @@
 import { join } from "node:path";
 import { writeJson } from "../checkpoint/folder.ts";
 import { UserError } from "../util/errors.ts";
-import { checkFolderFree, writeFileWhole, writeFolderWhole } from "../util/files.ts";
+import { checkFolderFreeOrMade, fillFile, holdsAlready, writeFolderWhole } from "../util/files.ts";
 import type { Json } from "../util/json.ts";
+import { packageVersion } from "../util/paths.ts";
+import type { Fingerprint } from "./blocks.ts";
 import { learnMerges, type Merge, type Words } from "./merges.ts";
 import { findSources } from "./sources.ts";
 import { type Role, specialToken } from "./special.ts";
+import { openTokenizer } from "./tokenizer.ts";
 import { byteLevelJson, wordPieceJson } from "./tokenizer-json.ts";
 import { countWords } from "./word-counts.ts";
 
@@ -38,6 +41,8 @@ export interface TrainTokenizerResult {
   /** Distinct words that were counted. */
   readonly words: number;
   readonly seconds: number;
+  /** Whether the same tokenizer stood there already, and nothing was written. */
+  readonly already: boolean;
 }
 
 type Specials = Readonly<Partial<Record<Role, string>>>;
@@ -67,33 +72,45 @@ const LONGEST_WORD = 100;
 export async function trainTokenizer(options: TrainTokenizerOptions): Promise<TrainTokenizerResult> {
   const { kind, vocabulary: size, lowercase = false } = options;
   check(options);
-  await checkFolderFree(options.out);
+  await checkFolderFreeOrMade(options.out);
   const started = performance.now();
   const sources = await findSources(options.paths);
   const { tokens, roles } = specials[kind === "wordpiece" ? "bert" : (options.special ?? "gpt2")];
   const build = kind === "wordpiece" ? wordPiece(tokens, lowercase) : byteLevel(tokens, roles);
+  const fingerprints: Fingerprint[] = [];
   // The library gives each token the id it has in the vocabulary: no empty one will do.
-  const words = await countWords(sources, build.json(tokens, []), options.progress);
+  const words = await countWords(sources, build.json(tokens, []), options.progress, fingerprints);
   if (words.size === 0)
     throw new UserError("the corpus is empty", options.paths.join(", "), "name files that hold text");
+  const origin = async () => {
+    const { special } = options;
+    const made = { version: packageVersion(), kind, size, lowercase, special, sources: fingerprints };
+    return `tokenizer train ${JSON.stringify(made)}`;
+  };
+  const seconds = () => (performance.now() - started) / 1000;
+  if (await holdsAlready(options.out, origin)) {
+    const { vocabulary } = (await openTokenizer(options.out)).info;
+    return { vocabulary, words: words.size, seconds: seconds(), already: true };
+  }
   const { names, arrays } = build.start(words, size);
   const merges = learnMerges(arrays, { names, join: build.join }, size);
   const named = merges.map(({ left, right }: Merge): [string, string] => [names[left], names[right]]);
   const json = build.json(names, named);
-  await writeFolderWhole(options.out, async (folder) => {
+  const fill = async (folder: string) => {
     await writeJson(join(folder, "tokenizer.json"), json);
     const map = Object.fromEntries(Object.entries(roles).map(([role, token]) => [`${role}_token`, token]));
     await writeJson(join(folder, "special_tokens_map.json"), map);
     await writeJson(join(folder, "tokenizer_config.json"), { ...map, ...build.config });
     if (kind === "wordpiece") {
-      await writeFileWhole(join(folder, "vocab.txt"), `${names.join("\n")}\n`);
+      await fillFile(join(folder, "vocab.txt"), `${names.join("\n")}\n`);
     } else {
       await writeJson(join(folder, "vocab.json"), Object.fromEntries(names.map((name, id) => [name, id])));
       const lines = named.map((merge) => `${merge.join(" ")}\n`);
-      await writeFileWhole(join(folder, "merges.txt"), `#version: 0.2\n${lines.join("")}`);
+      await fillFile(join(folder, "merges.txt"), `#version: 0.2\n${lines.join("")}`);
     }
-  });
-  return { vocabulary: names.length, words: words.size, seconds: (performance.now() - started) / 1000 };
+  };
+  await writeFolderWhole(options.out, fill, { origin });
+  return { vocabulary: names.length, words: words.size, seconds: seconds(), already: false };
 }
 
 /** What the two kinds differ in. */

@@ -7,7 +7,7 @@
  */
 
 import type { Json } from "../util/json.ts";
-import { readBlocks } from "./blocks.ts";
+import { type Fingerprint, readBlocks } from "./blocks.ts";
 import { cutFor, isPrintableAscii } from "./cut.ts";
 import { parseLines } from "./lines.ts";
 import type { Source } from "./sources.ts";
@@ -16,6 +16,7 @@ const MOST = 2 ** 22;
 
 /**
  * @param json tokenizer.json, its vocabulary aside: BERT's or GPT-2's normaliser and pre-tokeniser
+ * @param fingerprints takes that of each source
  * @returns word → count; byte-level words in the alphabet that stands for bytes
  * @throws UserError for what can't be read as text
  */
@@ -23,13 +24,15 @@ export async function countWords(
   sources: readonly Source[],
   json: Json,
   progress?: (bytes: number) => void,
+  fingerprints?: Fingerprint[],
 ): Promise<Map<string, number>> {
   const cut = cutFor(json);
   if (cut === undefined) throw new Error("words are counted for BERT's and GPT-2's pre-tokenisers only");
   const pieces = new Map<string, number>();
   let bytes = 0;
   for (const source of sources) {
-    for await (const block of readBlocks(source)) {
+    const fingerprint: Fingerprint = { bytes: 0, sha256: "" };
+    for await (const block of readBlocks(source, fingerprint)) {
       for (const text of parseLines(block).texts) {
         for (const piece of cut(text)) {
           const count = pieces.get(piece);
@@ -42,6 +45,7 @@ export async function countWords(
       bytes += block.bytes.length;
       progress?.(bytes);
     }
+    fingerprints?.push(fingerprint);
   }
   return toWords(pieces, json);
 }

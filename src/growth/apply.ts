@@ -2,7 +2,7 @@
  * Applies a planned growth: reads the source and writes the target folder, one slice of one tensor in memory at a time.
  */
 import { join } from "node:path";
-import type { FloatDType } from "../checkpoint/dtype.ts";
+import { type FloatDType, widthOf } from "../checkpoint/dtype.ts";
 import {
   configFile,
   copyGenerationConfig,
@@ -22,12 +22,13 @@ import { indexFile } from "../checkpoint/weights.ts";
 import { type TensorSource as OutputTensor, writeWeights } from "../checkpoint/write.ts";
 import type { OpenModel } from "../model/load.ts";
 import { elements, parameterCount, shapeOf } from "../model/table.ts";
+import { checkHashes, hashFiles } from "../util/checksums.ts";
 import { UserError } from "../util/errors.ts";
-import { writeFileWhole, writeFolderWhole } from "../util/files.ts";
+import { fillFile, holdsAlready, writeFolderWhole } from "../util/files.ts";
 import type { Json } from "../util/json.ts";
 import type { GrowthPlan } from "./plan.ts";
 import { type Recipe, rowCount, rowWidth, type TensorSource } from "./recipe.ts";
-import { hashFiles, recordOf, recordText } from "./record.ts";
+import { recordOf, recordText } from "./record.ts";
 
 export interface ApplyOptions {
   /** Of the written weights; default: as the source's are stored. */
@@ -45,6 +46,8 @@ export interface Applied {
   readonly bytes: number;
   /** Whether the optimizer's state was grown with them. */
   readonly moments: boolean;
+  /** Whether the same growth stood there already, and nothing was written. */
+  readonly already: boolean;
 }
 
 /** The format the source's weights are stored in; F32 where they differ. */
@@ -61,39 +64,64 @@ export async function applyGrowth(
   options: ApplyOptions = {},
 ): Promise<Applied> {
   const dtype = options.dtype ?? storedDType(source);
-  return writeFolderWhole(out, async (folder) => {
-    const optimizer = plan.momentMode === "drop" ? undefined : await openOptimizer(source.folder);
-    try {
-      if (optimizer !== undefined) checkOptimizer(plan, optimizer);
-      const tell = counter(plan, optimizer !== undefined, options.progress);
-      const weights = plan.parameters.map(({ parameter, shape, weight }): OutputTensor => {
-        const data = () => slices(weight, cached(source.weights.readF32.bind(source.weights)), tell);
-        return { name: parameter.name, dtype, shape, data };
-      });
-      const { bytes } = await writeWeights(folder, weights, { maxShardBytes: options.maxShardBytes });
-      if (optimizer !== undefined) await writeMoments(folder, plan, optimizer, tell);
-      const hashed = await hashFiles([
-        join(source.folder, configFile),
-        ...source.weights.files,
-        ...(source.weights.files.length > 1 ? [join(source.folder, indexFile)] : []),
-        ...(optimizer === undefined ? [] : [optimizer.path]),
-      ]);
-      await writeConfig(folder, configOf(plan, dtype));
-      await copyTokenizerFiles(source.folder, folder);
-      await copyGenerationConfig(source.folder, folder);
-      const record = recordOf(plan, hashed, dtype, optimizer !== undefined);
-      await writeFileWhole(join(folder, growthFile), recordText(record));
-      await writeCard(folder, plan, dtype);
-      return {
-        dtype,
-        parameters: parameterCount(plan.growth.target.parameters),
-        bytes,
-        moments: optimizer !== undefined,
-      };
-    } finally {
-      await optimizer?.close();
-    }
+  const optimizer = plan.momentMode === "drop" ? undefined : await openOptimizer(source.folder);
+  try {
+    if (optimizer !== undefined) checkOptimizer(plan, optimizer);
+    const parameters = parameterCount(plan.growth.target.parameters);
+    const applied = { dtype, parameters, bytes: parameters * widthOf(dtype), moments: optimizer !== undefined };
+    let record: Promise<string> | undefined;
+    const recorded = () => {
+      record ??= sourceHashes(source, optimizer).then((hashes) =>
+        recordText(recordOf(plan, hashes, dtype, applied.moments)),
+      );
+      return record;
+    };
+    const origin = async () => `grow, shards of ${options.maxShardBytes}\n${await recorded()}`;
+    if (await holdsAlready(out, origin)) return { ...applied, already: true };
+    await writeFolderWhole(out, (folder) => fill(folder, plan, source, optimizer, dtype, options, recorded), {
+      origin,
+    });
+    return { ...applied, already: false };
+  } finally {
+    await optimizer?.close();
+  }
+}
+
+async function fill(
+  folder: string,
+  plan: GrowthPlan,
+  source: OpenModel,
+  optimizer: OptimizerState | undefined,
+  dtype: FloatDType,
+  options: ApplyOptions,
+  record: () => Promise<string>,
+): Promise<void> {
+  const tell = counter(plan, optimizer !== undefined, options.progress);
+  const weights = plan.parameters.map(({ parameter, shape, weight }): OutputTensor => {
+    const data = () => slices(weight, cached(source.weights.readF32.bind(source.weights)), tell);
+    return { name: parameter.name, dtype, shape, data };
   });
+  await writeWeights(folder, weights, { maxShardBytes: options.maxShardBytes });
+  if (optimizer !== undefined) await writeMoments(folder, plan, optimizer, tell);
+  await writeConfig(folder, configOf(plan, dtype));
+  await copyTokenizerFiles(source.folder, folder);
+  await copyGenerationConfig(source.folder, folder);
+  await fillFile(join(folder, growthFile), await record());
+  await writeCard(folder, plan, dtype);
+}
+
+/** SHA-256 of what the growth reads. @throws UserError if the source's own SHA256SUMS says otherwise */
+async function sourceHashes(source: OpenModel, optimizer: OptimizerState | undefined) {
+  const hashes = await hashFiles([
+    join(source.folder, configFile),
+    ...source.weights.files,
+    ...(source.weights.files.length > 1 ? [join(source.folder, indexFile)] : []),
+    ...(optimizer === undefined ? [] : [optimizer.path]),
+  ]);
+  // A config may be edited by hand; weights are not.
+  const weights = Object.entries(hashes).filter(([name]) => name.endsWith(".safetensors"));
+  await checkHashes(source.folder, new Map(weights));
+  return hashes;
 }
 
 const configNames = { F32: "float32", F16: "float16", BF16: "bfloat16" } as const;

@@ -1,15 +1,12 @@
 /**
  * growth.json: what was grown from what and how, enough to repeat it bit for bit and to hold the result to its promise.
  */
-import { createHash } from "node:crypto";
-import { open } from "node:fs/promises";
-import { basename, join } from "node:path";
+import { join } from "node:path";
 import { type FloatDType, floatDTypes } from "../checkpoint/dtype.ts";
 import { growthFile, presentOf } from "../checkpoint/folder.ts";
 import { UserError } from "../util/errors.ts";
 import { isJsonObject, type Json, type JsonValue, readJsonObject } from "../util/json.ts";
 import { packageVersion } from "../util/paths.ts";
-import { systemError } from "../util/system.ts";
 import type { OptionValues, Promised } from "./growth.ts";
 import { type DrawnMaps, mapKind, unitMap } from "./maps.ts";
 import type { GrowthChoices, GrowthPlan } from "./plan.ts";
@@ -178,29 +175,4 @@ class Reader {
       }),
     );
   }
-}
-
-/** sha256 of each file, in hexadecimal, by its name without the folder. @throws UserError if one can't be read */
-export async function hashFiles(paths: readonly string[]): Promise<Readonly<Record<string, string>>> {
-  const hashes: Record<string, string> = {};
-  const buffer = new Uint8Array(2 ** 22);
-  for (const path of [...paths].sort()) {
-    try {
-      const file = await open(path);
-      try {
-        const hash = createHash("sha256");
-        for (;;) {
-          const { bytesRead } = await file.read(buffer, 0, buffer.length);
-          if (bytesRead === 0) break;
-          hash.update(buffer.subarray(0, bytesRead));
-        }
-        hashes[basename(path)] = hash.digest("hex");
-      } finally {
-        await file.close();
-      }
-    } catch (error) {
-      throw systemError(error, path);
-    }
-  }
-  return hashes;
 }

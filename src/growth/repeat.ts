@@ -5,10 +5,11 @@ import { configFile } from "../checkpoint/folder.ts";
 import { optimizerFile } from "../checkpoint/optimizer.ts";
 import { indexFile } from "../checkpoint/weights.ts";
 import type { OpenModel } from "../model/load.ts";
+import { hashFiles } from "../util/checksums.ts";
 import { UserError } from "../util/errors.ts";
 import { readJsonObject } from "../util/json.ts";
 import { type GrowthPlan, planGrowth, targetModel } from "./plan.ts";
-import { type GrowthRecord, hashFiles, parseRecord } from "./record.ts";
+import { type GrowthRecord, parseRecord } from "./record.ts";
 
 /** @param path a growth.json @throws UserError if it can't be understood, or was not made from this source */
 export async function repeatedPlan(source: OpenModel, path: string): Promise<{ plan: GrowthPlan; dtype: FloatDType }> {

@@ -1,8 +1,9 @@
 /** Writes a new model folder with random weights, one parameter in memory at a time. */
 import { writeConfig, writeModelCard } from "../checkpoint/folder.ts";
 import { type TensorSource, writeWeights } from "../checkpoint/write.ts";
-import { writeFolderWhole } from "../util/files.ts";
+import { holdsAlready, writeFolderWhole } from "../util/files.ts";
 import type { Json } from "../util/json.ts";
+import { packageVersion } from "../util/paths.ts";
 import type { Model } from "./architecture.ts";
 import { architectureOf } from "./architectures.ts";
 import { initialise } from "./init.ts";
@@ -23,7 +24,8 @@ export interface CreateOptions {
 /**
  * Writes `folder` as transformers reads it: config with the defaults filled in, weights in F32, a model card.
  * @param where the config's file, for messages
- * @throws UserError if the config is not supported or the folder exists and is not empty
+ * A folder that holds it already, whole, is left as it is.
+ * @throws UserError if the config is not supported or the folder holds anything else
  */
 export async function createModel(config: Json, where: string, folder: string, options: CreateOptions): Promise<Model> {
   const model = architectureOf(config, where).model(config, where);
@@ -39,7 +41,12 @@ export async function createModel(config: Json, where: string, folder: string, o
       options.progress?.(drawn, all);
     },
   }));
-  await writeFolderWhole(folder, async (temporary) => {
+  const origin = async () => {
+    const { seed, maxShardBytes } = options;
+    return `init ${JSON.stringify({ version: packageVersion(), config: model.config, seed, maxShardBytes })}`;
+  };
+  if (await holdsAlready(folder, origin)) return model;
+  const fill = async (temporary: string) => {
     await writeConfig(temporary, { ...model.config, dtype: "float32" });
     await writeWeights(temporary, tensors, { maxShardBytes: options.maxShardBytes });
     const { layers, hidden, heads, ffn, vocab } = model.dimensions;
@@ -57,7 +64,8 @@ export async function createModel(config: Json, where: string, folder: string, o
         ["vocabulary", String(vocab)],
       ],
     });
-  });
+  };
+  await writeFolderWhole(folder, fill, { origin });
   return model;
 }
 

@@ -2,7 +2,7 @@
  * Checkpoints of a run: `checkpoints/step-N/`, each a complete model folder with the optimizer's state and
  * `trainer.json`, which holds where the run stands. Written whole or not at all; the newest few are kept.
  */
-import { readdir, readFile, rm } from "node:fs/promises";
+import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import {
   generationConfigFile,
@@ -18,11 +18,13 @@ import { writeWeights } from "../checkpoint/write.ts";
 import type { Engine } from "../engine/engine.ts";
 import type { Model } from "../model/architecture.ts";
 import { type OpenModel, openModel } from "../model/load.ts";
+import { checkFiles, checksumsFile } from "../util/checksums.ts";
 import { UserError } from "../util/errors.ts";
-import { clearLeftOvers, createFile, writeFolderWhole } from "../util/files.ts";
+import { fillFile, removeWhole, writeFolderWhole } from "../util/files.ts";
 import { isJsonObject, type Json, readJsonObject } from "../util/json.ts";
 import { packageVersion } from "../util/paths.ts";
 import { errorCode } from "../util/system.ts";
+import { clearFolder } from "../util/temporary.ts";
 import type { FlopsSoFar, TermSums } from "./metrics.ts";
 import { momentTensors, weightTensors } from "./state.ts";
 
@@ -104,12 +106,7 @@ export async function writeModel(
       await writeConfig(temporary, model.config);
       await writeWeights(temporary, weightTensors(engine, model));
       for (const [name, bytes] of companions.files) {
-        const file = await createFile(join(temporary, name));
-        try {
-          await file.write(bytes);
-        } finally {
-          await file.close();
-        }
+        await fillFile(join(temporary, name), bytes);
       }
       if (companions.growth !== undefined) await writeJson(join(temporary, growthFile), companions.growth);
       await writeModelCard(temporary, {
@@ -121,7 +118,7 @@ export async function writeModel(
       });
       await fill(temporary);
     },
-    { replace: true },
+    { replace: true, checksums: true },
   );
 }
 
@@ -156,7 +153,10 @@ export async function writeState(
   });
 }
 
-/** Writes a checkpoint of the run in `run` and removes the oldest ones beyond `keep`. */
+/**
+ * Writes a checkpoint of the run in `run` and removes the oldest ones beyond `keep`. One of a later step was damaged, or
+ * the run would have gone on from there: it goes too, lest it take the place of a good one.
+ */
 export async function writeCheckpoint(
   run: string,
   keep: number,
@@ -169,8 +169,9 @@ export async function writeCheckpoint(
   const folder = join(run, checkpointsFolder, `step-${position.step}`);
   await writeState(folder, engine, model, companions, position.step, { position, facts });
   const steps = await stepsThere(run);
-  for (const step of steps.slice(keep)) {
-    await rm(join(run, checkpointsFolder, `step-${step}`), { recursive: true, force: true });
+  const kept = steps.filter((step) => step <= position.step).slice(0, keep);
+  for (const step of steps) {
+    if (!kept.includes(step)) await removeWhole(join(run, checkpointsFolder, `step-${step}`));
   }
   return folder;
 }
@@ -192,17 +193,24 @@ export async function stepsThere(run: string): Promise<readonly number[]> {
 }
 
 /**
- * The newest checkpoint of a run that is whole, with its model open; undefined if there is none.
- * @param damaged told of each one that is not, with the reason
+ * The newest checkpoint of a run that is whole, every file held against its SHA-256, with its model open; undefined if
+ * the run has none.
+ * @param damaged told of each one that is passed over, with the files and the reason
+ * @throws UserError if there are checkpoints and none is whole
  */
 export async function newestCheckpoint(
   run: string,
   damaged: (message: string) => void,
 ): Promise<{ checkpoint: Checkpoint; opened: OpenModel } | undefined> {
-  for (const step of await stepsThere(run)) {
-    const folder = join(run, checkpointsFolder, `step-${step}`);
-    await clearLeftOvers(folder);
+  const all = join(run, checkpointsFolder);
+  await clearFolder(all);
+  const steps = await stepsThere(run);
+  for (const step of steps) {
+    const folder = join(all, `step-${step}`);
     try {
+      if (!(await checkFiles(folder))) {
+        throw new UserError(`there is no ${checksumsFile}`, folder, "use another checkpoint");
+      }
       const checkpoint = await readCheckpoint(folder);
       const optimizer = await openOptimizer(folder);
       if (optimizer === undefined)
@@ -214,7 +222,9 @@ export async function newestCheckpoint(
       damaged(`${folder} is damaged and left out (${error.what})`);
     }
   }
-  return undefined;
+  if (steps.length === 0) return undefined;
+  const what = `none of the run's checkpoints is whole (${steps.map((step) => `step-${step}`).join(", ")})`;
+  throw new UserError(what, all, "put back a good copy of one, or remove this folder to begin the run anew");
 }
 
 async function readCheckpoint(folder: string): Promise<Checkpoint> {

@@ -2,13 +2,13 @@
  * Growth before a stage, by the same plans and streams as `bert2bert grow`: what the engine holds is written as a
  * checkpoint, grown, and read back. So whatever grows a model folder can grow a model between two stages.
  */
-import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { growthFile } from "../checkpoint/folder.ts";
 import { applyGrowth } from "../growth/apply.ts";
 import { type GrowthPlan, planGrowth, resizedModel } from "../growth/plan.ts";
 import type { Model } from "../model/architecture.ts";
 import { openModel } from "../model/load.ts";
+import { removeWhole } from "../util/files.ts";
 import { type Json, readJsonObject } from "../util/json.ts";
 import type { Stage, StageGrowth } from "./stage.ts";
 
@@ -51,7 +51,7 @@ export async function growStage(
   load: (folder: string, moments: boolean) => Promise<void>,
 ): Promise<Json> {
   const folder = join(run, place);
-  await rm(folder, { recursive: true, force: true });
+  await removeWhole(folder);
   const before = join(folder, "before");
   const after = join(folder, "after");
   await write(before);
@@ -63,6 +63,6 @@ export async function growStage(
     await source.close();
   }
   const record = await readJsonObject(join(after, growthFile));
-  await rm(folder, { recursive: true, force: true });
+  await removeWhole(folder);
   return record;
 }

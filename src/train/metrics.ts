@@ -6,8 +6,9 @@
  * training so far, evaluations and checkpoints left out). An evaluation line: step, stage, tokens, flops, seconds, and
  * evaluation: {loss, perplexity, accuracy, tokens}, with sentence pairs also next_sentence: {loss, accuracy}. Everything but tokens_per_second and seconds repeats from run to run.
  */
-import { open, readFile } from "node:fs/promises";
-import { writeFileWhole } from "../util/files.ts";
+import { readFile } from "node:fs/promises";
+import { UserError } from "../util/errors.ts";
+import { type AppendedFile, appendTo, writeFileWhole } from "../util/files.ts";
 import { errorCode } from "../util/system.ts";
 
 export interface FlopsSoFar {
@@ -71,10 +72,10 @@ export type MetricsLine = TrainingLine | EvaluationLine;
 /** The open file. Lines are appended; what a checkpoint counts is synced before it. */
 export class Metrics {
   readonly #path: string;
-  readonly #file: Awaited<ReturnType<typeof open>>;
+  readonly #file: AppendedFile;
   #lines: number;
 
-  constructor(path: string, file: Awaited<ReturnType<typeof open>>, lines: number) {
+  constructor(path: string, file: AppendedFile, lines: number) {
     this.#path = path;
     this.#file = file;
     this.#lines = lines;
@@ -90,7 +91,7 @@ export class Metrics {
   }
 
   async add(line: MetricsLine): Promise<void> {
-    await this.#file.appendFile(`${JSON.stringify(line)}\n`);
+    await this.#file.append(`${JSON.stringify(line)}\n`);
     this.#lines++;
   }
 
@@ -103,22 +104,40 @@ export class Metrics {
   }
 }
 
-/** Opens the file with its first `keep` lines; what stands after them belongs to steps that are done anew. */
+/**
+ * Opens the file with its first `keep` lines; what stands after them belongs to steps that are done anew.
+ * @throws UserError if fewer are there, or one of them is damaged
+ */
 export async function openMetrics(path: string, keep: number): Promise<Metrics> {
   const text = await readText(path);
   const lines = text.split("\n").slice(0, -1).slice(0, keep);
+  lines.forEach((line, i) => {
+    parseLine(line, i, path);
+  });
+  if (lines.length < keep) {
+    const what = `it holds ${lines.length} lines, and the checkpoint counts ${keep}`;
+    throw new UserError(what, path, "put back the file as it was, or begin the run anew in another folder");
+  }
   const kept = lines.map((line) => `${line}\n`).join("");
   if (kept !== text) await writeFileWhole(path, kept);
-  return new Metrics(path, await open(path, "a"), lines.length);
+  return new Metrics(path, await appendTo(path), lines.length);
 }
 
-/** The lines of a metrics file; a torn last one is left out. */
+/** The lines of a metrics file; a torn last one is left out. @throws UserError if another one is damaged */
 export async function readMetrics(path: string): Promise<readonly MetricsLine[]> {
   const text = await readText(path);
   return text
     .split("\n")
     .slice(0, -1)
-    .map((line): MetricsLine => JSON.parse(line));
+    .map((line, i) => parseLine(line, i, path));
+}
+
+function parseLine(line: string, i: number, path: string): MetricsLine {
+  try {
+    return JSON.parse(line);
+  } catch {
+    throw new UserError("the line is damaged", `${path}:${i + 1}`, "put back the file as it was");
+  }
 }
 
 export function isEvaluation(line: MetricsLine): line is EvaluationLine {

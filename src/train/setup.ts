@@ -11,6 +11,7 @@ import type { Model } from "../model/architecture.ts";
 import { architectureOf } from "../model/architectures.ts";
 import { type OpenModel, openModel } from "../model/load.ts";
 import { inputsOf, type Objective, objectives, supports, termsOf } from "../model/objectives.ts";
+import { checkFiles } from "../util/checksums.ts";
 import { UserError } from "../util/errors.ts";
 import { readJsonObject } from "../util/json.ts";
 import { type Companions, readCompanions } from "./checkpoint.ts";
@@ -51,6 +52,8 @@ export async function openStart(settings: RunSettings, dataset: Dataset): Promis
       close: async () => {},
     };
   }
+  // A config may be edited by hand; weights are not.
+  await checkFiles(source.from, (name) => name.endsWith(".safetensors"));
   return startFrom(await openModel(source.from), dataset, settings.optimizer.moments === "keep");
 }
 

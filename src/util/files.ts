@@ -1,30 +1,28 @@
 /**
  * Files and folders written whole or not at all.
  *
- * What is written appears first beside its final place, under a temporary name; every file in it is synced, it is
- * renamed, and the folder that holds it is synced. So whatever stands under a final name is complete, whenever the
- * process, or the machine, stopped.
- *
- * A temporary name says who writes: `.NAME.PLACE-PID-LIFE-N.part`, PLACE being host and process namespace, LIFE the
- * boot and the start time of the process. The next writer of the same name removes what a dead process left:
- * - written at this place: dead if no process has that PID, or the one that has it lives another LIFE (so a reboot or
- *   a reused PID does not keep it alive);
- * - written at another place (another host of a shared file system, another container): nobody can ask there, so it
- *   counts as dead when nothing in it has changed for a day.
- * Replacing a folder takes two renames, the old one aside (`.old` instead of `.part`) and the new one in. A process
- * that dies between the two leaves only the `.old` one: the next writer, or `recoverFolder`, puts it back.
+ * What is written appears first beside its final place, under a temporary name (temporary.ts); every file in it is
+ * synced, it is renamed, and the folder that holds it is synced. So whatever stands under a final name is complete,
+ * whenever the process, or the machine, stopped. A folder may carry a SHA-256 of each of its files (checksums.ts), made
+ * of the bytes as they are handed to the system.
  */
-import { createHash } from "node:crypto";
-import { readFileSync, readlinkSync } from "node:fs";
-import { type FileHandle, lstat, mkdir, open, readdir, realpath, rename, rm, stat } from "node:fs/promises";
-import { hostname } from "node:os";
-import { basename, dirname, join, resolve } from "node:path";
+import { createHash, type Hash } from "node:crypto";
+import { constants } from "node:fs";
+import { type FileHandle, mkdir, open, readdir, rename, rm } from "node:fs/promises";
+import { dirname, join, relative, sep } from "node:path";
+import { checkFiles, checksumsFile, checksumsText, hashFile, readChecksums, sha256 } from "./checksums.ts";
 import { UserError } from "./errors.ts";
+import { finalPlace, kindOf, syncFolder } from "./places.ts";
 import { errorCode, systemError } from "./system.ts";
+import { clearLeftOvers, recoverFolder, temporaryName } from "./temporary.ts";
 
 export interface FolderOptions {
   /** Replace a folder that is there and not empty; default: it is refused. */
   readonly replace?: boolean;
+  /** Adds SHA256SUMS. */
+  readonly checksums?: boolean;
+  /** All that the folder is made from, as text, asked for when it is filled; for `holdsAlready`. Adds SHA256SUMS. */
+  readonly origin?: () => Promise<string>;
 }
 
 /**
@@ -41,16 +39,14 @@ export async function writeFileWhole(
     await clearLeftOvers(place);
     const temporary = temporaryName(place, "part");
     try {
-      const file = await createFile(temporary);
-      try {
+      const file = new OutputFile(await open(temporary, "wx"), place);
+      await closing(file, async () => {
         if (typeof data === "function") await data(file);
         else await file.write(typeof data === "string" ? new TextEncoder().encode(data) : data);
-      } finally {
-        await file.close();
-      }
+      });
       await rename(temporary, place);
     } catch (error) {
-      await rm(temporary, { force: true });
+      await removed(temporary);
       throw error;
     }
     await syncFolder(dirname(place));
@@ -61,7 +57,7 @@ export async function writeFileWhole(
 
 /**
  * Writes a folder under its final name only when whole: `fill` writes into the temporary folder it is given, which is
- * then synced and renamed. If `fill` throws, nothing is left.
+ * then synced and renamed. If anything fails, nothing is left, and what was to be replaced stands as before.
  * @throws UserError if the target exists and is not empty, unless it is to be replaced
  */
 export async function writeFolderWhole<T>(
@@ -81,65 +77,108 @@ export async function writeFolderWhole<T>(
   } catch (error) {
     throw systemError(error, path);
   }
+  const ledger: Ledger = {
+    hashes: options.checksums === true || options.origin !== undefined,
+    written: new Map(),
+  };
+  ledgers.set(temporary, ledger);
   try {
     const result = await fill(temporary);
-    await syncTree(temporary);
+    if (ledger.hashes) await writeChecksums(temporary, ledger, options.origin);
+    await syncTree(temporary, temporary, ledger);
     await checkFolderFree(path, options);
-    const aside = temporaryName(place, "old");
-    const replaced = (await kindOf(place)) === "full";
-    if (replaced) await rename(place, aside);
-    await rename(temporary, place);
-    await syncFolder(dirname(place));
-    if (replaced) await rm(aside, { recursive: true, force: true });
+    await takePlace(temporary, place);
     return result;
   } catch (error) {
-    await rm(temporary, { recursive: true, force: true });
+    await removed(temporary);
     // What fails below this folder fails under a name that nobody knows: name the one that was asked for.
     throw systemError(error, path);
+  } finally {
+    ledgers.delete(temporary);
   }
 }
 
-/** For the start of a long command: whether `writeFolderWhole` would accept the target. @throws UserError */
+/** Gives a whole folder its final name, or fails and leaves everything as it was. */
+async function takePlace(temporary: string, place: string): Promise<void> {
+  const replaces = (await kindOf(place)) === "full";
+  const aside = temporaryName(place, "old");
+  if (replaces) await rename(place, aside);
+  try {
+    await rename(temporary, place);
+    try {
+      await syncFolder(dirname(place));
+    } catch (error) {
+      await rename(place, temporary);
+      throw error;
+    }
+  } catch (error) {
+    if (replaces) await rename(aside, place);
+    throw error;
+  }
+  if (replaces) await removed(aside);
+}
+
+/** Removes a folder or file that stands under a final name: never is a part of it seen there. @throws UserError */
+export async function removeWhole(path: string): Promise<void> {
+  try {
+    const place = await finalPlace(path);
+    const aside = temporaryName(place, "part");
+    await rename(place, aside);
+    await rm(aside, { recursive: true, force: true });
+  } catch (error) {
+    if (errorCode(error) !== "ENOENT") throw systemError(error, path);
+  }
+}
+
+/**
+ * For the start of a long command: whether `writeFolderWhole` would accept the target.
+ * @param options.origin accept also what says what it was made from, for `holdsAlready` to look at
+ * @throws UserError
+ */
 export async function checkFolderFree(path: string, options: FolderOptions = {}): Promise<void> {
   const kind = await kindOf(path);
   if (kind === "other") {
     throw new UserError("it exists and is not a folder", path, "name a new folder, or remove what is there");
   }
-  if (kind === "full" && options.replace !== true) {
-    throw new UserError("the folder exists and is not empty", path, "name a new folder, or remove this one");
-  }
+  if (kind === "full" && options.replace !== true) throw occupied(path);
 }
 
-/** Puts back a folder that was moved aside by a process that died before its replacement took the name. */
-export async function recoverFolder(path: string): Promise<void> {
-  const place = await finalPlace(path);
-  if ((await kindOf(place)) !== "none") return;
-  for (const found of await leftOvers(place)) {
-    if (found.suffix === "old" && (await isDead(found))) {
-      await rename(found.path, place);
-      await syncFolder(dirname(place));
-      return;
-    }
-  }
+/** As checkFolderFree, for a target that may hold the result of the same command already. @throws UserError */
+export async function checkFolderFreeOrMade(path: string): Promise<void> {
+  if ((await kindOf(path)) === "full" && (await readChecksums(path))?.origin !== undefined) return;
+  await checkFolderFree(path);
 }
 
-/** Removes what dead processes left beside a file's or folder's final place. Never touches a living process's. */
-export async function clearLeftOvers(path: string): Promise<void> {
-  const place = await finalPlace(path);
-  for (const found of await leftOvers(place)) {
-    // A folder moved aside whose replacement never arrived is the only good copy: recoverFolder's, not ours.
-    if (found.suffix === "old" && (await kindOf(place)) === "none") continue;
-    if (await isDead(found)) await rm(found.path, { recursive: true, force: true });
-  }
+/**
+ * Whether a folder holds, whole, what `writeFolderWhole` with this origin would write: a command that was stopped after
+ * its last rename, or is given twice, has nothing left to do.
+ * @param origin asked for only if there is something to compare it with
+ * @throws UserError if the folder holds anything else, or is damaged
+ */
+export async function holdsAlready(path: string, origin: () => Promise<string>): Promise<boolean> {
+  await recoverFolder(path);
+  if ((await kindOf(path)) !== "full") return false;
+  const found = (await readChecksums(path))?.origin;
+  if (found === undefined || found !== sha256(await origin())) throw occupied(path);
+  return checkFiles(path);
 }
 
-/** A file being written from its start to its end. All bytes this package writes go through here. */
+function occupied(path: string): UserError {
+  return new UserError("the folder exists and is not empty", path, "name a new folder, or remove this one");
+}
+
+/** A file being written from its start to its end. All bytes of whole files go through here. */
 export class OutputFile {
   readonly #handle: FileHandle;
+  /** Under which name the file is to be found when it is whole. */
+  readonly #place: string;
+  readonly #hash: Hash | undefined;
   #position = 0;
 
-  constructor(handle: FileHandle) {
+  constructor(handle: FileHandle, place: string) {
     this.#handle = handle;
+    this.#place = place;
+    this.#hash = ledgerOf(place)?.ledger.hashes === true ? createHash("sha256") : undefined;
   }
 
   /** Bytes written so far. */
@@ -148,10 +187,14 @@ export class OutputFile {
   }
 
   async write(data: Uint8Array): Promise<void> {
-    for (let done = 0; done < data.byteLength; ) {
+    for (let done = 0, hashed = 0; done < data.byteLength; ) {
       // One call takes at most 2^31 − 1 bytes.
       const length = Math.min(data.byteLength - done, 2 ** 30);
-      const { bytesWritten } = await this.#handle.write(data, done, length, this.#position);
+      const writing = this.#handle.write(data, done, length, this.#position);
+      // Hashed while the system takes the same bytes.
+      this.#hash?.update(data.subarray(hashed, done + length));
+      hashed = done + length;
+      const { bytesWritten } = await writing;
       done += bytesWritten;
       this.#position += bytesWritten;
     }
@@ -164,33 +207,128 @@ export class OutputFile {
     } finally {
       await this.#handle.close();
     }
+    const found = ledgerOf(this.#place);
+    found?.ledger.written.set(found.name, this.#hash?.digest("hex") ?? "");
+  }
+
+  /** Closes what will not become whole. */
+  async abandon(): Promise<void> {
+    await this.#handle.close();
   }
 }
 
 /** Creates a file that must not exist yet: for writing inside the temporary folder of `writeFolderWhole`. */
 export async function createFile(path: string): Promise<OutputFile> {
-  return new OutputFile(await open(path, "wx"));
+  return new OutputFile(await open(path, "wx"), path);
 }
 
-/** Syncs a folder's list of names. */
-export async function syncFolder(path: string): Promise<void> {
-  const handle = await open(path, "r");
-  try {
-    await handle.sync();
-  } catch (error) {
-    // Some network file systems can't sync a folder; there is nothing more to be done about it.
-    if (errorCode(error) !== "EINVAL" && errorCode(error) !== "ENOTSUP") throw error;
-  } finally {
-    await handle.close();
+/** Writes a file inside the temporary folder of `writeFolderWhole`. */
+export async function fillFile(
+  path: string,
+  data: string | Uint8Array | ((file: OutputFile) => Promise<void>),
+): Promise<void> {
+  const file = await createFile(path);
+  await closing(file, async () => {
+    if (typeof data === "function") await data(file);
+    else await file.write(typeof data === "string" ? new TextEncoder().encode(data) : data);
+  });
+}
+
+/** Copies a file into the temporary folder of `writeFolderWhole`. */
+export async function copyInto(from: string, to: string): Promise<void> {
+  await fillFile(to, async (file) => {
+    const source = await open(from, constants.O_RDONLY);
+    try {
+      const buffer = new Uint8Array(2 ** 20);
+      for (;;) {
+        const { bytesRead } = await source.read(buffer, 0, buffer.length);
+        if (bytesRead === 0) return;
+        await file.write(buffer.subarray(0, bytesRead));
+      }
+    } finally {
+      await source.close();
+    }
+  });
+}
+
+/** A log: lines are appended and synced now and then, so a crash may tear the last ones. */
+export class AppendedFile {
+  readonly #handle: FileHandle;
+
+  constructor(handle: FileHandle) {
+    this.#handle = handle;
+  }
+
+  async append(text: string): Promise<void> {
+    await this.#handle.appendFile(text);
+  }
+
+  async sync(): Promise<void> {
+    await this.#handle.sync();
+  }
+
+  async close(): Promise<void> {
+    await this.#handle.close();
   }
 }
 
-async function syncTree(folder: string): Promise<void> {
+/** Opens a log at its end; its name is synced. */
+export async function appendTo(path: string): Promise<AppendedFile> {
+  const handle = await open(path, "a");
+  await syncFolder(dirname(path));
+  return new AppendedFile(handle);
+}
+
+async function closing(file: OutputFile, write: () => Promise<void>): Promise<void> {
+  try {
+    await write();
+  } catch (error) {
+    await file.abandon();
+    throw error;
+  }
+  await file.close();
+}
+
+/** Removes what is ours and of no use. That it can't be removed must not hide why; the next writer tries again. */
+async function removed(temporary: string): Promise<void> {
+  await rm(temporary, { recursive: true, force: true }).catch(() => {});
+}
+
+/** What was written, and synced, below a folder that is being filled: SHA-256 by the path in it, "" if none is wanted. */
+interface Ledger {
+  readonly hashes: boolean;
+  readonly written: Map<string, string>;
+}
+
+const ledgers = new Map<string, Ledger>();
+
+function ledgerOf(path: string): { ledger: Ledger; name: string } | undefined {
+  for (const [folder, ledger] of ledgers) {
+    if (path.startsWith(folder + sep)) return { ledger, name: relative(folder, path).replaceAll(sep, "/") };
+  }
+  return undefined;
+}
+
+async function writeChecksums(folder: string, ledger: Ledger, origin?: () => Promise<string>): Promise<void> {
+  const files = new Map<string, string>();
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true });
+  for (const entry of entries) {
+    if (!entry.isFile()) continue;
+    const path = join(entry.parentPath, entry.name);
+    const name = relative(folder, path).replaceAll(sep, "/");
+    files.set(name, ledger.written.get(name) ?? (await hashFile(path)));
+  }
+  const text = checksumsText({ files, origin: origin === undefined ? undefined : sha256(await origin()) });
+  await fillFile(join(folder, checksumsFile), text);
+}
+
+/** Syncs all folders, and the files that were not synced when they were written. */
+async function syncTree(folder: string, root: string, ledger: Ledger): Promise<void> {
   for (const entry of await readdir(folder, { withFileTypes: true })) {
     const path = join(folder, entry.name);
     if (entry.isDirectory()) {
-      await syncTree(path);
-    } else if (entry.isFile()) {
+      await syncTree(path, root, ledger);
+    } else if (entry.isFile() && !ledger.written.has(relative(root, path).replaceAll(sep, "/"))) {
       const handle = await open(path, "r");
       try {
         await handle.sync();
@@ -200,113 +338,4 @@ async function syncTree(folder: string): Promise<void> {
     }
   }
   await syncFolder(folder);
-}
-
-/** The absolute place a path means, links followed, its parent folders made. */
-async function finalPlace(path: string): Promise<string> {
-  const absolute = resolve(path);
-  try {
-    return await realpath(absolute);
-  } catch (error) {
-    if (errorCode(error) !== "ENOENT") throw error;
-  }
-  await mkdir(dirname(absolute), { recursive: true });
-  return join(await realpath(dirname(absolute)), basename(absolute));
-}
-
-async function kindOf(path: string): Promise<"none" | "empty" | "full" | "other"> {
-  try {
-    if (!(await stat(path)).isDirectory()) return "other";
-    return (await readdir(path)).length === 0 ? "empty" : "full";
-  } catch (error) {
-    if (errorCode(error) !== "ENOENT") throw error;
-  }
-  // A link that leads nowhere is something all the same: nothing can be renamed onto it.
-  return await lstat(path).then(
-    () => "other",
-    () => "none",
-  );
-}
-
-interface LeftOver {
-  readonly path: string;
-  readonly place: string;
-  readonly pid: number;
-  readonly life: string;
-  readonly suffix: string;
-}
-
-async function leftOvers(place: string): Promise<LeftOver[]> {
-  const start = `.${shortName(basename(place))}.`;
-  const found: LeftOver[] = [];
-  for (const name of await readdir(dirname(place))) {
-    if (!name.startsWith(start)) continue;
-    const match = /^([0-9a-f]{8})-(\d+)-([0-9a-f]{8})-\d+\.(part|old)$/.exec(name.slice(start.length));
-    if (match === null) continue;
-    const path = join(dirname(place), name);
-    found.push({ path, place: match[1], pid: Number(match[2]), life: match[3], suffix: match[4] });
-  }
-  return found;
-}
-
-async function isDead(found: LeftOver): Promise<boolean> {
-  if (found.place === placeOf()) return lifeOf(found.pid) !== found.life;
-  return Date.now() - (await newestChange(found.path)) > 24 * 3600 * 1000;
-}
-
-async function newestChange(path: string): Promise<number> {
-  const info = await lstat(path);
-  let newest = info.mtimeMs;
-  if (info.isDirectory()) {
-    for (const name of await readdir(path)) newest = Math.max(newest, await newestChange(join(path, name)));
-  }
-  return newest;
-}
-
-let counter = 0;
-
-function temporaryName(place: string, suffix: "part" | "old"): string {
-  const who = `${placeOf()}-${process.pid}-${lifeOf(process.pid)}-${counter++}`;
-  return join(dirname(place), `.${shortName(basename(place))}.${who}.${suffix}`);
-}
-
-/** Room for the rest of a temporary name within the 255 bytes that file systems allow. */
-function shortName(name: string): string {
-  return Buffer.byteLength(name) <= 180 ? name : `long-${digest(name)}`;
-}
-
-/** Where process numbers mean the same: this host, this process namespace. */
-export function placeOf(): string {
-  return digest(`${hostname()} ${orElse(() => readlinkSync("/proc/self/ns/pid"), "")}`);
-}
-
-/** Boot and start time of a process; "" if there is none. Where the system does not tell, only its being there. */
-export function lifeOf(pid: number): string {
-  try {
-    process.kill(pid, 0);
-  } catch (error) {
-    if (errorCode(error) !== "EPERM") return "";
-  }
-  const boot = orElse(() => readFileSync("/proc/sys/kernel/random/boot_id", "utf8"), "");
-  // The 22nd field; the second one, the command in brackets, may itself hold spaces and brackets.
-  const started = orElse(
-    () =>
-      readFileSync(`/proc/${pid}/stat`, "utf8")
-        .replace(/^.*\) /s, "")
-        .split(" ")[19],
-    "",
-  );
-  return digest(`${boot} ${started}`);
-}
-
-function digest(text: string): string {
-  return createHash("sha256").update(text).digest("hex").slice(0, 8);
-}
-
-function orElse<T>(read: () => T, otherwise: T): T {
-  try {
-    return read();
-  } catch {
-    return otherwise;
-  }
 }

@@ -13,7 +13,7 @@ import { mkdir } from "node:fs/promises";
 import { hostname } from "node:os";
 import { dirname } from "node:path";
 import { UserError } from "./errors.ts";
-import { lifeOf, placeOf } from "./files.ts";
+import { lifeOf, placeOf } from "./owner.ts";
 import { errorCode, systemError } from "./system.ts";
 
 const REFRESH = 60_000;

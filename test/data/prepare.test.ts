@@ -97,7 +97,7 @@ test("the same bytes, whatever the number of workers", async () => {
     expect(info.validation.documents).toBe(200);
     all.push(hashesOf(out));
   }
-  expect(all[0].size).toBe(9);
+  expect(all[0].size).toBe(10);
   expect(all[1]).toEqual(all[0]);
   expect(all[2]).toEqual(all[0]);
 });
@@ -237,7 +237,17 @@ test("the command", () => {
     validation: { documents: 4 },
     tokenizer: { vocabulary: 65 },
   });
+  const before = hashesOf(out);
   const again = cli(words);
-  expect(again.code).toBe(2);
-  expect(again.stderr).toMatch(/the folder exists and is not empty/);
+  expect(again.code, again.stderr).toBe(0);
+  expect(again.stderr).toContain("holds this already; nothing was written");
+  expect(JSON.parse(again.stdout)).toMatchObject({
+    ...JSON.parse(done.stdout),
+    seconds: expect.any(Number),
+    already: true,
+  });
+  const other = cli(words.with(words.indexOf("0.1"), "0.2"));
+  expect(other.code).toBe(2);
+  expect(other.stderr).toMatch(/the folder exists and is not empty/);
+  expect(hashesOf(out)).toEqual(before);
 });

@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";
 import { expect, test } from "vitest";
@@ -127,7 +127,7 @@ for (const [kind, more, vocabulary] of [
       expect(result.vocabulary).toBe(vocabulary);
     }
     const files = readdirSync(outs[0]).sort();
-    expect(files.length).toBe(kind === "bpe" ? 5 : 4);
+    expect(files.length).toBe(kind === "bpe" ? 6 : 5);
     for (const file of files) {
       expect(readFileSync(join(outs[1], file), "utf8")).toBe(readFileSync(join(outs[0], file), "utf8"));
     }
@@ -174,6 +174,12 @@ test("what can't be trained is refused; a small corpus gives what it has", async
   expect(done.code).toBe(0);
   // ab, abc, Ġa, Ġab… : "abc" and "Ġabc" end the merges.
   expect(JSON.parse(done.stdout)).toMatchObject({ vocabulary: 257 + 3, words: 2 });
+  const again = cli([...words, "--json"]);
+  expect(again.code, again.stderr).toBe(0);
+  expect(JSON.parse(again.stdout)).toMatchObject({ vocabulary: 257 + 3, words: 2, already: true });
+  expect(cli([...words.slice(0, 5), "--vocab", "299", "--out", out]).stderr).toMatch(/exists and is not empty/);
+  writeFileSync(join(out, "mine.txt"), "");
+  rmSync(join(out, "SHA256SUMS"));
   expect(cli(words).stderr).toMatch(/exists and is not empty/);
   expect(cli([...words.slice(0, 3), "--vocab", "300", "--out", out]).code).toBe(2);
 });

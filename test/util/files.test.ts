@@ -12,8 +12,9 @@ import {
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { UserError } from "../../src/util/errors.ts";
-import { createFile, recoverFolder, writeFileWhole, writeFolderWhole } from "../../src/util/files.ts";
+import { createFile, writeFileWhole, writeFolderWhole } from "../../src/util/files.ts";
 import { packageRoot } from "../../src/util/paths.ts";
+import { recoverFolder } from "../../src/util/temporary.ts";
 import { temporaryFolder } from "../support.ts";
 
 /** Fills a folder with one file. */

@@ -2,8 +2,8 @@ import { readdirSync, readFileSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { UserError } from "../../src/util/errors.ts";
-import { lifeOf, placeOf } from "../../src/util/files.ts";
 import { takeLock } from "../../src/util/lock.ts";
+import { lifeOf, placeOf } from "../../src/util/owner.ts";
 import { temporaryFolder } from "../support.ts";
 
 function holder(change: object): string {

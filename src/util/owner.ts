@@ -1,0 +1,41 @@
+/** Who writes: what names this process to others that look at the same files, now or after a reboot. */
+import { createHash } from "node:crypto";
+import { readFileSync, readlinkSync } from "node:fs";
+import { hostname } from "node:os";
+import { errorCode } from "./system.ts";
+
+/** Where process numbers mean the same: this host, this process namespace. */
+export function placeOf(): string {
+  return shortDigest(`${hostname()} ${orElse(() => readlinkSync("/proc/self/ns/pid"), "")}`);
+}
+
+/** Boot and start time of a process; "" if there is none. Where the system does not tell, only its being there. */
+export function lifeOf(pid: number): string {
+  try {
+    process.kill(pid, 0);
+  } catch (error) {
+    if (errorCode(error) !== "EPERM") return "";
+  }
+  const boot = orElse(() => readFileSync("/proc/sys/kernel/random/boot_id", "utf8"), "");
+  // The 22nd field; the second one, the command in brackets, may itself hold spaces and brackets.
+  const started = orElse(
+    () =>
+      readFileSync(`/proc/${pid}/stat`, "utf8")
+        .replace(/^.*\) /s, "")
+        .split(" ")[19],
+    "",
+  );
+  return shortDigest(`${boot} ${started}`);
+}
+
+export function shortDigest(text: string): string {
+  return createHash("sha256").update(text).digest("hex").slice(0, 8);
+}
+
+function orElse<T>(read: () => T, otherwise: T): T {
+  try {
+    return read();
+  } catch {
+    return otherwise;
+  }
+}

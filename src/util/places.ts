@@ -1,0 +1,55 @@
+/** Places in the file system: what a path means, what stands there, folders that outlast a power cut. */
+import { lstat, mkdir, open, readdir, realpath, stat } from "node:fs/promises";
+import { basename, dirname, join, resolve } from "node:path";
+import { errorCode } from "./system.ts";
+
+/** The absolute place a path means, links followed, its parent folders made. */
+export async function finalPlace(path: string): Promise<string> {
+  const absolute = resolve(path);
+  try {
+    return await realpath(absolute);
+  } catch (error) {
+    if (errorCode(error) !== "ENOENT") throw error;
+  }
+  await makeFolders(dirname(absolute));
+  return join(await realpath(dirname(absolute)), basename(absolute));
+}
+
+/** What stands at a path. */
+export async function kindOf(path: string): Promise<"none" | "empty" | "full" | "other"> {
+  try {
+    if (!(await stat(path)).isDirectory()) return "other";
+    return (await readdir(path)).length === 0 ? "empty" : "full";
+  } catch (error) {
+    if (errorCode(error) !== "ENOENT") throw error;
+  }
+  // A link that leads nowhere is something all the same: nothing can be renamed onto it.
+  return await lstat(path).then(
+    () => "other",
+    () => "none",
+  );
+}
+
+/** Makes a folder and those above it that are missing, each one's name synced. */
+async function makeFolders(path: string): Promise<void> {
+  const first = await mkdir(path, { recursive: true });
+  if (first === undefined) return;
+  const above = dirname(first);
+  for (let folder = dirname(path); ; folder = dirname(folder)) {
+    await syncFolder(folder);
+    if (folder === above || folder === dirname(folder)) return;
+  }
+}
+
+/** Syncs a folder's list of names. */
+export async function syncFolder(path: string): Promise<void> {
+  const handle = await open(path, "r");
+  try {
+    await handle.sync();
+  } catch (error) {
+    // Some network file systems can't sync a folder; there is nothing more to be done about it.
+    if (errorCode(error) !== "EINVAL" && errorCode(error) !== "ENOTSUP") throw error;
+  } finally {
+    await handle.close();
+  }
+}
