@@ -57,6 +57,11 @@ export const commands: readonly CommandEntry[] = [
     load: () => import("./evaluate.ts"),
   },
   {
+    name: "study",
+    description: "growth methods on one budget: runs what is missing, writes tables and a page",
+    load: () => import("./study.ts"),
+  },
+  {
     name: "plan",
     description: "parameters, memory, FLOPs and time of a run; nothing runs",
     load: () => import("./plan.ts"),

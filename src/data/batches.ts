@@ -173,9 +173,18 @@ export function* validationBatches(
 
 /** Tokens of a sequence that come from the flat file. */
 function bodyLength(dataset: Dataset, objective: Objective): number {
-  const { length } = dataset.info;
+  return bodyOf(dataset.info.length, objective);
+}
+
+/** Tokens of a sequence of `length` that are neither [CLS] nor [SEP]. */
+function bodyOf(length: number, objective: Objective): number {
   if (objective === "clm") return length;
   return length - (hasPairs(objective) ? 3 : 2);
+}
+
+/** As DataSize's `perSequence`, known without the data. */
+export function predictedOf(length: number, objective: Objective, masked: number): number {
+  return objective === "clm" ? length - 1 : maskedCount(masked, bodyOf(length, objective));
 }
 
 function hasPairs(objective: Objective): boolean {

@@ -3,13 +3,13 @@
  * scaled-down picture would have unreadable text); the page's style shows the one that fits.
  */
 import { tickLabels, ticks } from "./format.ts";
-import { PICTURE_STYLE, text } from "./html.ts";
+import { hue, isRepeated, PICTURE_STYLE, text } from "./html.ts";
 
 export type Point = readonly [x: number, y: number];
 
 export interface Series {
   readonly name: string;
-  /** Index of the colour and of the marker: 0 is the reference's. */
+  /** Index of the colour and of the marker: 0 is the reference's; past the last colour they begin again, dashed. */
   readonly colour: number;
   readonly points: readonly Point[];
   /** What a point says when pointed at; as many as points. */
@@ -133,7 +133,7 @@ function draw(spec: ChartSpec, size: Size): string {
   }
   const lines: string[] = [];
   for (const series of spec.series) {
-    const colour = `var(--c${series.colour})`;
+    const colour = hue(series.colour);
     for (const mark of series.marks ?? []) {
       parts.push(
         `<line x1="${n(x(mark.x))}" x2="${n(x(mark.x))}" y1="${top}" y2="${floor}" stroke="${colour}" stroke-opacity=".55" stroke-dasharray="1 4" stroke-width="1.5"/>`,
@@ -145,7 +145,7 @@ function draw(spec: ChartSpec, size: Size): string {
       );
     }
     lines.push(
-      `<polyline points="${path(series.points, x, y)}" fill="none" stroke="${colour}" stroke-width="2.25" stroke-linejoin="round" stroke-linecap="round"/>`,
+      `<polyline points="${path(series.points, x, y)}" fill="none" stroke="${colour}" stroke-width="2.25"${isRepeated(series.colour) ? ' stroke-dasharray="7 5"' : ""} stroke-linejoin="round" stroke-linecap="round"/>`,
     );
     if (series.marked === false) continue;
     const every = Math.max(1, Math.ceil(series.points.length / (wide ? 30 : 14)));
@@ -174,7 +174,7 @@ function draw(spec: ChartSpec, size: Size): string {
     const at = n(y(spec.level.y));
     const from = x(spec.bracket.from);
     const to = x(spec.bracket.to);
-    const colour = `var(--c${spec.bracket.colour})`;
+    const colour = hue(spec.bracket.colour);
     parts.push(
       `<path d="M${n(from)} ${n(y(spec.level.y) - 6)}v12M${n(from)} ${at}H${n(to)}M${n(to)} ${n(y(spec.level.y) - 6)}v12" fill="none" stroke="${colour}" stroke-width="2"/>`,
     );
@@ -227,7 +227,7 @@ function endLabels(
         end.series.name,
         "start",
         "halo",
-        ` font-weight="550" style="fill:var(--c${end.series.colour})"`,
+        ` font-weight="550" style="fill:${hue(end.series.colour)}"`,
       ),
     )
     .join("");
@@ -237,14 +237,14 @@ function endLabels(
 export function legend(series: readonly Series[]): string {
   const items = series.map(
     (one) =>
-      `<li><svg viewBox="0 0 26 12" aria-hidden="true"><line x1="0" x2="26" y1="6" y2="6" stroke="var(--c${one.colour})" stroke-width="2.25"/>${marker(one.colour, 13, 6)}</svg>${text(one.name)}</li>`,
+      `<li><svg viewBox="0 0 26 12" aria-hidden="true"><line x1="0" x2="26" y1="6" y2="6" stroke="${hue(one.colour)}" stroke-width="2.25"${isRepeated(one.colour) ? ' stroke-dasharray="7 4"' : ""}/>${marker(one.colour, 13, 6)}</svg>${text(one.name)}</li>`,
   );
   return `<ul class="legend">${items.join("")}</ul>`;
 }
 
 /** Colour alone should not have to tell curves apart: each has its own marker. */
 function marker(colour: number, x: number, y: number, hint?: string): string {
-  const fill = `fill="var(--c${colour})" stroke="var(--paper)"`;
+  const fill = `fill="${hue(colour)}" stroke="var(--paper)"`;
   const title = hint === undefined ? "" : `<title>${text(hint)}</title>`;
   switch (colour % 4) {
     case 0:

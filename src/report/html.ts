@@ -63,6 +63,16 @@ export function listings(items: readonly Listing[]): string {
 /** Colours of curves: `c0` is the reference's, the rest tell apart for every kind of colour vision (after Okabe and Ito). */
 export const COLOURS = 7;
 
+/** A curve's colour by its number: 0 the reference's, then the others in turn, again from the first when they are used up. */
+export function hue(colour: number): string {
+  return `var(--c${colour === 0 ? 0 : 1 + ((colour - 1) % (COLOURS - 1))})`;
+}
+
+/** Whether a curve's colour is used a second time: then its line is dashed. */
+export function isRepeated(colour: number): boolean {
+  return colour >= COLOURS;
+}
+
 const COLOUR_STYLE = `:root { --paper: #fdfdfc; --ink: #1d2126; --soft: #5b6470; --line: #d9dce0; --faint: #eceef0; --panel: #f4f5f6;
   --c0: #6a727c; --c1: #0b62a8; --c2: #c04a00; --c3: #007a58; --c4: #a03a7c; --c5: #6453b3; --c6: #856400; }
 @media (prefers-color-scheme: dark) { :root { --paper: #15181c; --ink: #e6e8eb; --soft: #a0a8b2; --line: #3a4048;
@@ -126,6 +136,8 @@ details:last-of-type { border-bottom: 1px solid var(--line); }
 summary { cursor: pointer; }
 pre { overflow-x: auto; background: var(--panel); border-radius: 6px; padding: 14px 16px; font: .8125rem/1.5 ui-monospace,
   SFMono-Regular, Menlo, Consolas, monospace; }
+.notes { max-width: 76ch; margin: 0 0 12px; padding-left: 20px; }
+.notes li { margin: 4px 0; }
 footer { margin-top: 48px; color: var(--soft); font-size: .875rem; }
 @media (max-width: 720px) { main { padding: 24px 16px 48px; } h1 { font-size: 1.4rem; } .wide { display: none; }
   .narrow { display: block; } .legend { display: flex; } th, td { padding-left: 14px; }

@@ -6,18 +6,47 @@ import { parameterCount } from "../model/table.ts";
 import { type Program, size } from "../program/graph.ts";
 import { checkMemory, has, inGigabytes, memoryRoom } from "../util/memory.ts";
 import { newestCheckpoint } from "./checkpoint.ts";
+import type { StepCommon } from "./compiled.ts";
 import { stageModels } from "./growth.ts";
 import type { FlopsSoFar } from "./metrics.ts";
 import type { LoadedRun } from "./settings.ts";
 import { checkFit, openStart, planRun, type RunPlan, startFrom } from "./setup.ts";
-import { type SubModel, subModels } from "./stage.ts";
+import { type StageSpec, type SubModel, subModels } from "./stage.ts";
 import { buildStep, formKey, trainFrom } from "./step.ts";
+
+/** One step of a sub-model. */
+export interface StepEstimate extends SubModel {
+  readonly flops: FlopsSoFar;
+  /** Parameters that it changes. */
+  readonly trained: number;
+}
+
+/** What a step of each sub-model of a stage costs. */
+export function stepEstimates(model: Model, stage: StageSpec, common: StepCommon): readonly StepEstimate[] {
+  const { loss, accumulate, optimizer, shape } = common;
+  return subModels(stage, model.dimensions.layers).map((sub) => {
+    const programs = buildStep(model, { loss, accumulate, model: sub, head: stage.head }, optimizer);
+    const paper = paperFlops(model, { ...shape, layers: sub.layers, trainFrom: trainFrom(sub) }).total;
+    return {
+      ...sub,
+      flops: { exact: programs.flops, paper },
+      trained: parameterCount(programs.trained),
+    };
+  });
+}
+
+/** A step of a stage in the mean over its sub-models. */
+export function meanFlops(steps: readonly StepEstimate[]): FlopsSoFar {
+  const mean = (of: (flops: FlopsSoFar) => number) =>
+    steps.reduce((sum, step) => sum + of(step.flops), 0) / steps.length;
+  return { exact: mean((flops) => flops.exact), paper: mean((flops) => flops.paper) };
+}
 
 export interface StageEstimate {
   readonly name: string;
   readonly steps: number;
   /** The sub-models that are drawn, with the operations and trained parameters of one step each. */
-  readonly models: readonly (SubModel & { readonly flops: FlopsSoFar; readonly trained: number })[];
+  readonly models: readonly StepEstimate[];
   /** Of all its steps, in the mean over the draws. */
   readonly flops: FlopsSoFar;
 }
@@ -55,22 +84,15 @@ export async function estimateRun(run: LoadedRun): Promise<RunEstimate> {
       const { model } = start;
       const plan = await planRun(run, dataset, model, found?.checkpoint.facts.layers ?? model.dimensions.layers);
       await checkFit(model, start.where, dataset, plan.objective, start.tokenizer);
-      const { loss, accumulate, optimizer, shape } = plan.common;
       let parameters = 0;
       const stageModel = stageModels(model, plan.stages, settings.seed, found?.checkpoint.position.step ?? 0);
       const stages = plan.stages.map((stage, i): StageEstimate => {
         const model = stageModel[i];
         parameters = parameterCount(model.parameters);
-        const models = subModels(stage, model.dimensions.layers).map((sub) => {
-          const programs = buildStep(model, { loss, accumulate, model: sub, head: stage.head }, optimizer);
-          const paper = paperFlops(model, { ...shape, layers: sub.layers, trainFrom: trainFrom(sub) }).total;
-          const trained = parameterCount(programs.trained);
-          return { ...sub, flops: { exact: programs.flops, paper }, trained };
-        });
+        const models = stepEstimates(model, stage, plan.common);
         const steps = stage.end - stage.start;
-        const all = (of: (flops: FlopsSoFar) => number) =>
-          (models.reduce((sum, sub) => sum + of(sub.flops), 0) / models.length) * steps;
-        return { name: stage.name, steps, models, flops: { exact: all((f) => f.exact), paper: all((f) => f.paper) } };
+        const { exact, paper } = meanFlops(models);
+        return { name: stage.name, steps, models, flops: { exact: exact * steps, paper: paper * steps } };
       });
       return {
         architecture: model.architecture.type,

@@ -1,5 +1,5 @@
 /**
- * `metrics.jsonl`: a line a log interval and a line an evaluation, in the order they happened.
+ * `metrics.jsonl`: a line a log interval and at the end of a stage, and one an evaluation, in the order they happened.
  *
  * A training line: step (steps done), stage, layers and trained (of the last step's sub-model), tokens and flops so far,
  * loss (mean over the interval's steps; with sentence pairs also terms: {mlm, nsp, nsp_accuracy}), rate and gradient_norm (of the last step), tokens_per_second, seconds (spent

@@ -80,9 +80,12 @@ export interface RunResult {
   readonly evaluation: Evaluated | undefined;
 }
 
+/** A run whose loss or gradient stopped being a number: the settings' doing, not the input's. */
+export class Diverged extends UserError {}
+
 /**
  * Runs a run, or carries it on.
- * @throws UserError if something does not fit, before anything is written; or if the loss stops being a number
+ * @throws UserError if something does not fit, before anything is written; Diverged if the loss stops being a number
  * @throws Interrupted after saving, if `stopped` said so
  */
 export async function pretrain(run: LoadedRun, options: PretrainOptions = {}): Promise<RunResult> {
@@ -244,6 +247,7 @@ class Trainer {
   async #grow(stage: Stage, growth: StageGrowth): Promise<void> {
     const { out, seed } = this.#settings;
     const { step } = this.#position;
+    if (!this.#isEvaluated(step)) await this.#measure(stageAt(this.#plan.stages, Math.max(0, step - 1)).name);
     await this.#steps.keepOnly([], false);
     await this.#evaluation?.release();
     this.#evaluation = undefined;
@@ -310,7 +314,8 @@ class Trainer {
       open: opened,
     };
     this.#position = position;
-    if (position.step % this.#settings.log.every === 0 || position.step === steps) {
+    // A stage's last step has its line, so that what each stage cost is there to be read.
+    if (position.step % this.#settings.log.every === 0 || position.step === stage.end) {
       await this.#metrics.add({
         step: position.step,
         stage: stage.name,
@@ -440,10 +445,10 @@ class Trainer {
     await writeRunReport(out, this.#plan.stages, this.#facts.engine, settingsText);
   }
 
-  #diverged(what: string): UserError {
+  #diverged(what: string): Diverged {
     const saved = this.#saved > 0 ? `the checkpoint of step ${this.#saved} is good` : "no checkpoint had been written";
     const wayOut = "start again with a lower optimizer.lr or a longer warm-up";
-    return new UserError(`${what}; ${saved}`, this.#settings.out, wayOut);
+    return new Diverged(`${what}; ${saved}`, this.#settings.out, wayOut);
   }
 
   /** Which parameter made a step fail. Repeats the steps since the last good state, unless they are too many. */

@@ -19,17 +19,20 @@ const warmup = z
   });
 
 const size = z.int().min(1).optional();
-/** Methods and their words are checked where they are known: by the growth's plan, before the run starts. */
+/** How a model grows; methods and their words are checked where they are known, before the run starts. */
+export const growthKeys = {
+  method: z.string().min(1).default("fpi"),
+  options: z.record(z.string(), z.string()).default({}),
+  map: z.string().min(1).default("cyclic"),
+  depth: z.string().min(1).default("stack"),
+};
 const grow = z
   .strictObject({
     layers: size,
     hidden: size,
     heads: size,
     ffn: size,
-    method: z.string().min(1).default("fpi"),
-    options: z.record(z.string(), z.string()).default({}),
-    map: z.string().min(1).default("cyclic"),
-    depth: z.string().min(1).default("stack"),
+    ...growthKeys,
     moments: z.string().min(1).default("grow"),
   })
   .refine(({ layers, hidden, heads, ffn }) => [layers, hidden, heads, ffn].some((value) => value !== undefined), {
@@ -60,7 +63,8 @@ export type PlanSettings =
   | { readonly kind: "named"; readonly name: string; readonly options: unknown }
   | { readonly kind: "stages"; readonly stages: readonly z.infer<typeof stage>[] };
 
-const plan = z.unknown().transform((value, context): PlanSettings => {
+/** A named plan, with or without options, or a list of stages. */
+export const planSchema = z.unknown().transform((value, context): PlanSettings => {
   const refuse = (message: string, wayOut: string, path: (string | number)[] = []) => {
     context.addIssue({ code: "custom", message, params: { wayOut }, path });
     return z.NEVER;
@@ -149,7 +153,7 @@ export const runSchema = z.strictObject({
   steps: count.optional(),
   tokens: count.optional(),
   epochs: z.number().gt(0).optional(),
-  plan: plan.default({ kind: "named", name: "full", options: {} }),
+  plan: planSchema.default({ kind: "named", name: "full", options: {} }),
   /** `sequences`: at most so many of the validation part are used. */
   evaluate: z.strictObject({ every: z.int().min(0).default(100), sequences: count.default(1024) }).prefault({}),
   checkpoint: z.strictObject({ every: z.int().min(0).default(100), keep: z.int().min(1).default(3) }).prefault({}),

@@ -140,7 +140,7 @@ export function stepsOf(run: RunSettings, tokensPerStep: number, examples: numbe
 export async function stagesOf(loaded: LoadedRun, layers: number, steps: number): Promise<readonly Stage[]> {
   const { plan } = loaded.settings;
   try {
-    const specs = await specsOf(plan, layers);
+    const specs = await expandPlan(plan, layers);
     checkStages(specs, layers);
     return placeStages(specs, steps);
   } catch (error) {
@@ -149,7 +149,8 @@ export async function stagesOf(loaded: LoadedRun, layers: number, steps: number)
   }
 }
 
-async function specsOf(plan: RunSettings["plan"], layers: number): Promise<readonly StageSpec[]> {
+/** The stages that a plan means for a model of so many layers. */
+export async function expandPlan(plan: RunSettings["plan"], layers: number): Promise<readonly StageSpec[]> {
   if (plan.kind === "stages")
     return plan.stages.map((stage, i) => ({ ...stage, name: stage.name ?? `stage-${i + 1}` }));
   const { plans } = await import("./plans/plans.ts");

@@ -89,43 +89,56 @@ export interface RunPlan {
   readonly dropout: boolean;
 }
 
-/** @param layers of the model that the run started with @throws UserError */
-export async function planRun(run: LoadedRun, dataset: Dataset, model: Model, layers: number): Promise<RunPlan> {
-  const { settings } = run;
-  const { batch, optimizer } = settings;
-  const { objective } = settings;
-  const size = dataSize(dataset, objective, batch);
-  const { length } = dataset.info;
-  const steps = stepsOf(settings, size.tokensPerStep, size.sequences);
-  const stages = await stagesOf(run, layers, steps);
+/** What all steps of a run have in common. @param perSequence positions of a sequence that are predicted */
+export function stepCommon(
+  settings: Pick<RunSettings, "objective" | "batch"> & {
+    readonly optimizer: Omit<RunSettings["optimizer"], "moments">;
+  },
+  model: Model,
+  length: number,
+  perSequence: number,
+): StepCommon {
+  const { objective, batch, optimizer } = settings;
   const configured = model.settings.dropout;
   const rate = optimizer.dropout;
   const rates = rate === "config" ? configured : { embedding: rate, attention: rate, hidden: rate };
   const dropout = Object.values(rates).some((value) => value > 0);
   return {
+    loss: {
+      ...inputsOf(objective),
+      batch: batch.sequences,
+      length,
+      perSequence,
+      dropout: dropout ? rates : undefined,
+    },
+    accumulate: batch.accumulate,
+    optimizer,
+    shape: {
+      sequences: batch.sequences * batch.accumulate,
+      length,
+      // A causal program runs its head at every position, the last included.
+      predicted: objective === "clm" ? length : perSequence,
+      nsp: termsOf(objective).includes("nsp"),
+    },
+  };
+}
+
+/** @param layers of the model that the run started with @throws UserError */
+export async function planRun(run: LoadedRun, dataset: Dataset, model: Model, layers: number): Promise<RunPlan> {
+  const { settings } = run;
+  const { batch, objective } = settings;
+  const size = dataSize(dataset, objective, batch);
+  const { length } = dataset.info;
+  const steps = stepsOf(settings, size.tokensPerStep, size.sequences);
+  const stages = await stagesOf(run, layers, steps);
+  const common = stepCommon(settings, model, length, size.perSequence);
+  return {
     objective,
     steps,
     stages,
     size,
-    dropout,
-    common: {
-      loss: {
-        ...inputsOf(objective),
-        batch: batch.sequences,
-        length,
-        perSequence: size.perSequence,
-        dropout: dropout ? rates : undefined,
-      },
-      accumulate: batch.accumulate,
-      optimizer,
-      shape: {
-        sequences: batch.sequences * batch.accumulate,
-        length,
-        // A causal program runs its head at every position, the last included.
-        predicted: objective === "clm" ? length : size.perSequence,
-        nsp: termsOf(objective).includes("nsp"),
-      },
-    },
+    dropout: common.loss.dropout !== undefined,
+    common,
     evaluation: {
       objective,
       batch,

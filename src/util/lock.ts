@@ -23,9 +23,12 @@ export interface Lock {
   release(): void;
 }
 
+/** A living process holds the lock. */
+export class Held extends UserError {}
+
 /**
  * Takes a lock. @param what what is locked, for the message ("the run")
- * @throws UserError naming the holder if a living process holds it
+ * @throws Held naming the holder if a living process holds it
  */
 export async function takeLock(path: string, what: string): Promise<Lock> {
   const mine = `${JSON.stringify({ pid: process.pid, host: hostname(), place: placeOf(), life: lifeOf(process.pid) })}\n`;
@@ -116,9 +119,9 @@ function isAlive(text: string, path: string): boolean {
   }
 }
 
-function held(text: string, path: string, what: string): UserError {
+function held(text: string, path: string, what: string): Held {
   const holder = holderOf(text);
-  return new UserError(
+  return new Held(
     `${what} is held by process ${holder?.pid} on ${holder?.host}`,
     path,
     "wait for it to end or stop it; if it is gone for sure, remove this file",

@@ -199,10 +199,10 @@ describe("a run that grows between its stages", () => {
     expect(config).toMatchObject({ num_hidden_layers: 2, hidden_size: 32, intermediate_size: 64 });
     expect(readdirSync(join(whole, "model"))).toContain("growth.json");
     expect(readdirSync(whole)).not.toContain(".growth");
-    // The steps of the second stage end at 12, where no other evaluation is: before and after differ by the growth alone.
+    // Evaluated before and after each growth, where no other evaluation is due either.
     const evaluated = lines(whole).filter((line) => "evaluation" in line);
     expect(evaluated.map((line) => `${line.step} ${line.stage}`)).toEqual([
-      ...["0 quarter", "6 half", "10 half", "12 wide", "20 wide", "24 wide"],
+      ...["0 quarter", "6 quarter", "6 half", "10 half", "12 half", "12 wide", "20 wide", "24 wide"],
     ]);
 
     const killed = { path: join(folder, "killed.yaml"), out: join(folder, "killed") };

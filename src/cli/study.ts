@@ -1,0 +1,111 @@
+/** `bert2bert study`: methods on one budget, what is missing of it run, and what came of it as tables and a page. */
+import type { Command } from "commander";
+import { UserError } from "../util/errors.ts";
+import { formatCount, formatDuration, note, Progress, print, printJson, table } from "./output.ts";
+import { watchSignals } from "./signals.ts";
+
+interface Options {
+  readonly set: readonly string[];
+  readonly only?: readonly string[];
+  readonly dryRun?: boolean;
+  readonly run: boolean;
+  readonly speed?: number;
+  readonly json?: boolean;
+}
+
+export function register(command: Command): void {
+  command
+    .argument("<study>", "a STUDY.yaml; paths in it are relative to it")
+    .option("--set <key.path=value>", "a key of the file, set anew (may be given again)", gather, [])
+    .option("--only <methods...>", "run these methods alone; the others are shown as far as they are done")
+    .option("--dry-run", "list the runs with their FLOPs and time; nothing runs")
+    .option("--no-run", "run nothing: write the results of what is done")
+    .option(
+      "--speed <GFLOP/s>",
+      "the speed to reckon times with (default: that of the runs that are done, else 100)",
+      Number,
+    )
+    .option("--json", "print the result as JSON")
+    .addHelpText(
+      "after",
+      "\nRuns what has no record yet and writes study.json, study.md and report.html after every run. It can be stopped\nand started again, and started several times at once: each takes runs that nobody else is at.",
+    )
+    .action(async (path: string, options: Options) => {
+      const [{ loadStudy }, { openStudy, runStudy, stateOf }, { writeResults }] = await Promise.all([
+        import("../study/settings.ts"),
+        import("../study/run.ts"),
+        import("../study/results.ts"),
+      ]);
+      const study = await loadStudy(path, options.set);
+      const names = study.methods.map((method) => method.name);
+      const unknown = options.only?.find((name) => !names.includes(name));
+      if (unknown !== undefined) {
+        throw new UserError(`the study has no method \`${unknown}\``, "--only", `it has ${names.join(", ")}`);
+      }
+      if (options.dryRun === true) {
+        const { scheduleOf } = await import("../study/schedule.ts");
+        const cells = await openStudy(study);
+        const schedule = scheduleOf(await stateOf(cells), options.only, options.speed);
+        if (options.json === true) printJson(schedule);
+        else printSchedule(schedule);
+        return;
+      }
+      const progress = new Progress();
+      const signals = watchSignals();
+      try {
+        let about = "";
+        const state = options.run
+          ? await runStudy(study, {
+              only: options.only,
+              stopped: signals.received,
+              begin: (cell, done, all) => {
+                about = cell.title;
+                progress.end(`${cell.title} (${done} of ${all} runs done)`);
+              },
+              finished: async (now) => void (await writeResults(now)),
+              note: (text) => progress.end(`  ${text}`),
+              progress: ({ step, steps, stage, loss, tokensPerSecond, secondsLeft }) =>
+                progress.update(() => {
+                  const parts = [`${about}: step ${step}/${steps}`, stage];
+                  if (loss !== undefined) parts.push(`loss ${loss.toFixed(4)}`);
+                  if (tokensPerSecond !== undefined) parts.push(`${formatCount(tokensPerSecond)} tokens/s`);
+                  if (secondsLeft !== undefined) parts.push(`${formatDuration(secondsLeft)} left`);
+                  return parts.join(", ");
+                }),
+            })
+          : await stateOf(await openStudy(study));
+        progress.end();
+        const written = await writeResults(state);
+        if (options.json === true) printJson(written.data);
+        else print(written.table);
+        note(`written: ${written.files.join(", ")}`);
+      } finally {
+        progress.end();
+        signals.end();
+      }
+    });
+}
+
+function printSchedule(schedule: import("../study/schedule.ts").Schedule): void {
+  const rows = schedule.runs.map((run) => [
+    run.title,
+    run.cell,
+    run.done ? "done" : run.begun ? "begun" : "to do",
+    String(run.steps),
+    run.flops.exact.toExponential(2),
+    run.flops.paper.toExponential(2),
+    run.done ? "" : formatDuration(run.seconds),
+  ]);
+  print(table([["run", "cell", "", "steps", "FLOPs", "by the paper's count", "time"], ...rows]));
+  for (const [method, seeds] of Object.entries(schedule.waiting)) {
+    print(`${method}, seeds ${seeds.join(", ")}: when its rate is chosen`);
+  }
+  const { left } = schedule;
+  print(
+    `\n${left.runs} of ${schedule.runs.length} runs left: ${left.flops.exact.toExponential(2)} FLOPs, ${formatDuration(left.seconds)} at ${schedule.speed.toFixed(0)} GFLOP/s`,
+  );
+}
+
+function gather(value: string, before: readonly string[]): readonly string[] {
+  return [...before, value];
+}

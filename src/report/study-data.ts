@@ -1,0 +1,127 @@
+/** What a study's results are, as plain data: `study.json`, and what its page and its table are drawn from. */
+import type { Curve, EvaluationPoint, Fact, Flops, Listing } from "./data.ts";
+
+/** A figure over several runs. */
+export interface Spread {
+  /** Null where one of them is missing: no figure is made of the rest. */
+  readonly mean: number | null;
+  /** Of those that are there; null where none is. */
+  readonly low: number | null;
+  readonly high: number | null;
+  /** How many there should be, and how many are not there. */
+  readonly count: number;
+  readonly missing: number;
+}
+
+/** What a method saved along one axis: over all pairs of one of its seeds and one of the reference's. */
+export interface SavingSpread {
+  readonly reuse: Spread;
+  /** With the source's own training charged; null for a method without a source, or a source not trained here. */
+  readonly allIn: Spread | null;
+  /** Where it reached the reference's final loss, on that axis. */
+  readonly reached: Spread;
+}
+
+export type SavingAxis = "exact" | "paper" | "time";
+
+export interface StageCost {
+  readonly name: string;
+  /** Steps done when it starts. */
+  readonly start: number;
+  readonly steps: number;
+  readonly tokens: number;
+  readonly flops: Flops;
+  readonly seconds: number;
+  readonly joules?: number;
+}
+
+/** A growth as the loss saw it: just before and just after. */
+export interface GrowthJump {
+  /** Of the run; 0: growth of the source, before the run. */
+  readonly step: number;
+  readonly stage: string;
+  readonly before: number | null;
+  readonly after: number;
+}
+
+export interface StudyRun {
+  readonly seed: number;
+  readonly rate: number;
+  /** Its cell. */
+  readonly cell: string;
+  readonly engine: string;
+  readonly machine: string;
+  readonly diverged?: string;
+  readonly evaluations: readonly EvaluationPoint[];
+  readonly costs: readonly StageCost[];
+  readonly growths: readonly GrowthJump[];
+}
+
+export interface StudyMethodResult {
+  readonly name: string;
+  readonly label: string;
+  readonly about: string;
+  readonly reference: boolean;
+  readonly grown: boolean;
+  /** What the paper reports for the method at its own size; null where it does not. */
+  readonly paper: number | null;
+  /** Peak rates tried with the first seed, and the final losses they gave; null: not yet, or it diverged. */
+  readonly trials: readonly { readonly rate: number; readonly loss: number | null; readonly diverged: boolean }[];
+  /** The rate of the runs below; null while it is not chosen. */
+  readonly rate: number | null;
+  /** Runs with that rate that are done. */
+  readonly runs: readonly StudyRun[];
+  /** Seeds still to come. */
+  readonly missing: readonly number[];
+  readonly final: Spread;
+  /** Undefined for the reference, and while one of the two has no run. */
+  readonly savings: Readonly<Record<SavingAxis, SavingSpread>> | null;
+  readonly settings: readonly Listing[];
+}
+
+export interface StudyResults {
+  readonly title: string;
+  readonly about: readonly string[];
+  readonly progress: { readonly done: number; readonly all: number };
+  readonly accounting: "exact" | "paper";
+  readonly budget: { readonly steps: number; readonly tokens: number; readonly flops: Flops };
+  /** The source's own run; null where it was given, or is not done yet. */
+  readonly source: {
+    readonly loss: number;
+    readonly flops: Flops;
+    readonly seconds: number;
+    readonly run: StudyRun;
+  } | null;
+  readonly methods: readonly StudyMethodResult[];
+  readonly facts: readonly Fact[];
+  /** What a reader should know before trusting the figures. */
+  readonly notes: readonly string[];
+  readonly settings: readonly Listing[];
+}
+
+/** A method as one curve: the mean over its seeds where they were evaluated at the same steps, else the first. */
+export function methodCurve(method: StudyMethodResult): Curve {
+  const runs = method.runs.filter((run) => run.diverged === undefined);
+  const [first] = runs;
+  if (first === undefined) return { name: method.label, log: [], evaluations: [], stages: [] };
+  const aligned = runs.every(
+    (run) =>
+      run.evaluations.length === first.evaluations.length &&
+      run.evaluations.every((point, i) => point.step === first.evaluations[i].step),
+  );
+  const used = aligned ? runs : [first];
+  const mean = (i: number, of: (point: EvaluationPoint) => number) =>
+    used.reduce((sum, run) => sum + of(run.evaluations[i]), 0) / used.length;
+  return {
+    name: method.label,
+    log: [],
+    evaluations: first.evaluations.map((point, i) => ({
+      step: point.step,
+      tokens: point.tokens,
+      flops: { exact: mean(i, (one) => one.flops.exact), paper: mean(i, (one) => one.flops.paper) },
+      seconds: mean(i, (one) => one.seconds ?? 0),
+      loss: mean(i, (one) => one.loss),
+    })),
+    stages: first.costs.map(({ name, start }) => ({ name, start })),
+  };
+}

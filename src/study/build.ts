@@ -1,0 +1,170 @@
+/**
+ * Making a cell: each does what a command does (`tokenizer train`, `prepare`, `grow`, `pretrain`) and leaves what that
+ * command leaves, under `cells/ID/` of the study's folder. A run's settings are written once, when it is first begun; then
+ * it is an ordinary run, carried on from its own checkpoints.
+ */
+import { existsSync } from "node:fs";
+import { mkdir } from "node:fs/promises";
+import { join, relative, sep } from "node:path";
+import { prepare } from "../data/prepare.ts";
+import { trainTokenizer } from "../data/train-tokenizer.ts";
+import { applyGrowth } from "../growth/apply.ts";
+import { planGrowth } from "../growth/plan.ts";
+import { openModel } from "../model/load.ts";
+import { checkpointsFolder, newestCheckpoint, stepsThere } from "../train/checkpoint.ts";
+import { metricsFile, modelFolder } from "../train/folder.ts";
+import { readMetrics } from "../train/metrics.ts";
+import { Diverged, pretrain, type RunProgress } from "../train/pretrain.ts";
+import { loadRun } from "../train/settings.ts";
+import { placeStages } from "../train/stage.ts";
+import { UserError } from "../util/errors.ts";
+import { writeFileWhole } from "../util/files.ts";
+import type { Cell, DataCell, GivenCell, GrownCell, RunCell, TokenizerCell } from "./cells.ts";
+import { type RunRecord, runRecord } from "./record.ts";
+import type { Study } from "./settings.ts";
+
+export interface BuildOptions {
+  readonly progress?: (progress: RunProgress) => void;
+  readonly note?: (text: string) => void;
+  readonly stopped?: () => "SIGINT" | "SIGTERM" | undefined;
+}
+
+/** A cell's own folder. */
+export function cellFolder(study: Study, cell: Cell): string {
+  return cell.kind === "given" ? cell.folder : join(study.out, "cells", cell.id);
+}
+
+/** The cells that one is made from. */
+export function needsOf(cell: Cell): readonly Cell[] {
+  switch (cell.kind) {
+    case "given":
+    case "tokenizer":
+      return [];
+    case "data":
+      return [cell.tokenizer];
+    case "grown":
+      return [cell.source];
+    case "run":
+      return "grown" in cell.start ? [cell.data, cell.start.grown] : [cell.data];
+  }
+}
+
+/** What others use of a cell. */
+export function outputOf(study: Study, cell: Cell): string {
+  const folder = cellFolder(study, cell);
+  if (cell.kind === "given") return folder;
+  if (cell.kind === "tokenizer") return join(folder, "tokenizer");
+  if (cell.kind === "data") return join(folder, "data");
+  return cell.kind === "grown" ? join(folder, "model") : join(folder, "run");
+}
+
+export function isBuilt(study: Study, cell: Cell): boolean {
+  const output = outputOf(study, cell);
+  return existsSync(cell.kind === "run" ? join(output, modelFolder) : output);
+}
+
+/** Makes a cell whose needs are there. @throws UserError, Interrupted */
+export async function buildCell(study: Study, cell: Cell, options: BuildOptions): Promise<RunRecord | undefined> {
+  if (cell.kind === "given") {
+    throw new UserError(`${cell.title} is not there`, cell.folder, "put it back, or name it anew with --set");
+  }
+  const folder = cellFolder(study, cell);
+  await mkdir(folder, { recursive: true });
+  await writeFileWhole(join(folder, "cell.json"), `${JSON.stringify({ title: cell.title, ...cell.spec }, null, 2)}\n`);
+  switch (cell.kind) {
+    case "tokenizer":
+      return void (await buildTokenizer(study, cell));
+    case "data":
+      return void (await buildData(study, cell));
+    case "grown":
+      return void (await buildGrown(study, cell));
+    case "run":
+      return buildRun(study, cell, options);
+  }
+}
+
+function textOf(study: Study) {
+  if ("from" in study.data) throw new Error("the data is given, not made");
+  return study.data;
+}
+
+async function buildTokenizer(study: Study, cell: TokenizerCell): Promise<void> {
+  const { files, tokenizer } = textOf(study);
+  await trainTokenizer({ paths: files, out: outputOf(study, cell), ...tokenizer });
+}
+
+async function buildData(study: Study, cell: DataCell): Promise<void> {
+  const { files, length, validation } = textOf(study);
+  const tokenizer = outputOf(study, cell.tokenizer);
+  await prepare({ paths: files, tokenizer, out: outputOf(study, cell), length, validation });
+}
+
+/** The source grown from its last checkpoint, whose moments may go along. */
+async function buildGrown(study: Study, cell: GrownCell): Promise<void> {
+  const source = await openModel(await sourceFolder(study, cell.source), { compareCopies: false });
+  try {
+    const choices = { ...cell.growth, method: cell.method, seed: cell.seed };
+    await applyGrowth(planGrowth(source.model, cell.target, choices), source, outputOf(study, cell));
+  } finally {
+    await source.close();
+  }
+}
+
+async function sourceFolder(study: Study, source: RunCell | GivenCell): Promise<string> {
+  const output = outputOf(study, source);
+  if (source.kind === "given") return output;
+  const newest = (await stepsThere(output)).at(0);
+  return newest === undefined ? join(output, modelFolder) : join(output, checkpointsFolder, `step-${newest}`);
+}
+
+async function buildRun(study: Study, cell: RunCell, options: BuildOptions): Promise<RunRecord> {
+  const folder = cellFolder(study, cell);
+  const path = join(folder, "run.yaml");
+  if (!existsSync(path)) {
+    if ("init" in cell.start) {
+      await writeFileWhole(join(folder, "config.json"), `${JSON.stringify(cell.start.init, null, 2)}\n`);
+    }
+    await writeFileWhole(path, await runYaml(study, cell));
+  }
+  const { engine } = study.training;
+  const sets = Object.entries(engine).map(([key, value]) => `engine.${key}=${value}`);
+  const run = await loadRun(path, sets);
+  try {
+    await pretrain(run, options);
+  } catch (error) {
+    if (!(error instanceof Diverged)) throw error;
+    options.note?.(`${cell.title}: ${error.what}`);
+    return recordOf(study, cell, error.what);
+  }
+  return recordOf(study, cell);
+}
+
+/** The record of a run that has ended. */
+export async function recordOf(study: Study, cell: RunCell, diverged?: string): Promise<RunRecord> {
+  const output = outputOf(study, cell);
+  const { length } = (await loadRun(join(cellFolder(study, cell), "run.yaml"))).settings;
+  const steps = "steps" in length ? length.steps : cell.steps;
+  const found = await newestCheckpoint(output, () => {});
+  await found?.opened.close();
+  const engine = found?.checkpoint.facts.engine ?? study.training.engine.kind;
+  const lines = await readMetrics(join(output, metricsFile));
+  return runRecord(cell, lines, placeStages(cell.plan, steps), { engine, diverged });
+}
+
+/** RUN.yaml of a cell, relative to the cell's folder. */
+async function runYaml(study: Study, cell: RunCell): Promise<string> {
+  const { stringify } = await import("yaml");
+  const folder = cellFolder(study, cell);
+  const way = (path: string) => relative(folder, path).split(sep).join("/");
+  const { objective, batch, evaluate, checkpoint, log, engine } = study.training;
+  const { start, seed, optimizer, schedule, steps, plan } = cell;
+  const run = {
+    ...{ out: "run", seed },
+    model: "init" in start ? { init: "config.json" } : { from: way(outputOf(study, start.grown)) },
+    data: { from: way(outputOf(study, cell.data)) },
+    ...{ objective, batch, optimizer, schedule, steps, plan, evaluate },
+    checkpoint: { ...checkpoint, keep: 1 },
+    ...{ log, engine },
+  };
+  return `# ${cell.title}: a cell of the study "${study.title}".\n${stringify(run, { lineWidth: 120 })}`;
+}

@@ -1,0 +1,162 @@
+/**
+ * The methods that a study knows by name: how the model begins (grown from the source, or random, perhaps with fewer
+ * layers) and a plan for a target of so many layers. Baselines as Chen et al., "bert2BERT" (ACL 2022), section 4 and
+ * appendix have them. They are data: a study's YAML can write out the same, change a part, or mix them.
+ */
+import { suggestion, UserError } from "../util/errors.ts";
+
+/** How the source grows, in the words of `bert2bert grow`. */
+export interface MethodGrowth {
+  readonly method: string;
+  readonly options?: Readonly<Record<string, string>>;
+  readonly map?: string;
+  readonly depth?: string;
+  readonly moments?: string;
+}
+
+/** A model drawn at random: the target, with fewer layers where `layers` says so. */
+export interface MethodInit {
+  readonly layers?: number;
+}
+
+export interface MethodDefinition {
+  readonly name: string;
+  /** As in tables and curves. */
+  readonly label: string;
+  /** In a sentence. */
+  readonly about: string;
+  /** One of the two; @param layers of the target */
+  readonly growth?: MethodGrowth;
+  init?(layers: number): MethodInit;
+  /** As `plan` in a run's file. @param layers of the target */
+  plan(layers: number): unknown;
+  /** What the paper says it saves, by the target's kind. */
+  readonly paper?: Readonly<Record<string, number>>;
+}
+
+const full = () => "full";
+
+/** Two-stage pre-training with the paper's best shares: sub-models by quarters, for 5 of 40 epochs. */
+const twoStage = (layers: number) => ({ "two-stage": { block: Math.ceil(layers / 4), share: 5 / 40 } });
+
+/** A quarter, half, three quarters and all of a depth; where it is no multiple of four, rounded up. */
+function quarters(layers: number): readonly number[] {
+  return [1, 2, 3, 4].map((part) => Math.ceil((part * layers) / 4));
+}
+
+export const methodDefinitions: readonly MethodDefinition[] = [
+  {
+    name: "scratch",
+    label: "from scratch",
+    about: "random weights, the whole network in every step",
+    init: () => ({}),
+    plan: full,
+  },
+  {
+    name: "mslt",
+    label: "MSLT",
+    about: "four stages that each add a quarter of the layers and train only that, then the whole network",
+    init: (layers) => ({ layers: quarters(layers)[0] }),
+    plan: mslt,
+    paper: { bert: 0.107 },
+  },
+  {
+    name: "direct",
+    label: "DirectCopy",
+    about: "the source in the corner of every tensor, the rest random",
+    growth: { method: "direct" },
+    plan: full,
+    paper: { bert: 0.122 },
+  },
+  {
+    name: "stackbert",
+    label: "StackBERT",
+    about: "a quarter of the depth, put on top of itself twice",
+    init: (layers) => ({ layers: quarters(layers)[0] }),
+    plan: stackbert,
+    paper: { bert: 0.243 },
+  },
+  {
+    name: "fpi",
+    label: "FPI",
+    about: "the source's units copied, what reads them shared among the copies",
+    growth: { method: "fpi" },
+    plan: full,
+    paper: { bert: 0.304 },
+  },
+  {
+    name: "aki",
+    label: "AKI",
+    about: "as FPI, but new units come from the layer above",
+    growth: { method: "aki" },
+    plan: full,
+    paper: { bert: 0.384, gpt2: 0.47 },
+  },
+  {
+    name: "aki-two-stage",
+    label: "AKI, two stages",
+    about: "grown by AKI; first parts of the network, then all of it: bert2BERT",
+    growth: { method: "aki" },
+    plan: twoStage,
+    paper: { bert: 0.452 },
+  },
+  {
+    name: "two-stage",
+    label: "scratch, two stages",
+    about: "random weights; first parts of the network, then all of it",
+    init: () => ({}),
+    plan: twoStage,
+  },
+];
+
+/** @param where for messages @throws UserError if there is no such method */
+export function methodDefinition(name: string, where: string): MethodDefinition {
+  const found = methodDefinitions.find((known) => known.name === name);
+  if (found !== undefined) return found;
+  const names = methodDefinitions.map((known) => known.name);
+  const wayOut = `${suggestion(name, names)}; a method of your own says \`growth\` or \`init\``;
+  throw new UserError(`there is no method \`${name}\``, where, wayOut);
+}
+
+/**
+ * StackBERT (Gong et al., ICML 2019), with the shares of bert2BERT's appendix: a quarter, half and all of the depth for
+ * 12.5, 17.5 and 70 % of the steps; at each change the stack doubles, the optimizer starts anew and the rate warms up.
+ */
+function stackbert(layers: number): unknown {
+  const [quarter, half] = quarters(layers);
+  const grown = (from: number, to: number) =>
+    to > from
+      ? {
+          grow: { layers: to, depth: "stack", moments: "drop" },
+          optimizer: "reset",
+          schedule: { warmup: 0.05, decay: "run" },
+        }
+      : {};
+  return [
+    { name: "quarter", share: 0.125 },
+    { name: "half", share: 0.175, ...grown(quarter, half) },
+    { name: "whole", ...grown(half, layers) },
+  ];
+}
+
+/**
+ * MSLT (Yang et al. 2020): four stages of 8/40 of the scratch run's steps, each with a copy of the top quarter more and
+ * that alone trained, then 20/40 on the whole. The shares add up to more than 1 since its steps are cheap: here they
+ * are shares of its own steps, and the budget of FLOPs says how many those are.
+ */
+function mslt(layers: number): unknown {
+  const depths = quarters(layers);
+  const all = 4 * 8 + 20;
+  const names = ["one", "two", "three", "four"];
+  return [
+    ...depths.map((depth, i) => {
+      const below = i === 0 ? 0 : depths[i - 1];
+      const added = depth - below;
+      if (i === 0) return { name: names[i], share: 8 / all };
+      if (added === 0) return { name: names[i], share: 8 / all, models: [{ layers: depth, train: 1 }] };
+      const grow = { layers: depth, depth: "stack", moments: "grow" };
+      return { name: names[i], share: 8 / all, grow, models: [{ layers: depth, train: added }] };
+    }),
+    { name: "whole" },
+  ];
+}

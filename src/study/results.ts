@@ -1,0 +1,312 @@
+/**
+ * From a study's records to its results: savings over seeds, the loss at growth, what each stage cost, and what a reader
+ * should know before trusting them. Written as study.json, study.md and report.html.
+ */
+import { join } from "node:path";
+import { parameterCount } from "../model/table.ts";
+import type { Fact } from "../report/data.ts";
+import { compact, flopsText, lossText, percent } from "../report/format.ts";
+import { type LossPoint, saving } from "../report/saving.ts";
+import type { Spread, StudyMethodResult, StudyResults, StudyRun } from "../report/study-data.ts";
+import { resultTable, studyMarkdown } from "../report/study-tables.ts";
+import { writeFileWhole } from "../util/files.ts";
+import { asJson } from "./identity.ts";
+import type { RunRecord } from "./record.ts";
+import { finalLoss, type StudyState, type Trial } from "./run.ts";
+import { REFERENCE, type StudyMethod } from "./settings.ts";
+
+export interface WrittenResults {
+  readonly data: StudyResults;
+  /** For a terminal. */
+  readonly table: string;
+  readonly files: readonly string[];
+}
+
+export async function writeResults(state: StudyState): Promise<WrittenResults> {
+  const { renderStudyReport } = await import("../report/study.ts");
+  const data = await studyResults(state);
+  const at = (name: string) => join(state.study.results, name);
+  const files = [at("study.json"), at("study.md"), at("report.html")];
+  await writeFileWhole(files[0], `${JSON.stringify({ format: 1, ...data }, null, 1)}\n`);
+  await writeFileWhole(files[1], studyMarkdown(data));
+  await writeFileWhole(files[2], renderStudyReport(data));
+  const { columns, rows } = resultTable(data);
+  return { data, table: plainTable([columns, ...rows]), files };
+}
+
+function plainTable(rows: readonly (readonly string[])[]): string {
+  const widths = rows[0].map((_, i) => Math.max(...rows.map((row) => row[i].length)));
+  return rows
+    .map((row) =>
+      row
+        .map((cell, i) => cell.padEnd(widths[i]))
+        .join("  ")
+        .trimEnd(),
+    )
+    .join("\n");
+}
+
+/** Everything that is known so far. */
+export async function studyResults(state: StudyState): Promise<StudyResults> {
+  const { study, cells, source } = state;
+  const runs = new Map(study.methods.map((method) => [method.name, runsOf(state, method)]));
+  const reference = runs.get(REFERENCE)?.runs ?? [];
+  const methods: StudyMethodResult[] = [];
+  for (const method of study.methods) {
+    const found = runs.get(method.name);
+    if (found === undefined) continue;
+    methods.push(await methodResult(state, method, found, reference));
+  }
+  const last = source?.evaluations.at(-1);
+  const done = state.trials.filter((trial) => trial.record !== undefined).length;
+  const waiting = [...state.waiting.values()].reduce((sum, seeds) => sum + seeds.length, 0);
+  const own = cells.source.kind === "run" ? 1 : 0;
+  const results: StudyResults = {
+    title: study.title,
+    about: study.about,
+    progress: { done: done + (source === undefined ? 0 : 1), all: state.trials.length + waiting + own },
+    accounting: study.accounting,
+    budget: cells.budget,
+    source:
+      source === undefined || last === undefined
+        ? null
+        : {
+            ...{ loss: last.loss, flops: last.flops, seconds: last.seconds },
+            run: studyRun(source, cells.source.id, undefined, 0, 0),
+          },
+    methods,
+    facts: facts(state),
+    notes: [],
+    settings: [{ title: "The study as it is written", text: study.text }],
+  };
+  return { ...results, notes: notes(results) };
+}
+
+interface MethodRuns {
+  readonly tried: readonly Trial[];
+  readonly rate: number | undefined;
+  /** With that rate, one a seed. */
+  readonly runs: readonly StudyRun[];
+  readonly missing: readonly number[];
+}
+
+function runsOf(state: StudyState, method: StudyMethod): MethodRuns {
+  const own = state.trials.filter((trial) => trial.method === method);
+  const tried = own.filter((trial) => trial.phase < 2);
+  const rate = state.rates.get(method.name);
+  // Before the choice is made the best rate so far is shown.
+  const losses = tried.map((trial) => finalLoss(trial.record) ?? Number.POSITIVE_INFINITY);
+  const shown = rate ?? tried[losses.indexOf(Math.min(...losses))]?.rate;
+  const chosen = own.filter((trial) => trial.rate === shown);
+  const before = method.growth === undefined ? undefined : (finalLoss(state.source) ?? null);
+  return {
+    tried,
+    rate,
+    runs: chosen.flatMap((trial) =>
+      trial.record === undefined ? [] : [studyRun(trial.record, trial.cell.id, before, trial.rate, trial.seed)],
+    ),
+    missing: [
+      ...chosen.filter((trial) => trial.record === undefined).map((trial) => trial.seed),
+      ...(state.waiting.get(method.name) ?? []),
+    ],
+  };
+}
+
+/** @param before the source's final loss, null if unknown; undefined for a run that begins with random weights */
+function studyRun(
+  record: RunRecord,
+  cell: string,
+  before: number | null | undefined,
+  rate: number,
+  seed: number,
+): StudyRun {
+  const { evaluations } = record;
+  const growths = evaluations.flatMap((point, i) => {
+    if (i === 0) return before === undefined ? [] : [{ step: 0, stage: point.stage, before, after: point.loss }];
+    const last = evaluations[i - 1];
+    // Evaluated twice at one step: just before and just after a growth.
+    return last.step === point.step
+      ? [{ step: point.step, stage: point.stage, before: last.loss, after: point.loss }]
+      : [];
+  });
+  return {
+    ...{ seed, rate, cell, engine: record.engine, machine: record.machine },
+    ...(record.diverged === undefined ? {} : { diverged: record.diverged }),
+    evaluations: evaluations.map(({ stage: _, ...point }) => point),
+    costs: record.stages,
+    growths,
+  };
+}
+
+async function methodResult(
+  state: StudyState,
+  method: StudyMethod,
+  { tried, rate, runs, missing }: MethodRuns,
+  reference: readonly StudyRun[],
+): Promise<StudyMethodResult> {
+  const { cells, source } = state;
+  const isReference = method.name === REFERENCE;
+  const grown = method.growth !== undefined;
+  const spent = grown && cells.source.kind === "run" ? source?.evaluations.at(-1) : undefined;
+  const type = cells.target.architecture.type;
+  const of = (on: (point: Point) => number) =>
+    savingSpread(runs, reference, on, grown ? (spent === undefined ? null : on(spent)) : undefined);
+  const compared = !isReference && runs.length > 0 && ended(reference).length > 0;
+  return {
+    ...{ name: method.name, label: method.label, about: method.about, reference: isReference, grown },
+    paper: (method.label === method.definition?.label ? method.definition.paper?.[type] : undefined) ?? null,
+    trials: tried.map((trial) => ({
+      rate: trial.rate,
+      loss: finalLoss(trial.record) ?? null,
+      diverged: trial.record?.diverged !== undefined,
+    })),
+    rate: rate ?? null,
+    runs,
+    missing,
+    final: spreadOf(runs.map((run) => (run.diverged === undefined ? (run.evaluations.at(-1)?.loss ?? null) : null))),
+    savings: compared
+      ? {
+          exact: of((point) => point.flops.exact),
+          paper: of((point) => point.flops.paper),
+          time: of((point) => point.seconds ?? 0),
+        }
+      : null,
+    settings: [{ title: "Settings", text: await settingsText(state, method) }],
+  };
+}
+
+type Point = StudyRun["evaluations"][number];
+
+function ended(runs: readonly StudyRun[]): readonly StudyRun[] {
+  return runs.filter((run) => run.diverged === undefined && run.evaluations.length > 0);
+}
+
+/** @param spent on the source: null if unknown, undefined where there is no source */
+function savingSpread(
+  runs: readonly StudyRun[],
+  reference: readonly StudyRun[],
+  on: (point: Point) => number,
+  spent: number | null | undefined,
+) {
+  const curve = (run: StudyRun): LossPoint[] =>
+    run.evaluations.map((point) => ({ flops: on(point), loss: point.loss }));
+  const pairs = runs.flatMap((run) =>
+    ended(reference).map((against) =>
+      run.evaluations.length === 0 ? null : saving(curve(run), curve(against), spent ?? 0),
+    ),
+  );
+  return {
+    reuse: spreadOf(pairs.map((pair) => pair?.reuse ?? null)),
+    allIn: spent == null ? null : spreadOf(pairs.map((pair) => pair?.allIn ?? null)),
+    reached: spreadOf(pairs.map((pair) => pair?.reached ?? null)),
+  };
+}
+
+/** No mean is made of a part: where one is missing there is none. */
+export function spreadOf(values: readonly (number | null)[]): Spread {
+  const there = values.filter((value) => value !== null);
+  const missing = values.length - there.length;
+  return {
+    mean: missing > 0 || there.length === 0 ? null : there.reduce((sum, value) => sum + value, 0) / there.length,
+    low: there.length === 0 ? null : Math.min(...there),
+    high: there.length === 0 ? null : Math.max(...there),
+    count: values.length,
+    missing,
+  };
+}
+
+async function settingsText({ cells }: StudyState, method: StudyMethod): Promise<string> {
+  const { stringify } = await import("yaml");
+  const { growth, rates, optimizer, schedule, seeds } = method;
+  const { lr: _, ...rest } = optimizer;
+  const text = {
+    ...(growth === undefined ? {} : { growth }),
+    plan: cells.planOf(method),
+    rates,
+    optimizer: rest,
+    schedule,
+    seeds,
+  };
+  return stringify(asJson(text), { lineWidth: 120 });
+}
+
+function facts(state: StudyState): readonly Fact[] {
+  const { study, cells, trials, source } = state;
+  const { training } = study;
+  const model = ({ dimensions: d, parameters }: typeof cells.target) =>
+    `${d.layers} layers, ${d.hidden} wide, ${d.heads} heads, ${parameterCount(parameters).toLocaleString("en")} parameters`;
+  const records = [source, ...trials.map((trial) => trial.record)].filter((record) => record !== undefined);
+  const several = (values: readonly string[]) => [...new Set(values)].join("; ") || "–";
+  const { batch, optimizer, schedule } = training;
+  return [
+    ["Source", `${cells.sourceModel.architecture.type}, ${model(cells.sourceModel)}`],
+    ["Target", model(cells.target)],
+    ["Vocabulary", String(cells.target.dimensions.vocab)],
+    [
+      "Budget",
+      `${cells.budget.steps} steps from scratch (${compact(cells.budget.tokens)} tokens), ${flopsText(cells.budget.flops.exact)} FLOPs as run, ${flopsText(cells.budget.flops.paper)} by the paper's count`,
+    ],
+    ["A step", `${batch.sequences * batch.accumulate} sequences of ${cells.length} tokens`],
+    [
+      "Optimizer",
+      `AdamW, betas ${optimizer.betas.join(" and ")}, weight decay ${optimizer.weight_decay}, clipping at ${optimizer.clip}; warm-up ${schedule.warmup}, ${schedule.decay} decay`,
+    ],
+    ["Engine", several(records.map((record) => record.engine))],
+    ["Machine", several(records.map((record) => record.machine))],
+    [
+      "Version",
+      several(records.map((record) => `bert2bert ${record.versions.bert2bert}, Node ${record.versions.node}`)),
+    ],
+  ];
+}
+
+/** What the figures depend on, said with numbers. */
+function notes(results: StudyResults): readonly string[] {
+  const list: string[] = [];
+  const scratch = results.methods.find((method) => method.reference);
+  const run = scratch?.runs.find((one) => one.diverged === undefined);
+  const { source, budget, accounting } = results;
+  if (scratch?.final.mean != null && run !== undefined) {
+    const final = scratch.final.mean;
+    const third = run.evaluations.filter((point) => point.flops[accounting] <= budget.flops[accounting] / 3).at(-1);
+    if (third !== undefined) {
+      list.push(
+        `After a third of its budget ${scratch.label} stands at ${lossText(third.loss)} (it began at ${lossText(run.evaluations[0].loss)} and ends at ${lossText(final)}).`,
+      );
+    }
+    if (source !== null) {
+      const below = source.loss - final;
+      list.push(
+        below > 0
+          ? `${capital(scratch.label)} ends ${lossText(below)} below the source's own final loss of ${lossText(source.loss)}.`
+          : `${capital(scratch.label)} ends ${lossText(-below)} above the source's own final loss of ${lossText(source.loss)}: these savings measure little but the source's head start.`,
+      );
+    }
+    const most = Math.max(...results.methods.map((method) => method.trials.length));
+    if (scratch.trials.length < most) {
+      const more = results.methods.filter((method) => method.trials.length > scratch.trials.length);
+      list.push(
+        `${capital(scratch.label)} tried ${scratch.trials.length} peak rate${scratch.trials.length > 1 ? "s" : ""}, ${more.map((method) => method.label).join(", ")} up to ${most}: that favours the latter.`,
+      );
+    }
+  }
+  const ratios = results.methods.flatMap((method) =>
+    ended(method.runs).map((one) => (one.evaluations.at(-1)?.flops[accounting] ?? 0) / budget.flops[accounting]),
+  );
+  if (ratios.length > 0) {
+    list.push(
+      `One budget for all: each plan's last decay ends there; the runs spent ${percent(Math.min(...ratios))} to ${percent(Math.max(...ratios))} of it (sub-models are drawn, steps are whole).`,
+    );
+  }
+  const single = results.methods.filter((method) => !method.reference && method.runs.length === 1);
+  if (single.length > 0) list.push(`One seed only: ${single.map((method) => method.label).join(", ")}.`);
+  if (source !== null)
+    list.push(
+      "All seeds grow the same source; growth, batches and masks differ between them, the validation's masks do not.",
+    );
+  return list;
+}
+
+function capital(words: string): string {
+  return words.charAt(0).toUpperCase() + words.slice(1);
+}

@@ -1,0 +1,214 @@
+/**
+ * Running a study: cells that have no record yet, in an order that makes partial results worth looking at. First the
+ * source, then every method once in the order of the file; then further rates; then, with the best rate of each method,
+ * further seeds.
+ *
+ * It can be stopped at any instruction and started again, and started several times at once: a cell is made under its
+ * own lock, and who finds one held takes another. Nobody waits while others have work that is free.
+ */
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { Interrupted } from "../util/errors.ts";
+import { Held, takeLock } from "../util/lock.ts";
+import { type BuildOptions, buildCell, isBuilt, needsOf, recordOf } from "./build.ts";
+import { type Additions, type Cell, type RunCell, StudyCells } from "./cells.ts";
+import { resolveInputs, writeInputs } from "./inputs.ts";
+import { type RunRecord, readRunRecord, writeRunRecord } from "./record.ts";
+import type { Study, StudyMethod } from "./settings.ts";
+
+/** One run of a method. */
+export interface Trial {
+  readonly method: StudyMethod;
+  readonly rate: number;
+  readonly seed: number;
+  readonly cell: RunCell;
+  /** 0: the first run of a method; 1: a further rate; 2: a further seed. */
+  readonly phase: number;
+  readonly record: RunRecord | undefined;
+}
+
+/** Where a study stands. */
+export interface StudyState {
+  readonly study: Study;
+  readonly cells: StudyCells;
+  readonly source: RunRecord | undefined;
+  /** In the order in which they run. */
+  readonly trials: readonly Trial[];
+  /** Seeds whose rate is not chosen yet, by method. */
+  readonly waiting: ReadonlyMap<string, readonly number[]>;
+  /** The rate each method goes on with; absent while it is not chosen. */
+  readonly rates: ReadonlyMap<string, number>;
+}
+
+export interface StudyOptions extends BuildOptions, Additions {
+  /** Methods to run; default all. What is there of the others is shown nevertheless. */
+  readonly only?: readonly string[];
+  /** Told before each cell. */
+  readonly begin?: (cell: Cell, done: number, all: number) => void;
+  /** Told after each cell that others may want to see. */
+  readonly finished?: (state: StudyState) => Promise<void>;
+}
+
+/** Between two looks at cells that others hold, in ms. */
+const PATIENCE = 1000;
+
+/** Opens a study without running anything. @throws UserError */
+export async function openStudy(study: Study, additions: Additions = {}): Promise<StudyCells> {
+  return StudyCells.open(study, await resolveInputs(study), additions);
+}
+
+/** Runs what is missing. @throws UserError, Interrupted */
+export async function runStudy(study: Study, options: StudyOptions = {}): Promise<StudyState> {
+  const inputs = await resolveInputs(study);
+  const cells = await StudyCells.open(study, inputs, options);
+  await writeInputs(study, inputs);
+  for (;;) {
+    const state = await stateOf(cells);
+    const missing = missingCells(state, options.only);
+    if (missing.length === 0) return state;
+    const all = state.trials.length + 1;
+    const done =
+      state.trials.filter((trial) => trial.record !== undefined).length + (state.source === undefined ? 0 : 1);
+    let worked = false;
+    for (const cell of missing) {
+      check(options);
+      if (!(await finish(study, cell, { ...options, begin: (one) => options.begin?.(one, done, all) }))) continue;
+      worked = true;
+      break;
+    }
+    if (worked) await options.finished?.(await stateOf(cells));
+    else await patience(options);
+  }
+}
+
+/** What is there: every run that the settings mean as yet, with its record where it has one. */
+export async function stateOf(cells: StudyCells): Promise<StudyState> {
+  const { study } = cells;
+  const { records } = study;
+  const trials: Trial[] = [];
+  const waiting = new Map<string, readonly number[]>();
+  const rates = new Map<string, number>();
+  for (const method of study.methods) {
+    const [first, ...further] = method.seeds;
+    const tried: Trial[] = [];
+    for (const [i, rate] of method.rates.entries()) {
+      const cell = cells.method(method, rate, first);
+      tried.push({
+        method,
+        rate,
+        seed: first,
+        cell,
+        phase: i === 0 ? 0 : 1,
+        record: await readRunRecord(records, cell),
+      });
+    }
+    trials.push(...tried);
+    const rate = bestRate(tried);
+    if (rate === undefined) {
+      if (further.length > 0) waiting.set(method.name, further);
+      continue;
+    }
+    rates.set(method.name, rate);
+    for (const seed of further) {
+      const cell = cells.method(method, rate, seed);
+      trials.push({ method, rate, seed, cell, phase: 2, record: await readRunRecord(records, cell) });
+    }
+  }
+  const source = cells.source.kind === "given" ? undefined : await readRunRecord(records, cells.source);
+  // Seeds in rounds, so that no method is ahead of another: by phase, then the place of the seed, then the file's order.
+  const place = (trial: Trial) => trial.method.seeds.indexOf(trial.seed);
+  trials.sort((a, b) => a.phase - b.phase || place(a) - place(b));
+  return { study, cells, source, trials, waiting, rates };
+}
+
+/** The rate with the lowest final loss, once all have been tried. */
+function bestRate(tried: readonly Trial[]): number | undefined {
+  if (tried.length === 1) return tried[0].rate;
+  if (tried.some((trial) => trial.record === undefined)) return undefined;
+  const losses = tried.map((trial) => finalLoss(trial.record) ?? Number.POSITIVE_INFINITY);
+  return tried[losses.indexOf(Math.min(...losses))].rate;
+}
+
+/** The last evaluation of a run that came to its end. */
+export function finalLoss(record: RunRecord | undefined): number | undefined {
+  return record === undefined || record.diverged !== undefined ? undefined : record.evaluations.at(-1)?.loss;
+}
+
+/** Runs that are to be done now, first things first. */
+export function missingCells(state: StudyState, only?: readonly string[]): readonly RunCell[] {
+  const { source } = state.cells;
+  const own = source.kind === "run" && state.source === undefined ? [source] : [];
+  const chosen = state.trials.filter(({ method }) => only === undefined || only.includes(method.name));
+  return [...own, ...chosen.filter((trial) => trial.record === undefined).map((trial) => trial.cell)];
+}
+
+/** Makes a run's record, and what it needs. @returns whether it is there; not if somebody else is at it */
+async function finish(
+  study: Study,
+  cell: RunCell,
+  options: BuildOptions & { readonly begin: (cell: Cell) => void },
+): Promise<boolean> {
+  return locked(study, cell, async () => {
+    if ((await readRunRecord(study.records, cell)) !== undefined) return true;
+    let record: RunRecord | undefined;
+    if (isBuilt(study, cell)) {
+      record = await recordOf(study, cell);
+    } else {
+      for (const need of needsOf(cell)) {
+        if (!(await provide(study, need, options))) return false;
+      }
+      options.begin(cell);
+      record = await buildCell(study, cell, options);
+    }
+    if (record === undefined) throw new Error(`${cell.id} left no record`);
+    await writeRunRecord(study.records, record, cell);
+    return true;
+  });
+}
+
+/** Makes what another cell needs. @returns as `finish` */
+async function provide(
+  study: Study,
+  cell: Cell,
+  options: BuildOptions & { readonly begin: (cell: Cell) => void },
+): Promise<boolean> {
+  if (isBuilt(study, cell)) return true;
+  return locked(study, cell, async () => {
+    if (isBuilt(study, cell)) return true;
+    for (const need of needsOf(cell)) {
+      if (!(await provide(study, need, options))) return false;
+    }
+    check(options);
+    options.begin(cell);
+    await buildCell(study, cell, options);
+    return true;
+  });
+}
+
+/** Does something under a cell's lock. @returns false if somebody else holds it */
+async function locked(study: Study, cell: Cell, work: () => Promise<boolean>): Promise<boolean> {
+  if (cell.kind === "given") return work();
+  try {
+    const lock = await takeLock(join(study.out, "cells", `${cell.id}.lock`), cell.title);
+    try {
+      return await work();
+    } finally {
+      lock.release();
+    }
+  } catch (error) {
+    if (error instanceof Held) return false;
+    throw error;
+  }
+}
+
+async function patience(options: BuildOptions): Promise<void> {
+  for (let waited = 0; waited < PATIENCE; waited += 100) {
+    check(options);
+    await sleep(100);
+  }
+}
+
+function check({ stopped }: BuildOptions): void {
+  const signal = stopped?.();
+  if (signal !== undefined) throw new Interrupted(signal, "what is done is kept; the same command goes on from here");
+}

@@ -1,0 +1,62 @@
+/** What a study will run, before it does: its runs with what each costs. Nothing runs and nothing is written. */
+import { existsSync } from "node:fs";
+import type { FlopsSoFar } from "../train/metrics.ts";
+import { cellFolder } from "./build.ts";
+import type { RunCell } from "./cells.ts";
+import type { RunRecord } from "./record.ts";
+import type { StudyState } from "./run.ts";
+
+export interface ScheduledRun {
+  readonly title: string;
+  /** Its name under `cells/` and in the records. */
+  readonly cell: string;
+  readonly done: boolean;
+  readonly begun: boolean;
+  readonly steps: number;
+  readonly flops: FlopsSoFar;
+  /** Reckoned; of a run that was begun, for all of it. */
+  readonly seconds: number;
+}
+
+export interface Schedule {
+  readonly runs: readonly ScheduledRun[];
+  /** Seeds that come when their method's rate is chosen. */
+  readonly waiting: Readonly<Record<string, readonly number[]>>;
+  readonly left: { readonly runs: number; readonly flops: FlopsSoFar; readonly seconds: number };
+  /** GFLOP/s that times are reckoned with. */
+  readonly speed: number;
+}
+
+/** @param speed in GFLOP/s; default: that of the runs with a record, else 100 */
+export function scheduleOf(state: StudyState, only?: readonly string[], speed?: number): Schedule {
+  const reckoned = speed ?? measuredSpeed(state) ?? 100;
+  const entry = (title: string, cell: RunCell, record: RunRecord | undefined): ScheduledRun => ({
+    ...{ title, cell: cell.id, done: record !== undefined, begun: existsSync(cellFolder(state.study, cell)) },
+    ...{ steps: cell.steps, flops: cell.flops, seconds: cell.flops.exact / (reckoned * 1e9) },
+  });
+  const { source } = state.cells;
+  const runs = [
+    ...(source.kind === "run" ? [entry(source.title, source, state.source)] : []),
+    ...state.trials
+      .filter(({ method }) => only === undefined || only.includes(method.name))
+      .map(({ cell, record }) => entry(cell.title, cell, record)),
+  ];
+  const left = runs.filter((run) => !run.done);
+  const sum = (of: (run: ScheduledRun) => number) => left.reduce((total, run) => total + of(run), 0);
+  return {
+    runs,
+    waiting: Object.fromEntries(state.waiting),
+    left: {
+      runs: left.length,
+      flops: { exact: sum((run) => run.flops.exact), paper: sum((run) => run.flops.paper) },
+      seconds: sum((run) => run.seconds),
+    },
+    speed: reckoned,
+  };
+}
+
+function measuredSpeed({ trials, source }: StudyState): number | undefined {
+  const ends = [source, ...trials.map((trial) => trial.record)].flatMap((record) => record?.evaluations.at(-1) ?? []);
+  const seconds = ends.reduce((sum, end) => sum + end.seconds, 0);
+  return seconds > 0 ? ends.reduce((sum, end) => sum + end.flops.exact, 0) / seconds / 1e9 : undefined;
+}

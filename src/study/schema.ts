@@ -1,0 +1,101 @@
+/** The schema of STUDY.yaml. What the runs have in common is written as in RUN.yaml. */
+import { z } from "zod";
+import { runSchema } from "../train/schema.ts";
+import { count } from "../util/settings.ts";
+
+/** A config.json: its path, or written out. */
+const config = z.union([z.string().min(1), z.record(z.string(), z.unknown())]);
+const size = z.int().min(1).optional();
+const { optimizer, schedule } = runSchema.shape;
+const optimizerKeys = optimizer.unwrap().omit({ moments: true });
+const seed = z.int().min(0);
+
+/** A part of the keys, without their defaults: what a method changes. */
+const change = z
+  .strictObject({
+    lr: z.number().gt(0),
+    weight_decay: z.number().min(0),
+    betas: z.tuple([z.number().min(0).lt(1), z.number().min(0).lt(1)]),
+    eps: z.number().gt(0),
+    clip: z.number().min(0),
+    dropout: z.union([z.literal("config"), z.number().min(0).lt(1)]),
+  })
+  .partial();
+
+const growth = z.strictObject({
+  method: z.string().min(1),
+  options: z.record(z.string(), z.union([z.string(), z.number().transform(String)])).optional(),
+  map: z.string().min(1).optional(),
+  depth: z.string().min(1).optional(),
+  moments: z.string().min(1).optional(),
+});
+
+const method = z.strictObject({
+  /** A named method to start from; default: the one of the same name. */
+  as: z.string().min(1).optional(),
+  label: z.string().min(1).optional(),
+  about: z.string().min(1).optional(),
+  growth: growth.optional(),
+  init: z.strictObject({ layers: size }).optional(),
+  plan: z.unknown().optional(),
+  /** Several: each is tried with the first seed, the best is taken for the others. */
+  lr: z.union([z.number().gt(0), z.array(z.number().gt(0)).min(1)]).optional(),
+  optimizer: change.optional(),
+  schedule: schedule.unwrap().optional(),
+  seeds: z.array(seed).min(1).optional(),
+});
+
+export const studySchema = z.strictObject({
+  title: z.string().min(1),
+  /** Paragraphs at the top of the page. */
+  about: z.array(z.string()).default([]),
+  out: z.string().min(1),
+  records: z.string().min(1).optional(),
+  results: z.string().min(1).optional(),
+  data: z.union([
+    z.strictObject({ from: z.string().min(1) }),
+    z.strictObject({
+      files: z.array(z.string().min(1)).min(1),
+      tokenizer: z.strictObject({
+        kind: z.enum(["wordpiece", "bpe"]),
+        vocabulary: z.int().min(2),
+        lowercase: z.boolean().default(false),
+      }),
+      length: z.int().min(4),
+      validation: z.number().gt(0).lt(1).default(0.01),
+    }),
+  ]),
+  source: z.union([
+    z.strictObject({ from: z.string().min(1) }),
+    z.strictObject({
+      config,
+      seed: seed.default(0),
+      tokens: count.optional(),
+      steps: count.optional(),
+      optimizer: change.optional(),
+      schedule: schedule.unwrap().optional(),
+      plan: z.unknown().optional(),
+    }),
+  ]),
+  target: z.union([z.strictObject({ config }), z.strictObject({ hidden: size, heads: size, ffn: size, layers: size })]),
+  budget: z
+    .strictObject({ tokens: count.optional(), steps: count.optional() })
+    .refine(({ tokens, steps }) => (tokens === undefined) !== (steps === undefined), {
+      message: "`budget` is neither tokens nor steps, or both",
+      params: { wayOut: "give the tokens, or the steps, of the run from scratch" },
+    }),
+  /** Which count the budget and the headline savings use. */
+  accounting: z.enum(["exact", "paper"]).default("exact"),
+  seeds: z.array(seed).min(1).default([1]),
+  objective: runSchema.shape.objective,
+  batch: runSchema.shape.batch,
+  optimizer: optimizerKeys.prefault({}),
+  schedule,
+  evaluate: runSchema.shape.evaluate,
+  checkpoint: z.strictObject({ every: z.int().min(0).default(100) }).prefault({}),
+  log: runSchema.shape.log,
+  engine: runSchema.shape.engine,
+  methods: z.record(z.string().regex(/^[\w.+-]+$/), method.nullable()),
+});
+
+export type StudyFile = z.infer<typeof studySchema>;

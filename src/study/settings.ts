@@ -1,0 +1,200 @@
+/**
+ * STUDY.yaml read, checked and completed. Relative paths in it are relative to it. `out` holds the heavy folders,
+ * `records` the small files that finished cells leave, `results` what is made of them.
+ */
+import { basename, dirname, join, resolve } from "node:path";
+import { architectureOf } from "../model/architectures.ts";
+import type { RunSettings } from "../train/settings.ts";
+import { type Json, readJsonObject } from "../util/json.ts";
+import type { SettingsFile } from "../util/settings.ts";
+import { asJson } from "./identity.ts";
+import {
+  type MethodDefinition,
+  type MethodGrowth,
+  type MethodInit,
+  methodDefinition,
+  methodDefinitions,
+} from "./methods.ts";
+import type { StudyFile } from "./schema.ts";
+
+/** What the runs of a study have in common. */
+export interface Training {
+  readonly objective: RunSettings["objective"];
+  readonly batch: RunSettings["batch"];
+  readonly optimizer: Omit<RunSettings["optimizer"], "moments">;
+  readonly schedule: RunSettings["schedule"];
+  readonly evaluate: RunSettings["evaluate"];
+  readonly checkpoint: { readonly every: number };
+  readonly log: RunSettings["log"];
+  readonly engine: StudyFile["engine"];
+}
+
+/** Text that the study learns from; paths absolute. */
+export type StudyData =
+  | { readonly from: string }
+  | {
+      readonly files: readonly string[];
+      readonly tokenizer: {
+        readonly kind: "wordpiece" | "bpe";
+        readonly vocabulary: number;
+        readonly lowercase: boolean;
+      };
+      readonly length: number;
+      readonly validation: number;
+    };
+
+export type StudySource =
+  | { readonly from: string }
+  | {
+      readonly config: Json;
+      readonly seed: number;
+      /** Undefined: as many tokens as the run from scratch. */
+      readonly length: { readonly tokens: number } | { readonly steps: number } | undefined;
+      readonly optimizer: Training["optimizer"];
+      readonly schedule: Training["schedule"];
+      readonly plan: unknown;
+    };
+
+export interface StudyMethod {
+  readonly name: string;
+  readonly label: string;
+  readonly about: string;
+  readonly definition: MethodDefinition | undefined;
+  /** How the source grows; undefined for a method that begins with random weights. */
+  readonly growth: MethodGrowth | undefined;
+  /** What the YAML says of random weights; undefined: the definition's. */
+  readonly init: MethodInit | undefined;
+  /** As the YAML has it; undefined: the definition's, else full. */
+  readonly plan: unknown;
+  /** Peak rates to try, at least one. */
+  readonly rates: readonly number[];
+  readonly optimizer: Training["optimizer"];
+  readonly schedule: Training["schedule"];
+  readonly seeds: readonly number[];
+}
+
+export interface Study {
+  readonly file: SettingsFile;
+  /** The YAML as it was written. */
+  readonly text: string;
+  readonly title: string;
+  readonly about: readonly string[];
+  readonly out: string;
+  readonly records: string;
+  readonly results: string;
+  readonly data: StudyData;
+  readonly source: StudySource;
+  readonly target:
+    | { readonly config: Json }
+    | { readonly hidden?: number; readonly heads?: number; readonly ffn?: number; readonly layers?: number };
+  readonly budget: { readonly tokens: number } | { readonly steps: number };
+  readonly accounting: "exact" | "paper";
+  readonly training: Training;
+  readonly methods: readonly StudyMethod[];
+}
+
+/** The method that all others are measured against. */
+export const REFERENCE = "scratch";
+
+/**
+ * Reads STUDY.yaml. @param sets `key.path=value`, on top of the file
+ * @throws UserError naming the line of what does not fit
+ */
+export async function loadStudy(path: string, sets: readonly string[] = []): Promise<Study> {
+  const [{ SettingsFile }, { studySchema }, { readFile }] = await Promise.all([
+    import("../util/settings.ts"),
+    import("./schema.ts"),
+    import("node:fs/promises"),
+  ]);
+  const file = new SettingsFile(path, sets);
+  const read = file.checked(studySchema);
+  const folder = dirname(resolve(path));
+  const at = (place: string) => resolve(folder, place);
+  const configOf = async (given: string | Record<string, unknown>, where: string): Promise<Json> =>
+    typeof given === "string" ? readJsonObject(at(given)) : checkedConfig(asJson(given), `${path} (${where})`);
+  const { training, source, data, target, methods: named, ...rest } = { ...read, training: trainingOf(read) };
+  if (!Object.hasOwn(named, REFERENCE)) {
+    throw file.error(["methods"], `there is no method \`${REFERENCE}\``, "add it: the others are measured against it");
+  }
+  const out = at(read.out);
+  const { tokens, steps } = read.budget;
+  return {
+    file,
+    text: await readFile(path, "utf8"),
+    title: rest.title,
+    about: rest.about,
+    out,
+    records: read.records === undefined ? join(out, "records") : at(read.records),
+    results: read.results === undefined ? out : at(read.results),
+    data: "from" in data ? { from: at(data.from) } : { ...data, files: data.files.map(at) },
+    source:
+      "from" in source
+        ? { from: at(source.from) }
+        : {
+            config: withVocabulary(await configOf(source.config, "source.config"), data),
+            seed: source.seed,
+            length: lengthOf(source.tokens, source.steps),
+            optimizer: { ...training.optimizer, ...source.optimizer },
+            schedule: source.schedule ?? training.schedule,
+            plan: source.plan,
+          },
+    target:
+      "config" in target ? { config: withVocabulary(await configOf(target.config, "target.config"), data) } : target,
+    budget: tokens === undefined ? { steps: steps ?? 1 } : { tokens },
+    accounting: read.accounting,
+    training,
+    methods: Object.entries(named).map(([name, method]) =>
+      methodOf(name, method ?? {}, read.seeds, training, `${basename(path)} (methods.${name})`),
+    ),
+  };
+}
+
+function trainingOf(read: StudyFile): Training {
+  const { objective, batch, optimizer, schedule, evaluate, checkpoint, log, engine } = read;
+  return { objective, batch, optimizer, schedule, evaluate, checkpoint, log, engine };
+}
+
+function methodOf(
+  name: string,
+  given: NonNullable<StudyFile["methods"][string]>,
+  seeds: readonly number[],
+  training: Training,
+  where: string,
+): StudyMethod {
+  const own = given.growth !== undefined || given.init !== undefined;
+  const known = methodDefinitions.find((one) => one.name === name);
+  const definition =
+    given.as === undefined && (known !== undefined || own) ? known : methodDefinition(given.as ?? name, where);
+  const optimizer = { ...training.optimizer, ...given.optimizer };
+  const lr = given.lr ?? optimizer.lr;
+  const plain = given.as === undefined ? definition : undefined;
+  return {
+    name,
+    label: given.label ?? plain?.label ?? name,
+    about: given.about ?? definition?.about ?? "",
+    definition,
+    growth: given.init !== undefined ? undefined : (given.growth ?? definition?.growth),
+    init: given.init,
+    plan: given.plan,
+    rates: typeof lr === "number" ? [lr] : lr,
+    optimizer,
+    schedule: given.schedule ?? training.schedule,
+    seeds: given.seeds ?? seeds,
+  };
+}
+
+function lengthOf(tokens: number | undefined, steps: number | undefined) {
+  if (tokens !== undefined) return { tokens };
+  return steps === undefined ? undefined : { steps };
+}
+
+/** A config without a vocabulary's size takes the tokenizer's. */
+function withVocabulary(config: Json, data: StudyFile["data"]): Json {
+  if (config.vocab_size !== undefined || "from" in data) return config;
+  return { ...config, vocab_size: data.tokenizer.vocabulary };
+}
+
+function checkedConfig(config: Json, where: string): Json {
+  architectureOf(config, where);
+  return config;
+}
