@@ -8,8 +8,9 @@ import { z } from "zod";
 import { configFile, readConfig } from "../checkpoint/folder.ts";
 import { infoJson, openDataset } from "../data/dataset.ts";
 import { findSources } from "../data/sources.ts";
-import { hashFiles } from "../growth/record.ts";
+
 import { openModel } from "../model/load.ts";
+import { hashFiles } from "../util/checksums.ts";
 import { UserError } from "../util/errors.ts";
 import { writeFileWhole } from "../util/files.ts";
 import type { Json } from "../util/json.ts";
