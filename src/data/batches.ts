@@ -81,6 +81,8 @@ export function dataSize(dataset: Dataset, objective: Objective, batch: BatchSha
   const sequences = dataset.train.sequences(body);
   if (sequences === 0) throw noSequence(dataset, "training", body);
   const validationSequences = dataset.validation.sequences(body);
+  // A tokenizer that can't mask is said now, not with the first batch.
+  if (objective !== "clm") maskerOf(dataset, batch.masked, objective);
   if (hasPairs(objective)) {
     layoutOf(dataset, "train", objective, new RandomStream(0, PAIRS));
     if (validationSequences > 0) layoutOf(dataset, "validation", objective, new RandomStream(0, PAIRS));

@@ -123,6 +123,9 @@ export function stepCommon(
   };
 }
 
+/** A value of a program that is larger is refused before anything is built of it: 128 GiB in float32. */
+const MOST_NUMBERS = 2 ** 35;
+
 /** @param layers of the model that the run started with @throws UserError */
 export async function planRun(run: LoadedRun, dataset: Dataset, model: Model, layers: number): Promise<RunPlan> {
   const { settings } = run;
@@ -132,6 +135,15 @@ export async function planRun(run: LoadedRun, dataset: Dataset, model: Model, la
   const steps = stepsOf(settings, size.tokensPerStep, size.sequences);
   const stages = await stagesOf(run, layers, steps);
   const common = stepCommon(settings, model, length, size.perSequence);
+  const { heads, vocab } = model.dimensions;
+  const largest = batch.sequences * length * Math.max(heads * length, vocab);
+  if (largest > MOST_NUMBERS) {
+    throw run.file.error(
+      ["batch", "sequences"],
+      `with ${batch.sequences} sequences a single value of a step would hold ${largest.toPrecision(2)} numbers`,
+      "lower batch.sequences and raise batch.accumulate as much",
+    );
+  }
   return {
     objective,
     steps,

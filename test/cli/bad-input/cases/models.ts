@@ -1,0 +1,519 @@
+/** Configs that no table describes, weights that do not belong to them, and targets that nothing grows to. */
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { fixture } from "../../../support.ts";
+import { type Case, change, type Entry, type Group, model, putTogether, takeApart } from "../support.ts";
+
+/** A fixture whose config.json has other values. */
+function config(name: string, kind: string, keys: object, says: string, hint: string, cause: string): Case {
+  const words = (folder: string) => {
+    const path = model(folder, kind);
+    change(join(path, "config.json"), { ...keys });
+    return ["inspect", path];
+  };
+  return { name, words, says: `<file>: ${says}`, hint, cause };
+}
+
+const known = "known are gelu, gelu_new, gelu_pytorch_tanh, relu";
+
+export const configs: Group = {
+  title: "config.json",
+  cases: [
+    {
+      name: "a config that is no JSON",
+      words: (folder) => {
+        const path = model(folder);
+        writeFileSync(join(path, "config.json"), "{'model_type': 'bert'}");
+        return ["inspect", path];
+      },
+      says: "<file>: not valid JSON (<reason>)",
+      hint: "mend it or get the file anew",
+      cause: "a file written by hand, or a page of an error saved in its place",
+    },
+    {
+      name: "a config that is a list",
+      words: (folder) => {
+        const path = model(folder);
+        writeFileSync(join(path, "config.json"), "[]");
+        return ["inspect", path];
+      },
+      says: "<file>: not a JSON object",
+      hint: "it should start with { and end with }",
+      cause: "another file under this name",
+    },
+    {
+      name: "a config nested too deep",
+      words: (folder) => {
+        const path = model(folder);
+        writeFileSync(join(path, "config.json"), `{"a":${"[".repeat(1e6)}`);
+        return ["inspect", path];
+      },
+      says: "<file>: JSON nested deeper than <n> levels",
+      hint: "no file of this kind does that: get it anew",
+      cause: "a hostile file",
+    },
+    {
+      name: "a config that is a folder",
+      words: (folder) => {
+        const path = model(folder);
+        rmSync(join(path, "config.json"));
+        mkdirSync(join(path, "config.json"));
+        return ["inspect", path];
+      },
+      says: "<file>: not a regular file",
+      hint: "name a JSON file",
+      cause: "a folder, a pipe or a device under a file's name",
+    },
+    config(
+      "no kind of model",
+      "bert-tiny",
+      { model_type: undefined },
+      "`model_type` is missing",
+      "set it to one of bert, roberta, gpt2",
+      "a config written by hand",
+    ),
+    config(
+      "an unknown kind of model",
+      "bert-tiny",
+      { model_type: "t5" },
+      "`model_type` is <value>, which is not supported",
+      "<what to do>",
+      "an architecture that bert2bert has no table for",
+    ),
+    config(
+      "an unknown class",
+      "bert-tiny",
+      { architectures: ["BertForQuestionAnswering"] },
+      "`architectures` names <value>, a class that is not supported",
+      "known are <classes>; load the model as one of them in transformers and save it again",
+      "a fine-tuned model with a head of its own",
+    ),
+    config(
+      "an unsupported activation",
+      "bert-tiny",
+      { hidden_act: "silu" },
+      "`hidden_act` is <value>, an activation that is not supported",
+      "<what to do>",
+      "a model with another activation",
+    ),
+    config(
+      "an unsupported activation of GPT-2",
+      "gpt2-tiny",
+      { activation_function: "quick_gelu_or_so" },
+      "`activation_function` is <value>, an activation that is not supported",
+      known,
+      "a model with another activation",
+    ),
+    config(
+      "relative positions",
+      "bert-tiny",
+      { position_embedding_type: "relative_key" },
+      "`position_embedding_type` is <value>: relative positions are not supported",
+      'only "absolute" is; use another checkpoint',
+      "a BERT with relative positions",
+    ),
+    config(
+      "a BERT that decodes",
+      "bert-tiny",
+      { is_decoder: true },
+      "`is_decoder` is true: a BERT that decodes is not supported",
+      "only false is; use another checkpoint",
+      "a BERT made into a decoder",
+    ),
+    config(
+      "cross-attention",
+      "gpt2-tiny",
+      { add_cross_attention: true },
+      "`add_cross_attention` is true: cross-attention is not supported",
+      "only false is; use another checkpoint",
+      "the decoder of an encoder-decoder model",
+    ),
+    config(
+      "attention scaled by the layer",
+      "gpt2-tiny",
+      { scale_attn_by_inverse_layer_idx: true },
+      "`scale_attn_by_inverse_layer_idx` is true: attention scaled by the layer's number is not supported",
+      "only false is; use another checkpoint",
+      "a GPT-2 of Mistral's kind",
+    ),
+    config(
+      "reordered attention",
+      "gpt2-tiny",
+      { reorder_and_upcast_attn: true },
+      "`reorder_and_upcast_attn` is true: reordered attention is not supported",
+      "only false is; use another checkpoint",
+      "a GPT-2 of Mistral's kind",
+    ),
+    config(
+      "an untied head",
+      "gpt2-tiny",
+      { tie_word_embeddings: false },
+      "`tie_word_embeddings` is false: a head not tied to the embeddings is not supported",
+      "only true is; use another checkpoint",
+      "a model whose output matrix is its own",
+    ),
+    config(
+      "heads that do not divide the hidden size",
+      "bert-tiny",
+      { num_attention_heads: 7 },
+      "`hidden_size` is <n>, which <n> heads do not divide",
+      "make it a multiple of `num_attention_heads`",
+      "a config written by hand",
+    ),
+    config(
+      "a size of text",
+      "bert-tiny",
+      { hidden_size: "32" },
+      "`hidden_size` is <value>, not a whole number of at least <n>",
+      "set `hidden_size` to one",
+      "a config written by hand",
+    ),
+    config(
+      "an eps below 0",
+      "bert-tiny",
+      { layer_norm_eps: -1 },
+      "`layer_norm_eps` is <value>, not a number above 0",
+      "set `layer_norm_eps` to one",
+      "a config written by hand",
+    ),
+    config(
+      "a dropout of 1",
+      "bert-tiny",
+      { hidden_dropout_prob: 1 },
+      "`hidden_dropout_prob` is <value>, not a rate from 0 to below 1",
+      "set `hidden_dropout_prob` to one, 0 for none",
+      "a config written by hand",
+    ),
+    config(
+      "a billion layers",
+      "bert-tiny",
+      { num_hidden_layers: 1e9 },
+      "`num_hidden_layers` is <n>",
+      "<n> is the most that is supported",
+      "a hostile config",
+    ),
+  ],
+};
+
+/** bert-tiny with other tensors. */
+function tensors(folder: string, rewrite: (header: Record<string, Entry>, data: Uint8Array) => Uint8Array): string[] {
+  const path = model(folder);
+  const weights = join(path, "model.safetensors");
+  const { header, data } = takeApart(new Uint8Array(readFileSync(weights)));
+  writeFileSync(weights, rewrite(header, data));
+  return ["inspect", path];
+}
+
+const word = "bert.embeddings.word_embeddings.weight";
+
+export const disagreements: Group = {
+  title: "Config and weights",
+  cases: [
+    config(
+      "fewer layers than the weights",
+      "bert-tiny",
+      { num_hidden_layers: 1 },
+      "tensor <name> is none that a <kind> of <n> layers has",
+      "check that config.json belongs to these weights; drop tensors of other heads in transformers",
+      "a config of another model, or a head that bert2bert does not know",
+    ),
+    {
+      ...config(
+        "more layers than the weights",
+        "bert-tiny",
+        { num_hidden_layers: 9 },
+        "",
+        "check that config.json belongs to these weights, and that `architectures` in it names the class they were saved from",
+        "a config of another model",
+      ),
+      says: "<folder>: <names> and <n> more missing",
+    },
+    config(
+      "another width than the weights",
+      "bert-tiny",
+      { hidden_size: 96 },
+      "tensor <name> is [<shape>], by config.json it should be [<shape>]",
+      "check that config.json belongs to these weights",
+      "a config of another model",
+    ),
+    config(
+      "another vocabulary than the weights",
+      "bert-tiny",
+      { vocab_size: 7 },
+      "tensor <name> is [<shape>], by config.json it should be [<shape>]",
+      "check that config.json belongs to these weights",
+      "a config of another model",
+    ),
+    {
+      name: "a tensor that is missing",
+      words: (folder) =>
+        tensors(folder, (header, data) => {
+          // The last tensor of the file is left out, so that no hole stays.
+          const last = Object.keys(header).reduce((a, b) =>
+            (header[a].data_offsets?.[1] ?? 0) > (header[b].data_offsets?.[1] ?? 0) ? a : b,
+          );
+          const start = header[last].data_offsets[0];
+          delete header[last];
+          return putTogether(header, data.subarray(0, start));
+        }),
+      says: "<folder>: <name> missing",
+      hint: "check that config.json belongs to these weights, and that `architectures` in it names the class they were saved from",
+      cause: "a model saved without one of its parts",
+    },
+    {
+      name: "a tensor that nobody knows",
+      words: (folder) =>
+        tensors(folder, ({ [word]: known, ...rest }, data) =>
+          putTogether(
+            {
+              ...rest,
+              [word]: known,
+              "classifier.weight": { dtype: "F32", shape: [1], data_offsets: [data.length, data.length + 4] },
+            },
+            Buffer.concat([data, new Uint8Array(4)]),
+          ),
+        ),
+      says: "<file>: tensor <name> is none that a <kind> of <n> layers has",
+      hint: "check that config.json belongs to these weights; drop tensors of other heads in transformers",
+      cause: "a config of another model, or a head that bert2bert does not know",
+    },
+    {
+      name: "a parameter in two spellings",
+      words: (folder) =>
+        tensors(folder, (header, data) => {
+          const shape = header["bert.embeddings.LayerNorm.weight"].shape;
+          const bytes = 4 * shape[0];
+          const again = { dtype: "F32", shape, data_offsets: [data.length, data.length + bytes] };
+          return putTogether(
+            { ...header, "bert.embeddings.LayerNorm.gamma": again },
+            Buffer.concat([data, new Uint8Array(bytes)]),
+          );
+        }),
+      says: "<file>: <name> and <name> are two spellings of one parameter",
+      hint: "open the model in transformers and save it again",
+      cause: "two generations of names in one file",
+    },
+    {
+      name: "weights stored as integers",
+      words: (folder) =>
+        tensors(folder, (header, data) => putTogether({ ...header, [word]: { ...header[word], dtype: "I32" } }, data)),
+      says: "<file>: tensor <name> is stored as <dtype>",
+      hint: "save the model in float32, float16 or bfloat16",
+      cause: "a quantised model",
+    },
+    {
+      name: "a decoder that is not the embeddings",
+      words: (folder) => {
+        const [, path] = tensors(folder, (header, data) => {
+          const [start, end] = header[word].data_offsets;
+          const copy = data.slice(start, end);
+          copy[1] ^= 1;
+          const decoder = { ...header[word], data_offsets: [data.length, data.length + copy.length] };
+          return putTogether({ ...header, "cls.predictions.decoder.weight": decoder }, Buffer.concat([data, copy]));
+        });
+        return ["grow", path, join(folder, "out"), "--method", "fpi", "--layers", "4"];
+      },
+      says: "<file>: tensor <name> differs from <name>, which it should repeat",
+      hint: "a decoder that is not tied to the embeddings is not supported; use another checkpoint",
+      cause: "a model trained with an output matrix of its own",
+    },
+  ],
+};
+
+/** Growing a fixture. */
+function grow(
+  name: string,
+  words: readonly string[],
+  says: string,
+  hint: string,
+  cause: string,
+  kind = "bert-tiny",
+): Case {
+  return { name, words: (folder) => ["grow", fixture(kind), join(folder, "out"), ...words], says, hint, cause };
+}
+
+/** Growing bert-tiny to a config. */
+function growTo(name: string, keys: object, says: string, hint: string, cause: string): Case {
+  const words = (folder: string) => {
+    const target = join(folder, "target.json");
+    writeFileSync(target, readFileSync(fixture("bert-tiny", "config.json")));
+    change(target, { ...keys });
+    return ["grow", fixture("bert-tiny"), join(folder, "out"), "--method", "fpi", "--to", target];
+  };
+  return { name, words, says, hint, cause };
+}
+
+const agree = "make the target's config agree with the source's in all but the sizes";
+const shrinks = (size: string) => `target: ${size} would shrink from <n> to <n>`;
+const grows = "give at least the source's <n>: models only grow";
+const wholeHeads = "heads are grown whole: <what would do>";
+
+export const growth: Group = {
+  title: "grow",
+  cases: [
+    grow(
+      "no method",
+      ["--layers", "4"],
+      "--method: no method is named",
+      "give one of <methods> (`bert2bert grow --help` explains them)",
+      "`--method` is left out: there is no default, the methods promise different things",
+    ),
+    grow(
+      "an unknown method",
+      ["--layers", "4", "--method", "aky"],
+      "--method: there is no method `<name>`",
+      "<what to do>",
+      "a typing error",
+    ),
+    grow(
+      "an unknown depth rule",
+      ["--layers", "4", "--method", "fpi", "--depth", "stacked"],
+      "--depth: there is no depth rule `<name>`",
+      "<what to do>",
+      "a typing error",
+    ),
+    grow(
+      "no target",
+      ["--method", "fpi"],
+      "grow: no target size is given",
+      "give --to CONFIG.json, or some of --hidden --heads --ffn --layers",
+      "nothing says how large the result is to be",
+    ),
+    grow(
+      "a target given twice",
+      ["--method", "fpi", "--to", "x.json", "--layers", "4"],
+      "--to: the target is given twice",
+      "give a config, or sizes, not both",
+      "`--to` and sizes exclude each other",
+    ),
+    grow(
+      "a narrower target",
+      ["--method", "fpi", "--ffn", "8"],
+      shrinks("ffn"),
+      grows,
+      "a source that is larger than the target in one of its sizes",
+    ),
+    grow(
+      "a shallower target",
+      ["--method", "fpi", "--layers", "1"],
+      shrinks("layers"),
+      grows,
+      "a source that is larger than the target in one of its sizes",
+    ),
+    growTo(
+      "a narrower target's config",
+      { hidden_size: 16, num_attention_heads: 2, intermediate_size: 64 },
+      shrinks("hidden"),
+      grows,
+      "a source that is larger than the target in one of its sizes",
+    ),
+    grow(
+      "a hidden size that cuts heads",
+      ["--method", "fpi", "--hidden", "90"],
+      "--hidden: <n> is not a whole number of heads of <n>, the source's",
+      "heads are grown whole: take <n> or <n>",
+      "heads keep their width when a model grows",
+    ),
+    growTo(
+      "heads of another width",
+      { hidden_size: 96, num_attention_heads: 4 },
+      "target: <n> heads of a hidden size of <n> are <n> wide, the source's are <n>",
+      wholeHeads,
+      "heads keep their width when a model grows",
+    ),
+    growTo(
+      "another vocabulary",
+      { vocab_size: 5000 },
+      "target: the target's vocabulary is <n>, the source's <n>",
+      agree,
+      "growing changes no vocabulary",
+    ),
+    growTo(
+      "another number of positions",
+      { max_position_embeddings: 4096 },
+      "target: the target's number of positions is <n>, the source's <n>",
+      agree,
+      "growing changes no positions",
+    ),
+    growTo(
+      "another activation",
+      { hidden_act: "relu" },
+      "target: the target's activation is <name>, the source's <name>",
+      agree,
+      "the target's config says another network, not a larger one",
+    ),
+    growTo(
+      "another eps",
+      { layer_norm_eps: 1e-3 },
+      "target: the target's LayerNorm eps is <n>, the source's <n>",
+      agree,
+      "the target's config says another network, not a larger one",
+    ),
+    growTo(
+      "a target of another kind",
+      { model_type: "roberta" },
+      "<file>: `model_type` is <value>, the source is <kind>",
+      "a model grows into a larger one of its own kind: give a config of that kind",
+      "a BERT grows into a BERT",
+    ),
+    grow(
+      "an unknown format",
+      ["--method", "fpi", "--layers", "4", "--dtype", "F8"],
+      "--dtype: there is no format `<name>`",
+      "<what to do>",
+      "a typing error",
+    ),
+    grow(
+      "a size that is none",
+      ["--method", "fpi", "--layers", "4", "--max-shard", "big"],
+      "--max-shard: `<value>` is no size",
+      "write it as 5GB, 200MB or 1.5GiB",
+      "a typing error",
+    ),
+    grow(
+      "a number that is none",
+      ["--method", "fpi", "--layers", "four"],
+      "--layers: `<value>` is no whole number of at least <n>",
+      "give one",
+      "a typing error",
+    ),
+    {
+      name: "an output folder that is not empty",
+      words: (folder) => {
+        mkdirSync(join(folder, "out"));
+        writeFileSync(join(folder, "out", "precious"), "keep me");
+        return ["grow", fixture("bert-tiny"), join(folder, "out"), "--method", "fpi", "--layers", "4"];
+      },
+      says: "<folder>: the folder exists and is not empty",
+      hint: "name a new folder, or remove this one",
+      cause: "nothing is overwritten",
+    },
+    {
+      name: "an output that is a file",
+      words: (folder) => {
+        writeFileSync(join(folder, "out"), "keep me");
+        return ["grow", fixture("bert-tiny"), join(folder, "out"), "--method", "fpi", "--layers", "4"];
+      },
+      says: "<file>: it exists and is not a folder",
+      hint: "name a new folder, or remove what is there",
+      cause: "nothing is overwritten",
+    },
+    {
+      name: "an optimizer's state of another model",
+      words: (folder) => {
+        const path = model(folder);
+        const header = Object.fromEntries(
+          ["m", "v", "steps"].map((part, i) => [
+            `${part}/x`,
+            { dtype: "F32", shape: [], data_offsets: [4 * i, 4 * i + 4] },
+          ]),
+        );
+        writeFileSync(join(path, "optimizer.safetensors"), putTogether(header, new Uint8Array(12)));
+        return ["grow", path, join(folder, "out"), "--method", "fpi", "--layers", "4"];
+      },
+      says: "<file>: it holds nothing for <name>",
+      hint: "use the state that belongs to the checkpoint, or --moments drop",
+      cause: "optimizer.safetensors was copied from another checkpoint",
+    },
+  ],
+};

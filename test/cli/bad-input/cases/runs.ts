@@ -1,0 +1,417 @@
+/** RUN.yaml, the run's folder, places, and numbers that stop being numbers. */
+import { mkdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { type Case, change, type Group, model, putTogether, runFile, smallBert, takeApart } from "../support.ts";
+
+/** `pretrain` on a run with other lines. */
+function run(
+  name: string,
+  lines: Readonly<Record<string, string>>,
+  says: string,
+  hint: string,
+  cause: string,
+  more: readonly string[] = [],
+): Case {
+  return { name, words: async (folder) => ["pretrain", await runFile(folder, lines), ...more], says, hint, cause };
+}
+
+/** `pretrain` on a file of any text. */
+function text(name: string, bytes: string | Uint8Array, says: string, hint: string, cause: string): Case {
+  const words = async (folder: string) => {
+    const path = await runFile(folder);
+    writeFileSync(path, bytes);
+    return ["pretrain", path];
+  };
+  return { name, words, says, hint, cause };
+}
+
+const bomb = Array.from(
+  { length: 12 },
+  (_, i) => `a${i}: &a${i} [${Array(10).fill(i === 0 ? "x" : `*a${i - 1}`)}]`,
+).join("\n");
+
+export const runs: Group = {
+  title: "RUN.yaml",
+  cases: [
+    run(
+      "an unknown key",
+      { optimiser: "{lr: 1}" },
+      "<file>:<n>: `<key>` is not a key",
+      "<what to do>",
+      "a typing error; the nearest known key is named",
+    ),
+    run(
+      "an unknown key further in",
+      { batch: "{sequnces: 4}" },
+      "<file>:<n>: `<key>` is not a key",
+      "<what to do>",
+      "a typing error; the nearest known key is named",
+    ),
+    run(
+      "a wrong type",
+      { batch: "{sequences: many}" },
+      "<file>:<n>: `<key>` is <value>, not a number",
+      "give a number",
+      "text where a number belongs",
+    ),
+    run(
+      "a list where keys belong",
+      { optimizer: "[1, 2]" },
+      "<file>:<n>: `<key>` is <value>, not a map of keys",
+      "give a map of keys",
+      "a list where `key: value` belongs",
+    ),
+    run(
+      "a wrong unit",
+      { steps: "4X" },
+      "<file>:<n>: <value> is not a whole number above 0",
+      "write it as 4000000, or with a unit k, M or B: 4M",
+      "an unknown unit, a fraction, or text",
+    ),
+    run(
+      "a wrong choice",
+      { objective: "mlmm" },
+      "<file>:<n>: `objective` can't be <value>",
+      "<what to do>",
+      "a typing error; the nearest known word is named",
+    ),
+    run(
+      "a number below its range",
+      { seed: "-1" },
+      "<file>:<n>: `<key>` is <value>",
+      "give at least <n>",
+      "a number out of its range",
+    ),
+    run(
+      "a number above its range",
+      { engine: "{threads: 1000000}" },
+      "<file>:<n>: `<key>` is <value>",
+      "give at most <n>",
+      "a number out of its range",
+    ),
+    run(
+      "no length",
+      { steps: "" },
+      "<file>:<n>: <value> is not a whole number above 0",
+      "write it as 4000000, or with a unit k, M or B: 4M",
+      "an unknown unit, a fraction, or text",
+    ),
+    run(
+      "two lengths",
+      { epochs: "2" },
+      "<file>:<n>: the run's length is given more than once",
+      "give one of `steps`, `tokens`, `epochs`",
+      "the length is to be said in one unit",
+    ),
+    run(
+      "two models",
+      { model: "{from: a, init: b}" },
+      "<file>:<n>: `model` needs either `from` or `init`",
+      "give {from: a model folder}, or {init: a config.json, tokenizer: a folder}",
+      "a run starts from a model folder or from random weights",
+    ),
+    run(
+      "an unknown plan",
+      { plan: "twostage" },
+      "<file>:<n>: there is no plan `<name>`",
+      "<what to do>",
+      "a typing error; the nearest known plan is named",
+    ),
+    run(
+      "a plan that runs more blocks than there are",
+      { plan: "[{models: [{layers: 9, train: 1}]}]" },
+      "<file>:<n>: stage <name> runs <n> blocks of a model that has <n>",
+      "change the stages, or the length of the run",
+      "a plan for a deeper model",
+    ),
+    run(
+      "a growth that shrinks",
+      { plan: "[{steps: 2}, {grow: {layers: 1, method: fpi}}]" },
+      "target: layers would shrink from <n> to <n>",
+      "give at least the source's <n>: models only grow",
+      "a source that is larger than the target in one of its sizes",
+    ),
+    run(
+      "moments that are not there",
+      { model: "{from: model}", optimizer: "{moments: keep}" },
+      "<file>:<n>: there are no moments to keep in <folder>",
+      "set it to fresh, or start from a folder that holds optimizer.safetensors",
+      "only checkpoints of a run hold moments",
+    ),
+    run(
+      "an unknown engine",
+      { engine: "{kind: onyx}" },
+      "engine.kind: there is no engine `<name>`",
+      "<what to do>",
+      "a typing error; the nearest known engine is named",
+    ),
+    run(
+      "a --set that is none",
+      {},
+      "--set <words>: is not `key.path=value`",
+      "write for example --set optimizer.lr=2e-4",
+      "a typing error",
+      ["--set", "nothing"],
+    ),
+    run(
+      "a --set of an unknown key",
+      {},
+      "--set <words>: `<key>` is not a key",
+      "<what to do>",
+      "a typing error; the nearest known key is named",
+      ["--set", "optimizer.rate=1"],
+    ),
+    text(
+      "a missing key",
+      "out: out\nmodel: {init: config.json}\ndata: {from: data}\nsteps: 4\n",
+      "<file>: `<key>` is missing",
+      "give one of <words>",
+      "a key that has no default",
+    ),
+    text(
+      "no length at all",
+      "out: out\nmodel: {init: config.json}\ndata: {from: data}\nobjective: mlm\n",
+      "<file>: how long the run is, is missing",
+      "give one of `steps`, `tokens`, `epochs`",
+      "a key that has no default",
+    ),
+    text(
+      "broken YAML",
+      "out: [\n",
+      "<file>:<n>: is not YAML: <reason>",
+      "mend that line",
+      "an open bracket, a tab, a colon too many",
+    ),
+    text("no keys", "- a\n", "<file>: holds no keys", "write it as `key: value` lines", "an empty file, or a list"),
+    text(
+      "not UTF-8",
+      new Uint8Array([0x6f, 0xff, 0x0a]),
+      "<file>: not UTF-8 text",
+      "save it as UTF-8, or get the file anew",
+      "a file in another encoding",
+    ),
+    text(
+      "aliases of aliases",
+      bomb,
+      "<file>: is not YAML that can be read (<reason>)",
+      "mend it",
+      "aliases that would fill the memory, or brackets nested by the thousand",
+    ),
+    text(
+      "brackets by the thousand",
+      `out: ${"[".repeat(200_000)}`,
+      "<file><place>: is not YAML<reason>",
+      "<what to do>",
+      "aliases that would fill the memory, or brackets nested by the thousand",
+    ),
+    {
+      name: "a file that is too large",
+      words: async (folder) => {
+        const path = await runFile(folder);
+        truncateSync(path, 2 ** 31);
+        return ["pretrain", path];
+      },
+      says: "<file>: <n> bytes are no file of settings",
+      hint: "name a YAML file",
+      cause: "another file is meant",
+    },
+    {
+      name: "a folder in place of the file",
+      words: (folder) => ["pretrain", folder],
+      says: "<folder>: it is a folder, not a YAML file",
+      hint: "name the file in it",
+      cause: "the run's folder is named in place of its file",
+    },
+    {
+      name: "a file that is not there",
+      words: (folder) => ["plan", join(folder, "run.yaml")],
+      says: "<file>: there is no such file or folder",
+      hint: "check the path",
+      cause: "a path with a typing error, or a link whose target was removed",
+    },
+  ],
+};
+
+const bert = { ...smallBert, hidden_dropout_prob: 0, attention_probs_dropout_prob: 0 };
+
+export const places: Group = {
+  title: "Run folders, memory, numbers",
+  cases: [
+    {
+      name: "a run folder that holds something else",
+      words: async (folder) => {
+        mkdirSync(join(folder, "out"));
+        writeFileSync(join(folder, "out", "precious"), "keep me");
+        return ["pretrain", await runFile(folder)];
+      },
+      says: "<folder>: the folder is not empty and holds no run (there is <name>)",
+      hint: "name another folder in `out`, or remove this one",
+      cause: "nothing is overwritten",
+    },
+    {
+      name: "a run folder of another run",
+      words: async (folder) => {
+        mkdirSync(join(folder, "out"));
+        writeFileSync(join(folder, "out", "run.yaml"), "seed: 7\n");
+        return ["pretrain", await runFile(folder)];
+      },
+      says: "<folder>: holds another run: <what differs>",
+      hint: "name another folder in `out`, undo the change, or remove the folder",
+      cause: "the run's file was changed after it began",
+    },
+    {
+      name: "a place below a file",
+      words: async (folder) => ["pretrain", await runFile(folder, { out: "config.json/out" })],
+      says: "<file>: a part of the path is a file, not a folder",
+      hint: "check the path",
+      cause: "a path with a typing error",
+    },
+    {
+      name: "a name that is too long",
+      words: async (folder) => ["pretrain", await runFile(folder, { out: "x".repeat(300) })],
+      says: "<file>: the name is too long for the file system",
+      hint: "choose a shorter one",
+      cause: "file systems take names of at most 255 bytes",
+    },
+    {
+      name: "a model that does not fit into memory",
+      words: async (folder) => [
+        "pretrain",
+        await runFile(
+          folder,
+          {},
+          { ...bert, hidden_size: 65536, num_attention_heads: 64, intermediate_size: 262144, num_hidden_layers: 96 },
+        ),
+      ],
+      says: "<file>: the run takes at least <n> GB of memory, <what> has <n> GB to spare",
+      hint: "lower batch.sequences and raise batch.accumulate as much, choose a smaller model, or free memory",
+      cause:
+        "said before anything starts, from the program's own sizes and what the system and the control group leave",
+    },
+    {
+      name: "a batch that does not fit into memory",
+      words: async (folder) => [
+        "pretrain",
+        await runFile(folder, { batch: "{sequences: 30000000}", optimizer: "{dropout: 0}" }),
+      ],
+      says: "<file>: the run takes at least <n> GB of memory, <what> has <n> GB to spare",
+      hint: "lower batch.sequences and raise batch.accumulate as much, choose a smaller model, or free memory",
+      cause:
+        "said before anything starts, from the program's own sizes and what the system and the control group leave",
+    },
+    {
+      name: "a batch beyond all memory",
+      words: async (folder) => ["pretrain", await runFile(folder, { batch: "{sequences: 1000000000000}" })],
+      says: "<file>:<n>: with <n> sequences a single value of a step would hold <n> numbers",
+      hint: "lower batch.sequences and raise batch.accumulate as much",
+      cause: "a typing error",
+    },
+    {
+      name: "NaN in the weights",
+      words: async (folder) => {
+        const { path } = await withNaN(folder);
+        return ["pretrain", path];
+      },
+      says: "<folder>: <name> holds NaN or infinity",
+      hint: "use another checkpoint: this one can't be trained further",
+      cause: "a checkpoint of a run that diverged",
+    },
+    {
+      name: "NaN in the weights of an evaluation",
+      words: async (folder) => {
+        const { source } = await withNaN(folder);
+        return ["evaluate", source, "--data", join(folder, "data")];
+      },
+      says: "<folder>: <name> holds NaN or infinity",
+      hint: "use another checkpoint: this one can't be trained further",
+      cause: "a checkpoint of a run that diverged",
+    },
+    {
+      name: "a loss that is not a number",
+      words: async (folder) => [
+        "pretrain",
+        await runFile(folder, {
+          optimizer: "{lr: 1e36}",
+          schedule: "{warmup: 0, decay: constant}",
+          checkpoint: "{every: 0}",
+        }),
+      ],
+      says: "<folder>: step <n> gave a loss that is not a number (before it all weights were finite, the largest <n> in <name>); no checkpoint had been written",
+      hint: "start again with a lower optimizer.lr or a longer warm-up",
+      cause: "the run diverged; the newest checkpoint is from before",
+      leaves: ["out/"],
+    },
+    {
+      name: "weights that overflow",
+      words: async (folder) => [
+        "pretrain",
+        await runFile(folder, {
+          optimizer: "{lr: 1e39}",
+          schedule: "{warmup: 0, decay: constant}",
+          checkpoint: "{every: 0}",
+        }),
+      ],
+      says: "<folder>: step <n> gave a loss that is not a number (<name> held NaN or infinity before it); no checkpoint had been written",
+      hint: "start again with a lower optimizer.lr or a longer warm-up",
+      cause: "the run diverged; the newest checkpoint is from before",
+      leaves: ["out/"],
+    },
+  ],
+};
+
+/** A run from a model with one weight that is not a number. */
+async function withNaN(folder: string): Promise<{ path: string; source: string }> {
+  const source = model(folder, "bert-tiny", "source");
+  const weights = join(source, "model.safetensors");
+  const { header, data } = takeApart(new Uint8Array(readFileSync(weights)));
+  const own = data.slice();
+  new DataView(own.buffer).setFloat32(
+    header["bert.encoder.layer.1.attention.self.key.weight"].data_offsets[0] + 8,
+    Number.NaN,
+    true,
+  );
+  writeFileSync(weights, putTogether(header, own));
+  change(join(source, "config.json"), { max_position_embeddings: 32 });
+  return { path: await runFile(folder, { model: "{from: source}" }), source };
+}
+
+export const words: Group = {
+  title: "The command line",
+  cases: [
+    {
+      name: "an unknown command",
+      words: () => ["gorw"],
+      says: "bert2bert: there is no command `<name>`",
+      hint: "<what to do> (`bert2bert --help` lists them)",
+      cause: "a typing error; the nearest known command is named",
+    },
+    {
+      name: "an unknown option",
+      words: () => ["grow", "--metod", "fpi"],
+      says: "bert2bert <command>: unknown option `<name>`",
+      hint: "<what to do> (`bert2bert <command> --help` explains it)",
+      cause: "a typing error; the nearest known option is named",
+    },
+    {
+      name: "an argument that is missing",
+      words: () => ["inspect"],
+      says: "bert2bert <command>: missing required argument `<name>`",
+      hint: "`bert2bert <command> --help` explains it",
+      cause: "too few words",
+    },
+    {
+      name: "an option that is missing",
+      words: () => ["prepare", "x"],
+      says: "bert2bert <command>: required option `<name>` not specified",
+      hint: "`bert2bert <command> --help` explains it",
+      cause: "too few words",
+    },
+    {
+      name: "an argument too many",
+      words: () => ["inspect", "a", "b"],
+      says: "bert2bert <command>: too many arguments <reason>",
+      hint: "`bert2bert <command> --help` explains it",
+      cause: "a path with a space that is not quoted",
+    },
+  ],
+};
