@@ -7,7 +7,7 @@
  */
 import type { Model } from "../model/architecture.ts";
 import type { Parameter } from "../model/table.ts";
-import type { AxisMaps } from "./maps.ts";
+import type { AxisMaps, UnitMap } from "./maps.ts";
 import type { Recipe } from "./recipe.ts";
 
 /** What a recipe makes: the weights, or Adam's first (m) or second (v) moment of them. */
@@ -18,7 +18,8 @@ export type Content = "weight" | "m" | "v";
  * share of their scale. `none`: nothing is promised.
  */
 export type Promised =
-  | { readonly kind: "exact"; readonly reason: string }
+  /** `rounded`: weights are other than the source's by a power of two, so in less than float32 they are rounded anew. */
+  | { readonly kind: "exact"; readonly reason: string; readonly rounded?: boolean }
   | { readonly kind: "near"; readonly within: number; readonly reason: string }
   | { readonly kind: "none"; readonly reason: string };
 
@@ -53,6 +54,10 @@ export interface WidthMethod {
   readonly paper: Lineage;
   readonly options: readonly OptionDefinition[];
   promise(growth: Growth): Promised;
+  /** The stream's map where it is another than the one drawn: what `verify` compares hidden states by. */
+  stream?(growth: Growth): UnitMap;
+  /** The LayerNorm eps that the target needs; default: the source's. */
+  eps?(source: Model, target: Model): number;
   /** @param parameter of the target's table; within the blocks, of one of the layers that the source has too */
   recipe(parameter: Parameter, growth: Growth, content: Content): Recipe;
 }
@@ -99,7 +104,9 @@ export function sourceParameter(
 /** What is kept by one step after the other: the weaker of two promises. */
 export function weaker(a: Promised, b: Promised): Promised {
   const reason = `${a.reason}; ${b.reason}`;
-  if (a.kind === "exact" && b.kind === "exact") return { kind: "exact", reason };
+  if (a.kind === "exact" && b.kind === "exact") {
+    return { kind: "exact", reason, ...(a.rounded || b.rounded ? { rounded: true } : {}) };
+  }
   if (a.kind === "none" || b.kind === "exact") return a;
   if (b.kind === "none" || a.kind === "exact") return b;
   return { kind: "near", within: a.within + b.within, reason };

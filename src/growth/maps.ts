@@ -33,6 +33,8 @@ export interface UnitMap {
   readonly of: Uint32Array;
   /** How many target units each source unit became: C_k. */
   readonly counts: Uint32Array;
+  /** Target units from here on copy none, whatever `of` says (and `counts` leaves them out); absent: all are copies. */
+  readonly copies?: number;
 }
 
 /** @param of the source unit of each target unit @throws RangeError if a source unit has no target unit of its own */
@@ -64,6 +66,11 @@ export function makeMap(kind: MapKind, source: number, target: number, seed: num
     }
   }
   return unitMap(source, of);
+}
+
+/** How many target units, from the first, are copies of a source unit. */
+export function copiesOf(map: UnitMap): number {
+  return map.copies ?? map.of.length;
 }
 
 /** Whether every source unit became equally many target units. */

@@ -4,8 +4,13 @@ import type { OptionValues, WidthMethod } from "./growth.ts";
 import { aki } from "./methods/aki.ts";
 import { direct } from "./methods/direct.ts";
 import { fpi } from "./methods/fpi.ts";
+import { fresh } from "./methods/fresh.ts";
+import { hyperclone } from "./methods/hyperclone.ts";
+import { lemon } from "./methods/lemon.ts";
+import { quiet } from "./methods/quiet.ts";
+import { tile } from "./methods/tile.ts";
 
-export const methods: readonly WidthMethod[] = [fpi, aki, direct];
+export const methods: readonly WidthMethod[] = [fpi, aki, direct, fresh, lemon, hyperclone, quiet, tile];
 
 /** @throws UserError if there is no such method */
 export function methodOf(name: string): WidthMethod {

@@ -54,8 +54,11 @@ export interface GrowthPlan {
   readonly parameters: readonly PlannedParameter[];
 }
 
-/** @throws UserError for a target that the source can't grow to, or a choice that does not exist */
-export function planGrowth(source: Model, target: Model, choices: GrowthChoices): GrowthPlan {
+/**
+ * @param asked the target, whose LayerNorm eps may be the source's where the method needs another: the plan's has that
+ * @throws UserError for a target that the source can't grow to, or a choice that does not exist
+ */
+export function planGrowth(source: Model, asked: Model, choices: GrowthChoices): GrowthPlan {
   const method = typeof choices.method === "string" ? methodOf(choices.method) : choices.method;
   const options = optionsOf(method, choices.options ?? {});
   const kind = mapKind(choices.map ?? "cyclic");
@@ -63,7 +66,8 @@ export function planGrowth(source: Model, target: Model, choices: GrowthChoices)
   const depth = typeof rule === "string" ? depthRuleOf(rule) : rule;
   const mode = momentMode(choices.moments ?? "grow");
   const seed = choices.seed ?? 0;
-  checkTarget(source, target);
+  checkTarget(source, asked, method.eps?.(source, asked));
+  const target = withEps(asked, method.eps?.(source, asked) ?? source.settings.eps);
   const drawn = choices.maps ?? drawMaps(kind, source.dimensions, target.dimensions, seed);
   const maps = axisMaps(drawn, source.dimensions.headWidth);
   const growth: Growth = { source, target, maps, options, seed };
@@ -165,8 +169,13 @@ function wholeHeads(heads: number, hidden: number, from: Dimensions, where: stri
   );
 }
 
-/** @throws UserError if the target is smaller, cuts heads, or is another network */
-function checkTarget(source: Model, target: Model): void {
+function withEps(model: Model, eps: number): Model {
+  if (model.settings.eps === eps) return model;
+  return model.architecture.model(model.architecture.resize(model.config, { eps }), "target config", model.heads);
+}
+
+/** @param eps that the method needs, if not the source's @throws UserError if the target is smaller, cuts heads, or is another network */
+function checkTarget(source: Model, target: Model, eps: number | undefined): void {
   const from = source.dimensions;
   const to = target.dimensions;
   const where = "target";
@@ -183,7 +192,7 @@ function checkTarget(source: Model, target: Model): void {
     ["vocabulary", from.vocab, to.vocab],
     ["number of positions", from.positions, to.positions],
     ["number of token types", from.types, to.types],
-    ["LayerNorm eps", source.settings.eps, target.settings.eps],
+    ["LayerNorm eps", target.settings.eps === eps ? eps : source.settings.eps, target.settings.eps],
     ["activation", source.settings.activation, target.settings.activation],
     ["place of the norms", source.settings.norm, target.settings.norm],
     ["attention scale", source.settings.attentionScale, target.settings.attentionScale],

@@ -166,6 +166,49 @@ export function constant(shape: readonly number[], value: number): Recipe {
   };
 }
 
+/** At every index along dimension `d` the mean over it of a recipe that is of another extent there, or the same. */
+export function averaged(base: Recipe, d: number, shape: readonly number[]): Recipe {
+  const width = rowWidth(shape);
+  const baseWidth = rowWidth(base.shape);
+  const common = { shape, reads: base.reads, words: "means" };
+  if (d === shape.length - 1) {
+    return {
+      ...common,
+      async fill(out, row, source) {
+        const rows = out.length / width;
+        const values = new Float32Array(rows * baseWidth);
+        await base.fill(values, row, source);
+        for (let r = 0; r < rows; r++) {
+          let sum = 0;
+          for (let j = r * baseWidth; j < (r + 1) * baseWidth; j++) sum += values[j];
+          out.fill(sum / baseWidth, r * width, (r + 1) * width);
+        }
+      },
+    };
+  }
+  // Over rows: one row of means serves all of them.
+  if (shape.length !== 2) throw new RangeError("means over the rows of matrices alone");
+  const known = new WeakMap<TensorSource, Promise<Float64Array>>();
+  const compute = async (source: TensorSource) => {
+    const sums = new Float64Array(width);
+    const row = new Float32Array(width);
+    for (let r = 0; r < base.shape[0]; r++) {
+      await base.fill(row, r, source);
+      for (let j = 0; j < width; j++) sums[j] += row[j] / base.shape[0];
+    }
+    return sums;
+  };
+  return {
+    ...common,
+    async fill(out, _row, source) {
+      const found = known.get(source) ?? compute(source);
+      known.set(source, found);
+      const row = await found;
+      for (let r = 0; r < out.length; r += width) out.set(row, r);
+    },
+  };
+}
+
 /** By index along one dimension: where `chosen` is 0 the first recipe's values, where it is 1 the second's. */
 export function choose(dim: number, chosen: Uint8Array, first: Recipe, second: Recipe, words: string): Recipe {
   const { shape } = first;

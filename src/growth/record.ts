@@ -116,7 +116,8 @@ function promiseOf(read: Reader): Promised {
   const kind = read.text("kind");
   const reason = read.text("reason");
   if (kind === "near") return { kind, within: read.number("within"), reason };
-  if (kind === "exact" || kind === "none") return { kind, reason };
+  if (kind === "exact") return { kind, reason, ...(read.json.rounded === true ? { rounded: true } : {}) };
+  if (kind === "none") return { kind, reason };
   throw read.refusal("kind");
 }
 

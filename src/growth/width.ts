@@ -11,8 +11,9 @@ import { initialise } from "../model/init.ts";
 import type { Dim, Parameter } from "../model/table.ts";
 import { shapeOf } from "../model/table.ts";
 import { type Content, type Growth, sourceParameter } from "./growth.ts";
-import { mapOf, type UnitMap, unitsAlong } from "./maps.ts";
+import { copiesOf, mapOf, type UnitMap, unitsAlong } from "./maps.ts";
 import { type Along, choose, constant, gather, type Recipe, rowWidth } from "./recipe.ts";
+import { momentsFollow, sharesOf, withNoise } from "./shares.ts";
 
 /** Which source index a target index along a dimension is made from; a fused dimension block by block. */
 export function indexAlong(dim: Dim, map: UnitMap): Uint32Array {
@@ -39,34 +40,48 @@ export function grownMap(growth: Growth, dim: Dim): UnitMap | undefined {
 /**
  * The source's tensor with every grown dimension copied by its map, and shared among the copies where the content asks
  * for it: weights on in dimensions (1/C), first moments on out dimensions (1/C), second moments there too (1/C²).
+ * How copies share is the method's option `shares` (shares.ts), if it has it: else equally.
  * @param layer of the source; default: the parameter's own
- * @param share of each target unit in the source unit it copies, instead of 1/C; within an axis those of one source unit add up to 1
+ * @param share of each target unit in the source unit it copies, where it is another; within an axis those of one source unit add up to 1
  */
 export function copied(
   growth: Growth,
   parameter: Parameter,
   content: Content,
   layer: number | null = parameter.layer,
-  share?: (map: UnitMap, unit: number) => number,
+  share?: (map: UnitMap, unit: number) => number | undefined,
 ): Recipe {
+  if (content !== "weight" && !momentsFollow(growth)) return constant(shapeOf(parameter), 0);
   const from = sourceParameter(growth, parameter, layer);
   const words: string[] = [];
-  const along = parameter.dims.map((dim): Along | null => {
+  let noise: { d: number; index: Uint32Array; shares: Float64Array } | undefined;
+  const along = parameter.dims.map((dim, d): Along | null => {
     const map = grownMap(growth, dim);
     if (map === undefined) return null;
     const index = indexAlong(dim, map);
     const shared = content === "weight" ? dim.role === "in" : dim.role === "out";
     words.push(`${dim.axis} ${map.source}→${map.of.length} ${shared ? "shared" : "copied"}`);
     if (!shared) return { index };
-    const shareOf = (unit: number) => share?.(map, unit) ?? 1 / map.counts[map.of[unit]];
+    const shares = sharesOf(growth, map);
+    const noisy = growth.options.shares === "noisy" && dim.role === "in" && parameter.dims.length > 1;
+    if (noisy && share?.(map, 0) === undefined) noise = { d, index, shares: perIndex(dim, (unit) => shares[unit]) };
+    const shareOf = (unit: number) => share?.(map, unit) ?? shares[unit];
     return { index, factor: perIndex(dim, (unit) => shareOf(unit) ** (content === "v" ? 2 : 1)) };
   });
-  return gather({ name: from.name, shape: shapeOf(from) }, shapeOf(parameter), along, words.join(", ") || "as it is");
+  const shape = shapeOf(parameter);
+  const made = gather({ name: from.name, shape: shapeOf(from) }, shape, along, words.join(", ") || "as it is");
+  if (noise === undefined || content !== "weight") return made;
+  return withNoise(made, growth, parameter, noise.d, noise.index, noise.shares);
 }
 
 /** Marks the indices along a dimension that stand for new units (beyond the source's own, block by block). */
 export function newUnits(dim: Dim, map: UnitMap): Uint8Array {
   return Uint8Array.from(perIndex(dim, (unit) => (unit < map.source ? 0 : 1)));
+}
+
+/** Marks the indices along a dimension that stand for units which copy none. */
+export function filledUnits(dim: Dim, map: UnitMap): Uint8Array {
+  return Uint8Array.from(perIndex(dim, (unit) => (unit < copiesOf(map) ? 0 : 1)));
 }
 
 /** `inside` where every grown dimension stands at one of the source's own units, `rest` elsewhere. */

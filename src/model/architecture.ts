@@ -55,8 +55,8 @@ export interface Architecture {
   headsStored(config: Json, where: string, stored: Iterable<string>): Heads;
   /** How a stored tensor's name, whatever its prefix or spelling, is to be read in a model with these heads. */
   spelling(stored: string, heads: Heads): Spelling;
-  /** The config of the same model with other dimensions (null keeps), as transformers would write it. */
-  resize(config: Json, to: Partial<Pick<Dimensions, "layers" | "hidden" | "heads" | "ffn">>): Json;
+  /** The config of the same model with other dimensions (absent keeps) or another LayerNorm eps, as transformers would write it. */
+  resize(config: Json, to: Partial<Pick<Dimensions, "layers" | "hidden" | "heads" | "ffn"> & { eps: number }>): Json;
   /** Which of the objectives mlm, nsp and clm it can be trained for, given its heads. */
   objectives(heads: Heads): readonly string[];
   /**

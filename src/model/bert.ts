@@ -230,6 +230,7 @@ export function encoderArchitecture(flavour: Flavour): Architecture {
         ...(to.hidden === undefined ? {} : { hidden_size: to.hidden }),
         ...(to.heads === undefined ? {} : { num_attention_heads: to.heads }),
         ...(to.ffn === undefined ? {} : { intermediate_size: to.ffn }),
+        ...(to.eps === undefined ? {} : { layer_norm_eps: to.eps }),
       };
     },
 

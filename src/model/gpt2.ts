@@ -169,6 +169,7 @@ export const gpt2: Architecture = {
       ...(to.layers === undefined ? {} : { n_layer: to.layers }),
       ...(to.heads === undefined ? {} : { n_head: to.heads }),
       n_inner: ffn === 4 * hidden ? null : ffn,
+      ...(to.eps === undefined ? {} : { layer_norm_epsilon: to.eps }),
     };
   },
 

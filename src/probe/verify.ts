@@ -4,13 +4,14 @@
  *
  * Logits are compared as they are; hidden states and the pooler's output through the maps, each target unit with the
  * source unit it was made from, at every layer where the depth stayed and at the last where it did not (what leaves a
- * norm before a tied head is shared among the copies, and multiplied back). The promise is about what the heads compute (the last hidden state and the pooler where there is no other head). Where the grown
+ * norm before a tied head is shared among the copies, and added up again). The promise is about what the heads compute (the last hidden state and the pooler where there is no other head). Where the grown
  * weights are stored in less than float32, the source is rounded alike first.
  */
 import { type FloatDType, roundTo } from "../checkpoint/dtype.ts";
 import type { Engine } from "../engine/engine.ts";
 import type { Promised } from "../growth/growth.ts";
-import type { DrawnMaps, UnitMap } from "../growth/maps.ts";
+import { axisMaps, copiesOf, type DrawnMaps, type UnitMap } from "../growth/maps.ts";
+import { methodOf } from "../growth/methods.ts";
 import type { GrowthRecord } from "../growth/record.ts";
 import type { Model } from "../model/architecture.ts";
 import type { OpenModel } from "../model/load.ts";
@@ -67,10 +68,20 @@ export async function verifyGrowth(
   };
   const before = await run({ model: source.model, weights: cast });
   const after = await run(grown);
-  const differences = compareOutputs(before, after, record.choices.maps, lastIsShared(grown.model));
-  const allowed = allowedShare(record.promise, record.dtype, record.choices.maps);
+  const { maps } = record.choices;
+  const stream = streamOf(source.model, grown.model, record.choices);
+  const differences = compareOutputs(before, after, { ...maps, hidden: stream }, lastIsShared(grown.model));
+  const allowed = allowedShare(record.promise, record.dtype, maps);
   const kept = allowed === undefined || differences.every(({ judged, share }) => !judged || share <= allowed);
   return { promise: record.promise, allowed, differences, kept };
+}
+
+/** Which source unit each unit of the stream computes, as the method has it. */
+function streamOf(source: Model, target: Model, choices: GrowthRecord["choices"]): UnitMap {
+  const method = typeof choices.method === "string" ? methodOf(choices.method) : choices.method;
+  if (method.stream === undefined) return choices.maps.hidden;
+  const maps = axisMaps(choices.maps, source.dimensions.headWidth);
+  return method.stream({ source, target, maps, options: choices.options ?? {}, seed: choices.seed ?? 0 });
 }
 
 /** Rounding alone: in less than float32 a share that is no power of two is rounded in every weight that reads a copy. */
@@ -80,7 +91,8 @@ const rounding: Readonly<Record<FloatDType, number>> = { F32: 1e-5, F16: 3e-3, B
 export function allowedShare(promise: Promised, dtype: FloatDType, maps: DrawnMaps): number | undefined {
   if (promise.kind === "none") return undefined;
   const counts = [maps.hidden, maps.heads, maps.ffn].flatMap((map) => [...new Set(map.counts)]);
-  const exactShares = counts.every((count) => Number.isInteger(Math.log2(count)));
+  const exactShares =
+    !(promise.kind === "exact" && promise.rounded) && counts.every((count) => Number.isInteger(Math.log2(count)));
   const bar = exactShares ? rounding.F32 : rounding[dtype];
   return promise.kind === "near" ? Math.max(promise.within, bar) : bar;
 }
@@ -127,15 +139,22 @@ function largestDifference(source: ProbeTensor, grown: ProbeTensor, map: UnitMap
   const width = source.shape[source.shape.length - 1];
   const grownWidth = grown.shape[grown.shape.length - 1];
   const rows = source.data.length / width;
+  const units = map === undefined ? grownWidth : copiesOf(map);
+  const sums = new Float64Array(width);
   let largest = 0;
+  const compare = (value: number, wanted: number) => {
+    const difference = Math.abs(value - wanted);
+    if (!(difference <= largest)) largest = Number.isNaN(difference) ? Number.POSITIVE_INFINITY : difference;
+  };
   for (let row = 0; row < rows; row++) {
-    for (let j = 0; j < grownWidth; j++) {
+    sums.fill(0);
+    for (let j = 0; j < units; j++) {
       const unit = map === undefined ? j : map.of[j];
-      const times = shared && map !== undefined ? map.counts[unit] : 1;
-      const difference = Math.abs(times * grown.data[row * grownWidth + j] - source.data[row * width + unit]);
-      if (Number.isNaN(difference)) return Number.POSITIVE_INFINITY;
-      if (difference > largest) largest = difference;
+      const value = grown.data[row * grownWidth + j];
+      if (shared) sums[unit] += value;
+      else compare(value, source.data[row * width + unit]);
     }
+    if (shared) for (let unit = 0; unit < width; unit++) compare(sums[unit], source.data[row * width + unit]);
   }
   return largest;
 }

@@ -22,7 +22,7 @@ const size = z.int().min(1).optional();
 /** How a model grows; methods and their words are checked where they are known, before the run starts. */
 export const growthKeys = {
   method: z.string().min(1).default("fpi"),
-  options: z.record(z.string(), z.string()).default({}),
+  options: z.record(z.string(), z.union([z.string(), z.number()])).default({}),
   map: z.string().min(1).default("cyclic"),
   depth: z.string().min(1).default("stack"),
 };

@@ -23,7 +23,7 @@ export interface StageGrowth {
   readonly ffn?: number;
   readonly method: string;
   /** The method's own, by name. */
-  readonly options: Readonly<Record<string, string>>;
+  readonly options: Readonly<Record<string, string | number>>;
   readonly map: string;
   readonly depth: string;
   readonly moments: string;

@@ -53,6 +53,39 @@ async function trained(name: string): Promise<string> {
   return folder;
 }
 
+it("LEMON's folder keeps its promise at 1.5 times the width and comes again from growth.json", () => {
+  const root = temporaryFolder();
+  const [from, out, again] = [fixture("gpt2-tiny"), join(root, "out"), join(root, "again")];
+  const options = ["--method", "lemon", "--hidden", "96", "--shares", "noisy", "--noise", "6", "--inner", "fresh"];
+  const done = cli(["grow", from, out, ...options]);
+  expect(done.code, done.stderr).toBe(0);
+  expect(JSON.parse(readFileSync(join(out, "config.json"), "utf8")).layer_norm_epsilon).toBeCloseTo(1e-5 / 1.5, 12);
+  const verified = cli(["verify", from, out]);
+  expect(verified.code, verified.stderr).toBe(0);
+  expect(verified.stdout).toMatch(/kept: at most 1e-5 .* promised \(exact/);
+  expect(cli(["grow", from, again, "--repeat", join(out, "growth.json")]).code).toBe(0);
+  expect(contents(again)).toEqual(contents(out));
+  // What was grown grows on, with an eps that follows.
+  const further = cli([
+    "grow",
+    out,
+    join(root, "further"),
+    "--method",
+    "lemon",
+    "--hidden",
+    "112",
+    "--layers",
+    "5",
+    "--depth",
+    "zero",
+  ]);
+  expect(further.code, further.stderr).toBe(0);
+  const kept = cli(["verify", out, join(root, "further")]);
+  expect(kept.stdout).toContain("kept: at most 1e-5");
+  const wrong = cli(["grow", from, join(root, "x"), "--method", "aki", "--hidden", "96", "--shares", "unequal"]);
+  expect(wrong.code).toBe(2);
+});
+
 describe("a grown folder", () => {
   it("holds everything, opens, keeps its promise, and comes again from growth.json alone, byte for byte", async () => {
     const from = await trained("bert-tiny");

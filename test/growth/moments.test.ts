@@ -119,6 +119,17 @@ describe.each(configs.map((config) => [config.model_type, config] as const))(
       );
     });
 
+    it("are with unequal shares of the FFN too; where the stream grows unevenly they start at 0", async () => {
+      for (const seed of [1, 2]) {
+        const choices = { method: "fpi", options: { shares: "unequal" }, seed };
+        const inner = planGrowth(model, resizedModel(model, { ffn: 13 }), { ...choices, map: "random" });
+        const { name, off } = await worst(inner, seed);
+        expect(off, name).toBeLessThan(2e-5);
+        const wide = planGrowth(model, resizedModel(model, { hidden: 12 }), choices);
+        expect(wide.parameters.every(({ moments }) => moments === undefined)).toBe(true);
+      }
+    });
+
     it("would not be with the weights' rule: the check can fail", async () => {
       const plan = planGrowth(model, resizedModel(model, { hidden: 12 }), { method: "fpi" });
       const parameters = plan.parameters.map((planned) => ({

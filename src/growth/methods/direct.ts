@@ -4,9 +4,8 @@
  * The baseline of Chen et al., "bert2BERT" (ACL 2022), section 4. Moments: the source's in the corner, 0 elsewhere.
  */
 import { shapeOf } from "../../model/table.ts";
-import type { WidthMethod } from "../growth.ts";
-import { sourceParameter } from "../growth.ts";
-import { grows } from "../maps.ts";
+import { type Growth, sourceParameter, type WidthMethod } from "../growth.ts";
+import { grows, type UnitMap } from "../maps.ts";
 import { constant, gather } from "../recipe.ts";
 import { corner, fresh, grownMap, indexAlong } from "../width.ts";
 
@@ -22,6 +21,8 @@ export const direct: WidthMethod = {
       : { kind: "exact", reason: "no unit is new" };
   },
 
+  stream: cornerMap,
+
   recipe(parameter, growth, content) {
     const from = sourceParameter(growth, parameter);
     const along = parameter.dims.map((dim) => {
@@ -33,3 +34,8 @@ export const direct: WidthMethod = {
     return corner(growth, parameter, own, rest);
   },
 };
+
+/** The stream's old units are themselves, the new ones nobody's copies. */
+export function cornerMap({ maps: { hidden } }: Growth): UnitMap {
+  return { ...hidden, counts: new Uint32Array(hidden.source).fill(1), copies: hidden.source };
+}

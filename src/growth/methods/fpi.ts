@@ -3,17 +3,18 @@
  *
  * Chen et al., "bert2BERT: Towards Reusable Pretrained Language Models" (ACL 2022), section 3.3; the idea is Net2Net's
  * (Chen et al., ICLR 2016). Exact wherever no LayerNorm sees uneven copies: heads and FFN at any ratio, the residual
- * stream where every unit is copied equally often.
+ * stream where every unit is copied equally often. `shares` unequal or noisy keep it too, and let copies come apart.
  */
 import type { Growth, Promised, WidthMethod } from "../growth.ts";
 import { grows, isUniform } from "../maps.ts";
+import { isUneven, sharing } from "../shares.ts";
 import { copied } from "../width.ts";
 
 export const fpi: WidthMethod = {
   name: "fpi",
   description: "function-preserving: units are copied, what reads them is shared among the copies",
   paper: { title: "bert2BERT: Towards Reusable Pretrained Language Models", url: "https://arxiv.org/abs/2110.07143" },
-  options: [],
+  options: sharing,
   promise: copiesKeepTheFunction,
   recipe: (parameter, growth, content) => copied(growth, parameter, content),
 };
@@ -22,10 +23,13 @@ export const fpi: WidthMethod = {
 export function copiesKeepTheFunction(growth: Growth): Promised {
   const { hidden, ffn } = growth.maps;
   if (!grows(hidden) && !grows(ffn)) return { kind: "exact", reason: "the width stays" };
-  if (!grows(hidden)) return { kind: "exact", reason: "no LayerNorm sees the axes that grow" };
-  if (isUniform(hidden)) {
-    return { kind: "exact", reason: `every unit of the stream is copied ${hidden.counts[0]} times` };
-  }
+  const exactly = (reason: string): Promised => ({
+    kind: "exact",
+    reason,
+    ...(isUneven(growth) ? { rounded: true } : {}),
+  });
+  if (!grows(hidden)) return exactly("no LayerNorm sees the axes that grow");
+  if (isUniform(hidden)) return exactly(`every unit of the stream is copied ${hidden.counts[0]} times`);
   return {
     kind: "none",
     reason: `the stream's ${hidden.source} units are copied unevenly to ${hidden.of.length}: LayerNorm weighs some of them more`,
