@@ -56,10 +56,11 @@ export class SafetensorsFile {
   }
 
   /**
-   * The raw bytes of a tensor, or of some of its elements in row-major order. Own memory each time.
+   * The raw bytes of a tensor, or of some of its elements in row-major order.
    * @param start first element; @param count elements, default to the end
+   * @param into memory to use where it is large enough; default: own memory each time
    */
-  async read(name: string, start = 0, count?: number): Promise<Uint8Array> {
+  async read(name: string, start = 0, count?: number, into?: ArrayBuffer): Promise<Uint8Array> {
     const tensor = this.info(name);
     const width = bitsOf(tensor.dtype) / 8;
     const elements = tensor.bytes / width;
@@ -67,13 +68,15 @@ export class SafetensorsFile {
     if (start < 0 || wanted < 0 || start + wanted > elements) {
       throw new RangeError(`elements ${start} to ${start + wanted} of ${name}, which has ${elements}`);
     }
-    const bytes = new Uint8Array(wanted * width);
+    const length = wanted * width;
+    const reused = into !== undefined && into.byteLength >= length;
+    const bytes = reused ? new Uint8Array(into, 0, length) : new Uint8Array(length);
     await readFully(this.#handle, bytes, tensor.offset + start * width, this.path);
     return bytes;
   }
 
-  /** As `read`, in float32. @throws UserError for a dtype that is no plain number */
-  async readF32(name: string, start = 0, count?: number): Promise<Float32Array> {
+  /** As `read`, in float32: `into` holds the numbers where they are stored as such. @throws UserError for a dtype that is no plain number */
+  async readF32(name: string, start = 0, count?: number, into?: ArrayBuffer): Promise<Float32Array> {
     const { dtype } = this.info(name);
     if (!isReadable(dtype)) {
       throw new UserError(
@@ -82,7 +85,7 @@ export class SafetensorsFile {
         "convert it to F32, F16 or BF16 first",
       );
     }
-    return toFloat32(await this.read(name, start, count), dtype);
+    return toFloat32(await this.read(name, start, count, into), dtype);
   }
 
   close(): Promise<void> {

@@ -64,9 +64,10 @@ export class Weights {
   /**
    * A tensor's elements in row-major order, in float32.
    * @param start first element; @param count how many, default to the end
+   * @param into memory to use where it can be; default: own memory each time
    */
-  readF32(name: string, start?: number, count?: number): Promise<Float32Array> {
-    return this.#file(name).readF32(name, start, count);
+  readF32(name: string, start?: number, count?: number, into?: ArrayBuffer): Promise<Float32Array> {
+    return this.#file(name).readF32(name, start, count, into);
   }
 
   async close(): Promise<void> {

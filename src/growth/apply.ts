@@ -27,7 +27,8 @@ import { UserError } from "../util/errors.ts";
 import { fillFile, holdsAlready, writeFolderWhole } from "../util/files.ts";
 import type { Json } from "../util/json.ts";
 import type { GrowthPlan } from "./plan.ts";
-import { type Recipe, rowCount, rowWidth, type TensorSource } from "./recipe.ts";
+import { Reader } from "./reader.ts";
+import { type Recipe, rowCount, rowWidth } from "./recipe.ts";
 import { recordOf, recordText } from "./record.ts";
 
 export interface ApplyOptions {
@@ -97,8 +98,9 @@ async function fill(
   record: () => Promise<string>,
 ): Promise<void> {
   const tell = counter(plan, optimizer !== undefined, options.progress);
+  const reader = new Reader((name, start, count, into) => source.weights.readF32(name, start, count, into));
   const weights = plan.parameters.map(({ parameter, shape, weight }): OutputTensor => {
-    const data = () => slices(weight, cached(source.weights.readF32.bind(source.weights)), tell);
+    const data = () => slices(weight, reader, tell);
     return { name: parameter.name, dtype, shape, data };
   });
   await writeWeights(folder, weights, { maxShardBytes: options.maxShardBytes });
@@ -131,21 +133,21 @@ function configOf(plan: GrowthPlan, dtype: FloatDType): Json {
   return { ...config, dtype: configNames[dtype] };
 }
 
-/** Elements worked out at a time: small beside any tensor worth slicing, large beside the cost of a write. */
-const SLICE = 2 ** 20;
+/** Elements worked out at a time: they stay in the cache of a core until they are written, and cost little a turn. */
+const SLICE = 2 ** 18;
 
 /** A tensor's values, a slice of whole rows at a time; the next one is worked out while the last is written. */
 export async function* slices(
   recipe: Recipe,
-  source: TensorSource,
+  source: Reader,
   tell: (count: number) => void = () => {},
 ): AsyncGenerator<Float32Array> {
   const width = rowWidth(recipe.shape);
   const rows = rowCount(recipe.shape);
   const step = Math.min(rows, Math.max(1, Math.floor(SLICE / width)));
-  const buffers = [0, 1].map(() => new Float32Array(step * width));
   const make = async (row: number, number: number) => {
-    const slice = buffers[number % 2].subarray(0, Math.min(step, rows - row) * width);
+    const slice = source.slice(number % 2, Math.min(step, rows - row) * width);
+    await source.release();
     await recipe.fill(slice, row, source);
     return slice;
   };
@@ -162,41 +164,22 @@ export async function* slices(
   }
 }
 
-/** Remembers the last tensors that were read whole: the next slice reads them again. */
-function cached(read: (name: string, start: number, count: number) => Promise<Float32Array>): TensorSource {
-  const known = new Map<string, Promise<Float32Array>>();
-  return {
-    read(name, start, count) {
-      if (start !== 0) return read(name, start, count);
-      const key = `${name} ${count}`;
-      const found = known.get(key) ?? read(name, start, count);
-      known.delete(key);
-      known.set(key, found);
-      for (const oldest of known.keys()) {
-        if (known.size <= 2) break;
-        known.delete(oldest);
-      }
-      return found;
-    },
-  };
-}
-
 async function writeMoments(
   folder: string,
   plan: GrowthPlan,
   optimizer: OptimizerState,
   tell: (count: number) => void,
 ): Promise<void> {
+  const readers = {
+    m: new Reader((name, start, count) => optimizer.read("m", name, start, count)),
+    v: new Reader((name, start, count) => optimizer.read("v", name, start, count)),
+  };
   const states = plan.parameters.map(({ parameter, shape, moments }) => ({
     name: parameter.name,
     shape,
     moment: (which: Moment) => {
       if (moments === undefined) return zeros(elements(parameter), tell);
-      return slices(
-        moments[which],
-        cached((name, start, count) => optimizer.read(which, name, start, count)),
-        tell,
-      );
+      return slices(moments[which], readers[which], tell);
     },
     steps: async () => (moments === undefined ? 0 : optimizer.steps(moments.stepsOf)),
   }));

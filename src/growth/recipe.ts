@@ -6,7 +6,10 @@
  * but the last; a vector is one row. Growth methods combine the recipes here or bring their own.
  */
 
-/** Where recipes read: the tensors of the source, as float32, by any range of elements. */
+/**
+ * Where recipes read: the tensors of the source, as float32, by any range of elements. What it gives may be used until
+ * the `fill` that asked for it ends: its memory is then read into again.
+ */
 export interface TensorSource {
   read(name: string, start: number, count: number): Promise<Float32Array>;
 }
@@ -108,6 +111,9 @@ function rowOrigins(
   return [origins, factors];
 }
 
+/** A run of numbers as they are, at least so long, is moved faster as a whole: its two views cost as much as a short loop. */
+const LONG = 128;
+
 type CopyRow = (source: Float32Array, from: number, out: Float32Array, to: number, factor: number) => void;
 
 /**
@@ -136,7 +142,8 @@ function rowCopier(width: number, along: Along | null): CopyRow {
       const end = start + run.length;
       let at = to + run.to;
       if (factor === undefined || equal !== undefined) {
-        for (let i = start; i < end; i++) out[at++] = source[i] * all;
+        if (all === 1 && run.length >= LONG) out.set(source.subarray(start, end), at);
+        else for (let i = start; i < end; i++) out[at++] = source[i] * all;
       } else {
         for (let i = start, j = run.to; i < end; i++) out[at++] = source[i] * (factor[j++] * rowFactor);
       }

@@ -28,7 +28,9 @@ export function indexAlong(dim: Dim, map: UnitMap): Uint32Array {
 /** A number for each index along a dimension, from one for each target unit. */
 export function perIndex(dim: Dim, perUnit: (unit: number) => number): Float64Array {
   const { units } = unitsAlong(dim);
-  return Float64Array.from({ length: dim.size }, (_, i) => perUnit(i % units));
+  const values = new Float64Array(dim.size);
+  for (let i = 0; i < values.length; i++) values[i] = perUnit(i % units);
+  return values;
 }
 
 /** Whether a dimension of the parameter belongs to an axis that grows in this growth. */

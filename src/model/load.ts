@@ -45,9 +45,13 @@ export class ParameterWeights {
     return dtype;
   }
 
-  /** A parameter's elements in row-major order, in float32. @param start first element @param count default to the end */
-  readF32(name: string, start?: number, count?: number): Promise<Float32Array> {
-    return this.#weights.readF32(this.storedName(name), start, count);
+  /**
+   * A parameter's elements in row-major order, in float32.
+   * @param start first element @param count default to the end
+   * @param into memory to use where it can be; default: own memory each time
+   */
+  readF32(name: string, start?: number, count?: number, into?: ArrayBuffer): Promise<Float32Array> {
+    return this.#weights.readF32(this.storedName(name), start, count, into);
   }
 
   close(): Promise<void> {
