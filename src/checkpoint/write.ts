@@ -47,15 +47,15 @@ export async function writeWeights(
   options: WriteOptions = {},
 ): Promise<Written> {
   const metadata = options.metadata ?? { format: "pt" };
-  const bytes = tensors.reduce((sum, tensor) => sum + bytesOf(tensor), 0);
+  const bytes = sizeOf(tensors);
   await checkRoom(folder, bytes);
   if (options.fileName !== undefined) {
-    await fillFile(join(folder, options.fileName), (file) => fill(file, tensors, metadata));
+    await fillFile(join(folder, options.fileName), (file) => fill(file, tensors, metadata), bytes);
     return { files: [options.fileName], bytes };
   }
   const shards = splitIntoShards(tensors, options.maxShardBytes ?? 5e9);
   if (shards.length === 1) {
-    await fillFile(join(folder, weightsFile), (file) => fill(file, tensors, metadata));
+    await fillFile(join(folder, weightsFile), (file) => fill(file, tensors, metadata), bytes);
     return { files: [weightsFile], bytes };
   }
   const files: string[] = [];
@@ -63,7 +63,7 @@ export async function writeWeights(
   for (const [i, shard] of shards.entries()) {
     const number = (n: number) => String(n).padStart(5, "0");
     const name = `model-${number(i + 1)}-of-${number(shards.length)}.safetensors`;
-    await fillFile(join(folder, name), (file) => fill(file, shard, metadata));
+    await fillFile(join(folder, name), (file) => fill(file, shard, metadata), sizeOf(shard));
     files.push(name);
     for (const tensor of shard) shardOf.set(tensor.name, name);
   }
@@ -175,6 +175,10 @@ function elementsOf(tensor: TensorSource): number {
 
 function bytesOf(tensor: TensorSource): number {
   return elementsOf(tensor) * widthOf(tensor.dtype);
+}
+
+function sizeOf(tensors: readonly TensorSource[]): number {
+  return tensors.reduce((sum, tensor) => sum + bytesOf(tensor), 0);
 }
 
 /** Texts by the order of their UTF-8 bytes, which is that of their code points. */

@@ -2,6 +2,7 @@
  * Applies a planned growth: reads the source and writes the target folder, one slice of one tensor in memory at a time.
  */
 import { join } from "node:path";
+import { setImmediate as immediate } from "node:timers/promises";
 import { type FloatDType, widthOf } from "../checkpoint/dtype.ts";
 import {
   configFile,
@@ -134,7 +135,7 @@ function configOf(plan: GrowthPlan, dtype: FloatDType): Json {
 }
 
 /** Elements worked out at a time: they stay in the cache of a core until they are written, and cost little a turn. */
-const SLICE = 2 ** 18;
+const SLICE = 2 ** 19;
 
 /** A tensor's values, a slice of whole rows at a time; the next one is worked out while the last is written. */
 export async function* slices(
@@ -146,6 +147,8 @@ export async function* slices(
   const rows = rowCount(recipe.shape);
   const step = Math.min(rows, Math.max(1, Math.floor(SLICE / width)));
   const make = async (row: number, number: number) => {
+    // The last one's write has been handed to the system by then, and goes on meanwhile.
+    if (number > 0) await immediate();
     const slice = source.slice(number % 2, Math.min(step, rows - row) * width);
     await source.release();
     await recipe.fill(slice, row, source);

@@ -44,9 +44,13 @@ export class Reader implements TensorSource {
     }
   }
 
-  /** Memory to work a slice out in: two of them, by turns, for one is worked out while the other is written. */
+  /**
+   * Memory to work a slice out in: two of them, by turns, for one is worked out while the other is written. Shared, so
+   * that another thread can hash it in place.
+   */
   slice(turn: number, length: number): Float32Array {
-    if ((this.#slices[turn]?.length ?? 0) < length) this.#slices[turn] = new Float32Array(length);
+    if ((this.#slices[turn]?.length ?? 0) < length)
+      this.#slices[turn] = new Float32Array(new SharedArrayBuffer(length * 4));
     return this.#slices[turn].subarray(0, length);
   }
 

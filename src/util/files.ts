@@ -6,12 +6,12 @@
  * whenever the process, or the machine, stopped. A folder may carry a SHA-256 of each of its files (checksums.ts), made
  * of the bytes as they are handed to the system.
  */
-import { createHash, type Hash } from "node:crypto";
 import { constants } from "node:fs";
 import { type FileHandle, mkdir, open, readdir, rename, rm } from "node:fs/promises";
 import { dirname, join, relative, sep } from "node:path";
 import { checkFiles, checksumsFile, checksumsText, hashFile, readChecksums, sha256 } from "./checksums.ts";
 import { UserError } from "./errors.ts";
+import { type Hashing, hashing } from "./hashing.ts";
 import { finalPlace, kindOf, syncFolder } from "./places.ts";
 import { errorCode, systemError } from "./system.ts";
 import { clearLeftOvers, recoverFolder, temporaryName } from "./temporary.ts";
@@ -167,18 +167,25 @@ function occupied(path: string): UserError {
   return new UserError("the folder exists and is not empty", path, "name a new folder, or remove this one");
 }
 
+/** So many bytes at a time are sent to the disk while a file is still being written. */
+const SYNCED = 2 ** 27;
+
 /** A file being written from its start to its end. All bytes of whole files go through here. */
 export class OutputFile {
   readonly #handle: FileHandle;
   /** Under which name the file is to be found when it is whole. */
   readonly #place: string;
-  readonly #hash: Hash | undefined;
+  readonly #hash: Hashing | undefined;
   #position = 0;
+  #synced = 0;
+  #syncing: Promise<void> | undefined;
+  #failed: unknown;
 
-  constructor(handle: FileHandle, place: string) {
+  /** @param bytes how many are expected, about */
+  constructor(handle: FileHandle, place: string, bytes = 0) {
     this.#handle = handle;
     this.#place = place;
-    this.#hash = ledgerOf(place)?.ledger.hashes === true ? createHash("sha256") : undefined;
+    this.#hash = ledgerOf(place)?.ledger.hashes === true ? hashing(bytes) : undefined;
   }
 
   /** Bytes written so far. */
@@ -192,42 +199,61 @@ export class OutputFile {
       const length = Math.min(data.byteLength - done, 2 ** 30);
       const writing = this.#handle.write(data, done, length, this.#position);
       // Hashed while the system takes the same bytes.
-      this.#hash?.update(data.subarray(hashed, done + length));
+      const [{ bytesWritten }] = await Promise.all([writing, this.#hash?.update(data.subarray(hashed, done + length))]);
       hashed = done + length;
-      const { bytesWritten } = await writing;
       done += bytesWritten;
       this.#position += bytesWritten;
     }
+    if (this.#position - this.#synced >= SYNCED && this.#syncing === undefined) this.#syncSoFar();
+  }
+
+  /** A disk that starts early is not waited for at the end. What fails here is thrown by `close`. */
+  #syncSoFar(): void {
+    this.#synced = this.#position;
+    this.#syncing = this.#handle.datasync().then(
+      () => {
+        this.#syncing = undefined;
+      },
+      (error: unknown) => {
+        this.#failed = error;
+      },
+    );
   }
 
   /** Syncs and closes. */
   async close(): Promise<void> {
     try {
+      await this.#syncing;
+      // The system tells of a failed sync once, so this one's might say that all is well.
+      if (this.#failed !== undefined) throw this.#failed;
       await this.#handle.sync();
     } finally {
       await this.#handle.close();
     }
     const found = ledgerOf(this.#place);
-    found?.ledger.written.set(found.name, this.#hash?.digest("hex") ?? "");
+    found?.ledger.written.set(found.name, (await this.#hash?.digest()) ?? "");
   }
 
   /** Closes what will not become whole. */
   async abandon(): Promise<void> {
+    await this.#syncing;
+    await this.#hash?.abandon();
     await this.#handle.close();
   }
 }
 
 /** Creates a file that must not exist yet: for writing inside the temporary folder of `writeFolderWhole`. */
-export async function createFile(path: string): Promise<OutputFile> {
-  return new OutputFile(await open(path, "wx"), path);
+export async function createFile(path: string, bytes?: number): Promise<OutputFile> {
+  return new OutputFile(await open(path, "wx"), path, bytes);
 }
 
-/** Writes a file inside the temporary folder of `writeFolderWhole`. */
+/** Writes a file inside the temporary folder of `writeFolderWhole`. @param bytes how many are expected, about */
 export async function fillFile(
   path: string,
   data: string | Uint8Array | ((file: OutputFile) => Promise<void>),
+  bytes?: number,
 ): Promise<void> {
-  const file = await createFile(path);
+  const file = await createFile(path, bytes);
   await closing(file, async () => {
     if (typeof data === "function") await data(file);
     else await file.write(typeof data === "string" ? new TextEncoder().encode(data) : data);
