@@ -181,8 +181,11 @@ function ended(runs: readonly StudyRun[]): readonly StudyRun[] {
   return runs.filter((run) => run.diverged === undefined && run.evaluations.length > 0);
 }
 
-/** @param spent on the source: null if unknown, undefined where there is no source */
-function savingSpread(
+/**
+ * What runs saved against a reference's along one axis, over all pairs.
+ * @param spent on the source: null if unknown, undefined where there is no source
+ */
+export function savingSpread(
   runs: readonly StudyRun[],
   reference: readonly StudyRun[],
   on: (point: Point) => number,
