@@ -2,9 +2,11 @@
  * `metrics.jsonl`: a line a log interval and at the end of a stage, and one an evaluation, in the order they happened.
  *
  * A training line: step (steps done), stage, layers and trained (of the last step's sub-model), tokens and flops so far,
- * loss (mean over the interval's steps; with sentence pairs also terms: {mlm, nsp, nsp_accuracy}), rate and gradient_norm (of the last step), tokens_per_second, seconds (spent
- * training so far, evaluations and checkpoints left out). An evaluation line: step, stage, tokens, flops, seconds, and
- * evaluation: {loss, perplexity, accuracy, tokens}, with sentence pairs also next_sentence: {loss, accuracy}. Everything but tokens_per_second and seconds repeats from run to run.
+ * loss (mean over the interval's steps; with sentence pairs also terms: {mlm, nsp, nsp_accuracy}), rate and gradient_norm
+ * (of the last step), tokens_per_second, seconds (spent training so far, evaluations and checkpoints left out). An
+ * evaluation line: step, stage, tokens, flops, seconds, and evaluation: {loss, perplexity, accuracy, tokens}, with sentence
+ * pairs also next_sentence: {loss, accuracy}; of a model grown in width also symmetry (symmetry.ts). Everything but
+ * tokens_per_second and seconds repeats from run to run.
  */
 import { readFile } from "node:fs/promises";
 import { UserError } from "../util/errors.ts";
@@ -65,6 +67,8 @@ export interface Evaluated {
 
 export interface EvaluationLine extends Progressed {
   readonly evaluation: Evaluated;
+  /** By layer, bottom to top: the mean cosine between the weights of copies and of what they are copies of. */
+  readonly symmetry?: readonly (number | null)[];
 }
 
 export type MetricsLine = TrainingLine | EvaluationLine;

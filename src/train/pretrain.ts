@@ -48,7 +48,8 @@ import { rateAt } from "./schedule.ts";
 import type { LoadedRun, RunSettings } from "./settings.ts";
 import { checkFit, fingerprint, openStart, planRun, type RunPlan, type Start, startFrom } from "./setup.ts";
 import { type Stage, type StageGrowth, stageAt, subModelAt, subModels } from "./stage.ts";
-import { loadState, NotFinite, resetOptimizer } from "./state.ts";
+import { loadState, NotFinite, readReal, resetOptimizer } from "./state.ts";
+import { Symmetry } from "./symmetry.ts";
 
 /** What a run tells while it goes. */
 export interface RunProgress {
@@ -395,7 +396,10 @@ class Trainer {
       const why = broken === undefined ? `the largest weight is in ${largest.name}` : `${broken} holds NaN or infinity`;
       throw this.#diverged(`the validation loss after step ${step} is not a number (${why})`);
     }
-    await this.#metrics.add({ step, stage, tokens, flops, seconds: Number(seconds.toFixed(3)), evaluation });
+    const symmetry = await Symmetry.of(this.#model, this.#companions.growth)?.measure((name) =>
+      readReal(this.#engine, name),
+    );
+    await this.#metrics.add({ step, stage, tokens, flops, seconds: Number(seconds.toFixed(3)), evaluation, symmetry });
     this.#options.note?.(`step ${step}: validation loss ${evaluation.loss.toFixed(4)}`);
     return true;
   }

@@ -127,7 +127,8 @@ export class NotFinite extends Error {
 }
 
 /** @throws NotFinite naming the tensor: a checkpoint that can't be trained further must not take a good one's place */
-async function readReal(engine: Engine, name: string): Promise<Float32Array> {
+/** A state of real numbers. @throws NotFinite if one of them is none */
+export async function readReal(engine: Engine, name: string): Promise<Float32Array> {
   const data = await engine.read(name);
   if (!(data instanceof Float32Array)) throw new TypeError(`${name} is not real`);
   if (!data.every(Number.isFinite)) throw new NotFinite(`${name} held NaN or infinity`);
