@@ -50,8 +50,11 @@ describe("symmetry", () => {
       }
       expect(await symmetryOf(name, { layers: layers + 1 }, { method: "fpi" })).toBeUndefined();
       if (name === "gpt2-tiny") {
-        // What LEMON leaves at the mean is no copy: neither counts it nor fails on it.
-        expect(await symmetryOf(name, { hidden: 96 }, { method: "lemon" })).toEqual(all(1));
+        // What reads LEMON's mean units is random in each copy; the mean units themselves are no copies.
+        for (const cosine of (await symmetryOf(name, { hidden: 96 }, { method: "lemon" })) ?? []) {
+          expect(cosine).toBeGreaterThan(0.9);
+          expect(cosine).toBeLessThan(1);
+        }
       }
     },
   );
