@@ -17,12 +17,10 @@ export function spreadText(spread: Spread, show: (value: number) => string, miss
 }
 
 /** What a method saved, in a cell. */
-export function savingText(method: StudyMethodResult, axis: SavingAxis, charged = false): string {
+export function savingText(method: StudyMethodResult, axis: SavingAxis): string {
   if (method.reference) return "reference";
   if (method.savings === null) return method.runs.length === 0 ? "to come" : "–";
-  const saving = method.savings[axis];
-  const spread = charged ? saving.allIn : saving.reuse;
-  return spread === null ? "–" : spreadText(spread, percent);
+  return spreadText(method.savings[axis].reuse, percent);
 }
 
 export function resultTable(results: StudyResults): Table {
@@ -44,7 +42,7 @@ export function resultTable(results: StudyResults): Table {
       method.rate === null ? "to be chosen" : String(method.rate),
       startText(method),
       spreadText(method.final, lossText, "diverged"),
-      method.savings === null ? "–" : meanText(method.savings[accounting].reached),
+      method.savings === null ? "–" : meanText(method.savings[accounting].reached, flopsText),
       savingText(method, accounting),
       method.paper === null ? "" : percent(method.paper),
     ]),
@@ -61,16 +59,18 @@ export function countTable(results: StudyResults): Table {
     rows: compared.map((method) => [
       method.label,
       ...(["exact", "paper", "time"] as const).flatMap((axis) => [
-        savingText(method, axis),
-        savingText(method, axis, true),
+        meanText(method.savings?.[axis].reuse, percent),
+        meanText(method.savings?.[axis].allIn, percent),
       ]),
     ]),
     note: "All-in charges the source's own training to the method. Time is that of training alone, evaluations and checkpoints left out, on a machine that may have had other things to do.",
   };
 }
 
-function meanText(spread: Spread): string {
-  return spread.mean === null ? spreadText(spread, flopsText) : flopsText(spread.mean);
+/** Without its spread, where the table has no room for it. */
+function meanText(spread: Spread | null | undefined, show: (value: number) => string): string {
+  if (spread == null) return "–";
+  return spread.mean === null ? spreadText(spread, show) : show(spread.mean);
 }
 
 function startText(method: StudyMethodResult): string {

@@ -109,7 +109,9 @@ export class StudyCells {
     const steps = "steps" in study.budget ? study.budget.steps : Math.ceil(study.budget.tokens / perStep);
     const { start, plan } = this.#plan(REFERENCE);
     const begins = start.kind === "init" ? start.model : this.target;
-    const flops = planFlops(plan, this.#costsOf(begins, plan), steps);
+    const flops = fitting(study, ["methods", REFERENCE, "plan"], () =>
+      planFlops(plan, this.#costsOf(begins, plan), steps),
+    );
     this.budget = { steps, tokens: steps * perStep, flops };
     if ("from" in source) {
       const key = inputs.source?.key ?? "";
@@ -169,7 +171,9 @@ export class StudyCells {
       parameters: parameterCount(this.target.parameters),
       optimizer: { ...method.optimizer, lr: rate },
       schedule: method.schedule,
-      steps: stepsWithin(this.budget.flops[accounting], plan, this.#costsOf(model, plan), accounting),
+      steps: fitting(this.study, ["methods", method.name, "plan"], () =>
+        stepsWithin(this.budget.flops[accounting], plan, this.#costsOf(model, plan), accounting),
+      ),
       length: { flopsOf: { config: this.target.config, steps: this.budget.steps, accounting } },
     });
   }
@@ -225,7 +229,7 @@ export class StudyCells {
       ...{ optimizer, schedule, plan, evaluate, seed, length, precision: engine.precision },
     });
     const key = keyOf(spec);
-    const flops = planFlops(plan, this.#costsOf(model, plan), steps);
+    const flops = fitting(this.study, ["source", "plan"], () => planFlops(plan, this.#costsOf(model, plan), steps));
     const made = { key, id: `run-${key}`, spec, title, data: this.data, start };
     return { kind: "run", ...made, seed, optimizer, schedule, plan, steps, flops, parameters };
   }
@@ -307,23 +311,28 @@ async function stagesOf(
   { plans = [] }: Additions,
   at: readonly string[],
 ): Promise<readonly StageSpec[]> {
-  try {
-    const [name, options] = named(raw);
-    const own = plans.find((plan) => plan.name === name);
-    let stages: readonly StageSpec[];
-    if (own !== undefined) {
-      stages = own.expand(own.options.parse(options ?? {}), layers);
-    } else {
-      const parsed = planSchema.safeParse(raw);
-      if (!parsed.success) {
-        const issue = parsed.error.issues[0];
-        const hint = issue.code === "custom" ? issue.params?.wayOut : undefined;
-        throw study.file.error(at, issue.message, typeof hint === "string" ? hint : "mend the plan");
-      }
-      stages = await expandPlan(parsed.data, layers);
+  const [name, options] = named(raw);
+  const own = plans.find((plan) => plan.name === name);
+  let stages: readonly StageSpec[];
+  if (own !== undefined) {
+    stages = own.expand(own.options.parse(options ?? {}), layers);
+  } else {
+    const parsed = planSchema.safeParse(raw);
+    if (!parsed.success) {
+      const issue = parsed.error.issues[0];
+      const hint = issue.code === "custom" ? issue.params?.wayOut : undefined;
+      throw study.file.error(at, issue.message, typeof hint === "string" ? hint : "mend the plan");
     }
-    checkStages(stages, layers);
-    return stages;
+    stages = await expandPlan(parsed.data, layers);
+  }
+  fitting(study, at, () => checkStages(stages, layers));
+  return stages;
+}
+
+/** Does what may find that a plan does not fit. @throws UserError where it is written */
+function fitting<T>(study: Study, at: readonly string[], work: () => T): T {
+  try {
+    return work();
   } catch (error) {
     if (!(error instanceof PlanError)) throw error;
     throw study.file.error(at, error.message, "change the plan, or the budget");

@@ -3,6 +3,7 @@
  * layers) and a plan for a target of so many layers. Baselines as Chen et al., "bert2BERT" (ACL 2022), section 4 and
  * appendix have them. They are data: a study's YAML can write out the same, change a part, or mix them.
  */
+import { methods as growthMethods } from "../growth/methods.ts";
 import { suggestion, UserError } from "../util/errors.ts";
 
 /** How the source grows, in the words of `bert2bert grow`. */
@@ -109,11 +110,20 @@ export const methodDefinitions: readonly MethodDefinition[] = [
   },
 ];
 
-/** @param where for messages @throws UserError if there is no such method */
-export function methodDefinition(name: string, where: string): MethodDefinition {
+/** What a name means by itself: one of the methods above, or a growth method with the whole network trained after it. */
+export function namedMethod(name: string): MethodDefinition | undefined {
   const found = methodDefinitions.find((known) => known.name === name);
   if (found !== undefined) return found;
-  const names = methodDefinitions.map((known) => known.name);
+  const growth = growthMethods.find((known) => known.name === name);
+  if (growth === undefined) return undefined;
+  return { name, label: name, about: growth.description, growth: { method: name }, plan: full };
+}
+
+/** @param where for messages @throws UserError if there is no such method */
+export function methodDefinition(name: string, where: string): MethodDefinition {
+  const found = namedMethod(name);
+  if (found !== undefined) return found;
+  const names = [...new Set([...methodDefinitions, ...growthMethods].map((known) => known.name))];
   const wayOut = `${suggestion(name, names)}; a method of your own says \`growth\` or \`init\``;
   throw new UserError(`there is no method \`${name}\``, where, wayOut);
 }

@@ -8,13 +8,7 @@ import type { RunSettings } from "../train/settings.ts";
 import { type Json, readJsonObject } from "../util/json.ts";
 import type { SettingsFile } from "../util/settings.ts";
 import { asJson } from "./identity.ts";
-import {
-  type MethodDefinition,
-  type MethodGrowth,
-  type MethodInit,
-  methodDefinition,
-  methodDefinitions,
-} from "./methods.ts";
+import { type MethodDefinition, type MethodGrowth, type MethodInit, methodDefinition, namedMethod } from "./methods.ts";
 import type { StudyFile } from "./schema.ts";
 
 /** What the runs of a study have in common. */
@@ -162,7 +156,7 @@ function methodOf(
   where: string,
 ): StudyMethod {
   const own = given.growth !== undefined || given.init !== undefined;
-  const known = methodDefinitions.find((one) => one.name === name);
+  const known = namedMethod(name);
   const definition =
     given.as === undefined && (known !== undefined || own) ? known : methodDefinition(given.as ?? name, where);
   const optimizer = { ...training.optimizer, ...given.optimizer };

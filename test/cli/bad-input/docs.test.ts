@@ -9,6 +9,7 @@ import { packageRoot } from "../../../src/util/paths.ts";
 import { configs, disagreements, growth } from "./cases/models.ts";
 import { readOnly } from "./cases/places.ts";
 import { places, runs, words } from "./cases/runs.ts";
+import { studies } from "./cases/studies.ts";
 import { corpora, prepared, tokenizers } from "./cases/texts.ts";
 import { files, folders } from "./cases/weights.ts";
 import type { Case, Group } from "./support.ts";
@@ -23,6 +24,7 @@ const groups = [
   tokenizers,
   prepared,
   runs,
+  studies,
   places,
   readOnly,
   words,
