@@ -168,12 +168,17 @@ export async function writeCheckpoint(
 ): Promise<string> {
   const folder = join(run, checkpointsFolder, `step-${position.step}`);
   await writeState(folder, engine, model, companions, position.step, { position, facts });
-  const steps = await stepsThere(run);
-  const kept = steps.filter((step) => step <= position.step).slice(0, keep);
-  for (const step of steps) {
-    if (!kept.includes(step)) await removeWhole(join(run, checkpointsFolder, `step-${step}`));
+  for (const step of await stepsThere(run)) {
+    if (step > position.step) await removeWhole(join(run, checkpointsFolder, `step-${step}`));
   }
+  await removeOld(run, keep, position.step);
   return folder;
+}
+
+/** Removes the checkpoints up to a step but for the newest `keep`: all of those that a stopped process left to do. */
+export async function removeOld(run: string, keep: number, upTo: number): Promise<void> {
+  const steps = (await stepsThere(run)).filter((step) => step <= upTo);
+  for (const step of steps.slice(keep)) await removeWhole(join(run, checkpointsFolder, `step-${step}`));
 }
 
 /** The steps of the checkpoints there are, newest first. */

@@ -52,17 +52,19 @@ export async function growStage(
 ): Promise<Json> {
   const folder = join(run, place);
   await removeWhole(folder);
-  const before = join(folder, "before");
-  const after = join(folder, "after");
-  await write(before);
-  const source = await openModel(before, { compareCopies: false });
   try {
-    const applied = await applyGrowth(stageGrowthPlan(source.model, growth, seed), source, after, { dtype: "F32" });
-    await load(after, applied.moments);
+    const before = join(folder, "before");
+    const after = join(folder, "after");
+    await write(before);
+    const source = await openModel(before, { compareCopies: false });
+    try {
+      const applied = await applyGrowth(stageGrowthPlan(source.model, growth, seed), source, after, { dtype: "F32" });
+      await load(after, applied.moments);
+    } finally {
+      await source.close();
+    }
+    return await readJsonObject(join(after, growthFile));
   } finally {
-    await source.close();
+    await removeWhole(folder);
   }
-  const record = await readJsonObject(join(after, growthFile));
-  await removeWhole(folder);
-  return record;
 }

@@ -15,12 +15,14 @@ import { openEngine } from "../engine/engines.ts";
 import type { Model } from "../model/architecture.ts";
 import { openModel } from "../model/load.ts";
 import { Interrupted, UserError } from "../util/errors.ts";
+import { clearFolder } from "../util/temporary.ts";
 import {
   type Companions,
   checkpointsFolder,
   newestCheckpoint,
   type Position,
   type RunFacts,
+  removeOld,
   stepsThere,
   writeCheckpoint,
   writeModel,
@@ -122,8 +124,10 @@ export async function pretrain(run: LoadedRun, options: PretrainOptions = {}): P
           if ((await stepsThere(settings.out)).at(0) !== newest) {
             throw new UserError("another process went on with the run meanwhile", settings.out, "start again");
           }
+          await clearFolder(settings.out);
           const text = await writeRunFile(settings);
           const position = found?.checkpoint.position ?? beginning;
+          await removeOld(settings.out, settings.checkpoint.keep, position.step);
           if (found !== undefined) note(`carrying on after step ${position.step} of ${plan.steps}`);
           const before = found?.checkpoint.facts.engine;
           if (before !== undefined && before !== engine.description) {

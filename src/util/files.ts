@@ -167,6 +167,9 @@ function occupied(path: string): UserError {
   return new UserError("the folder exists and is not empty", path, "name a new folder, or remove this one");
 }
 
+/** Small pieces are gathered up to so many bytes before the system is asked to take them. */
+const GATHER = 2 ** 16;
+
 /** So many bytes at a time are sent to the disk while a file is still being written. */
 const SYNCED = 2 ** 27;
 
@@ -176,7 +179,9 @@ export class OutputFile {
   /** Under which name the file is to be found when it is whole. */
   readonly #place: string;
   readonly #hash: Hashing | undefined;
-  #position = 0;
+  #gathered = Buffer.alloc(0);
+  #pending = 0;
+  #written = 0;
   #synced = 0;
   #syncing: Promise<void> | undefined;
   #failed: unknown;
@@ -188,28 +193,44 @@ export class OutputFile {
     this.#hash = ledgerOf(place)?.ledger.hashes === true ? hashing(bytes) : undefined;
   }
 
-  /** Bytes written so far. */
+  /** Bytes given so far. */
   get position(): number {
-    return this.#position;
+    return this.#written + this.#pending;
   }
 
+  /** The data may be used anew as soon as this is done. */
   async write(data: Uint8Array): Promise<void> {
+    if (this.#pending + data.byteLength > GATHER) await this.#flush();
+    if (data.byteLength >= GATHER) return this.#put(data);
+    if (this.#gathered.length === 0) this.#gathered = Buffer.alloc(GATHER);
+    this.#gathered.set(data, this.#pending);
+    this.#pending += data.byteLength;
+  }
+
+  async #flush(): Promise<void> {
+    if (this.#pending === 0) return;
+    const data = this.#gathered.subarray(0, this.#pending);
+    this.#pending = 0;
+    await this.#put(data);
+  }
+
+  async #put(data: Uint8Array): Promise<void> {
     for (let done = 0, hashed = 0; done < data.byteLength; ) {
       // One call takes at most 2^31 − 1 bytes.
       const length = Math.min(data.byteLength - done, 2 ** 30);
-      const writing = this.#handle.write(data, done, length, this.#position);
+      const writing = this.#handle.write(data, done, length, this.#written);
       // Hashed while the system takes the same bytes.
       const [{ bytesWritten }] = await Promise.all([writing, this.#hash?.update(data.subarray(hashed, done + length))]);
       hashed = done + length;
       done += bytesWritten;
-      this.#position += bytesWritten;
+      this.#written += bytesWritten;
     }
-    if (this.#position - this.#synced >= SYNCED && this.#syncing === undefined) this.#syncSoFar();
+    if (this.#written - this.#synced >= SYNCED && this.#syncing === undefined) this.#syncSoFar();
   }
 
   /** A disk that starts early is not waited for at the end. What fails here is thrown by `close`. */
   #syncSoFar(): void {
-    this.#synced = this.#position;
+    this.#synced = this.#written;
     this.#syncing = this.#handle.datasync().then(
       () => {
         this.#syncing = undefined;
@@ -220,9 +241,10 @@ export class OutputFile {
     );
   }
 
-  /** Syncs and closes. */
+  /** Writes what is left, syncs and closes. */
   async close(): Promise<void> {
     try {
+      await this.#flush();
       await this.#syncing;
       // The system tells of a failed sync once, so this one's might say that all is well.
       if (this.#failed !== undefined) throw this.#failed;
@@ -277,32 +299,44 @@ export async function copyInto(from: string, to: string): Promise<void> {
   });
 }
 
-/** A log: lines are appended and synced now and then, so a crash may tear the last ones. */
+/** A log: what is appended is synced now and then, so a crash may tear its end. */
 export class AppendedFile {
   readonly #handle: FileHandle;
+  readonly #path: string;
 
-  constructor(handle: FileHandle) {
+  constructor(handle: FileHandle, path: string) {
     this.#handle = handle;
+    this.#path = path;
   }
 
+  /** @throws UserError */
   async append(text: string): Promise<void> {
-    await this.#handle.appendFile(text);
+    await this.#handle.appendFile(text).catch(this.#fail);
   }
 
+  /** @throws UserError */
   async sync(): Promise<void> {
-    await this.#handle.sync();
+    await this.#handle.sync().catch(this.#fail);
   }
 
   async close(): Promise<void> {
     await this.#handle.close();
   }
+
+  readonly #fail = (error: unknown): never => {
+    throw systemError(error, this.#path);
+  };
 }
 
-/** Opens a log at its end; its name is synced. */
+/** Opens a log at its end; its name is synced. @throws UserError */
 export async function appendTo(path: string): Promise<AppendedFile> {
-  const handle = await open(path, "a");
-  await syncFolder(dirname(path));
-  return new AppendedFile(handle);
+  try {
+    const handle = await open(path, "a");
+    await syncFolder(dirname(path));
+    return new AppendedFile(handle, path);
+  } catch (error) {
+    throw systemError(error, path);
+  }
 }
 
 async function closing(file: OutputFile, write: () => Promise<void>): Promise<void> {

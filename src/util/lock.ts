@@ -5,16 +5,19 @@
  * - on this host, in this process namespace: its PID exists and still has the life (boot, start time) written down, so
  *   a killed process, a reboot or a reused PID does not block;
  * - elsewhere (another host of a shared file system, another container): nobody can ask there, so the holder touches
- *   the file once a minute and counts as dead when it has not for an hour.
- * A dead holder's file is moved aside and looked at again before it goes, so that of two who find it one goes first.
+ *   the file once a minute and counts as dead when it has not for an hour, by the file system's clock and this host's.
+ * A dead holder's place is taken by one rename, under a lock of its own (`.NAME.guard`, taken by the same rules): of
+ * several that find it one goes first, and there is no moment at which another could slip in between.
  */
-import { linkSync, readFileSync, renameSync, rmSync, statSync, unlinkSync, utimesSync, writeFileSync } from "node:fs";
+import { linkSync, readFileSync, renameSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { hostname } from "node:os";
-import { dirname } from "node:path";
+import { basename, dirname, join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { UserError } from "./errors.ts";
 import { lifeOf, placeOf } from "./owner.ts";
 import { errorCode, systemError } from "./system.ts";
+import { temporaryName } from "./temporary.ts";
 
 const REFRESH = 60_000;
 const STALE = 3_600_000;
@@ -32,35 +35,15 @@ export class Held extends UserError {}
  */
 export async function takeLock(path: string, what: string): Promise<Lock> {
   const mine = `${JSON.stringify({ pid: process.pid, host: hostname(), place: placeOf(), life: lifeOf(process.pid) })}\n`;
-  const own = `${path}.${placeOf()}-${process.pid}`;
   try {
     await mkdir(dirname(path), { recursive: true });
-    writeFileSync(own, mine);
     for (;;) {
-      try {
-        linkSync(own, path);
-        break;
-      } catch (error) {
-        if (errorCode(error) !== "EEXIST") throw error;
-      }
-      const theirs = read(path);
-      if (theirs === undefined) continue;
+      const theirs = await acquire(path, mine);
+      if (theirs === undefined) break;
       if (isAlive(theirs, path)) throw held(theirs, path, what);
-      const aside = `${own}.dead`;
-      try {
-        renameSync(path, aside);
-      } catch (error) {
-        if (errorCode(error) === "ENOENT") continue;
-        throw error;
-      }
-      if (read(aside) === theirs) unlinkSync(aside);
-      // Somebody else was quicker and what we moved is theirs: give it back.
-      else renameSync(aside, path);
     }
   } catch (error) {
     throw systemError(error, path);
-  } finally {
-    rmSync(own, { force: true });
   }
   const timer = setInterval(() => {
     const now = new Date();
@@ -77,6 +60,41 @@ export async function takeLock(path: string, what: string): Promise<Lock> {
   };
   process.on("exit", release);
   return { release };
+}
+
+/** Takes the lock if it is free or its holder is dead. @returns undefined, or what the holder wrote */
+async function acquire(path: string, mine: string): Promise<string | undefined> {
+  const own = temporaryName(path, "part");
+  writeFileSync(own, mine);
+  try {
+    for (;;) {
+      try {
+        linkSync(own, path);
+        return undefined;
+      } catch (error) {
+        if (errorCode(error) !== "EEXIST") throw error;
+      }
+      const theirs = read(path);
+      if (theirs === undefined) continue;
+      if (isAlive(theirs, path)) return theirs;
+      const guard = join(dirname(path), `.${basename(path).replace(/^\./, "")}.guard`);
+      if ((await acquire(guard, mine)) !== undefined) {
+        // Another one is at it.
+        await sleep(10);
+        continue;
+      }
+      try {
+        // Nobody but the guard's holder replaces it; a living one that came meanwhile is seen here.
+        if (read(path) !== theirs) continue;
+        renameSync(own, path);
+        return undefined;
+      } finally {
+        rmSync(guard, { force: true });
+      }
+    }
+  } finally {
+    rmSync(own, { force: true });
+  }
 }
 
 function read(path: string): string | undefined {
