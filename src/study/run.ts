@@ -61,6 +61,8 @@ export async function openStudy(study: Study, additions: Additions = {}): Promis
 export async function runStudy(study: Study, options: StudyOptions = {}): Promise<StudyState> {
   const inputs = await resolveInputs(study);
   const cells = await StudyCells.open(study, inputs, options);
+  // Whatever does not fit is said before anything is written.
+  await stateOf(cells);
   await writeInputs(study, inputs);
   for (;;) {
     const state = await stateOf(cells);
