@@ -120,11 +120,12 @@ export function trainingBatch(dataset: Dataset, options: TrainingBatchOptions): 
   const masker = maskerOf(dataset, batch.masked, objective);
   const layout = layoutOf(dataset, "train", objective, new RandomStream(seed, PAIRS, step));
   const scratch = new Int32Array(layout.length);
-  let counted = 0;
+  let elsewhere = 0;
   for (let other = 0; other < batch.accumulate; other++) {
+    if (other === micro) continue;
     for (const [row, example] of examples(other).entries()) {
       const { end } = layout.write(scratch, 0, example, other * batch.sequences + row);
-      counted += maskedCount(batch.masked, masker.maskable(scratch, 1, end));
+      elsewhere += maskedCount(batch.masked, masker.maskable(scratch, 1, end));
     }
   }
   return maskedBatch(layout, rows, {
@@ -133,7 +134,7 @@ export function trainingBatch(dataset: Dataset, options: TrainingBatchOptions): 
     per: perSequence(dataset, batch.masked, objective),
     random: new RandomStream(seed, "masking", step),
     firstSlot: micro * batch.sequences,
-    weight: 1 / Math.max(1, counted),
+    weight: (predicted) => 1 / Math.max(1, elsewhere + predicted),
     pairWeight: 1 / (batch.accumulate * batch.sequences),
   });
 }
@@ -164,7 +165,7 @@ export function* validationBatches(
     masker: maskerOf(dataset, batch.masked, objective),
     per: perSequence(dataset, batch.masked, objective),
     random: new RandomStream(0, "validation masking"),
-    weight: 1,
+    weight: () => 1,
     pairWeight: 1,
   };
   const layout = layoutOf(dataset, "validation", objective, new RandomStream(0, "validation pairs"));
@@ -294,14 +295,14 @@ interface MaskedForm {
   readonly random: RandomStream;
   /** The first sequence's place in the step. */
   readonly firstSlot: number;
-  /** Of a predicted position, and of a pair. */
-  readonly weight: number;
+  /** Of a position, when so many are predicted; and of a pair. */
+  readonly weight: (predicted: number) => number;
   readonly pairWeight: number;
 }
 
 function maskedBatch(layout: Layout, examples: readonly number[], form: MaskedForm): Batch {
   const { length } = layout;
-  const { sequences, masker, per, random, firstSlot, weight } = form;
+  const { sequences, masker, per, random, firstSlot } = form;
   const ids = new Int32Array(sequences * length);
   const types = new Int32Array(layout.pairs ? ids.length : 0);
   const mask = new Float32Array(types.length);
@@ -325,7 +326,7 @@ function maskedBatch(layout: Layout, examples: readonly number[], form: MaskedFo
       masker.mask(ids, start + 1, end - 1, random, slot * 4 * length, (position, token) => {
         gather[at] = position;
         labels[at] = token;
-        weights[at++] = weight;
+        weights[at++] = 1;
       });
     }
     // A sequence with separators or padding in it has fewer: the last position again, or its first, for nothing.
@@ -335,6 +336,8 @@ function maskedBatch(layout: Layout, examples: readonly number[], form: MaskedFo
       labels[at] = ids[last];
     }
   }
+  const weight = form.weight(weights.reduce((predicted, one) => predicted + one, 0));
+  for (let i = 0; i < weights.length; i++) weights[i] *= weight;
   const common = { ids, gather, labels, weights, tokens: examples.length * length, examples };
   return layout.pairs ? { ...common, types, mask, nsp } : common;
 }

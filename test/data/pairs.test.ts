@@ -5,6 +5,7 @@ import { expect, test } from "vitest";
 import { type Batch, dataSize, perSequence, trainingBatch, validationBatches } from "../../src/data/batches.ts";
 import { openDataset } from "../../src/data/dataset.ts";
 import { maskedCount } from "../../src/data/masking.ts";
+import { Positions } from "../../src/data/positions.ts";
 import { UserError } from "../../src/util/errors.ts";
 import { temporaryFolder } from "../support.ts";
 import { type Document, separator, writeDocuments } from "./documents.ts";
@@ -257,4 +258,19 @@ test("data without pairs is refused in one sentence", async () => {
   const positions = BigUint64Array.of(0n, 5n, 41n, 62n, 83n);
   const short = (path: string) => writeFileSync(join(path, "train.lines"), positions.subarray(0, 4));
   expect(await refusal(good, good, short)).toContain("it is not what data.json says");
+});
+
+test("starts are found across pages, and a file that goes back is refused", async () => {
+  const starts = Array.from({ length: 3000 }, (_, i) => 3 * i + (i % 3));
+  const path = join(folder, "starts");
+  writeFileSync(path, BigUint64Array.from(starts, BigInt));
+  const positions = new Positions(path, 2999, starts[2999]);
+  for (let token = 0; token <= starts[2999]; token++) {
+    const wanted = Math.floor(token / 3) - (token < starts[Math.floor(token / 3)] ? 1 : 0);
+    expect(positions.holding(token)).toBe(wanted);
+    expect(positions.at(wanted)).toBe(starts[wanted]);
+  }
+  positions.close();
+  writeFileSync(path, BigUint64Array.from([...starts.slice(0, 1500), 7, ...starts.slice(1501)], BigInt));
+  expect(() => new Positions(path, 2999, starts[2999])).toThrow("it is not what data.json says");
 });
