@@ -10,5 +10,16 @@ for (const stream of [process.stdout, process.stderr]) {
 }
 process.on("uncaughtException", (error) => process.exit(report(error)));
 
+// Commands that have something to save watch signals themselves; the others end at once, and take with them what they
+// had not finished writing.
+for (const [signal, code] of [
+  ["SIGINT", 130],
+  ["SIGTERM", 143],
+] as const) {
+  process.on(signal, () => {
+    if (process.listenerCount(signal) === 1) process.exit(code);
+  });
+}
+
 const code = await run(process.argv.slice(2));
 if (code !== 0) process.exitCode = code;

@@ -6,7 +6,7 @@ import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { UserError } from "../util/errors.ts";
 import { writeFileWhole } from "../util/files.ts";
-import { type Lock, takeLock } from "../util/lock.ts";
+import { checkLock, type Lock, takeLock } from "../util/lock.ts";
 import { errorCode, systemError } from "../util/system.ts";
 import { anotherRun, differences, type RunSettings, spelledOut } from "./settings.ts";
 
@@ -19,9 +19,14 @@ const lockFile = "run.lock";
 /** What may stand in a folder that a run begins in: what one that ended early leaves. */
 const ours = [lockFile, metricsFile];
 
-/** How `out` stands to a run. @returns whether it holds the same run @throws UserError if it holds anything else */
+/**
+ * How `out` stands to a run.
+ * @returns whether it holds the same run
+ * @throws UserError if it holds anything else, or a living process writes there
+ */
 export async function checkRunFolder(settings: RunSettings): Promise<"new" | "same"> {
   const { out } = settings;
+  checkLock(join(out, lockFile), "the run");
   const text = await readIfThere(join(out, runFile));
   if (text === undefined) {
     const names = await namesIn(out);

@@ -6,7 +6,7 @@
  * whenever the process, or the machine, stopped. A folder may carry a SHA-256 of each of its files (checksums.ts), made
  * of the bytes as they are handed to the system.
  */
-import { constants } from "node:fs";
+import { constants, rmSync } from "node:fs";
 import { type FileHandle, mkdir, open, readdir, rename, rm } from "node:fs/promises";
 import { dirname, join, relative, sep } from "node:path";
 import { checkFiles, checksumsFile, checksumsText, hashFile, readChecksums, sha256 } from "./checksums.ts";
@@ -38,6 +38,7 @@ export async function writeFileWhole(
     const place = await finalPlace(path);
     await clearLeftOvers(place);
     const temporary = temporaryName(place, "part");
+    removeAtExit(temporary);
     try {
       const file = new OutputFile(await open(temporary, "wx"), place);
       await closing(file, async () => {
@@ -48,6 +49,8 @@ export async function writeFileWhole(
     } catch (error) {
       await removed(temporary);
       throw error;
+    } finally {
+      unfinished.delete(temporary);
     }
     await syncFolder(dirname(place));
   } catch (error) {
@@ -73,6 +76,7 @@ export async function writeFolderWhole<T>(
     await clearLeftOvers(place);
     await checkFolderFree(path, options);
     temporary = temporaryName(place, "part");
+    removeAtExit(temporary);
     await mkdir(temporary);
   } catch (error) {
     throw systemError(error, path);
@@ -95,6 +99,7 @@ export async function writeFolderWhole<T>(
     throw systemError(error, path);
   } finally {
     ledgers.delete(temporary);
+    unfinished.delete(temporary);
   }
 }
 
@@ -347,6 +352,26 @@ async function closing(file: OutputFile, write: () => Promise<void>): Promise<vo
     throw error;
   }
   await file.close();
+}
+
+/** What a process that is told to end while it writes takes with it. */
+const unfinished = new Set<string>();
+
+function removeAtExit(temporary: string): void {
+  if (unfinished.size === 0 && !process.listeners("exit").includes(removeUnfinished)) {
+    process.on("exit", removeUnfinished);
+  }
+  unfinished.add(temporary);
+}
+
+function removeUnfinished(): void {
+  for (const temporary of unfinished) {
+    try {
+      rmSync(temporary, { recursive: true, force: true });
+    } catch {
+      // The system may still be writing into it; the next writer removes it.
+    }
+  }
 }
 
 /** Removes what is ours and of no use. That it can't be removed must not hide why; the next writer tries again. */

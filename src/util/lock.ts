@@ -62,6 +62,12 @@ export async function takeLock(path: string, what: string): Promise<Lock> {
   return { release };
 }
 
+/** For the start of a long command: whether a lock could be taken now. @throws UserError naming the holder if not */
+export function checkLock(path: string, what: string): void {
+  const theirs = read(path);
+  if (theirs !== undefined && isAlive(theirs, path)) throw held(theirs, path, what);
+}
+
 /** Takes the lock if it is free or its holder is dead. @returns undefined, or what the holder wrote */
 async function acquire(path: string, mine: string): Promise<string | undefined> {
   const own = temporaryName(path, "part");
