@@ -36,7 +36,7 @@ export class Encoder {
 
   constructor(native: Native, json: Json) {
     this.native = native;
-    this.#cutter = cutterFor(json);
+    this.#cutter = cutterFor(json, native);
   }
 
   async encode(texts: readonly string[]): Promise<EncodedTexts> {
@@ -154,14 +154,20 @@ interface Cutter {
 }
 
 /** How texts may be cut for this tokenizer; undefined: not at all. */
-function cutterFor(json: Json): Cutter | undefined {
+function cutterFor(json: Json, native: Native): Cutter | undefined {
   const cut = cutFor(json);
   if (cut === undefined || !isJsonObject(json.model) || typeof json.model.dropout === "number") return undefined;
   const tokens = addedTokens(json);
   const added = tokens.map((token) => token.content);
   // Added tokens are looked for by their first character; what starts like a word would be found in every text.
   if (added.some((content) => !/^[!-/:-@[-`{-~]/.test(content) || /\s/.test(content))) return undefined;
-  const joint = tokens.find((token) => !token.lstrip && !token.rstrip && !token.single_word && !token.normalized);
+  // Its id must come of nothing else: not of an unknown character, and not be another one to the library.
+  const { unk_token: unknown } = json.model;
+  const joint = tokens.find(
+    (token) =>
+      !(token.lstrip || token.rstrip || token.single_word || token.normalized || token.content === unknown) &&
+      native.tokenToId(token.content) === token.id,
+  );
   if (joint === undefined) return undefined;
   const starts = [...new Set(added.map((content) => content[0]))];
   return { joint, cut: (text) => (starts.some((start) => text.includes(start)) ? undefined : cut(text)) };

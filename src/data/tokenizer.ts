@@ -7,6 +7,7 @@ import { UserError } from "../util/errors.ts";
 import { isJsonObject, type Json, type JsonValue, printable } from "../util/json.ts";
 import { type EncodedTexts, Encoder } from "./encode.ts";
 import { type Role, roles } from "./special.ts";
+import { checkTokenizer } from "./tokenizer-check.ts";
 import { addedTokens, describeTokenizer, type TokenizerDescription } from "./tokenizer-folder.ts";
 
 /** What batches and prepared data need to know of a tokenizer; plain data, stored in data.json. */
@@ -56,17 +57,22 @@ export async function openTokenizer(folder: string): Promise<Tokenizer> {
 
 /** @param where what a message names */
 export async function fromDescription(description: TokenizerDescription, where: string): Promise<Tokenizer> {
+  const checked = checkTokenizer(description.json, where);
   const { default: library } = await import("tokenizers");
   let native: InstanceType<typeof library.Tokenizer>;
   try {
-    native = library.Tokenizer.fromString(JSON.stringify(description.json));
+    native = library.Tokenizer.fromString(JSON.stringify(checked));
   } catch (error) {
     const reason = error instanceof Error ? printable(error.message) : "";
     throw new UserError(`not a tokenizer that can be read (${reason})`, where, "get its files anew");
   }
   const special: Partial<Record<Role, number>> = {};
   const specialIds = new Set<number>();
-  for (const token of addedTokens(description.json)) if (token.special) specialIds.add(token.id);
+  // The library may give an added token another id than its file says.
+  for (const token of addedTokens(description.json)) {
+    const id = native.tokenToId(token.content);
+    if (token.special && id !== null) specialIds.add(id);
+  }
   for (const role of roles) {
     const token = description.roles[role];
     const id = token === undefined ? null : native.tokenToId(token);

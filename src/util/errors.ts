@@ -14,12 +14,21 @@ export class UserError extends Error {
   /** What to do about it. */
   readonly wayOut: string;
 
+  /** Foreign text in them stays on its line and can't reach the terminal's controls. */
   constructor(what: string, where: string, wayOut: string, options?: { cause?: unknown }) {
-    super(`${where}: ${what}\nhint: ${wayOut}`, options);
-    this.what = what;
-    this.where = where;
-    this.wayOut = wayOut;
+    const [a, b, c] = [where, what, wayOut].map(oneLine);
+    super(`${a}: ${b}\nhint: ${c}`, options);
+    this.what = b;
+    this.where = a;
+    this.wayOut = c;
   }
+}
+
+/** Line breaks, control characters and what changes the direction of writing, escaped. */
+export function oneLine(text: string): string {
+  return text.replace(/[\p{Cc}\p{Cs}\u2028\u2029\u202a-\u202e\u2066-\u2069]/gu, (character) => {
+    return `\\u{${(character.codePointAt(0) ?? 0).toString(16)}}`;
+  });
 }
 
 /** The known name nearest to a mistyped one, or undefined if none is near (Levenshtein distance above a third). */

@@ -7,7 +7,7 @@
  * given twice), and whether a number is not a plain whole number.
  */
 import { readFile, stat } from "node:fs/promises";
-import { UserError } from "./errors.ts";
+import { oneLine, UserError } from "./errors.ts";
 import { systemError } from "./system.ts";
 
 export type JsonValue = null | boolean | number | string | readonly JsonValue[] | { readonly [key: string]: JsonValue };
@@ -91,9 +91,7 @@ export function isJsonObject(value: JsonValue | undefined): value is Json {
 
 /** A text of unknown origin, fit for one line of a message: control characters escaped, cut at 120 characters. */
 export function printable(text: string): string {
-  const line = text.replace(/[\p{Cc}\p{Cs}\u2028\u2029\u202a-\u202e\u2066-\u2069]/gu, (character) => {
-    return `\\u{${(character.codePointAt(0) ?? 0).toString(16)}}`;
-  });
+  const line = oneLine(text);
   return line.length > 120 ? `${line.slice(0, 117)}...` : line;
 }
 

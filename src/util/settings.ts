@@ -6,7 +6,7 @@
  * `--set`), and for an unknown key the nearest known one. Only commands that read such a file load this module.
  */
 import { readFileSync, statSync } from "node:fs";
-import { isMap, isScalar, LineCounter, parse, parseDocument } from "yaml";
+import { isCollection, isMap, isScalar, LineCounter, parse, parseDocument, visit } from "yaml";
 import { z } from "zod";
 import { suggestion, UserError } from "./errors.ts";
 import { decodeUtf8, printable } from "./json.ts";
@@ -28,7 +28,7 @@ export class SettingsFile {
     this.#path = path;
     const text = read(path);
     try {
-      this.#document = parseDocument(text, { lineCounter: this.#lines });
+      this.#document = parseDocument(text, { lineCounter: this.#lines, logLevel: "error" });
     } catch (cause) {
       // Only what no person writes gets here: brackets nested by the thousand.
       throw new UserError(`is not YAML that can be read (${reason(cause)})`, path, "mend it", { cause });
@@ -42,6 +42,13 @@ export class SettingsFile {
         "mend that line",
       );
     }
+    visit(this.#document, {
+      Pair: (_, { key }) => {
+        if (!isCollection(key)) return;
+        const line = this.#lines.linePos(rangeOf(key) ?? 0).line;
+        throw new UserError("a key that is a list or a map", `${path}:${line}`, "mend that line");
+      },
+    });
     if (!isMap(this.#document.contents)) {
       throw new UserError("holds no keys", path, "write it as `key: value` lines");
     }
@@ -55,7 +62,7 @@ export class SettingsFile {
     const keys = set.slice(0, split).split(".");
     let value: unknown;
     try {
-      value = parse(set.slice(split + 1));
+      value = parse(set.slice(split + 1), { logLevel: "error" });
     } catch (cause) {
       throw new UserError("has a value that is not YAML", `--set ${set}`, "quote it, or mend it", { cause });
     }

@@ -20,6 +20,13 @@ const meanings: Readonly<Record<string, readonly [what: string, wayOut: string]>
   EIO: ["the disk reports an error", "check the disk, then start again"],
 };
 
+/** Node refuses such a path itself. */
+const nul = ["the path holds a NUL character", "name another"] as const;
+
+function isNul(error: unknown): boolean {
+  return errorCode(error) === "ERR_INVALID_ARG_VALUE" && error instanceof Error && error.message.includes("null bytes");
+}
+
 /** The system's error code ("ENOENT"), or undefined for any other error. */
 export function errorCode(error: unknown): string | undefined {
   return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : undefined;
@@ -30,8 +37,10 @@ export function errorCode(error: unknown): string | undefined {
  * @param path the file, if the error does not carry it
  */
 export function systemError(error: unknown, path?: string): unknown {
-  const meaning = meanings[errorCode(error) ?? ""];
+  const meaning = isNul(error) ? nul : meanings[errorCode(error) ?? ""];
   if (meaning === undefined || error instanceof UserError) return error;
   const own = error instanceof Error && "path" in error && typeof error.path === "string" ? error.path : undefined;
-  return new UserError(meaning[0], path ?? own ?? "file system", meaning[1], { cause: error });
+  return new UserError(meaning[0], path ?? own ?? "file system", meaning[1], {
+    cause: error,
+  });
 }

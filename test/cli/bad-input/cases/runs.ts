@@ -184,6 +184,13 @@ export const runs: Group = {
     ),
     text("no keys", "- a\n", "<file>: holds no keys", "write it as `key: value` lines", "an empty file, or a list"),
     text(
+      "a key that is a map",
+      "out: out\n? {a: 1}\n: b\n",
+      "<file>:<n>: a key that is a list or a map",
+      "mend that line",
+      "a bracket or a question mark too many",
+    ),
+    text(
       "not UTF-8",
       new Uint8Array([0x6f, 0xff, 0x0a]),
       "<file>: not UTF-8 text",

@@ -307,8 +307,15 @@ export const tokenizers: Group = {
       "a tokenizer.json without a model",
       (folder) => writeFileSync(join(folder, "tokenizer.json"), "{}"),
       "<folder>: not a tokenizer that can be read (<reason>)",
-      "get its files anew",
+      "use a tokenizer of BERT, RoBERTa or GPT-2, or get the file anew",
       "a damaged tokenizer.json, or one of a newer version",
+    ),
+    tokenizer(
+      "a tokenizer of another kind",
+      (folder) => writeFileSync(join(folder, "tokenizer.json"), '{"model": {"type": "Unigram", "vocab": []}}'),
+      "<folder>: not a tokenizer that can be read (<reason>)",
+      "use a tokenizer of BERT, RoBERTa or GPT-2, or get the file anew",
+      "a SentencePiece tokenizer, such as T5's or XLM-R's",
     ),
     tokenizer(
       "a vocab.txt without [UNK]",

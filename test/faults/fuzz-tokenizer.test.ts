@@ -1,0 +1,79 @@
+/**
+ * tokenizer.json damaged in every way. The native library aborts its process for much of what it does not expect, so this
+ * file has a process of its own: were anything harmful passed on, it would end, and the test run with it.
+ */
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, it } from "vitest";
+import { specialToken } from "../../src/data/special.ts";
+import { openTokenizer } from "../../src/data/tokenizer.ts";
+import { byteLevelJson, wordPieceJson } from "../../src/data/tokenizer-json.ts";
+import { fuzz, mutate, quickFolder } from "./fuzz.ts";
+import { howMany } from "./scale.ts";
+
+const special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"];
+const words = [...special, "a", "b", "##a", "##b", "ab", "##c", "the"];
+const names = ["<s>", "</s>", "a", "b", "ab", "Ġ", "Ġa"];
+const numbered = (list: readonly string[]) => new Map(list.map((token, id) => [token, id]));
+
+const wordPiece = wordPieceJson({
+  vocabulary: numbered(words),
+  added: special.map((token, id) => specialToken(id, token)),
+  lowercase: true,
+  stripAccents: null,
+  chineseCharacters: true,
+  unknown: "[UNK]",
+  cls: ["[CLS]", 2],
+  sep: ["[SEP]", 3],
+});
+const byteLevel = byteLevelJson({
+  vocabulary: numbered(names),
+  merges: [
+    ["a", "b"],
+    ["Ġ", "a"],
+  ],
+  added: [specialToken(0, "<s>"), specialToken(1, "</s>")],
+  addPrefixSpace: false,
+  cls: ["<s>", 0],
+  sep: ["</s>", 1],
+});
+
+/** Parts that the library has aborted at, or never returned from. */
+const hostile = {
+  normalizer: {
+    type: "Sequence",
+    normalizers: [{ type: "Precompiled", precompiled_charsmap: "AAAA" }, { type: "NFKC" }],
+  },
+  pre_tokenizer: { type: "Split", pattern: { Regex: "(a+)+$" }, behavior: "Isolated", invert: false },
+  model: { type: "Unigram", unk_id: 9, vocab: [["a", -1.5]], byte_fallback: false },
+  decoder: { type: "Replace", pattern: { String: "" }, content: "x" },
+};
+
+const encode = (value: object) => new TextEncoder().encode(JSON.stringify(value));
+const sound = [encode(wordPiece), encode(byteLevel)];
+const others = [...sound, encode(hostile), encode({ ...wordPiece, ...hostile })];
+
+it("tokenizer.json of random damage gives ids of its vocabulary, or is refused", async () => {
+  const folder = quickFolder();
+  const texts = ["ab a the <s> x", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaab", "", "ü😀 \u0000 [MASK]"];
+  const tally = await fuzz(howMany(3_000, 20_000), 5_000_000, 2 ** 16, async (dice) => {
+    writeFileSync(join(folder, "tokenizer.json"), mutate(dice.of(sound), dice, dice.of(others), 3));
+    const tokenizer = await openTokenizer(folder);
+    const { vocabulary, specialIds } = tokenizer.info;
+    const { ids, ends } = await tokenizer.encode(texts);
+    expect(ends).toHaveLength(texts.length);
+    for (const id of [...ids, ...specialIds]) if (!(id < vocabulary)) throw new Error(`id ${id} of ${vocabulary}`);
+  });
+  console.info(`${tally.read} read, ${tally.refused} refused for ${tally.reasons.size} reasons`);
+  expect(tally.read).toBeGreaterThan(100);
+});
+
+it("an unknown character is not mistaken for what joins the pieces of a text", async () => {
+  const folder = quickFolder();
+  writeFileSync(
+    join(folder, "tokenizer.json"),
+    encode({ ...wordPiece, added_tokens: [{ ...specialToken(1, "[UNK]") }] }),
+  );
+  const tokenizer = await openTokenizer(folder);
+  expect(Array.from((await tokenizer.encode(["ab ☃ a", "☃ b"])).ids)).toEqual([9, 1, 5, 1, 6]);
+});
