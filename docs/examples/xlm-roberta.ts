@@ -3,7 +3,7 @@
  * XLMRobertaModel and XLMRobertaForMaskedLM, whose parameters keep RoBERTa's names.
  */
 import type { Architecture } from "../../src/model/architecture.ts";
-import { encoderArchitecture } from "../../src/model/bert.ts";
+import { encoderArchitecture, encoderDefaults } from "../../src/model/bert.ts";
 import { modelClass } from "../../src/model/classes.ts";
 
 const maskedLM = modelClass("XLMRobertaForMaskedLM", true, false, false);
@@ -13,23 +13,8 @@ export const xlmRoberta: Architecture = encoderArchitecture({
   prefix: "roberta",
   // transformers' XLMRobertaConfig.
   defaults: {
-    model_type: "xlm-roberta",
-    vocab_size: 30522,
-    hidden_size: 768,
-    num_hidden_layers: 12,
-    num_attention_heads: 12,
-    intermediate_size: 3072,
-    hidden_act: "gelu",
-    hidden_dropout_prob: 0.1,
-    attention_probs_dropout_prob: 0.1,
-    max_position_embeddings: 512,
-    type_vocab_size: 2,
-    initializer_range: 0.02,
-    layer_norm_eps: 1e-12,
-    pad_token_id: 1,
-    bos_token_id: 0,
-    eos_token_id: 2,
-    tie_word_embeddings: true,
+    ...encoderDefaults,
+    ...{ model_type: "xlm-roberta", pad_token_id: 1, bos_token_id: 0, eos_token_id: 2 },
   },
   classes: [maskedLM, modelClass("XLMRobertaModel", false, true, false)],
   defaultClass: maskedLM,

@@ -294,9 +294,8 @@ export function encoderArchitecture(flavour: Flavour): Architecture {
   return architecture;
 }
 
-/** transformers' BertConfig, less what does not concern the network. */
-const defaults: Json = {
-  model_type: "bert",
+/** What the configs of transformers' BERT, RoBERTa and their kin have in common, less what does not concern the network. */
+export const encoderDefaults: Json = {
   vocab_size: 30522,
   hidden_size: 768,
   num_hidden_layers: 12,
@@ -309,7 +308,6 @@ const defaults: Json = {
   type_vocab_size: 2,
   initializer_range: 0.02,
   layer_norm_eps: 1e-12,
-  pad_token_id: 0,
   tie_word_embeddings: true,
 };
 
@@ -317,7 +315,8 @@ const maskedLM = modelClass("BertForMaskedLM", true, false, false);
 
 export const bert: Architecture = encoderArchitecture({
   type: "bert",
-  defaults,
+  // transformers' BertConfig.
+  defaults: { ...encoderDefaults, model_type: "bert", pad_token_id: 0 },
   classes: [
     modelClass("BertForPreTraining", true, true, true),
     maskedLM,
