@@ -4,14 +4,11 @@ import { print, printJson, table } from "./output.ts";
 
 export function register(command: Command): void {
   command.option("--json", "print the result as JSON").action(async (options: { json?: boolean }) => {
-    const { engineKinds, optionalKinds } = await import("../engine/engines.ts");
+    const { engineKinds } = await import("../engine/engines.ts");
     const { availableParallelism, totalmem } = await import("node:os");
     const { packageVersion } = await import("../util/paths.ts");
-    const found = (kinds: typeof engineKinds) =>
-      Promise.all(kinds.map(async ({ kind, probe }) => ({ kind, ...(await probe()) })));
-    const [usual, optional] = [await found(engineKinds), await found(optionalKinds)];
-    const engines = [...usual, ...optional];
-    const chosen = usual.find((engine) => engine.usable)?.kind;
+    const engines = await Promise.all(engineKinds.map(async ({ kind, probe }) => ({ kind, ...(await probe()) })));
+    const chosen = engines.find((engine) => engine.usable)?.kind;
     const cores = availableParallelism();
     if (options.json === true) {
       printJson({ version: packageVersion(), node: process.version, cores, memory: totalmem(), chosen, engines });

@@ -5,30 +5,51 @@ import { onednnEngine } from "./onednn/engine.ts";
 import { onnxEngine } from "./onnx/onnx.ts";
 import { referenceEngine } from "./reference/reference.ts";
 
-export const engineKinds: readonly EngineKind[] = [onnxEngine, referenceEngine];
+export const engineKinds: readonly EngineKind[] = [onednnEngine, onnxEngine, referenceEngine];
 
-/** Taken only when named: they need a library of the system, and are young. */
-export const optionalKinds: readonly EngineKind[] = [onednnEngine];
+/** A choice among the engines: the first that can run here, and why not those before it. */
+export interface Choice {
+  readonly engine: EngineKind;
+  readonly passedOver: readonly { readonly kind: string; readonly reason: string; readonly wayOut: string }[];
+}
 
-const allKinds = [...optionalKinds, ...engineKinds];
+/**
+ * What `auto` stands for here.
+ * @throws UserError if no engine can run
+ */
+export async function chooseEngine(kinds: readonly EngineKind[] = engineKinds): Promise<Choice> {
+  const passedOver: { kind: string; reason: string; wayOut: string }[] = [];
+  for (const engine of kinds) {
+    const found = await engine.probe();
+    if (found.usable) return { engine, passedOver };
+    passedOver.push({ kind: engine.kind, reason: found.reason, wayOut: found.wayOut });
+  }
+  throw new UserError("no engine can run here", "engine.kind", "`bert2bert doctor` says what is missing");
+}
 
 /**
  * Opens an engine; `auto` is the first one that can run here.
+ * @param note told which engine it is and, where `auto` passed over a better one, why and how to get that
  * @throws UserError if there is no engine of that kind, or it can't do what the settings ask
  */
-export async function openEngine(settings: EngineSettings & { readonly kind: string }): Promise<Engine> {
+export async function openEngine(
+  settings: EngineSettings & { readonly kind: string },
+  note: (text: string) => void = () => {},
+): Promise<Engine> {
   const { kind, threads } = settings;
-  const known = ["auto", ...allKinds.map((engine) => engine.kind)];
+  const known = ["auto", ...engineKinds.map((engine) => engine.kind)];
   if (!known.includes(kind)) {
     throw new UserError(`there is no engine \`${kind}\``, "engine.kind", suggestion(kind, known));
   }
   if (!Number.isInteger(threads) || threads < 1) {
     throw new UserError(`can't run on ${threads} threads`, "engine.threads", "give a whole number, at least 1");
   }
-  const named = allKinds.find((engine) => engine.kind === kind);
-  if (named !== undefined) return named.open(settings);
-  for (const engine of engineKinds) {
-    if ((await engine.probe()).usable) return engine.open(settings);
+  const named = engineKinds.find((engine) => engine.kind === kind);
+  const choice = named === undefined ? await chooseEngine() : { engine: named, passedOver: [] };
+  const opened = await choice.engine.open(settings);
+  note(`engine: ${opened.description}`);
+  for (const better of choice.passedOver) {
+    note(`the engine ${better.kind}, which is faster, can't run here (${better.reason}): ${better.wayOut}`);
   }
-  throw new UserError("no engine can run here", "engine.kind", "`bert2bert doctor` says what is missing");
+  return opened;
 }

@@ -114,9 +114,8 @@ export async function pretrain(run: LoadedRun, options: PretrainOptions = {}): P
         const wayOut = "put the data back that the run began with, or start another run";
         throw new UserError("the data is not what the run began with", settings.data.from, wayOut);
       }
-      const engine = await openEngine(settings.engine);
+      const engine = await openEngine(settings.engine, note);
       try {
-        note(`engine: ${engine.description}`);
         await loadState(engine, start.model, start.parameters, start.where, start.moments);
         const lock = await lockRunFolder(settings.out);
         try {

@@ -5,7 +5,7 @@ test("doctor names every engine and the one that is chosen", () => {
   const { code, stdout } = cli(["doctor", "--json"]);
   expect(code).toBe(0);
   const found: { chosen: string; engines: { kind: string; usable: boolean }[] } = JSON.parse(stdout);
-  expect(found.engines.map(({ kind }) => kind)).toEqual(["onnx", "reference", "onednn"]);
+  expect(found.engines.map(({ kind }) => kind)).toEqual(["onednn", "onnx", "reference"]);
   expect(found.chosen).toBe(found.engines.find(({ usable }) => usable)?.kind);
 });
 

@@ -1,6 +1,6 @@
 /** What the engines' tests share: a program with numbers to run it on, and both engines' answers side by side. */
 import type { Engine, EngineKind, TensorData } from "../../src/engine/engine.ts";
-import { engineKinds, openEngine, optionalKinds } from "../../src/engine/engines.ts";
+import { engineKinds, openEngine } from "../../src/engine/engines.ts";
 import { ProgramBuilder } from "../../src/program/builder.ts";
 import { type DType, type Shape, size, type Value } from "../../src/program/graph.ts";
 import { RandomStream } from "../../src/util/random.ts";
@@ -61,15 +61,10 @@ export class Bench {
   }
 }
 
-/**
- * The engines other than the reference that can run here; says which can't. The optional ones are asked for with
- * BERT2BERT_TEST_ENGINES=all.
- */
+/** The engines other than the reference that can run here; says which can't, and why. */
 export async function usableEngines(): Promise<readonly EngineKind[]> {
   const usable: EngineKind[] = [];
-  const all = process.env.BERT2BERT_TEST_ENGINES === "all";
-  if (!all) console.warn("skipped: the optional engines (BERT2BERT_TEST_ENGINES=all tests them)");
-  for (const kind of all ? [...engineKinds, ...optionalKinds] : engineKinds) {
+  for (const kind of engineKinds) {
     if (kind.kind === "reference") continue;
     const found = await kind.probe();
     if (found.usable) usable.push(kind);

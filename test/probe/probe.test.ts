@@ -1,12 +1,13 @@
 import { describe, expect, test } from "vitest";
-import { engineKinds } from "../../src/engine/engines.ts";
+import { referenceEngine } from "../../src/engine/reference/reference.ts";
 import { openModel } from "../../src/model/load.ts";
 import { readProbeInputs } from "../../src/probe/inputs.ts";
 import { probe } from "../../src/probe/probe.ts";
+import { usableEngines } from "../engine/compare.ts";
 import { fixture } from "../support.ts";
 import { disagreements, readTensors } from "./fixtures.ts";
 
-describe.each(engineKinds)("$kind", (kind) => {
+describe.each([referenceEngine, ...(await usableEngines())])("on $kind", (kind) => {
   test.each(["bert-tiny", "roberta-tiny", "gpt2-tiny"])("%s computes what transformers computes", async (name) => {
     const { model, weights, close } = await openModel(fixture(name));
     const inputs = await readProbeInputs(fixture(name, "inputs.safetensors"), model);

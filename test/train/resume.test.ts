@@ -4,6 +4,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { beforeAll, describe, expect, it } from "vitest";
+import { onednnEngine } from "../../src/engine/onednn/engine.ts";
 import { packageRoot } from "../../src/util/paths.ts";
 import { cli, temporaryFolder } from "../support.ts";
 import { bertConfig, gpt2Config, pairsConfig, writeRun } from "./data.ts";
@@ -169,6 +170,52 @@ describe.each([
     expect(done.stderr).toContain("step-30 is damaged and left out");
     expect(done.stderr).toContain("carrying on after step 28 of 30");
     expect({ ...results(damaged.out), metrics: timeless(damaged.out) }).toEqual(before);
+  });
+});
+
+/** Byte for byte on the fast engine too, with all its threads; then on the other, whose curve continues. */
+const fast = await onednnEngine.probe();
+if (!fast.usable) console.warn(`skipped: resume on the oneDNN engine (${fast.reason})`);
+describe.runIf(fast.usable)("on the oneDNN engine", () => {
+  it("a killed run ends with the same bytes, and the other engine carries one on", async () => {
+    const folder = temporaryFolder();
+    const settings = (out: string) =>
+      yaml("mlm", out).replace("{kind: onnx, threads: 1}", "{kind: onednn, threads: 2, precision: f32}");
+    const whole = join(folder, "whole");
+    const path = await writeRun(folder, bertConfig, settings("whole"));
+    const done = cli(["pretrain", path]);
+    expect(done.code, done.stderr).toBe(0);
+    expect(done.stderr).toContain("engine: oneDNN");
+    const named = (name: string) => {
+      const own = join(folder, `${name}.yaml`);
+      writeFileSync(own, settings(name));
+      return { path: own, out: join(folder, name) };
+    };
+    const killed = named("killed");
+    const child = start(killed.path);
+    const end = ended(child);
+    await reached(child, killed.out, 12);
+    child.kill("SIGKILL");
+    await end;
+    const resumed = cli(["pretrain", killed.path]);
+    expect(resumed.code, resumed.stderr).toBe(0);
+    expect(results(killed.out)).toEqual(results(whole));
+    expect(timeless(killed.out)).toEqual(timeless(whole));
+
+    const moved = named("moved");
+    const first = start(moved.path);
+    const stopped = ended(first);
+    await reached(first, moved.out, 12);
+    first.kill("SIGTERM");
+    await stopped;
+    const other = cli(["pretrain", moved.path, "--set", "engine.kind=onnx"]);
+    expect(other.code, other.stderr).toBe(0);
+    expect(other.stderr).toContain("the run went on oneDNN");
+    const losses = (out: string) =>
+      timeless(out).map((line) => JSON.parse(JSON.stringify(line)).evaluation?.loss ?? Number.NaN);
+    losses(moved.out).forEach((loss, i) => {
+      if (!Number.isNaN(loss)) expect(Math.abs(loss - losses(whole)[i])).toBeLessThan(1e-4 * loss);
+    });
   });
 });
 

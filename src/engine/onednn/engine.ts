@@ -9,10 +9,10 @@ import { type Program, type Shape, size } from "../../program/graph.ts";
 import { UserError } from "../../util/errors.ts";
 import { workerUrl } from "../../util/worker.ts";
 import type { Engine, EngineKind, EngineSettings, Executable, TensorData } from "../engine.ts";
-import { type Library, LibraryUnusable, loadLibrary } from "./library.ts";
+import { LibraryUnusable, loadLibrary } from "./library.ts";
 import { lowerings } from "./lowerings.ts";
 import { Planner } from "./planner.ts";
-import { Primitives } from "./primitives.ts";
+import { selfTest } from "./selftest.ts";
 import type { Plan } from "./steps.ts";
 import type { Answer, Request } from "./worker.ts";
 
@@ -42,24 +42,6 @@ export const onednnEngine: EngineKind = {
   },
 };
 
-/** A small product with a residual, by hand and by the library. @throws LibraryUnusable if they disagree */
-function selfTest(library: Library): void {
-  const memory = new Float32Array(12);
-  memory.set([1, 2, 3, 4, 5, 6, 7, 8, 0.5, 0, 0, 0.5]);
-  const view = (from: number) => ({ offset: 4 * from, dims: [2, 2], strides: [2, 1], type: "f32" as const });
-  try {
-    const primitives = new Primitives(library, library.address(memory));
-    const out = view(8);
-    primitives.matmul(view(0), view(4), out, { after: [{ kind: "accumulate" }] }).execute();
-    primitives.wait();
-  } catch (error) {
-    throw new LibraryUnusable(`${library.path}: ${error instanceof Error ? error.message : String(error)}`);
-  }
-  if (String([...memory.subarray(8)]) !== "19.5,22,43,50.5") {
-    throw new LibraryUnusable(`${library.path}: it gets a product of two matrices wrong`);
-  }
-}
-
 /** A program's plan for this engine: plain data, the same on every machine. */
 export function planOf(program: Program): Plan {
   return new Planner(expand(program, (op) => lowerings.has(op.name))).plan();
@@ -77,8 +59,6 @@ class OneDnnEngine implements Engine {
 
   constructor(description: string, threads: number) {
     this.description = `${description}, f32, ${threads} threads`;
-    // Read by OpenMP when the library is loaded, in whichever thread that happens.
-    process.env.OMP_NUM_THREADS ??= String(threads);
     this.#worker = new Worker(workerUrl(import.meta.url, "./worker.ts"), { workerData: { threads } });
     this.#worker.on("message", (answer: Answer) => {
       const waiting = this.#waiting.get(answer.id);

@@ -20,4 +20,5 @@ for (;;) {
     words[control.failed] = 1;
   }
   Atomics.store(words, control.done, asked);
+  Atomics.notify(words, control.done);
 }

@@ -128,13 +128,14 @@ function candidates(): readonly string[] {
 }
 
 /**
- * Loads the library. The number of threads of its OpenMP runtime is read when it is loaded, so it must be set
- * (OMP_NUM_THREADS) before.
+ * Loads the library, after telling its OpenMP runtime how to wait.
  * @throws LibraryUnusable saying what was tried
  */
 export function loadLibrary(): Library {
   const koffi: typeof import("koffi") = require("koffi");
   const failures: string[] = [];
+  const system = systemCalls(koffi);
+  system.waitBriefly();
   for (const path of candidates()) {
     let handle: LibraryHandle;
     try {
@@ -155,7 +156,7 @@ export function loadLibrary(): Library {
       failures.push(`${path}: version ${version.major}.${version.minor} (2.6 to 3.x are supported)`);
       continue;
     }
-    pin(koffi, path);
+    system.pin(path);
     const declared = new Map<string, Call>();
     return {
       path,
@@ -185,11 +186,27 @@ export function loadLibrary(): Library {
 const RTLD_NOW = 2;
 
 /**
- * Keeps the library in the process for good. A handle of koffi's closes it when it is collected or its thread ends, and
- * OpenMP's threads, which outlive both, would then run code that is no longer there.
+ * How often GNU's OpenMP looks whether its threads have arrived before it sleeps, some 20 µs. Its own 300,000 looks
+ * (5 ms and more) make a process that shares its cores with others crawl: each of its threads burns its turn waiting
+ * for another that has none. With nothing else running a step takes the same time.
  */
-function pin(koffi: typeof import("koffi"), path: string): void {
-  if (process.platform === "win32") return;
-  const system = process.platform === "darwin" ? "libSystem.B.dylib" : "libc.so.6";
-  koffi.load(system).func("dlopen", "void*", ["str", "int"])(path, RTLD_NOW);
+const SPIN_COUNT = "1000";
+
+function systemCalls(koffi: typeof import("koffi")): { waitBriefly(): void; pin(path: string): void } {
+  if (process.platform === "win32") return { waitBriefly: () => {}, pin: () => {} };
+  const library = koffi.load(process.platform === "darwin" ? "libSystem.B.dylib" : "libc.so.6");
+  return {
+    /** In the real environment, which is where OpenMP looks; a worker's `process.env` is a copy. What is set stands. */
+    waitBriefly: () => {
+      if (process.env.OMP_WAIT_POLICY !== undefined) return;
+      library.func("setenv", "int", ["str", "str", "int"])("GOMP_SPINCOUNT", SPIN_COUNT, 0);
+    },
+    /**
+     * Keeps the library in the process for good. A handle of koffi's closes it when it is collected or its thread ends,
+     * and OpenMP's threads, which outlive both, would then run code that is no longer there.
+     */
+    pin: (path) => {
+      library.func("dlopen", "void*", ["str", "int"])(path, RTLD_NOW);
+    },
+  };
 }

@@ -16,6 +16,9 @@ export type Kernel = (...args: readonly number[]) => void;
 export const control = { asked: 0, done: 1, kernel: 2, count: 3, failed: 4, words: 64 } as const;
 export const MAXIMUM_ARGUMENTS = 32;
 
+/** Looks at the control block before going to sleep: some tens of microseconds. */
+const SPINS = 4000;
+
 export interface HelperData {
   readonly module: WebAssembly.Module;
   readonly memory: WebAssembly.Memory;
@@ -77,9 +80,21 @@ export class Team {
       Atomics.store(this.#words, control.asked, sequence);
       Atomics.notify(this.#words, control.asked);
       kernel(...args, 0, half);
-      while (Atomics.load(this.#words, control.done) !== sequence);
+      this.#await(sequence);
       if (this.#words[control.failed] !== 0) throw new Error(`kernel ${name} failed in the helper thread`);
     };
+  }
+
+  /** Most parts end within microseconds of each other; where the helper has no core to run on, sleep until it had one. */
+  #await(sequence: number): void {
+    for (let spins = 0; spins < SPINS; spins++) {
+      if (Atomics.load(this.#words, control.done) === sequence) return;
+    }
+    for (;;) {
+      const done = Atomics.load(this.#words, control.done);
+      if (done === sequence) return;
+      Atomics.wait(this.#words, control.done, done);
+    }
   }
 
   async close(): Promise<void> {

@@ -1,0 +1,143 @@
+/**
+ * What every kind of primitive that the engine takes from oneDNN gives on a few numbers, held against the formulas. A
+ * library that is broken, or numbers its constants as none before it, is found out here and not in a training run.
+ */
+import { erf } from "../reference/erf.ts";
+import { type Library, LibraryUnusable } from "./library.ts";
+import { denseStrides, Primitives, type View } from "./primitives.ts";
+
+const CLOSE = 1e-5;
+
+/** @throws LibraryUnusable saying which primitive was wrong */
+export function selfTest(library: Library): void {
+  const memory = new Float32Array(1024);
+  let top = 0;
+  const view = (dims: readonly number[], values: readonly number[] = []): View => {
+    const offset = 4 * top;
+    memory.set(values, top);
+    top += 16 * Math.ceil(dims.reduce((n, extent) => n * extent, 1) / 16);
+    return { offset, dims, strides: denseStrides(dims), type: "f32" };
+  };
+  const expectAt = (what: string, at: View, expected: readonly number[]) => {
+    const found = memory.subarray(at.offset / 4, at.offset / 4 + expected.length);
+    if (expected.every((value, i) => Math.abs(found[i] - value) <= CLOSE * Math.max(1, Math.abs(value)))) return;
+    throw new LibraryUnusable(`${library.path}: it gets ${what} wrong`);
+  };
+  try {
+    const primitives = new Primitives(library, library.address(memory));
+    products(primitives, view, expectAt);
+    elementwise(primitives, view, expectAt);
+    norms(primitives, view, expectAt);
+  } catch (error) {
+    if (error instanceof LibraryUnusable) throw error;
+    throw new LibraryUnusable(`${library.path}: ${error instanceof Error ? error.message : String(error)}`);
+  }
+}
+
+type MakeView = (dims: readonly number[], values?: readonly number[]) => View;
+type Expect = (what: string, at: View, expected: readonly number[]) => void;
+
+function products(primitives: Primitives, view: MakeView, expectAt: Expect): void {
+  const [a, b] = [view([2, 2], [1, 2, 3, 4]), view([2, 2], [5, 6, 7, 8])];
+  const [bias, residual] = [view([1, 2], [1, -1]), view([2, 2], [0.5, 0.5, 0.5, 1.5])];
+  const c = view([2, 2]);
+  const after = [
+    { kind: "add", operand: residual },
+    { kind: "scale", factor: 2 },
+  ] as const;
+  primitives.matmul(a, b, c, { bias, after }).execute();
+  expectAt("a product of two matrices", c, [41, 43, 89, 101]);
+  const turned = view([2, 2]);
+  primitives.reorder({ ...a, strides: [1, 2] }, turned).execute();
+  expectAt("a transposition", turned, [1, 3, 2, 4]);
+  for (const [kind, expected] of [
+    ["add", [6, 8, 10, 12]],
+    ["sub", [-4, -4, -4, -4]],
+    ["mul", [5, 12, 21, 32]],
+    ["div", [1 / 5, 2 / 6, 3 / 7, 4 / 8]],
+  ] as const) {
+    const z = view([2, 2]);
+    primitives.binary(kind, a, b, z).execute();
+    expectAt(`the operation ${kind}`, z, expected);
+  }
+}
+
+function elementwise(primitives: Primitives, view: MakeView, expectAt: Expect): void {
+  const xs = [-1, 0.25, 1, 2];
+  const tanhForm = (x: number) => 0.5 * x * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3)));
+  for (const [algorithm, f, positive = false] of [
+    ["relu", (x: number) => Math.max(0, x)],
+    ["tanh", Math.tanh],
+    ["geluErf", (x: number) => 0.5 * x * (1 + erf(x / Math.SQRT2))],
+    ["geluTanh", tanhForm],
+    ["exp", Math.exp],
+    ["sqrt", Math.sqrt, true],
+  ] as const) {
+    const inputs = positive ? xs.map(Math.abs) : xs;
+    const [x, y] = [view([4], inputs), view([4])];
+    primitives.eltwise(algorithm, x, y).execute();
+    expectAt(`the function ${algorithm}`, y, inputs.map(f));
+    if (algorithm !== "geluErf" && algorithm !== "geluTanh") continue;
+    const [dy, dx] = [view([4], [1, 2, -1, 0.5]), view([4])];
+    primitives.eltwiseBackward(algorithm, x, dy, dx).execute();
+    const h = 1e-4;
+    const slopes = inputs.map((at, i) => ((f(at + h) - f(at - h)) / (2 * h)) * [1, 2, -1, 0.5][i]);
+    expectAt(`the derivative of ${algorithm}`, dx, slopes);
+  }
+  const [x, y, z] = [view([2], [2, 3]), view([2]), view([2])];
+  primitives.eltwise("linear", x, y, 2, 1).execute();
+  expectAt("the function linear", y, [5, 7]);
+  primitives.eltwise("pow", x, z, 1, -2).execute();
+  expectAt("the function pow", z, [1 / 4, 1 / 9]);
+}
+
+/** Two rows of four: the forward pass, and the backward one by the formula of Ba et al., Layer Normalization. */
+function norms(primitives: Primitives, view: MakeView, expectAt: Expect): void {
+  const rows = [
+    [1, 2, 4, 9],
+    [-3, 0, 1, 2],
+  ];
+  const [gains, shifts, eps] = [[1, 2, 0.5, -1], [0, 1, 2, 3], 1e-5];
+  const slopes = [
+    [1, -1, 2, 0.5],
+    [0, 3, -2, 1],
+  ];
+  const x = view([2, 4], rows.flat());
+  const [gain, shift, dy] = [view([4], gains), view([4], shifts), view([2, 4], slopes.flat())];
+  const [y, mean, variance] = [view([2, 4]), view([2]), view([2])];
+  const [dx, dgain, dshift] = [view([2, 4]), view([4]), view([4])];
+  primitives.layerNorm(x, y, mean, variance, gain, shift, eps).execute();
+  primitives.layerNormBackward({ x, dy, dx, mean, variance, gain, shift, dgain, dshift, eps }).execute();
+  primitives.wait();
+  const mean4 = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / 4;
+  const normal = rows.map((row) => {
+    const centre = mean4(row);
+    const root = Math.sqrt(mean4(row.map((value) => (value - centre) ** 2)) + eps);
+    return { root, values: row.map((value) => (value - centre) / root) };
+  });
+  expectAt(
+    "a layer norm",
+    y,
+    normal.flatMap(({ values }) => values.map((value, i) => value * gains[i] + shifts[i])),
+  );
+  const column = (i: number, of: (row: number) => number) => of(0) * slopes[0][i] + of(1) * slopes[1][i];
+  expectAt(
+    "a layer norm's gradient",
+    dx,
+    normal.flatMap(({ root, values }, r) => {
+      const g = slopes[r].map((slope, i) => slope * gains[i]);
+      const along = mean4(g.map((slope, i) => slope * values[i]));
+      return g.map((slope, i) => (slope - mean4(g) - values[i] * along) / root);
+    }),
+  );
+  expectAt(
+    "a gain's gradient",
+    dgain,
+    gains.map((_, i) => column(i, (row) => normal[row].values[i])),
+  );
+  expectAt(
+    "a shift's gradient",
+    dshift,
+    gains.map((_, i) => column(i, () => 1)),
+  );
+}
