@@ -10,12 +10,14 @@ import { writeSafetensors } from "../checkpoint/write.ts";
 import type { Engine, TensorData } from "../engine/engine.ts";
 import type { Model } from "../model/architecture.ts";
 import type { ParameterWeights } from "../model/load.ts";
-import { shapeOf } from "../model/table.ts";
+import { parameterCount, shapeOf } from "../model/table.ts";
 import { ProgramBuilder } from "../program/builder.ts";
 import { differentiate } from "../program/differentiate.ts";
 import type { Program, Value } from "../program/graph.ts";
+import { workingBytes } from "../program/memory.ts";
 import { add, crossEntropy, reshape, slice } from "../program/ops/index.ts";
 import { UserError } from "../util/errors.ts";
+import { checkMemory } from "../util/memory.ts";
 import type { Labels, ProbeInputs } from "./inputs.ts";
 
 export interface ProbeTensor {
@@ -29,7 +31,7 @@ export interface ProbeOptions {
 
 /**
  * Runs a checkpoint once. The engine keeps the parameters afterwards, under their names.
- * @throws UserError if gradients are asked for and there is no loss
+ * @throws UserError if gradients are asked for and there is no loss, or it does not fit into memory
  */
 export async function probe(
   model: Model,
@@ -39,6 +41,8 @@ export async function probe(
   options: ProbeOptions,
 ): Promise<ReadonlyMap<string, ProbeTensor>> {
   const { program, given } = probeProgram(model, inputs, options);
+  const wayOut = "give fewer or shorter sequences, or free memory";
+  checkMemory(4 * parameterCount(model.parameters) + workingBytes(program), "the probe", "inputs", wayOut);
   const executable = await engine.compile(program);
   try {
     for (const [name, { shape }] of program.states) await engine.write(name, shape, await weights.readF32(name));

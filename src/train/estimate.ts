@@ -3,7 +3,7 @@ import { openDataset } from "../data/dataset.ts";
 import type { Model } from "../model/architecture.ts";
 import { paperFlops } from "../model/flops.ts";
 import { parameterCount } from "../model/table.ts";
-import { type Program, size } from "../program/graph.ts";
+import { workingBytes } from "../program/memory.ts";
 import { checkMemory, has, inGigabytes, memoryRoom } from "../util/memory.ts";
 import { newestCheckpoint } from "./checkpoint.ts";
 import type { StepCommon } from "./compiled.ts";
@@ -147,29 +147,4 @@ export function checkRunMemory(memory: RunMemory, where: string, room = memoryRo
   checkMemory(memory.state + memory.working, "the run", where, wayOut, room);
   const likely = memory.state + 2 * memory.working + 100e6;
   return likely <= room.bytes ? undefined : `the run may take ${inGigabytes(likely)} of memory, and ${has(room)}`;
-}
-
-/** The largest sum of values alive at once as a program runs node by node, in bytes. */
-export function workingBytes(program: Program): number {
-  const lastUse = new Map<number, number>();
-  program.nodes.forEach((node, i) => {
-    for (const value of [...node.inputs, ...node.outputs]) lastUse.set(value.id, i);
-  });
-  // What outputs and updates keep, and what stands elsewhere: inputs and states.
-  const kept = new Set(
-    [program.outputs, program.updates, program.inputs, program.states].flatMap((leaves) =>
-      [...leaves.values()].map((value) => value.id),
-    ),
-  );
-  let alive = 0;
-  let most = 0;
-  program.nodes.forEach((node, i) => {
-    for (const output of node.outputs) alive += 4 * size(output.shape);
-    most = Math.max(most, alive);
-    const made = new Set([...node.inputs, ...node.outputs]);
-    for (const value of made) {
-      if (lastUse.get(value.id) === i && !kept.has(value.id)) alive -= 4 * size(value.shape);
-    }
-  });
-  return most;
 }

@@ -5,7 +5,11 @@ import { describe, expect, it } from "vitest";
 import { stringify } from "yaml";
 import { dataSize, trainingBatch, validationBatches } from "../../src/data/batches.ts";
 import { openDataset } from "../../src/data/dataset.ts";
+import { applyGrowth } from "../../src/growth/apply.ts";
+import { planGrowth, resizedModel } from "../../src/growth/plan.ts";
+import { repeatedPlan } from "../../src/growth/repeat.ts";
 import { architectureOf } from "../../src/model/architectures.ts";
+import { openModel } from "../../src/model/load.ts";
 import { type Objective, objectives } from "../../src/model/objectives.ts";
 import { loadRun, spelledOut } from "../../src/train/settings.ts";
 import { UserError } from "../../src/util/errors.ts";
@@ -83,6 +87,25 @@ describe("RUN.yaml", () => {
     console.info(`${tally.read} read, ${tally.refused} refused for ${tally.reasons.size} reasons`);
     expect(tally.read).toBeGreaterThan(20);
     expect(tally.reasons.size).toBeGreaterThan(15);
+  });
+});
+
+describe("growth.json", () => {
+  it("of random damage gives a growth of this source, or is refused", async () => {
+    const folder = quickFolder();
+    const source = await openModel(fixture("bert-tiny"));
+    const plan = planGrowth(source.model, resizedModel(source.model, { hidden: 96, layers: 4 }), { method: "fpi" });
+    await applyGrowth(plan, source, join(folder, "grown"));
+    const record = new Uint8Array(readFileSync(join(folder, "grown", "growth.json")));
+    const path = join(folder, "growth.json");
+    const tally = await fuzz(howMany(300, 5_000), 6_000_000, 2 ** 16, async (dice) => {
+      writeFileSync(path, mutate(record, dice, record, 2));
+      const again = await repeatedPlan(source, path);
+      expect(again.plan.growth.source).toBe(source.model);
+    });
+    await source.close();
+    console.info(`${tally.read} read, ${tally.refused} refused for ${tally.reasons.size} reasons`);
+    expect(tally.read).toBeGreaterThan(5);
   });
 });
 

@@ -478,6 +478,23 @@ export const growth: Group = {
       "a typing error",
     ),
     {
+      name: "more than the disk holds",
+      words: (folder) => {
+        const config = join(folder, "config.json");
+        writeFileSync(config, readFileSync(fixture("bert-tiny", "config.json")));
+        change(config, {
+          hidden_size: 2 ** 20,
+          num_attention_heads: 1024,
+          intermediate_size: 2 ** 22,
+          num_hidden_layers: 96,
+        });
+        return ["init", config, join(folder, "out")];
+      },
+      says: "<folder>: <n> GB are to be written, <n> GB are free",
+      hint: "free some space or choose another place",
+      cause: "said before anything is written; a disk that fills up later is said as `the disk is full`",
+    },
+    {
       name: "an output folder that is not empty",
       words: (folder) => {
         mkdirSync(join(folder, "out"));
