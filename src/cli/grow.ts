@@ -25,6 +25,9 @@ interface Flags {
   readonly dtype?: string;
   readonly maxShard?: string;
   readonly seed: number;
+  readonly data?: string;
+  readonly engine: string;
+  readonly threads?: number;
   readonly repeat?: string;
   readonly dryRun?: true;
   readonly json?: true;
@@ -55,6 +58,9 @@ export function register(command: Command): void {
     .option("--dtype <format>", "F32, F16 or BF16 (default: the source's)")
     .option("--max-shard <size>", "largest weights file, such as 5GB")
     .option("--seed <n>", "for whatever is drawn", wholeNumber("--seed"), 0)
+    .option("--data <folder>", "prepared data, for a method that is learned (ligo)")
+    .option("--engine <kind>", "which engine learns", "auto")
+    .option("--threads <n>", "its threads; default all", wholeNumber("--threads", 1))
     .option("--repeat <growth.json>", "grow as this record says, in place of all options above")
     .option("--dry-run", "print what each parameter becomes; write nothing")
     .option("--json", "print the result as JSON")
@@ -88,14 +94,15 @@ async function grow(folder: string, out: string | undefined, flags: Flags): Prom
   const maxShardBytes = flags.maxShard === undefined ? undefined : parseSize(flags.maxShard, "--max-shard");
   const source = await openModel(folder);
   try {
-    const { plan, dtype } = await planFrom(source, flags);
+    const { plan: planned, dtype } = await planFrom(source, flags);
     const format = dtype ?? storedDType(source);
     if (flags.dryRun === true) {
-      await describe(plan, format, flags.json === true);
+      await describe(planned, format, flags.json === true);
       return;
     }
     if (out === undefined) return;
     const progress = new Progress();
+    const plan = await learned(planned, source, flags, progress);
     const applied = await applyGrowth(plan, source, out, {
       dtype: format,
       maxShardBytes,
@@ -115,6 +122,24 @@ async function grow(folder: string, out: string | undefined, flags: Flags): Prom
   } finally {
     await source.close();
   }
+}
+
+/** The plan, its weights learned where its method asks for that. */
+async function learned(plan: GrowthPlan, source: OpenModel, flags: Flags, progress: Progress): Promise<GrowthPlan> {
+  const { name, learned: learns } = plan.method;
+  if (flags.data === undefined) return plan;
+  if (learns !== true) throw new UserError(`\`${name}\` learns nothing`, "--data", "leave it out");
+  const [{ learnGrowth }, { availableParallelism }] = await Promise.all([
+    import("../train/ligo.ts"),
+    import("node:os"),
+  ]);
+  const threads = flags.threads ?? availableParallelism();
+  return learnGrowth(plan, source, flags.data, {
+    engine: flags.engine,
+    threads,
+    progress: (step, steps, loss) =>
+      progress.update(() => `learning: step ${step} of ${steps}, loss ${loss.toFixed(4)}`),
+  });
 }
 
 async function planFrom(source: OpenModel, flags: Flags): Promise<{ plan: GrowthPlan; dtype: FloatDType | undefined }> {

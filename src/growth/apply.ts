@@ -27,7 +27,7 @@ import { checkHashes, hashFiles } from "../util/checksums.ts";
 import { UserError } from "../util/errors.ts";
 import { fillFile, holdsAlready, writeFolderWhole } from "../util/files.ts";
 import type { Json } from "../util/json.ts";
-import type { GrowthPlan } from "./plan.ts";
+import { checkLearned, type GrowthPlan } from "./plan.ts";
 import { Reader } from "./reader.ts";
 import { type Recipe, rowCount, rowWidth } from "./recipe.ts";
 import { recordOf, recordText } from "./record.ts";
@@ -65,6 +65,7 @@ export async function applyGrowth(
   out: string,
   options: ApplyOptions = {},
 ): Promise<Applied> {
+  checkLearned(plan);
   const dtype = options.dtype ?? storedDType(source);
   const optimizer = plan.momentMode === "drop" ? undefined : await openOptimizer(source.folder);
   try {

@@ -54,6 +54,8 @@ export interface WidthMethod {
   readonly paper: Lineage;
   readonly options: readonly OptionDefinition[];
   promise(growth: Growth): Promised;
+  /** The weights are learned on data (train/ligo.ts): recipes give starting values only. */
+  readonly learned?: true;
   /** The stream's map where it is another than the one drawn: what `verify` compares hidden states by. */
   stream?(growth: Growth): UnitMap;
   /** The LayerNorm eps that the target needs; default: the source's. */

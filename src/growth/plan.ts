@@ -52,6 +52,8 @@ export interface GrowthPlan {
   readonly layers: readonly LayerOrigin[];
   readonly promise: Promised;
   readonly parameters: readonly PlannedParameter[];
+  /** Of a learned method, once it has been learned: from what, and what it cost. */
+  readonly learned?: Json;
 }
 
 /**
@@ -112,6 +114,16 @@ export function planGrowth(source: Model, asked: Model, choices: GrowthChoices):
     };
   });
   return { growth, method, depth, mapKind: kind, drawn, momentMode: mode, layers, promise, parameters };
+}
+
+/** @throws UserError for a plan whose weights are still to be learned */
+export function checkLearned(plan: Pick<GrowthPlan, "method" | "learned">): void {
+  if (plan.method.learned !== true || plan.learned !== undefined) return;
+  throw new UserError(
+    `the weights of method ${plan.method.name} are learned on data`,
+    "grow",
+    `use \`bert2bert grow … --method ${plan.method.name} --data FOLDER\`, and start from what it writes`,
+  );
 }
 
 /** Sizes asked for; what is not said follows: the rest of the width from `hidden`, the depth from the source. */

@@ -52,6 +52,7 @@ export function recordOf(
       AXES.map((axis) => [axis, { source: drawn[axis].source, of: Array.from(drawn[axis].of) }]),
     ),
     promise: { ...plan.promise },
+    ...(plan.learned === undefined ? {} : { learned: plan.learned }),
   };
 }
 

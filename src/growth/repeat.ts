@@ -16,7 +16,12 @@ export async function repeatedPlan(source: OpenModel, path: string): Promise<{ p
   const record = parseRecord(await readJsonObject(path), path);
   await checkSource(source, record, path);
   const target = targetModel(source.model, record.targetConfig, path);
-  return { plan: planGrowth(source.model, target, record.choices), dtype: record.dtype };
+  const plan = planGrowth(source.model, target, record.choices);
+  if (plan.method.learned === true) {
+    const wayOut = "grow with the same words and --data instead";
+    throw new UserError("its weights were learned on data, which the record does not hold", path, wayOut);
+  }
+  return { plan, dtype: record.dtype };
 }
 
 /** @param where the record's file, for messages @throws UserError if a file of the source is not the one recorded */

@@ -5,7 +5,7 @@
 
 import type { WidthMethod } from "../growth/growth.ts";
 import { methodOf as growthMethodOf } from "../growth/methods.ts";
-import { planGrowth, resizedModel, targetModel } from "../growth/plan.ts";
+import { checkLearned, planGrowth, resizedModel, targetModel } from "../growth/plan.ts";
 import type { Model } from "../model/architecture.ts";
 import { architectureOf } from "../model/architectures.ts";
 import { parameterCount } from "../model/table.ts";
@@ -290,7 +290,7 @@ function startOf(study: Study, method: StudyMethod, source: Model, target: Model
   const { growth } = method;
   if (growth !== undefined) {
     try {
-      planGrowth(source, target, { ...growth, method: growthMethod(growth.method, additions) });
+      checkLearned(planGrowth(source, target, { ...growth, method: growthMethod(growth.method, additions) }));
     } catch (error) {
       if (!(error instanceof UserError)) throw error;
       throw study.file.error(["methods", method.name], `${error.where}: ${error.what}`, error.wayOut);

@@ -5,7 +5,7 @@
 import { join } from "node:path";
 import { growthFile } from "../checkpoint/folder.ts";
 import { applyGrowth } from "../growth/apply.ts";
-import { type GrowthPlan, planGrowth, resizedModel } from "../growth/plan.ts";
+import { checkLearned, type GrowthPlan, planGrowth, resizedModel } from "../growth/plan.ts";
 import type { Model } from "../model/architecture.ts";
 import { openModel } from "../model/load.ts";
 import { removeWhole } from "../util/files.ts";
@@ -16,7 +16,9 @@ import type { Stage, StageGrowth } from "./stage.ts";
 export function stageGrowthPlan(model: Model, growth: StageGrowth, seed: number): GrowthPlan {
   const { layers, hidden, heads, ffn, method, options, map, depth, moments } = growth;
   const target = resizedModel(model, { layers, hidden, heads, ffn });
-  return planGrowth(model, target, { method, options, map, depth, moments, seed });
+  const plan = planGrowth(model, target, { method, options, map, depth, moments, seed });
+  checkLearned(plan);
+  return plan;
 }
 
 /**

@@ -72,7 +72,7 @@ export function buildStep(model: Model, form: StepForm, optimizer: OptimizerRule
     b.output("nsp_correct", nsp.correct);
   }
   if (form.accumulate === 1) {
-    update(b, trained, gradients, optimizer);
+    addUpdates(b, trained.map(updated), gradients, optimizer);
     const batch = b.build();
     return { trained, batch, apply: undefined, flops: flops(batch).total };
   }
@@ -89,14 +89,26 @@ export function buildStep(model: Model, form: StepForm, optimizer: OptimizerRule
 function applyProgram(trained: readonly Parameter[], optimizer: OptimizerRule): Program {
   const b = new ProgramBuilder();
   const sums = trained.map((parameter) => b.state(accumulatorName(parameter.name), shapeOf(parameter)));
-  update(b, trained, sums, optimizer);
+  addUpdates(b, trained.map(updated), sums, optimizer);
   for (const parameter of trained) b.update(accumulatorName(parameter.name), constant(b, 0, shapeOf(parameter)));
   return b.build();
 }
 
-function update(
+function updated(parameter: Parameter): Updated {
+  return { name: parameter.name, shape: shapeOf(parameter), decays: parameter.decays };
+}
+
+/** What an update needs to know of what it changes. */
+export interface Updated {
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly decays: boolean;
+}
+
+/** Clips the gradients together and updates by AdamW; the output `norm` is theirs before clipping. */
+export function addUpdates(
   b: ProgramBuilder,
-  trained: readonly Parameter[],
+  trained: readonly Updated[],
   gradients: readonly Value[],
   { betas, eps, weight_decay, clip }: OptimizerRule,
 ): void {
@@ -106,7 +118,7 @@ function update(
   const rate = b.input("rate", []);
   trained.forEach((parameter, i) => {
     const names = momentNames(parameter.name);
-    const shape = shapeOf(parameter);
+    const { shape } = parameter;
     const next = adamw(
       b,
       {

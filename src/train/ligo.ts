@@ -1,0 +1,302 @@
+/**
+ * Learning a growth: LiGO's maps fitted on prepared data (growth/methods/ligo.ts says what they are).
+ *
+ * The target's parameters are values of the program, made from the source's weights and the maps; so the maps train by
+ * the same losses, differentiation, optimizer and engines as a model does. What was learned is the plan's weights, held in
+ * memory. A function of plan, data, settings, engine and threads; its cost is in growth.json.
+ */
+import { dataSize, type Objective, trainingBatch } from "../data/batches.ts";
+import { type Dataset, openDataset } from "../data/dataset.ts";
+import type { Engine } from "../engine/engine.ts";
+import { openEngine } from "../engine/engines.ts";
+import { type Growth, sourceParameter } from "../growth/growth.ts";
+import { grows, type UnitMap } from "../growth/maps.ts";
+import type { GrowthPlan } from "../growth/plan.ts";
+import type { Recipe } from "../growth/recipe.ts";
+import { grownMap } from "../growth/width.ts";
+import { paperFlops } from "../model/flops.ts";
+import type { OpenModel } from "../model/load.ts";
+import { buildLoss, inputsOf, objectives, supports, termsOf } from "../model/objectives.ts";
+import { type Dim, elements, type Parameter, shapeOf } from "../model/table.ts";
+import { ProgramBuilder } from "../program/builder.ts";
+import { differentiate } from "../program/differentiate.ts";
+import { flops } from "../program/flops.ts";
+import type { Program, Shape, Value } from "../program/graph.ts";
+import { concat, matmul, reshape, slice } from "../program/ops/index.ts";
+import { UserError } from "../util/errors.ts";
+import { RandomStream } from "../util/random.ts";
+import { batchInputs } from "./inputs.ts";
+import { checkFit, fingerprint, tokenizerOf } from "./setup.ts";
+import { addUpdates, momentNames, type OptimizerRule } from "./step.ts";
+
+export interface LearnOptions {
+  readonly engine: string;
+  readonly threads: number;
+  readonly progress?: (step: number, steps: number, loss: number) => void;
+}
+
+/** A map to be learned: its state, starting values and shape. */
+interface Coefficient {
+  readonly name: string;
+  readonly shape: readonly [number, number];
+  readonly start: Float32Array;
+  readonly decays: false;
+}
+
+/** The plan with its weights learned. @throws UserError if the data does not serve the model */
+export async function learnGrowth(
+  plan: GrowthPlan,
+  source: OpenModel,
+  data: string,
+  options: LearnOptions,
+): Promise<GrowthPlan> {
+  const dataset = await openDataset(data);
+  try {
+    const { model, folder } = source;
+    const objective = objectives.find((known) => supports(model, known));
+    if (objective === undefined) {
+      throw new UserError("the model has no language-model head to learn with", folder, "grow it by another method");
+    }
+    await checkFit(model, folder, dataset, objective, await tokenizerOf(folder, dataset));
+    const engine = await openEngine({ kind: options.engine, threads: options.threads, precision: "auto" });
+    try {
+      return await learn(plan, source, dataset, objective, engine, options);
+    } finally {
+      await engine.close();
+    }
+  } finally {
+    dataset.close();
+  }
+}
+
+const rule: OptimizerRule = { betas: [0.9, 0.999], eps: 1e-8, weight_decay: 0, clip: 1 };
+
+async function learn(
+  plan: GrowthPlan,
+  source: OpenModel,
+  dataset: Dataset,
+  objective: Objective,
+  engine: Engine,
+  options: LearnOptions,
+): Promise<GrowthPlan> {
+  const { growth } = plan;
+  const [steps, rate, sequences] = ["steps", "rate", "sequences"].map((name) => Number(growth.options[name]));
+  for (const [name, value] of Object.entries({ steps, sequences })) {
+    if (!Number.isInteger(value) || value < 1) {
+      throw new UserError(`${value} is not a whole number above 0`, `--${name}`, "give one, such as 100");
+    }
+  }
+  const batch = { sequences, accumulate: 1, masked: 0.15 };
+  const { perSequence, tokensPerStep } = dataSize(dataset, objective, batch);
+  const form = { ...inputsOf(objective), batch: sequences, length: dataset.info.length, perSequence };
+  const maps = coefficientsOf(plan);
+  const step = new GrownBuilder(plan);
+  const { loss } = buildLoss(step, growth.target, form);
+  step.output("loss", loss);
+  addUpdates(
+    step,
+    maps,
+    differentiate(
+      step,
+      loss,
+      maps.map((map) => step.state(map.name, map.shape)),
+    ),
+    rule,
+  );
+  const program = step.build();
+  for (const parameter of source.model.parameters) {
+    await engine.write(stored(parameter.name), shapeOf(parameter), await source.weights.readF32(parameter.name));
+  }
+  for (const { name, shape, start } of maps) {
+    const moments = momentNames(name);
+    await engine.write(name, shape, start);
+    for (const moment of [moments.m, moments.v]) await engine.write(moment, shape, new Float32Array(start.length));
+    await engine.write(moments.steps, [], new Float32Array(1));
+  }
+  const executable = await engine.compile(program);
+  const losses: number[] = [];
+  for (let i = 0; i < steps; i++) {
+    const made = trainingBatch(dataset, { objective, seed: growth.seed, step: i, micro: 0, batch });
+    const now = rate * Math.min((i + 1) / Math.max(1, 0.1 * steps), (steps - i) / steps);
+    const found = await executable.run({ ...batchInputs(made), rate: Float32Array.of(now) });
+    if (!Number.isFinite(found.loss[0]) || !Number.isFinite(found.norm[0])) {
+      throw new UserError(`the loss of step ${i + 1} is not a number`, "--rate", "give a lower rate");
+    }
+    losses.push(found.loss[0]);
+    options.progress?.(i + 1, steps, found.loss[0]);
+  }
+  await executable.release();
+  const learned = await valuesOf(plan, engine);
+  const { length } = dataset.info;
+  const shape = {
+    sequences,
+    length,
+    predicted: objective === "clm" ? length : perSequence,
+    nsp: termsOf(objective).includes("nsp"),
+  };
+  const parameters = plan.parameters.map((planned) => {
+    const values = learned.get(planned.parameter.name);
+    if (values === undefined) return planned;
+    return { ...planned, weight: held(planned.shape, values, planned.weight.reads) };
+  });
+  return {
+    ...plan,
+    parameters,
+    learned: {
+      steps,
+      tokens: steps * tokensPerStep,
+      objective,
+      data: fingerprint(dataset),
+      engine: engine.description,
+      loss: { first: losses[0], last: losses[losses.length - 1] },
+      flops: { exact: steps * flops(program).total, paper: steps * paperFlops(growth.target, shape).total },
+    },
+  };
+}
+
+/** The target's parameters as the maps make them. */
+async function valuesOf(plan: GrowthPlan, engine: Engine): Promise<ReadonlyMap<string, Float32Array>> {
+  const executable = await engine.compile(grownWeights(plan));
+  const found = await executable.run({});
+  await executable.release();
+  const values = new Map<string, Float32Array>();
+  for (const [name, data] of Object.entries(found)) if (data instanceof Float32Array) values.set(name, data);
+  return values;
+}
+
+/** A program whose outputs are the parameters that the maps change. */
+export function grownWeights(plan: GrowthPlan): Program {
+  const b = new GrownBuilder(plan);
+  for (const parameter of plan.growth.target.parameters) {
+    if (isMade(plan, parameter)) b.output(parameter.name, b.state(parameter.name, shapeOf(parameter)));
+  }
+  return b.build();
+}
+
+/** Under which name the engine holds a parameter of the source. */
+export const stored = (name: string) => `source/${name}`;
+
+function isMade(plan: GrowthPlan, parameter: Parameter): boolean {
+  const deeper = plan.growth.target.dimensions.layers > plan.growth.source.dimensions.layers;
+  return (deeper && parameter.layer !== null) || parameter.dims.some((dim) => grownMap(plan.growth, dim) !== undefined);
+}
+
+/** What is held in memory, as a recipe. */
+function held(shape: readonly number[], values: Float32Array, reads: readonly string[]): Recipe {
+  const width = shape[shape.length - 1];
+  return {
+    shape,
+    reads,
+    words: "learned",
+    async fill(out, row) {
+      out.set(values.subarray(row * width, row * width + out.length));
+    },
+  };
+}
+
+/** A builder in which a parameter of the target is made from those of the source by the maps. */
+class GrownBuilder extends ProgramBuilder {
+  readonly #plan: GrowthPlan;
+  readonly #parameters: ReadonlyMap<string, Parameter>;
+  readonly #made = new Map<string, Value>();
+
+  constructor(plan: GrowthPlan) {
+    super();
+    this.#plan = plan;
+    this.#parameters = new Map(plan.growth.target.parameters.map((parameter) => [parameter.name, parameter]));
+  }
+
+  override state(name: string, shape: Shape): Value {
+    const parameter = this.#parameters.get(name);
+    if (parameter === undefined) return super.state(name, shape);
+    const known = this.#made.get(name) ?? this.#make(parameter);
+    this.#made.set(name, known);
+    return known;
+  }
+
+  #make(parameter: Parameter): Value {
+    const { growth, layers } = this.#plan;
+    const { source, target } = growth;
+    const { layer } = parameter;
+    if (layer === null || target.dimensions.layers === source.dimensions.layers) return this.#widened(parameter, layer);
+    const count = source.dimensions.layers;
+    const size = elements(parameter);
+    const all = `depth/${parameter.kind}`;
+    let rows = this.#made.get(all);
+    if (rows === undefined) {
+      const each = Array.from({ length: count }, (_, from) => reshape(this, this.#widened(parameter, from), [1, size]));
+      const mixed = matmul(this, super.state(all, [layers.length, count]), concat(this, each, 0));
+      rows = mixed;
+      this.#made.set(all, rows);
+    }
+    return reshape(this, slice(this, rows, 0, layer, layer + 1), shapeOf(parameter));
+  }
+
+  #widened(parameter: Parameter, layer: number | null): Value {
+    const { growth } = this.#plan;
+    const from = sourceParameter(growth, parameter, layer);
+    let value = super.state(stored(from.name), shapeOf(from));
+    parameter.dims.forEach((dim, d) => {
+      const map = grownMap(growth, dim);
+      if (map === undefined) return;
+      const coefficient = super.state(mapName(dim), [map.of.length, map.source]);
+      const { blocks = 1 } = dim;
+      const parts = Array.from({ length: blocks }, (_, block) =>
+        blocks === 1 ? value : slice(this, value, d, block * map.source, (block + 1) * map.source),
+      ).map((part) => along(this, part, d, coefficient));
+      value = blocks === 1 ? parts[0] : concat(this, parts, d);
+    });
+    return value;
+  }
+}
+
+/** A vector or a matrix with a map applied along dimension `d`. */
+function along(b: ProgramBuilder, x: Value, d: number, map: Value): Value {
+  if (x.shape.length === 1) {
+    return reshape(b, matmul(b, reshape(b, x, [1, x.shape[0]]), map, { transposeY: true }), [map.shape[0]]);
+  }
+  return d === 0 ? matmul(b, map, x) : matmul(b, x, map, { transposeY: true });
+}
+
+/** The transform's units are the stream's: the tied decoder reads them with the embeddings. */
+function mapName({ axis, role }: Dim): string {
+  return `${role === "out" ? "B" : "A"}/${axis === "transform" ? "hidden" : axis}`;
+}
+
+/** The maps with their starting values: copies and their shares, and noise without which copies would stay alike. */
+export function coefficientsOf(plan: GrowthPlan): readonly Coefficient[] {
+  const { growth, layers } = plan;
+  const jitter = Number(growth.options.jitter);
+  const found = new Map<string, Coefficient>();
+  for (const parameter of growth.target.parameters) {
+    for (const dim of parameter.dims) {
+      const map = grownMap(growth, dim);
+      const name = mapName(dim);
+      if (map !== undefined && !found.has(name)) found.set(name, ofMap(growth, name, map, dim.role === "in", jitter));
+    }
+    const { layers: count } = growth.source.dimensions;
+    const depth = `depth/${parameter.kind}`;
+    if (parameter.layer !== null && layers.length > count && !found.has(depth)) {
+      const start = new Float32Array(layers.length * count);
+      layers.forEach(({ from }, i) => {
+        start[i * count + from] = 1;
+      });
+      found.set(depth, { name: depth, shape: [layers.length, count], start, decays: false });
+    }
+  }
+  return [...found.values()];
+}
+
+function ofMap(growth: Growth, name: string, map: UnitMap, shared: boolean, jitter: number): Coefficient {
+  const shape = [map.of.length, map.source] as const;
+  const start = new Float32Array(shape[0] * shape[1]);
+  const random = new RandomStream(growth.seed, `ligo/${name}`);
+  map.of.forEach((unit, j) => {
+    const size = shared ? 1 / map.counts[unit] : 1;
+    const row = j * shape[1];
+    const scale = grows(map) ? (size * jitter) / Math.sqrt(shape[1]) : 0;
+    if (scale > 0) for (let i = 0; i < shape[1]; i++) start[row + i] = scale * random.normal(row + i);
+    start[row + unit] += size;
+  });
+  return { name, shape, start, decays: false };
+}
