@@ -96,6 +96,9 @@ export async function writeFolderWhole<T>(
   } catch (error) {
     await removed(temporary);
     // What fails below this folder fails under a name that nobody knows: name the one that was asked for.
+    if (error instanceof UserError && error.where.startsWith(temporary)) {
+      throw new UserError(error.what, path + error.where.slice(temporary.length), error.wayOut, { cause: error });
+    }
     throw systemError(error, path);
   } finally {
     ledgers.delete(temporary);

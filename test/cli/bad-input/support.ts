@@ -72,6 +72,8 @@ export function testRefusals(
     expect(lines.at(-1), stderr).toMatch(pattern(`hint: ${hint}`));
     expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
     expect(stderr).not.toMatch(/^ {4}at /m);
+    // The names that things have while they are written mean nothing to anybody.
+    expect(stderr).not.toMatch(/\.part\b/);
     expect(contents(folder).filter((line) => !leaves.some((name) => line.startsWith(name)))).toEqual(before);
   });
 }
