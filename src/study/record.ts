@@ -93,7 +93,7 @@ export function runRecord(
   facts: { readonly engine: string; readonly diverged?: string },
 ): RunRecord {
   const training = lines.flatMap((line) => (isEvaluation(line) ? [] : [line]));
-  let before = { step: 0, tokens: 0, flops: { exact: 0, paper: 0 }, seconds: 0 };
+  let before = { step: 0, tokens: 0, flops: { exact: 0, paper: 0 }, seconds: 0, joules: 0 };
   const stages = placed.flatMap((stage) => {
     // A stage's last step has its line.
     const last = training.filter((line) => line.step > stage.start && line.step <= stage.end).at(-1);
@@ -105,8 +105,9 @@ export function runRecord(
       tokens: last.tokens - before.tokens,
       flops: { exact: last.flops.exact - before.flops.exact, paper: last.flops.paper - before.flops.paper },
       seconds: rounded(last.seconds - before.seconds),
+      ...(last.joules === undefined ? {} : { joules: rounded(last.joules - before.joules) }),
     };
-    before = last;
+    before = { ...last, joules: last.joules ?? 0 };
     return [cost];
   });
   return {

@@ -79,7 +79,7 @@ export async function studyResults(state: StudyState): Promise<StudyResults> {
     notes: [],
     settings: [{ title: "The study as it is written", text: study.text }],
   };
-  return { ...results, notes: notes(results) };
+  return { ...results, notes: notes(results, state.unigramLoss) };
 }
 
 interface MethodRuns {
@@ -264,7 +264,7 @@ function facts(state: StudyState): readonly Fact[] {
 }
 
 /** What the figures depend on, said with numbers. */
-function notes(results: StudyResults): readonly string[] {
+function notes(results: StudyResults, unigramLoss: number | undefined): readonly string[] {
   const list: string[] = [];
   const scratch = results.methods.find((method) => method.reference);
   const run = scratch?.runs.find((one) => one.diverged === undefined);
@@ -273,8 +273,12 @@ function notes(results: StudyResults): readonly string[] {
     const final = scratch.final.mean;
     const third = run.evaluations.filter((point) => point.flops[accounting] <= budget.flops[accounting] / 3).at(-1);
     if (third !== undefined) {
+      const plateau =
+        unigramLoss === undefined
+          ? ""
+          : ` Knowing how often each token occurs, and no more, gives ${lossText(unigramLoss)}: it is ${lossText(Math.abs(unigramLoss - third.loss))} ${third.loss < unigramLoss ? "below" : "above"} that.`;
       list.push(
-        `After a third of its budget ${scratch.label} stands at ${lossText(third.loss)} (it began at ${lossText(run.evaluations[0].loss)} and ends at ${lossText(final)}).`,
+        `After a third of its budget ${scratch.label} stands at ${lossText(third.loss)} (it began at ${lossText(run.evaluations[0].loss)} and ends at ${lossText(final)}).${plateau}`,
       );
     }
     if (source !== null) {

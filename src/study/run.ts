@@ -10,8 +10,9 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Interrupted } from "../util/errors.ts";
 import { Held, takeLock } from "../util/lock.ts";
-import { type BuildOptions, buildCell, isBuilt, needsOf, recordOf } from "./build.ts";
+import { type BuildOptions, buildCell, isBuilt, needsOf, outputOf, recordOf } from "./build.ts";
 import { type Additions, type Cell, type RunCell, StudyCells } from "./cells.ts";
+import { readFrequencies, writeFrequencies } from "./frequencies.ts";
 import { resolveInputs, writeInputs } from "./inputs.ts";
 import { type RunRecord, readRunRecord, writeRunRecord } from "./record.ts";
 import type { Study, StudyMethod } from "./settings.ts";
@@ -32,6 +33,8 @@ export interface StudyState {
   readonly study: Study;
   readonly cells: StudyCells;
   readonly source: RunRecord | undefined;
+  /** The loss that knowing each token's frequency gives; undefined while the data was not looked at. */
+  readonly unigramLoss: number | undefined;
   /** In the order in which they run. */
   readonly trials: readonly Trial[];
   /** Seeds whose rate is not chosen yet, by method. */
@@ -120,7 +123,8 @@ export async function stateOf(cells: StudyCells): Promise<StudyState> {
   // Seeds in rounds, so that no method is ahead of another: by phase, then the place of the seed, then the file's order.
   const place = (trial: Trial) => trial.method.seeds.indexOf(trial.seed);
   trials.sort((a, b) => a.phase - b.phase || place(a) - place(b));
-  return { study, cells, source, trials, waiting, rates };
+  const unigramLoss = (await readFrequencies(records, cells.data))?.unigramLoss;
+  return { study, cells, source, unigramLoss, trials, waiting, rates };
 }
 
 /** The rate with the lowest final loss, once all have been tried. */
@@ -159,6 +163,7 @@ async function finish(
       for (const need of needsOf(cell)) {
         if (!(await provide(study, need, options))) return false;
       }
+      await writeFrequencies(study.records, cell.data, outputOf(study, cell.data));
       options.begin(cell);
       record = await buildCell(study, cell, options);
     }

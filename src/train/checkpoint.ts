@@ -38,6 +38,8 @@ export interface Position {
   readonly flops: FlopsSoFar;
   /** Spent training, evaluations and checkpoints left out. */
   readonly seconds: number;
+  /** Likewise; absent where the machine does not tell. */
+  readonly joules?: number;
   /** Lines of metrics.jsonl that belong to the steps done. */
   readonly metrics: number;
   /** Whether the evaluation after this step is still to be done. */
@@ -263,6 +265,7 @@ async function readCheckpoint(folder: string): Promise<Checkpoint> {
       tokens: number(json, "tokens"),
       flops: { exact: number(flops, "exact"), paper: number(flops, "paper") },
       seconds: number(json, "seconds"),
+      joules: json.joules === undefined ? undefined : number(json, "joules"),
       metrics: number(json, "metrics"),
       due: json.due === true,
       open: {

@@ -3,10 +3,11 @@
  *
  * A training line: step (steps done), stage, layers and trained (of the last step's sub-model), tokens and flops so far,
  * loss (mean over the interval's steps; with sentence pairs also terms: {mlm, nsp, nsp_accuracy}), rate and gradient_norm
- * (of the last step), tokens_per_second, seconds (spent training so far, evaluations and checkpoints left out). An
+ * (of the last step), tokens_per_second, seconds (spent training so far, evaluations and checkpoints left out) and, where
+ * the machine tells it, joules (what the processor took meanwhile). An
  * evaluation line: step, stage, tokens, flops, seconds, and evaluation: {loss, perplexity, accuracy, tokens}, with sentence
  * pairs also next_sentence: {loss, accuracy}; of a model grown in width also symmetry (symmetry.ts). Everything but
- * tokens_per_second and seconds repeats from run to run.
+ * tokens_per_second, seconds and joules repeats from run to run.
  */
 import { readFile } from "node:fs/promises";
 import { UserError } from "../util/errors.ts";
@@ -50,6 +51,8 @@ export interface TrainingLine extends Progressed {
   readonly terms?: { readonly mlm: number; readonly nsp: number; readonly nsp_accuracy: number };
   readonly rate: number;
   readonly gradient_norm: number;
+  /** Of the processor, spent training so far; absent where the machine does not tell. */
+  readonly joules?: number;
   readonly tokens_per_second: number;
 }
 

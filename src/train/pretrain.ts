@@ -14,6 +14,7 @@ import type { Engine, Executable, TensorData } from "../engine/engine.ts";
 import { openEngine } from "../engine/engines.ts";
 import type { Model } from "../model/architecture.ts";
 import { openModel } from "../model/load.ts";
+import { type EnergyMeter, openEnergyMeter } from "../util/energy.ts";
 import { Interrupted, UserError } from "../util/errors.ts";
 import { clearFolder } from "../util/temporary.ts";
 import {
@@ -178,6 +179,7 @@ class Trainer {
   readonly #start: Start;
   #steps: CompiledSteps;
   #evaluation: Executable | undefined;
+  readonly #energy: EnergyMeter | undefined = openEnergyMeter();
   #position: Position = beginning;
   #saved = -1;
 
@@ -284,6 +286,7 @@ class Trainer {
     const compiled = await this.#steps.get(sub, stage.head);
     const rate = rateAt(this.#settings.optimizer.lr, this.#settings.schedule, stages, stage, step);
     const next: InputsAhead = { step: step + 1, inputs: undefined };
+    this.#energy?.spent();
     const began = performance.now();
     const result = await runStep(
       compiled,
@@ -295,6 +298,7 @@ class Trainer {
       },
     );
     const seconds = (performance.now() - began) / 1000;
+    const used = this.#energy?.spent();
     if (!Number.isFinite(result.loss) || !Number.isFinite(result.norm)) {
       const what = Number.isFinite(result.loss) ? "a gradient" : "a loss";
       throw this.#diverged(`step ${step + 1} gave ${what} that is not a number (${await this.#diagnose(step)})`);
@@ -314,6 +318,7 @@ class Trainer {
       tokens: this.#position.tokens + size.tokensPerStep,
       flops: { exact: flops.exact + compiled.flops.exact, paper: flops.paper + compiled.flops.paper },
       seconds: this.#position.seconds + seconds,
+      joules: used === undefined ? undefined : (this.#position.joules ?? 0) + used,
       due: this.#isEvaluated(step + 1),
       open: opened,
     };
@@ -333,6 +338,7 @@ class Trainer {
         gradient_norm: result.norm,
         tokens_per_second: Math.round(opened.tokens / opened.seconds),
         seconds: Number(position.seconds.toFixed(3)),
+        ...(position.joules === undefined ? {} : { joules: Number(position.joules.toFixed(3)) }),
       });
       this.#position = { ...position, open: beginning.open };
     }

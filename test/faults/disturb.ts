@@ -70,7 +70,7 @@ export function metricsOf(out: string): readonly unknown[] {
     .split("\n")
     .slice(0, -1)
     .map((line) => {
-      const { seconds, tokens_per_second, ...rest } = JSON.parse(line);
+      const { seconds, tokens_per_second, joules, ...rest } = JSON.parse(line);
       return rest;
     });
 }

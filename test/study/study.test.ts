@@ -33,6 +33,7 @@ describe("a study", () => {
     for (const file of files) expect(existsSync(file)).toBe(true);
     expect(table).toContain("AKI, two stages");
     expect(data.progress).toEqual({ done: 7, all: 7 });
+    expect(data.notes[0]).toMatch(/Knowing how often each token occurs, and no more, gives 3\.\d+: it is/);
     const result = Object.fromEntries(data.methods.map((method) => [method.name, method]));
     expect(result.scratch.runs.map((run) => run.seed)).toEqual([1, 2]);
     const losses = result.scratch.trials.map((trial) => trial.loss ?? 0);
@@ -68,7 +69,7 @@ describe("a study", () => {
     await runStudy(await loadStudy(path), { begin: (cell) => more.push(cell.title) });
     expect(more).toEqual(["the source", "the growth of fpi, seed 1", "fpi, seed 1"]);
     expect(records(join(folder, "out", "records"))).toMatchObject(kept);
-    expect(readdirSync(join(folder, "out", "records"))).toHaveLength(9);
+    expect(readdirSync(join(folder, "out", "records"))).toHaveLength(10);
   });
 
   it("from the command line says what it will run, runs what is asked for, and prints the results as JSON", async () => {

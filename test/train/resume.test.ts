@@ -46,7 +46,7 @@ function lines(out: string): Record<string, unknown>[] {
 
 /** The metrics without what the clock says. */
 function timeless(out: string): unknown[] {
-  return lines(out).map(({ seconds, tokens_per_second, ...rest }) => rest);
+  return lines(out).map(({ seconds, tokens_per_second, joules, ...rest }) => rest);
 }
 
 /** The hashes of all that must not depend on when a run was stopped. */
