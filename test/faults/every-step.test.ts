@@ -13,13 +13,15 @@ import { Interrupted } from "../../src/util/errors.ts";
 import { temporaryFolder } from "../support.ts";
 import { growChain, type Kind, makeChain, objectives, runYaml } from "./chain.ts";
 import { leftOvers, runResults } from "./disturb.ts";
-import { full } from "./scale.ts";
+import { full, patience } from "./scale.ts";
 
 /** Steps between stops. */
 const each = full ? 1 : 4;
 
 describe.each((full ? ["bert", "gpt2"] : ["bert"]) satisfies Kind[])("a run of %s over 40 steps", (kind) => {
-  it(`stopped after every ${each} of them ends with the same bytes: three passes over the data, a stage boundary`, async () => {
+  it(`stopped after every ${each} of them ends with the same bytes: three passes over the data, a stage boundary`, {
+    timeout: patience,
+  }, async () => {
     const folder = join(temporaryFolder(), "chain");
     makeChain(kind, folder, 5);
     growChain(folder);

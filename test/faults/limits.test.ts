@@ -18,7 +18,7 @@ import { checkFiles } from "../../src/util/checksums.ts";
 import { cli, temporaryFolder } from "../support.ts";
 import { growChain, makeChain, runYaml } from "./chain.ts";
 import { hashes, leftOvers, main, runResults } from "./disturb.ts";
-import { howMany } from "./scale.ts";
+import { howMany, patience } from "./scale.ts";
 
 const chain = join(temporaryFolder(), "chain");
 let undisturbed: Record<string, unknown>;
@@ -69,7 +69,9 @@ describe.skipIf(disk === undefined)("a full disk", () => {
     writeFileSync(join(place, "filler"), Buffer.alloc(Math.max(0, bavail * bsize - free)));
   };
 
-  it("stops a run with a sentence; checkpoints stay whole, and with room the same words go on to the same bytes", async () => {
+  it("stops a run with a sentence; checkpoints stay whole, and with room the same words go on to the same bytes", {
+    timeout: patience,
+  }, async () => {
     const needed = 700_000;
     const wanted = howMany(2, 24);
     let stopped = 0;
@@ -143,7 +145,7 @@ function memoryGroup(bytes: number): string | undefined {
 const group = memoryGroup(600 * 2 ** 20);
 
 describe.skipIf(group === undefined)("a process that the kernel kills for its memory", () => {
-  it("leaves whole checkpoints, and the same words go on to the same bytes", async () => {
+  it("leaves whole checkpoints, and the same words go on to the same bytes", { timeout: patience }, async () => {
     const leak = fileURLToPath(new URL("leak.mjs", import.meta.url));
     const wanted = howMany(2, 20);
     let kept = 0;

@@ -4,7 +4,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, onTestFinished } from "vitest";
 import { packageRoot } from "../../src/util/paths.ts";
 import { cli, temporaryFolder } from "../support.ts";
 import { gpt2Config, writeRun } from "../train/data.ts";
@@ -36,6 +36,9 @@ engine: {kind: onnx, threads: 1}
 `;
     const path = await writeRun(folder, { ...gpt2Config, n_layer: 1 }, yaml);
     const first = spawn(process.execPath, [main, "pretrain", path], { stdio: "ignore" });
+    onTestFinished(() => {
+      first.kill("SIGKILL");
+    });
     const checkpoints = join(folder, "out", "checkpoints");
     while (!existsSync(checkpoints) || readdirSync(checkpoints).length === 0) await sleep(10);
     const second = cli(["pretrain", path]);

@@ -14,3 +14,6 @@ export const full = times > 0;
 export function howMany(short: number, long: number): number {
   return full ? Math.ceil(long * times) : short;
 }
+
+/** How long a test may take, in milliseconds: only what hangs is to end. The full counts take an hour on a busy machine. */
+export const patience = full ? 24 * 3_600_000 : 600_000;

@@ -6,12 +6,13 @@
 import { cpSync, existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
+import { Permutation } from "../../src/data/order.ts";
 import { generateStories } from "../../src/quickstart/stories.ts";
 import { checkFiles } from "../../src/util/checksums.ts";
 import { RandomStream } from "../../src/util/random.ts";
 import { cli, temporaryFolder } from "../support.ts";
 import { changesOf, disturbed, type Fault, hashes, leftOvers, runResults } from "./disturb.ts";
-import { full } from "./scale.ts";
+import { full, patience } from "./scale.ts";
 
 const run = `
 out: run
@@ -19,12 +20,12 @@ model: {init: small.json, tokenizer: tokenizer}
 data: {from: data}
 objective: mlm
 batch: {sequences: 2}
-steps: 6
+steps: 4
 plan:
   - {name: narrow, share: 0.5}
   - {name: wide, grow: {hidden: 16, moments: grow}, optimizer: keep}
-evaluate: {every: 3, sequences: 4}
-checkpoint: {every: 2, keep: 2}
+evaluate: {every: 4, sequences: 4}
+checkpoint: {every: 2, keep: 1}
 log: {every: 2}
 engine: {kind: onnx, threads: 1}
 `;
@@ -109,7 +110,7 @@ describe("every write point", () => {
     cpSync(join(base, "trained", "checkpoints", "step-2"), join(base, "trained", "model"), { recursive: true });
   });
 
-  it.each(Object.entries(commands))("of %s", async (_, { words, out, short }) => {
+  it.each(Object.entries(commands))("of %s", { timeout: patience }, async (_, { words, out, short }) => {
     const fresh = () => {
       rmSync(place, { recursive: true, force: true });
       cpSync(base, place, { recursive: true });
@@ -156,7 +157,12 @@ describe("every write point", () => {
       expect(leftOvers(place), name).toEqual([]);
     };
     const failures: string[] = [];
-    for (const { n, fault } of chosen) {
+    // In random order, so that what has been tried at any moment is a fair sample.
+    const order = full ? new Permutation(cases.length, random) : undefined;
+    for (const [i, { n, fault }] of chosen.map(
+      (each, i) => [i, order === undefined ? each : cases[order.at(i)]] as const,
+    )) {
+      if (i > 0 && i % 50 === 0) console.log(`${words[0]}: ${i} of ${chosen.length}, ${failures.length} failures`);
       const name = `${fault} at ${n} of ${changes.length}, ${changes[n]}`;
       fresh();
       try {
@@ -186,5 +192,5 @@ async function checkCheckpoints(out: string, expected: Record<string, unknown>, 
   // Written for sure: renamed, and the change after that, the sync of the folder, done too.
   const renamed = done.slice(0, -1).filter((change) => /^rename .*\/\.step-\d+\.[^/]*\.part$/.test(change)).length;
   const removed = done.slice(0, -1).filter((change) => /^rename .*\/step-\d+$/.test(change)).length;
-  expect(there.length, name).toBeGreaterThanOrEqual(Math.min(2, renamed - removed));
+  expect(there.length, name).toBeGreaterThanOrEqual(Math.min(1, renamed - removed));
 }
