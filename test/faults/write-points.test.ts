@@ -3,7 +3,7 @@
  * words again end with the bytes of a command that nothing disturbed. Every n here with `npm run test:faults`, else a
  * seeded choice.
  */
-import { cpSync, existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, readdirSync, rmSync, writeFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { Permutation } from "../../src/data/order.ts";
@@ -162,7 +162,8 @@ describe("every write point", () => {
     for (const [i, { n, fault }] of chosen.map(
       (each, i) => [i, order === undefined ? each : cases[order.at(i)]] as const,
     )) {
-      if (i > 0 && i % 50 === 0) console.log(`${words[0]}: ${i} of ${chosen.length}, ${failures.length} failures`);
+      // Past the test runner, which keeps what is said until a test ends: this one may take an hour.
+      if (full && i % 20 === 0) writeSync(2, `${words[0]}: ${i} of ${chosen.length}, ${failures.length} failures\n`);
       const name = `${fault} at ${n} of ${changes.length}, ${changes[n]}`;
       fresh();
       try {

@@ -6,6 +6,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { packageRoot } from "../../../src/util/paths.ts";
+import { damage } from "./cases/damage.ts";
 import { configs, disagreements, growth } from "./cases/models.ts";
 import { readOnly } from "./cases/places.ts";
 import { places, runs, words } from "./cases/runs.ts";
@@ -26,6 +27,7 @@ const groups = [
   runs,
   studies,
   places,
+  damage,
   readOnly,
   words,
 ];
