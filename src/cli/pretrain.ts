@@ -1,17 +1,19 @@
 /** `bert2bert pretrain`: a run, or what is left of it. */
 import type { Command } from "commander";
-import { formatCount, formatDuration, Progress, print, printJson } from "./output.ts";
+import { formatCount, formatDuration, Progress, print, printJson, table } from "./output.ts";
 import { watchSignals } from "./signals.ts";
 
 interface Options {
   readonly set: readonly string[];
   readonly json?: boolean;
+  readonly profile?: boolean;
 }
 
 export function register(command: Command): void {
   command
     .argument("<run>", "a RUN.yaml; paths in it are relative to it")
     .option("--set <key.path=value>", "a key of the file, set anew (may be given again)", gather, [])
+    .option("--profile", "say where the time of a step goes; some steps run and nothing is written")
     .option("--json", "print the result as JSON")
     .addHelpText(
       "after",
@@ -21,6 +23,19 @@ export function register(command: Command): void {
       const { loadRun } = await import("../train/settings.ts");
       const { pretrain } = await import("../train/pretrain.ts");
       const run = await loadRun(path, options.set);
+      if (options.profile) {
+        const { profileRun } = await import("../train/profile.ts");
+        const profile = await profileRun(run, (text) => process.stderr.write(`${text}\n`));
+        if (options.json) return printJson({ ...profile, classes: { ...profile.classes } });
+        const all = Object.values(profile.classes).reduce((sum, time) => sum + time, 0);
+        const rows = Object.entries(profile.classes).map(([of, time]) => [
+          of,
+          time.toFixed(1),
+          `${((100 * time) / all).toFixed(0)} %`,
+        ]);
+        print(`${profile.engine}: a step of stage ${profile.stage} takes ${profile.step.toFixed(1)} ms\n`);
+        return print(table([["class", "ms", "share"], ...rows]));
+      }
       const signals = watchSignals();
       const progress = new Progress();
       const say = (text: string) => progress.end(text);

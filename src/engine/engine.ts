@@ -28,6 +28,8 @@ export interface Executable {
    * @throws if an input is missing or has another size or type than the program's
    */
   run(inputs: Readonly<Record<string, TensorData>>): Promise<Record<string, TensorData>>;
+  /** A run that is timed: milliseconds by class of operation. An engine that can't tell has none. */
+  profile?(inputs: Readonly<Record<string, TensorData>>): Promise<Readonly<Record<string, number>>>;
   release(): Promise<void>;
 }
 

@@ -43,7 +43,7 @@ export async function evaluateFolder(folder: string, data: string, options: Eval
       const wayOut = "lower --sequences, or free memory";
       checkMemory(4 * parameterCount(model.parameters) + working, "the evaluation", folder, wayOut);
       const threads = options.threads ?? availableParallelism();
-      const engine = await openEngine({ kind: options.engine, threads, precision: "auto" });
+      const engine = await openEngine({ kind: options.engine, threads, precision: "f32" });
       try {
         for (const parameter of model.parameters) {
           const values = await weights.readF32(parameter.name);

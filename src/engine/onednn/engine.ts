@@ -12,7 +12,8 @@ import type { Engine, EngineKind, EngineSettings, Executable, TensorData } from 
 import { LibraryUnusable, loadLibrary } from "./library.ts";
 import { lowerings } from "./lowerings.ts";
 import { Planner } from "./planner.ts";
-import { selfTest } from "./selftest.ts";
+import { multipliesHalves } from "./precision.ts";
+import { halvesWork, selfTest } from "./selftest.ts";
 import type { Plan } from "./steps.ts";
 import type { Answer, Request } from "./worker.ts";
 
@@ -33,18 +34,23 @@ export const onednnEngine: EngineKind = {
     }
   },
   async open(settings: EngineSettings): Promise<Engine> {
-    if (settings.precision === "bf16") {
-      throw new UserError("bf16 is not there yet", "engine.precision", "leave it at auto, or take f32");
-    }
     const found = await onednnEngine.probe();
     if (!found.usable) throw new UserError(found.reason, "engine.kind onednn", found.wayOut);
-    return new OneDnnEngine(found.description, settings.threads);
+    const wanted = settings.precision === "auto" ? multipliesHalves() : settings.precision === "bf16";
+    const able = wanted && halvesWork(loadLibrary());
+    if (settings.precision === "bf16" && !able) {
+      throw new UserError("oneDNN has no bf16 products here", "engine.precision", "set it to f32 or auto");
+    }
+    return new OneDnnEngine(found.description, able ? "bf16" : "f32", settings.threads);
   },
 };
 
 /** A program's plan for this engine: plain data, the same on every machine. */
-export function planOf(program: Program): Plan {
-  return new Planner(expand(program, (op) => lowerings.has(op.name))).plan();
+export function planOf(program: Program, precision: "f32" | "bf16" = "f32"): Plan {
+  return new Planner(
+    expand(program, (op) => lowerings.has(op.name)),
+    precision,
+  ).plan();
 }
 
 class OneDnnEngine implements Engine {
@@ -56,9 +62,11 @@ class OneDnnEngine implements Engine {
   #nextRequest = 0;
   #nextProgram = 0;
   #ended: Error | undefined;
+  readonly #precision: "f32" | "bf16";
 
-  constructor(description: string, threads: number) {
-    this.description = `${description}, f32, ${threads} threads`;
+  constructor(description: string, precision: "f32" | "bf16", threads: number) {
+    this.description = `${description}, ${precision}, ${threads} threads`;
+    this.#precision = precision;
     this.#worker = new Worker(workerUrl(import.meta.url, "./worker.ts"), { workerData: { threads } });
     this.#worker.on("message", (answer: Answer) => {
       const waiting = this.#waiting.get(answer.id);
@@ -79,21 +87,27 @@ class OneDnnEngine implements Engine {
 
   async compile(program: Program): Promise<Executable> {
     const id = this.#nextProgram++;
-    const plan = planOf(program);
+    const plan = planOf(program, this.#precision);
     await this.#ask({ do: "load", program: id, plan });
+    const checked = (inputs: Readonly<Record<string, TensorData>>) => {
+      const given: Record<string, TensorData> = {};
+      for (const [name, value] of program.inputs) {
+        const data = inputs[name];
+        if (data === undefined) throw new Error(`input ${name} is missing`);
+        if (data.length !== size(value.shape) || data instanceof Int32Array !== (value.dtype === "i32")) {
+          throw new Error(`input ${name} must be ${size(value.shape)} numbers of ${value.dtype}`);
+        }
+        given[name] = data;
+      }
+      return given;
+    };
     return {
       program,
-      run: async (inputs) => {
-        const given: Record<string, TensorData> = {};
-        for (const [name, value] of program.inputs) {
-          const data = inputs[name];
-          if (data === undefined) throw new Error(`input ${name} is missing`);
-          if (data.length !== size(value.shape) || data instanceof Int32Array !== (value.dtype === "i32")) {
-            throw new Error(`input ${name} must be ${size(value.shape)} numbers of ${value.dtype}`);
-          }
-          given[name] = data;
-        }
-        return tensors(await this.#ask({ do: "run", program: id, inputs: given }));
+      run: async (inputs) => tensors(await this.#ask({ do: "run", program: id, inputs: checked(inputs) })),
+      profile: async (inputs) => {
+        const spent = await this.#ask({ do: "profile", program: id, inputs: checked(inputs) });
+        const entries = typeof spent === "object" && spent !== null ? Object.entries(spent) : [];
+        return Object.fromEntries(entries.map(([of, milliseconds]) => [of, Number(milliseconds)]));
       },
       release: async () => {
         await this.#ask({ do: "unload", program: id });

@@ -9,6 +9,7 @@
 import { type Node, type Shape, sameShape, size, type Value } from "../../program/graph.ts";
 import * as ops from "../../program/ops/index.ts";
 import type { Planner } from "./planner.ts";
+import { splitOf } from "./precision.ts";
 import { denseStrides, transposed } from "./primitives.ts";
 import type { AfterProduct, Algorithm, StepClass, Window } from "./steps.ts";
 
@@ -63,22 +64,23 @@ function pushProduct(
     } else if (reader.op.name === ops.addOp.name && after.length < 4) {
       const other = reader.inputs[0].id === result.id ? reader.inputs[1] : reader.inputs[0];
       if (!sameShape(other.shape, result.shape) || other.id === result.id || !p.isMade(other)) break;
-      after.push({ kind: "add", operand: reshaped(p.window(other), options.dims ?? other.shape) });
+      after.push({ kind: "add", operand: reshaped(p.stored(other), options.dims ?? other.shape) });
     } else {
       break;
     }
     p.skip(reader);
     result = reader.outputs[0];
   }
-  const window = p.make(result);
+  const window = p.makeFor(result);
   const c = options.dims === undefined ? window : reshaped(window, options.dims);
   p.push({ of, do: "matmul", a, b, c, bias: options.bias, after });
 }
 
 function unary(algorithm: Algorithm, alpha: (node: Node) => number = () => 0, beta = 0): Lowering {
   return (p, node) => {
-    const x = p.window(node.inputs[0]);
-    const y = p.makeInPlace(node.outputs[0]);
+    const type = algorithm === "linear" ? p.typeFor(node.outputs[0]) : "f32";
+    const x = p.as(node.inputs[0], type);
+    const y = type === "bf16" ? p.makeFor(node.outputs[0]) : p.makeInPlace(node.outputs[0]);
     p.push({ of: "elementwise", do: "eltwise", algorithm, x, y, alpha: alpha(node), beta });
   };
 }
@@ -101,16 +103,19 @@ function binary(algorithm: "add" | "sub" | "mul" | "div"): Lowering {
       return;
     }
     const dims = padded(value.shape, rank);
-    const xw = reshaped(p.window(x), dims);
-    const yw = reshaped(p.window(y), padded(y.shape, rank));
-    const z = reshaped(p.makeInPlace(value), dims);
+    // A sum or product whose result is bf16 reads its operands as they are stored: a dropout pattern stays f32.
+    const half = p.typeFor(value) === "bf16" && (algorithm === "add" || algorithm === "mul");
+    const read = (input: Value) => (half ? p.stored(input) : p.window(input));
+    const xw = reshaped(read(x), dims);
+    const yw = reshaped(read(y), padded(y.shape, rank));
+    const z = reshaped(half ? p.makeFor(value) : p.makeInPlace(value), dims);
     p.push({ of: "elementwise", do: "binary", algorithm, x: xw, y: yw, z });
   };
 }
 
 /** Another name for the same memory. */
 function rename(p: Planner, node: Node): void {
-  p.bind(node.outputs[0], reshaped(p.window(node.inputs[0]), node.outputs[0].shape));
+  p.bind(node.outputs[0], reshaped(p.stored(node.inputs[0]), node.outputs[0].shape));
 }
 
 function reference(p: Planner, node: Node): void {
@@ -123,20 +128,23 @@ function reference(p: Planner, node: Node): void {
   p.push({ of: "elementwise", do: "reference", op: node.op.name, attrs: node.attrs, inputs, output });
 }
 
-/** A sum over the rows of a matrix is a product with a row of ones: many times faster than oneDNN's reduction. */
+/**
+ * A sum over the leading axes, or over the last ones, is a product with a row (column) of ones: many times faster than
+ * oneDNN's reduction.
+ */
 function reduceSum(p: Planner, node: Node): void {
   const [x] = node.inputs;
   const [value] = node.outputs;
-  const axes = node.attrs.axes;
-  if (x.shape.length !== 2 || !Array.isArray(axes) || axes.length !== 1) {
+  const split = splitOf(node);
+  if (split === undefined) {
     reference(p, node);
     return;
   }
-  const [rows, width] = x.shape;
-  const overRows = axes[0] === 0;
-  const ones = p.scratch(overRows ? [1, rows] : [width, 1]);
-  p.push({ of: "elementwise", do: "fill", x: ones, value: 1 });
-  const [a, b] = overRows ? [ones, p.window(x)] : [p.window(x), ones];
+  const stored = p.stored(x);
+  const { rows, width, overRows } = split;
+  const matrix = reshaped(stored, [rows, width]);
+  const ones = p.ones(overRows ? [1, rows] : [width, 1], stored.type);
+  const [a, b] = overRows ? [ones, matrix] : [matrix, ones];
   pushProduct(p, "product", a, b, value, { dims: overRows ? [1, width] : [rows, 1] });
 }
 
@@ -145,8 +153,8 @@ function matmul(p: Planner, node: Node): void {
   const [value] = node.outputs;
   const rank = x.shape.length;
   const turn = (window: Window, turned: boolean) => (turned ? transposed(window) : window);
-  let a = turn(p.window(x), flag(node, "transposeX"));
-  let b = p.window(y);
+  let a = turn(p.operand(x), flag(node, "transposeX"));
+  let b = p.operand(y);
   let dims: Shape | undefined;
   if (rank > 2 && y.shape.length === 2) {
     if (flag(node, "transposeX")) {
@@ -154,7 +162,7 @@ function matmul(p: Planner, node: Node): void {
       b = reshaped(b, padded(y.shape, rank));
     } else {
       const rows = size(value.shape) / value.shape[rank - 1];
-      a = reshaped(p.window(x), [rows, x.shape[rank - 1]]);
+      a = reshaped(p.operand(x), [rows, x.shape[rank - 1]]);
       dims = [rows, value.shape[rank - 1]];
     }
   }
@@ -163,9 +171,9 @@ function matmul(p: Planner, node: Node): void {
 
 function linear(p: Planner, node: Node): void {
   const [x, w, bias] = node.inputs;
-  const weight = flag(node, "transposeWeight") ? transposed(p.window(w)) : p.window(w);
+  const weight = flag(node, "transposeWeight") ? transposed(p.operand(w)) : p.operand(w);
   const row = bias === undefined ? undefined : asRow(p.window(bias));
-  pushProduct(p, "product", p.window(x), weight, node.outputs[0], { bias: row });
+  pushProduct(p, "product", p.operand(x), weight, node.outputs[0], { bias: row });
 }
 
 /** The variance is kept in place of its reciprocal root, which only the backward pass reads: that wants the variance. */
@@ -174,17 +182,23 @@ function layerNorm(p: Planner, node: Node): void {
   const [y, mean, rstd] = node.outputs;
   const eps = number(node, "eps");
   const variance = p.scratch(rstd.shape);
+  // 2.x has norms of one type only: in f32 where the input is, the result cast where its readers want it.
+  const input = p.stored(x);
+  const type = p.typeFor(y);
+  const exact = input.type === type ? undefined : p.scratch(y.shape, input.type);
+  const result = p.makeFor(y);
   p.push({
     of: "norm",
     do: "layerNorm",
-    x: p.window(x),
-    y: p.make(y),
+    x: input,
+    y: exact ?? result,
     mean: p.make(mean),
     variance,
     gain: p.window(gain),
     shift: p.window(shift),
     eps,
   });
+  if (exact !== undefined) p.push({ of: "cast", do: "reorder", x: exact, y: result });
   if (p.readOnlyBy(rstd, ops.layerNormGradOp.name)) {
     p.bind(rstd, variance);
     return;
@@ -220,12 +234,17 @@ function layerNormGrad(p: Planner, node: Node): void {
     });
     variance = again;
   }
+  const input = p.stored(x);
+  const exact = dx === undefined || p.typeFor(dx) !== input.type ? p.scratch(x.shape, input.type) : undefined;
+  const result = dx === undefined ? undefined : p.makeFor(dx);
+  const into = exact ?? result;
+  if (into === undefined) throw new Error("layerNormGrad");
   p.push({
     of: "norm",
     do: "layerNormBackward",
-    x: p.window(x),
-    dy: p.window(g),
-    dx: dx === undefined ? p.scratch(x.shape) : p.make(dx),
+    x: input,
+    dy: p.as(g, input.type),
+    dx: into,
     mean: p.window(mean),
     variance,
     gain: p.window(gain),
@@ -234,23 +253,24 @@ function layerNormGrad(p: Planner, node: Node): void {
     dshift: dshift === undefined ? p.scratch(width) : p.make(dshift),
     eps: number(norm, "eps"),
   });
+  if (exact !== undefined && result !== undefined) p.push({ of: "cast", do: "reorder", x: exact, y: result });
 }
 
 function gelu(p: Planner, node: Node): void {
   const algorithm = node.attrs.form === "erf" ? "geluErf" : "geluTanh";
-  const x = p.window(node.inputs[0]);
-  p.push({ of: "activation", do: "eltwise", algorithm, x, y: p.make(node.outputs[0]), alpha: 0, beta: 0 });
+  const x = p.as(node.inputs[0], p.typeFor(node.outputs[0]));
+  p.push({ of: "activation", do: "eltwise", algorithm, x, y: p.makeFor(node.outputs[0]), alpha: 0, beta: 0 });
 }
 
 function geluGrad(p: Planner, node: Node): void {
   const algorithm = node.attrs.form === "erf" ? "geluErf" : "geluTanh";
-  const [g, x] = node.inputs.map((value) => p.window(value));
-  p.push({ of: "activation", do: "eltwiseBackward", algorithm, x, dy: g, dx: p.make(node.outputs[0]) });
+  const [g, x] = node.inputs.map((value) => p.as(value, p.typeFor(node.outputs[0])));
+  p.push({ of: "activation", do: "eltwiseBackward", algorithm, x, dy: g, dx: p.makeFor(node.outputs[0]) });
 }
 
 function attention(p: Planner, node: Node): void {
   const heads = number(node, "heads");
-  const [q, k, v] = node.inputs.slice(0, 3).map((value) => headsOf(p.window(value), heads));
+  const [q, k, v] = node.inputs.slice(0, 3).map((value) => headsOf(p.operand(value), heads));
   const bias = flag(node, "bias") ? p.window(node.inputs[3]) : null;
   const mask = flag(node, "mask") ? p.window(node.inputs[bias === null ? 3 : 4]) : null;
   const [out, probs] = node.outputs;
@@ -275,24 +295,34 @@ function attention(p: Planner, node: Node): void {
     ],
     split: batch * heads * queries,
   });
-  p.push({ of: "attention", do: "matmul", a: dropped ?? p4, b: v, c: headsOf(p.make(out), heads), after: [] });
+  const shares = sameType(p, dropped ?? p4, v);
+  p.push({ of: "attention", do: "matmul", a: shares, b: v, c: headsOf(p.makeFor(out), heads), after: [] });
+}
+
+/** A window's numbers in the type of another: the operands of a product have one type. */
+function sameType(p: Planner, window: Window, other: Window): Window {
+  if (window.type === other.type) return window;
+  const cast = p.scratch(window.dims, other.type);
+  p.push({ of: "cast", do: "reorder", x: window, y: cast });
+  return cast;
 }
 
 function attentionGrad(p: Planner, node: Node): void {
   const heads = number(node, "heads");
-  const [g, q, k, v, out] = node.inputs.slice(0, 5).map((value) => p.window(value));
+  const [g, out] = [node.inputs[0], node.inputs[4]].map((value) => p.window(value));
   const probs = p.window(node.inputs[5]);
   const mask = node.inputs.length > 6 ? p.window(node.inputs[6]) : null;
   const [dq, dk, dv] = node.outputs;
   const [batch, , queries, keys] = node.inputs[5].shape;
-  const [g4, q4, k4, v4] = [g, q, k, v].map((window) => headsOf(window, heads));
+  const [g4, q4, k4, v4] = [0, 1, 2, 3].map((i) => headsOf(p.operand(node.inputs[i]), heads));
   let dropped = probs;
   if (mask !== null) {
     dropped = p.scratch(probs.dims);
     p.push({ of: "attention", do: "binary", algorithm: "mul", x: probs, y: mask, z: dropped });
   }
   const of = "attention";
-  p.push({ of, do: "matmul", a: transposed(dropped), b: g4, c: headsOf(p.make(dv), heads), after: [] });
+  const shares = sameType(p, dropped, g4);
+  p.push({ of, do: "matmul", a: transposed(shares), b: g4, c: headsOf(p.makeFor(dv), heads), after: [] });
   const scores = p.scratch(probs.dims);
   p.push({ of, do: "matmul", a: g4, b: transposed(v4), c: scores, after: [] });
   p.push({
@@ -302,8 +332,9 @@ function attentionGrad(p: Planner, node: Node): void {
     args: [scores, probs, mask, g, out, keys, queries, heads, g4.dims[3], number(node, "scale")],
     split: batch * heads * queries,
   });
-  p.push({ of, do: "matmul", a: scores, b: k4, c: headsOf(p.make(dq), heads), after: [] });
-  p.push({ of, do: "matmul", a: transposed(scores), b: q4, c: headsOf(p.make(dk), heads), after: [] });
+  const slopes = sameType(p, scores, k4);
+  p.push({ of, do: "matmul", a: slopes, b: k4, c: headsOf(p.makeFor(dq), heads), after: [] });
+  p.push({ of, do: "matmul", a: transposed(slopes), b: q4, c: headsOf(p.makeFor(dk), heads), after: [] });
 }
 
 function crossEntropy(p: Planner, node: Node): void {
@@ -335,10 +366,12 @@ function crossEntropyGrad(p: Planner, node: Node): void {
 }
 
 function gather(p: Planner, node: Node): void {
-  const [table, ids] = node.inputs.map((value) => p.window(value));
-  const out = p.make(node.outputs[0]);
-  const [rows, width] = out.dims;
-  p.push({ of: "lookup", do: "kernel", name: "gatherRows", args: [table, ids, out, width], split: rows });
+  const [table, ids] = [p.stored(node.inputs[0]), p.window(node.inputs[1])];
+  const [rows, width] = node.outputs[0].shape;
+  const words = table.type === "bf16" ? width / 2 : width;
+  const copied = p.scratch([rows, width], table.type);
+  p.push({ of: "lookup", do: "kernel", name: "gatherRows", args: [table, ids, copied, words], split: rows });
+  p.bind(node.outputs[0], copied);
 }
 
 function scatterAdd(p: Planner, node: Node): void {

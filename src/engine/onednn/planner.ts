@@ -7,8 +7,9 @@
  */
 import { type Node, type Program, size, type Type, type Value } from "../../program/graph.ts";
 import { lowerings } from "./lowerings.ts";
+import { readsHalves } from "./precision.ts";
 import { denseStrides } from "./primitives.ts";
-import { type Plan, type Step, type Window, windowsOf } from "./steps.ts";
+import { bytesOf, type Plan, type Step, type Window, windowsOf } from "./steps.ts";
 
 interface Buffer {
   readonly bytes: number;
@@ -24,6 +25,10 @@ const ALIGNMENT = 64;
 
 export class Planner {
   readonly program: Program;
+  readonly #halves: boolean;
+  /** Casts made so far: of a value's window to the other type. */
+  readonly #casts = new Map<number, Window>();
+  readonly #ones = new Map<string, Window>();
   readonly #steps: Step[] = [];
   readonly #buffers: Buffer[] = [];
   readonly #windows = new Map<number, Window>();
@@ -36,8 +41,10 @@ export class Planner {
   readonly #written = new Set<string>();
   #at = 0;
 
-  constructor(program: Program) {
+  /** @param precision bf16: operands of products, and what lies between them, are stored as bf16 */
+  constructor(program: Program, precision: "f32" | "bf16" = "f32") {
     this.program = program;
+    this.#halves = precision === "bf16";
     program.nodes.forEach((node, i) => {
       this.#order.set(node, i);
       for (const input of node.inputs) {
@@ -57,11 +64,55 @@ export class Planner {
     }
   }
 
-  /** Where a value lies. */
+  /** Where a value lies, in f32 (or i32): where it is stored as bf16, a copy. */
   window(value: Value): Window {
+    return this.#as(value, "f32");
+  }
+
+  /** Where a value lies as it is stored. */
+  stored(value: Value): Window {
     const window = this.#windows.get(value.id);
     if (window === undefined) throw new Error(`value ${value.id} [${value.shape}] is used before it is made`);
     return window;
+  }
+
+  /** Where a value lies as the operand of a product: bf16 in that precision, a copy where it is stored as f32. */
+  operand(value: Value): Window {
+    return this.#as(value, this.#halves ? "bf16" : "f32");
+  }
+
+  /** A value's window in a type that the reader needs. */
+  as(value: Value, type: Window["type"]): Window {
+    return this.#as(value, type);
+  }
+
+  #as(value: Value, type: Window["type"]): Window {
+    const stored = this.stored(value);
+    if (stored.type === type) return stored;
+    const known = this.#casts.get(value.id);
+    if (known !== undefined) return { ...known, dims: stored.dims, strides: denseStrides(stored.dims) };
+    const cast = this.scratch(stored.dims, type);
+    this.push({ of: "cast", do: "reorder", x: flat(stored), y: flat(cast) });
+    this.#casts.set(value.id, cast);
+    return cast;
+  }
+
+  /** The type that a value is stored in: bf16 where nobody needs it exactly. */
+  typeFor(value: Value): Window["type"] {
+    const half =
+      this.#halves && value.dtype === "f32" && value.shape.length > 1 && !this.#kept.has(value.id) && this.#fits(value);
+    return half ? "bf16" : "f32";
+  }
+
+  /** Whether all readers of a value take bf16. */
+  #fits(value: Value): boolean {
+    const readers = this.#readers.get(value.id) ?? [];
+    return readers.every((node) =>
+      renames.has(node.op.name)
+        ? !node.outputs.some((output) => this.#kept.has(output.id)) &&
+          node.outputs.every((output) => this.#fits(output))
+        : node.inputs.every((input, i) => input.id !== value.id || readsHalves(node, i)),
+    );
   }
 
   /** Whether a value has been made already. */
@@ -75,9 +126,14 @@ export class Planner {
     return window;
   }
 
-  /** Room for a value of its own. */
+  /** Room for a value of its own, in f32. */
   make(value: Value): Window {
     return this.bind(value, this.scratch(value.shape));
+  }
+
+  /** Room for a value of its own, in the type that its readers let it have. */
+  makeFor(value: Value): Window {
+    return this.bind(value, this.scratch(value.shape, this.typeFor(value)));
   }
 
   /**
@@ -94,9 +150,21 @@ export class Planner {
   }
 
   /** Room that is no value's. */
-  scratch(dims: readonly number[]): Window {
-    this.#buffers.push({ bytes: size(dims) * 4, first: Number.POSITIVE_INFINITY, last: -1 });
-    return dense({ buffer: this.#buffers.length - 1 }, dims);
+  scratch(dims: readonly number[], type: Window["type"] = "f32"): Window {
+    this.#buffers.push({ bytes: size(dims) * bytesOf(type), first: Number.POSITIVE_INFINITY, last: -1 });
+    return dense({ buffer: this.#buffers.length - 1 }, dims, type);
+  }
+
+  /** A row or column of ones, filled when first asked for. */
+  ones(dims: readonly number[], type: Window["type"]): Window {
+    const key = `${type}:${size(dims)}`;
+    let ones = this.#ones.get(key);
+    if (ones === undefined) {
+      ones = this.scratch(dims, type);
+      this.push({ of: "elementwise", do: "fill", x: ones, value: 1 });
+      this.#ones.set(key, ones);
+    }
+    return { ...ones, dims, strides: denseStrides(dims) };
   }
 
   push(step: Step): void {
@@ -205,8 +273,13 @@ export class Planner {
   }
 }
 
-export function dense(base: Window["base"], dims: readonly number[]): Window {
-  return { base, skip: 0, dims, strides: denseStrides(dims) };
+export function dense(base: Window["base"], dims: readonly number[], type: Window["type"] = "f32"): Window {
+  return { base, skip: 0, dims, strides: denseStrides(dims), type };
+}
+
+/** One row of all elements: oneDNN's casts are quickest on those. */
+function flat(window: Window): Window {
+  return { ...window, dims: [size(window.dims)], strides: [1] };
 }
 
 function typeOf({ dtype, shape }: Type): Type {

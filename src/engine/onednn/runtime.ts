@@ -12,7 +12,7 @@ import { kernels as referenceKernels } from "../reference/kernels.ts";
 import { Arena } from "./arena.ts";
 import type { Library } from "./library.ts";
 import { Primitives, type View } from "./primitives.ts";
-import type { Plan, Step, StepClass, Window } from "./steps.ts";
+import { bytesOf, type Plan, type Step, type StepClass, type Window } from "./steps.ts";
 import { Team } from "./team.ts";
 
 interface Held {
@@ -146,7 +146,7 @@ export class Runtime {
       offset: this.#offset(window, loaded),
       dims: window.dims.length === 0 ? [1] : window.dims,
       strides: window.dims.length === 0 ? [1] : window.strides,
-      type: "f32",
+      type: window.type,
     });
     const primitives = this.#primitives;
     switch (step.do) {
@@ -185,7 +185,14 @@ export class Runtime {
       case "reorder":
         return execution(primitives.reorder(view(step.x), view(step.y)));
       case "fill": {
-        const array = this.#array({ dtype: "f32", shape: step.x.dims }, this.#offset(step.x, loaded));
+        const offset = this.#offset(step.x, loaded);
+        if (step.x.type === "bf16") {
+          const halves = new Uint16Array(this.#arena.memory.buffer, offset, size(step.x.dims));
+          return () => {
+            halves.fill(new Uint32Array(Float32Array.of(step.value).buffer)[0] >>> 16);
+          };
+        }
+        const array = this.#array({ dtype: "f32", shape: step.x.dims }, offset);
         return () => {
           array.fill(step.value);
         };
@@ -219,10 +226,11 @@ export class Runtime {
 
   #offset(window: Window, loaded: Loaded): number {
     const { base } = window;
-    if ("buffer" in base) return loaded.scratch + loaded.plan.offsets[base.buffer] + 4 * window.skip;
+    const skipped = window.skip * bytesOf(window.type);
+    if ("buffer" in base) return loaded.scratch + loaded.plan.offsets[base.buffer] + skipped;
     const held = this.#held.get(base.state);
     if (held === undefined) throw new Error(`the engine holds no tensor ${base.state}`);
-    return held.offset + 4 * window.skip;
+    return held.offset + skipped;
   }
 
   #array(type: Type, offset: number): TensorData {

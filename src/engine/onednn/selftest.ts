@@ -4,7 +4,7 @@
  */
 import { erf } from "../reference/erf.ts";
 import { type Library, LibraryUnusable } from "./library.ts";
-import { denseStrides, Primitives, type View } from "./primitives.ts";
+import { denseStrides, Primitives, Unimplemented, type View } from "./primitives.ts";
 
 const CLOSE = 1e-5;
 
@@ -32,6 +32,25 @@ export function selfTest(library: Library): void {
     if (error instanceof LibraryUnusable) throw error;
     throw new LibraryUnusable(`${library.path}: ${error instanceof Error ? error.message : String(error)}`);
   }
+}
+
+/** Whether a product of bf16 numbers with an f32 result is there, and right. */
+export function halvesWork(library: Library): boolean {
+  const memory = new Float32Array(64);
+  const halves = new Uint16Array(memory.buffer);
+  // 1, 2, 3, 4 and twice the unit matrix.
+  halves.set([0x3f80, 0x4000, 0x4040, 0x4080], 0);
+  halves.set([0x4000, 0, 0, 0x4000], 32);
+  const view = (offset: number, type: View["type"]): View => ({ offset, dims: [2, 2], strides: [2, 1], type });
+  try {
+    const primitives = new Primitives(library, library.address(memory));
+    primitives.matmul(view(0, "bf16"), view(64, "bf16"), view(128, "f32")).execute();
+    primitives.wait();
+  } catch (error) {
+    if (error instanceof Unimplemented) return false;
+    throw error;
+  }
+  return String([...memory.subarray(32, 36)]) === "2,4,6,8";
 }
 
 type MakeView = (dims: readonly number[], values?: readonly number[]) => View;

@@ -1,7 +1,7 @@
 /**
  * The steps of a plan, as plain data: what the worker executes in order. A window is a strided view of a buffer that
  * the plan laid out (by number) or of a tensor that lives in the engine (by name); addresses are known only to the
- * worker. Everything is f32 or i32, four bytes an element.
+ * worker. Elements are f32 or i32, four bytes, or bf16, two.
  */
 import type { Attributes, Type } from "../../program/graph.ts";
 
@@ -14,6 +14,11 @@ export interface Window {
   readonly dims: readonly number[];
   /** In elements. */
   readonly strides: readonly number[];
+  readonly type: "f32" | "bf16";
+}
+
+export function bytesOf(type: Window["type"]): number {
+  return type === "bf16" ? 2 : 4;
 }
 
 /** oneDNN's element-wise functions, by the names of its constants. */
@@ -32,7 +37,8 @@ export type StepClass =
   | "loss"
   | "lookup"
   | "optimizer"
-  | "elementwise";
+  | "elementwise"
+  | "cast";
 
 export type Step = { readonly of: StepClass } & (
   | {

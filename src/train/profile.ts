@@ -1,0 +1,89 @@
+/** Where the time of a run's steps goes: some of its first steps, timed by class of operation. Nothing is written. */
+import { trainingBatch } from "../data/batches.ts";
+import { openDataset } from "../data/dataset.ts";
+import type { TensorData } from "../engine/engine.ts";
+import { openEngine } from "../engine/engines.ts";
+import { UserError } from "../util/errors.ts";
+import { CompiledSteps } from "./compiled.ts";
+import { batchInputs, dropoutKey } from "./inputs.ts";
+import type { LoadedRun } from "./settings.ts";
+import { openStart, planRun } from "./setup.ts";
+import { subModelAt } from "./stage.ts";
+import { loadState } from "./state.ts";
+
+export interface StepProfile {
+  readonly engine: string;
+  /** Of the first stage, whose steps were timed. */
+  readonly stage: string;
+  /** Milliseconds of a whole step, the median. */
+  readonly step: number;
+  /** Milliseconds by class of operation, the median of each; what is most first. */
+  readonly classes: Readonly<Record<string, number>>;
+}
+
+const WARM_UP = 3;
+const TIMED = 9;
+
+/**
+ * Times steps of the run's first stage, from its start, on its engine. The calls between the operations are timed too,
+ * so the classes add up to a little more than the step.
+ * @throws UserError if the engine can't tell
+ */
+export async function profileRun(run: LoadedRun, note: (text: string) => void = () => {}): Promise<StepProfile> {
+  const { settings } = run;
+  const dataset = await openDataset(settings.data.from);
+  try {
+    const start = await openStart(settings, dataset);
+    try {
+      const plan = await planRun(run, dataset, start.model, start.model.dimensions.layers);
+      const engine = await openEngine(settings.engine, note);
+      try {
+        await loadState(engine, start.model, start.parameters, start.where, start.moments);
+        const [stage] = plan.stages;
+        const sub = subModelAt(stage, start.model.dimensions.layers, settings.seed, 0);
+        const { batch } = await new CompiledSteps(engine, start.model, plan.common).get(sub, stage.head);
+        const { seed, batch: form } = settings;
+        const inputs = (step: number): Record<string, TensorData> => {
+          const made = trainingBatch(dataset, { objective: plan.objective, seed, step, micro: 0, batch: form });
+          const key = plan.dropout ? dropoutKey(seed, step, 0, form.accumulate) : undefined;
+          const given = batchInputs(made, key);
+          return form.accumulate === 1 ? { ...given, rate: Float32Array.of(0) } : given;
+        };
+        if (batch.profile === undefined) {
+          const wayOut = "profile it on oneDNN: `bert2bert doctor` says how to get that";
+          throw new UserError(`the engine ${engine.kind} can't tell where its time goes`, "engine.kind", wayOut);
+        }
+        const profiles: Readonly<Record<string, number>>[] = [];
+        const steps: number[] = [];
+        for (let step = 0; step < WARM_UP + TIMED; step++) {
+          const given = inputs(step);
+          const began = performance.now();
+          await batch.run(given);
+          if (step >= WARM_UP) steps.push(performance.now() - began);
+          const profile = await batch.profile(given);
+          if (step >= WARM_UP) profiles.push(profile);
+        }
+        const medians = Object.keys(profiles[0]).map((of): [string, number] => [
+          of,
+          median(profiles.map((profile) => profile[of])),
+        ]);
+        return {
+          engine: engine.description,
+          stage: stage.name,
+          step: median(steps),
+          classes: Object.fromEntries(medians.sort((a, b) => b[1] - a[1])),
+        };
+      } finally {
+        await engine.close();
+      }
+    } finally {
+      await start.close();
+    }
+  } finally {
+    dataset.close();
+  }
+}
+
+function median(values: readonly number[]): number {
+  return [...values].sort((a, b) => a - b)[values.length >> 1];
+}
