@@ -92,18 +92,23 @@ try {
     for (const variant of variants) {
       setSync(variant.sync);
       const start = performance.now();
+      const before = process.cpuUsage();
       await write(variant.hash);
+      const { user, system } = process.cpuUsage(before);
       // The first round warms up.
-      if (round > 0) variant.seconds.push((performance.now() - start) / 1000);
+      if (round > 0) {
+        variant.seconds.push((performance.now() - start) / 1000);
+        variant.processor.push((user + system) / 1e6);
+      }
       // What was left in memory is not the next one's to write.
       setSync(true);
       const all = await open(folder);
       await all.sync();
       await all.close();
       if (variant.hash && variant.sync) {
-        const before = performance.now();
+        const began = performance.now();
         await checkFiles(place);
-        if (round > 0) verified.push((performance.now() - before) / 1000);
+        if (round > 0) verified.push((performance.now() - began) / 1000);
       }
     }
   }
@@ -121,5 +126,7 @@ console.log(`${cpus()[0].model}, ${cpus().length} cores, Node ${process.versions
 console.log(
   `${(parameterCount(parameters) / 1e6).toFixed(1)} M parameters, a checkpoint of ${(bytes / 1e6).toFixed(0)} MB`,
 );
-for (const { name, seconds } of variants) console.log(`${name}: ${told(seconds)}`);
+for (const { name, seconds, processor } of variants) {
+  console.log(`${name}: ${told(seconds)}, of the processor ${told(processor)}`);
+}
 console.log(`read and held against its checksums, from the page cache: ${told(verified)}`);
