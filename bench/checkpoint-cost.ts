@@ -84,7 +84,7 @@ const variants = [
   { name: "synced, not hashed", sync: true, hash: false },
   { name: "hashed, not synced", sync: false, hash: true },
   { name: "neither", sync: false, hash: false },
-].map((variant) => ({ ...variant, seconds: [] as number[] }));
+].map((variant) => ({ ...variant, seconds: [] as number[], processor: [] as number[] }));
 const verified: number[] = [];
 
 try {
