@@ -41,6 +41,9 @@ export interface Constants {
   readonly postOpBase: number;
 }
 
+/** oneDNN's element-wise functions. */
+export type Algorithm = Exclude<keyof Constants, "useScale" | "useShift" | "postOpBase">;
+
 const constants2: Constants = {
   relu: 31,
   tanh: 47,

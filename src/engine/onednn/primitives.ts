@@ -8,7 +8,7 @@
  * What oneDNN refuses (a type this processor lacks, a form this version lacks) throws `Unimplemented`, so that a
  * lowering can choose another way.
  */
-import { type Argument, type Handle, type Library, shared } from "./library.ts";
+import { type Algorithm, type Argument, type Handle, type Library, shared } from "./library.ts";
 
 export type Storage = "f32" | "bf16";
 
@@ -32,20 +32,8 @@ export type After =
   | { readonly kind: "add"; readonly operand: View }
   /** Adds what the destination held. */
   | { readonly kind: "accumulate" }
-  | { readonly kind: "eltwise"; readonly algorithm: keyof Algorithms }
+  | { readonly kind: "eltwise"; readonly algorithm: Algorithm }
   | { readonly kind: "scale"; readonly factor: number };
-
-interface Algorithms {
-  readonly relu: number;
-  readonly tanh: number;
-  readonly geluErf: number;
-  readonly geluTanh: number;
-  readonly exp: number;
-  readonly log: number;
-  readonly sqrt: number;
-  readonly linear: number;
-  readonly pow: number;
-}
 
 export class Unimplemented extends Error {
   override readonly name = "Unimplemented";
@@ -146,7 +134,7 @@ export class Primitives {
   }
 
   /** y = f(x); for `linear`, alpha · x + beta; for `pow`, alpha · x^beta. In place where x and y are the same view. */
-  eltwise(algorithm: keyof Algorithms, x: View, y: View, alpha = 0, beta = 0): Primitive {
+  eltwise(algorithm: Algorithm, x: View, y: View, alpha = 0, beta = 0): Primitive {
     return this.#primitive(this.#eltwiseForward(algorithm, x, y, alpha, beta), [
       [argument.src, x],
       [argument.dst, y],
@@ -154,7 +142,7 @@ export class Primitives {
   }
 
   /** dx = f'(x) · dy. */
-  eltwiseBackward(algorithm: keyof Algorithms, x: View, dy: View, dx: View): Primitive {
+  eltwiseBackward(algorithm: Algorithm, x: View, dy: View, dx: View): Primitive {
     const kind = this.#library.constants[algorithm];
     const pd = this.#describePrimitive({
       name: "eltwise_backward",
@@ -274,7 +262,7 @@ export class Primitives {
     this.#check("dnnl_stream_wait", this.#library.call("dnnl_stream_wait", "uint64_t")(this.#stream));
   }
 
-  #eltwiseForward(algorithm: keyof Algorithms, x: View, y: View, alpha: number, beta: number): Handle {
+  #eltwiseForward(algorithm: Algorithm, x: View, y: View, alpha: number, beta: number): Handle {
     const kind = [shared.forwardTraining, this.#library.constants[algorithm]];
     return this.#describePrimitive({
       name: "eltwise_forward",

@@ -4,6 +4,7 @@
  * worker. Elements are f32 or i32, four bytes, or bf16, two.
  */
 import type { Attributes, Type } from "../../program/graph.ts";
+import type { Algorithm } from "./library.ts";
 
 export type Base = { readonly buffer: number } | { readonly state: string };
 
@@ -20,9 +21,6 @@ export interface Window {
 export function bytesOf(type: Window["type"]): number {
   return type === "bf16" ? 2 : 4;
 }
-
-/** oneDNN's element-wise functions, by the names of its constants. */
-export type Algorithm = "relu" | "tanh" | "geluErf" | "geluTanh" | "exp" | "log" | "sqrt" | "linear" | "pow";
 
 export type AfterProduct =
   | { readonly kind: "add"; readonly operand: Window }

@@ -1,0 +1,56 @@
+/** Element-wise functions, and operations that only move or rename. */
+import { type Node, size, type Value } from "../../../program/graph.ts";
+import type { Algorithm } from "../library.ts";
+import type { Planner } from "../planner.ts";
+import { type Lowering, number, padded, reference, reshaped } from "./shared.ts";
+
+export function unary(algorithm: Algorithm, alpha: (node: Node) => number = () => 0, beta = 0): Lowering {
+  return (p, node) => {
+    const type = algorithm === "linear" ? p.typeFor(node.outputs[0]) : "f32";
+    const x = p.as(node.inputs[0], type);
+    const y = type === "bf16" ? p.makeFor(node.outputs[0]) : p.makeInPlace(node.outputs[0]);
+    p.push({ of: "elementwise", do: "eltwise", algorithm, x, y, alpha: alpha(node), beta });
+  };
+}
+
+/** oneDNN broadcasts the second operand alone; where the first has to be broadcast, sums and products are turned round. */
+export function binary(algorithm: "add" | "sub" | "mul" | "div"): Lowering {
+  return (p, node) => {
+    const [value] = node.outputs;
+    let [x, y] = node.inputs;
+    const rank = Math.max(1, value.shape.length);
+    const full = (input: Value) => size(input.shape) === size(value.shape);
+    if (!full(x) && full(y) && (algorithm === "add" || algorithm === "mul")) [x, y] = [y, x];
+    if (!full(x)) {
+      reference(p, node);
+      return;
+    }
+    const dims = padded(value.shape, rank);
+    // A sum or product whose result is bf16 reads its operands as they are stored: a dropout pattern stays f32.
+    const half = p.typeFor(value) === "bf16" && (algorithm === "add" || algorithm === "mul");
+    const read = (input: Value) => (half ? p.stored(input) : p.window(input));
+    const xw = reshaped(read(x), dims);
+    const yw = reshaped(read(y), padded(y.shape, rank));
+    const z = reshaped(half ? p.makeFor(value) : p.makeInPlace(value), dims);
+    p.push({ of: "elementwise", do: "binary", algorithm, x: xw, y: yw, z });
+  };
+}
+
+/** Another name for the same memory. */
+export function rename(p: Planner, node: Node): void {
+  p.bind(node.outputs[0], reshaped(p.stored(node.inputs[0]), node.outputs[0].shape));
+}
+
+export function constant(p: Planner, node: Node): void {
+  p.push({ of: "elementwise", do: "fill", x: p.make(node.outputs[0]), value: number(node, "value") });
+}
+
+export function transpose(p: Planner, node: Node): void {
+  const [value] = node.outputs;
+  const perm = node.attrs.perm;
+  const x = p.window(node.inputs[0]);
+  if (!Array.isArray(perm)) throw new Error("transpose");
+  const dims = perm.map((axis: number) => x.dims[axis]);
+  const strides = perm.map((axis: number) => x.strides[axis]);
+  p.push({ of: "elementwise", do: "reorder", x: { ...x, dims, strides }, y: p.make(value) });
+}

@@ -1,0 +1,96 @@
+/** What the lowerings share: views of windows, products with what follows them, and the reference engine as a last resort. */
+import { type Node, type Shape, sameShape, size, type Value } from "../../../program/graph.ts";
+import * as ops from "../../../program/ops/index.ts";
+import type { Planner } from "../planner.ts";
+import { denseStrides } from "../primitives.ts";
+import type { AfterProduct, StepClass, Window } from "../steps.ts";
+
+export type Lowering = (p: Planner, node: Node) => void;
+
+export function number(node: Node, name: string): number {
+  const value = node.attrs[name];
+  if (typeof value !== "number") throw new Error(`${node.op.name} has no number ${name}`);
+  return value;
+}
+
+export function flag(node: Node, name: string): boolean {
+  return node.attrs[name] === true;
+}
+
+/** The same memory under other extents. */
+export function reshaped(window: Window, dims: Shape): Window {
+  return { ...window, dims, strides: denseStrides(dims) };
+}
+
+/** A vector as the row that is added to every row. */
+export function asRow(window: Window): Window {
+  return reshaped(window, [1, size(window.dims)]);
+}
+
+export function atLeastVector(window: Window): Window {
+  return window.dims.length === 0 ? reshaped(window, [1]) : window;
+}
+
+/** Heads of [batch, length, width] side by side as [batch, heads, length, width / heads]. */
+export function headsOf(window: Window, heads: number): Window {
+  const [batch, length, width] = window.dims;
+  return {
+    ...window,
+    dims: [batch, heads, length, width / heads],
+    strides: [length * width, width / heads, width, 1],
+  };
+}
+
+/** How often a shape repeats along the axes of another, with leading ones added. */
+export function padded(shape: Shape, rank: number): number[] {
+  return [...new Array<number>(rank - shape.length).fill(1), ...shape];
+}
+
+/** A window's numbers in the type of another: the operands of a product have one type. */
+export function sameType(p: Planner, window: Window, other: Window): Window {
+  if (window.type === other.type) return window;
+  const cast = p.scratch(window.dims, other.type);
+  p.push({ of: "cast", do: "reorder", x: window, y: cast });
+  return cast;
+}
+
+/** Follows a product's result while one reader alone adds to it or scales it; binds the last result's window. */
+export function pushProduct(
+  p: Planner,
+  of: StepClass,
+  a: Window,
+  b: Window,
+  value: Value,
+  options: { bias?: Window; dims?: Shape } = {},
+): void {
+  const after: AfterProduct[] = [];
+  let result = value;
+  for (;;) {
+    const reader = p.soleReader(result);
+    if (reader === undefined) break;
+    if (reader.op.name === ops.scaleOp.name) {
+      after.push({ kind: "scale", factor: number(reader, "factor") });
+    } else if (reader.op.name === ops.addOp.name && after.length < 4) {
+      const other = reader.inputs[0].id === result.id ? reader.inputs[1] : reader.inputs[0];
+      if (!sameShape(other.shape, result.shape) || other.id === result.id || !p.isMade(other)) break;
+      after.push({ kind: "add", operand: reshaped(p.stored(other), options.dims ?? other.shape) });
+    } else {
+      break;
+    }
+    p.skip(reader);
+    result = reader.outputs[0];
+  }
+  const window = p.makeFor(result);
+  const c = options.dims === undefined ? window : reshaped(window, options.dims);
+  p.push({ of, do: "matmul", a, b, c, bias: options.bias, after });
+}
+
+export function reference(p: Planner, node: Node): void {
+  const inputs = node.inputs.map((value) => ({
+    type: { dtype: value.dtype, shape: value.shape },
+    window: p.window(value),
+  }));
+  const [value] = node.outputs;
+  const output = { type: { dtype: value.dtype, shape: value.shape }, window: p.make(value) };
+  p.push({ of: "elementwise", do: "reference", op: node.op.name, attrs: node.attrs, inputs, output });
+}

@@ -1,0 +1,101 @@
+/** The loss, lookups, dropout and the optimizer: our own kernels (kernels/). */
+import { type Node, size } from "../../../program/graph.ts";
+import * as ops from "../../../program/ops/index.ts";
+import type { Planner } from "../planner.ts";
+import { atLeastVector, number, reshaped } from "./shared.ts";
+
+export function crossEntropy(p: Planner, node: Node): void {
+  const [logits, labels, weights] = node.inputs.map((value) => p.window(value));
+  const [loss, logsumexp] = node.outputs;
+  const [rows, classes] = logits.dims;
+  const losses = p.scratch([rows]);
+  p.push({
+    of: "loss",
+    do: "kernel",
+    name: "crossEntropyRows",
+    args: [logits, labels, weights, p.make(logsumexp), losses, classes],
+    split: rows,
+  });
+  p.push({ of: "loss", do: "kernel", name: "sumInOrder", args: [losses, rows, p.make(loss)] });
+}
+
+export function crossEntropyGrad(p: Planner, node: Node): void {
+  const [g, logits, logsumexp, labels, weights] = node.inputs.map((value) => p.window(value));
+  const [rows, classes] = logits.dims;
+  const out = p.make(node.outputs[0]);
+  p.push({
+    of: "loss",
+    do: "kernel",
+    name: "crossEntropyGradRows",
+    args: [logits, labels, weights, logsumexp, g, out, classes],
+    split: rows,
+  });
+}
+
+export function gather(p: Planner, node: Node): void {
+  const [table, ids] = [p.stored(node.inputs[0]), p.window(node.inputs[1])];
+  const [rows, width] = node.outputs[0].shape;
+  const words = table.type === "bf16" ? width / 2 : width;
+  const copied = p.scratch([rows, width], table.type);
+  p.push({ of: "lookup", do: "kernel", name: "gatherRows", args: [table, ids, copied, words], split: rows });
+  p.bind(node.outputs[0], copied);
+}
+
+export function scatterAdd(p: Planner, node: Node): void {
+  const [ids, updates] = node.inputs.map((value) => p.window(value));
+  const out = p.make(node.outputs[0]);
+  const [rows, width] = out.dims;
+  const args = [ids, updates, out, updates.dims[0], rows, width];
+  p.push({ of: "lookup", do: "kernel", name: "scatterAddColumns", args, split: width });
+}
+
+export function dropoutMask(p: Planner, node: Node): void {
+  const { shape, rate, stream } = node.attrs;
+  if (!Array.isArray(shape) || typeof rate !== "number" || typeof stream !== "string") throw new Error("dropoutMask");
+  const { threshold, kept, stream: id } = ops.dropoutNumbers({ shape, rate, stream });
+  // Whole groups of 32 elements are made, so there is room for the last one.
+  const groups = Math.ceil(size(shape) / 32);
+  const room = p.scratch([groups * 32]);
+  p.bind(node.outputs[0], reshaped(room, shape));
+  const args = [p.window(node.inputs[0]), room, threshold, kept, id];
+  p.push({ of: "elementwise", do: "kernel", name: "dropoutMaskBlocks", args, split: groups });
+}
+
+/** Two partial sums a tensor, whatever the number of threads, then the root of all. */
+export function globalNorm(p: Planner, node: Node): void {
+  const sums = p.scratch([2 * node.inputs.length]);
+  node.inputs.forEach((input, i) => {
+    const at = { ...sums, skip: 2 * i, dims: [2], strides: [1] };
+    const args = [p.window(input), size(input.shape), at];
+    p.push({ of: "optimizer", do: "kernel", name: "sumOfSquares", args, split: 2 });
+  });
+  const out = p.make(node.outputs[0]);
+  p.push({ of: "optimizer", do: "kernel", name: "rootOfSums", args: [sums, node.inputs.length, out] });
+}
+
+/** In place on the engine's own tensors where the program lets it; else on copies. */
+export function adamw(p: Planner, node: Node): void {
+  const [param, grad, m, v, steps, clip, rate] = node.inputs;
+  const own = [param, m, v, steps].map((value, i) => {
+    const from = p.window(value);
+    const to = p.makeInPlace(node.outputs[i]);
+    const same = "state" in from.base && "state" in to.base && from.base.state === to.base.state;
+    if (!same) p.push({ of: "optimizer", do: "reorder", x: atLeastVector(from), y: atLeastVector(to) });
+    return to;
+  });
+  const count = size(param.shape);
+  p.push({
+    of: "optimizer",
+    do: "kernel",
+    name: "adamwRange",
+    args: [
+      ...own.slice(0, 3),
+      ...[grad, clip, rate].map((value) => p.window(value)),
+      own[3],
+      ...["beta1", "beta2", "eps", "decay"].map((name) => number(node, name)),
+      count,
+    ],
+    split: Math.ceil(count / 16),
+  });
+  p.push({ of: "optimizer", do: "kernel", name: "addOne", args: [own[3]] });
+}
