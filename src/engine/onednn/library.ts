@@ -191,7 +191,7 @@ const RTLD_NOW = 2;
 /**
  * How often GNU's OpenMP looks whether its threads have arrived before it sleeps, some 20 µs. Its own 300,000 looks
  * (5 ms and more) make a process that shares its cores with others crawl: each of its threads burns its turn waiting
- * for another that has none. With nothing else running a step takes the same time.
+ * for another that has none (docs/results/cpu-speed.md).
  */
 const SPIN_COUNT = "1000";
 
