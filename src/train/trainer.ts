@@ -1,0 +1,427 @@
+/**
+ * One session of a run: the loop over its steps. A step's stage says which sub-model runs, what trains and at which rate;
+ * the loop knows nothing else of plans. After step N come its line in the metrics, then its evaluation, then its
+ * checkpoint.
+ */
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { trainingBatch } from "../data/batches.ts";
+import type { Dataset } from "../data/dataset.ts";
+import type { Engine, Executable, TensorData } from "../engine/engine.ts";
+import type { Model } from "../model/architecture.ts";
+import { openModel } from "../model/load.ts";
+import { type EnergyMeter, openEnergyMeter } from "../util/energy.ts";
+import { Interrupted, UserError } from "../util/errors.ts";
+import {
+  type Companions,
+  checkpointsFolder,
+  type Position,
+  type RunFacts,
+  writeCheckpoint,
+  writeModel,
+  writeState,
+} from "./checkpoint.ts";
+import { CompiledSteps, runStep } from "./compiled.ts";
+import { diagnose, look } from "./diagnose.ts";
+import { compileEvaluation, runEvaluation } from "./evaluate.ts";
+import { modelFolder } from "./folder.ts";
+import { growStage } from "./growth.ts";
+import { batchInputs, dropoutKey } from "./inputs.ts";
+import {
+  addTerms,
+  type Evaluated,
+  isEvaluation,
+  type Metrics,
+  readMetrics,
+  type TermSums,
+  type TrainingLine,
+} from "./metrics.ts";
+import { writeRunReport } from "./report.ts";
+import { rateAt } from "./schedule.ts";
+import type { RunSettings } from "./settings.ts";
+import type { RunPlan, Start } from "./setup.ts";
+import { type Stage, type StageGrowth, stageAt, subModelAt, subModels } from "./stage.ts";
+import { loadState, NotFinite, readReal, resetOptimizer } from "./state.ts";
+import { Symmetry } from "./symmetry.ts";
+
+/** What a run tells while it goes. */
+export interface RunProgress {
+  readonly step: number;
+  readonly steps: number;
+  readonly stage: string;
+  /** Of the last step. */
+  readonly loss: number | undefined;
+  readonly tokensPerSecond: number | undefined;
+  readonly secondsLeft: number | undefined;
+}
+
+export interface PretrainOptions {
+  /** Called after every step. */
+  readonly progress?: (progress: RunProgress) => void;
+  /** One sentence for a person. */
+  readonly note?: (text: string) => void;
+  /** Asked after every step: a signal that came in ends the run after a checkpoint. */
+  readonly stopped?: () => "SIGINT" | "SIGTERM" | undefined;
+}
+
+export interface RunResult {
+  /** The run folder. */
+  readonly folder: string;
+  /** The model folder in it. */
+  readonly model: string;
+  readonly steps: number;
+  readonly tokens: number;
+  readonly evaluation: Evaluated | undefined;
+}
+
+/** A run whose loss or gradient stopped being a number: the settings' doing, not the input's. */
+export class Diverged extends UserError {}
+
+/** Where a run stands that has not begun. */
+export const beginning: Position = {
+  step: 0,
+  tokens: 0,
+  flops: { exact: 0, paper: 0 },
+  seconds: 0,
+  metrics: 0,
+  due: true,
+  open: { steps: 0, loss: 0, tokens: 0, seconds: 0 },
+};
+
+/** One session of a run. */
+export class Trainer {
+  readonly #settings: RunSettings;
+  readonly #plan: RunPlan;
+  readonly #dataset: Dataset;
+  readonly #engine: Engine;
+  #model: Model;
+  #companions: Companions;
+  readonly #metrics: Metrics;
+  readonly #facts: RunFacts;
+  readonly #options: PretrainOptions;
+  readonly #start: Start;
+  #steps: CompiledSteps;
+  #evaluation: Executable | undefined;
+  readonly #energy: EnergyMeter | undefined = openEnergyMeter();
+  #position: Position = beginning;
+  #saved = -1;
+
+  constructor(
+    settings: RunSettings,
+    plan: RunPlan,
+    dataset: Dataset,
+    engine: Engine,
+    start: Start,
+    metrics: Metrics,
+    facts: RunFacts,
+    options: PretrainOptions,
+  ) {
+    this.#settings = settings;
+    this.#plan = plan;
+    this.#dataset = dataset;
+    this.#engine = engine;
+    this.#start = start;
+    this.#model = start.model;
+    this.#companions = start.companions;
+    this.#metrics = metrics;
+    this.#facts = facts;
+    this.#options = options;
+    this.#steps = new CompiledSteps(engine, start.model, plan.common);
+  }
+
+  async run(from: Position, settingsText: string): Promise<RunResult> {
+    try {
+      return await this.#run(from, settingsText);
+    } catch (error) {
+      if (!(error instanceof NotFinite)) throw error;
+      throw this.#diverged(`${error.message} after step ${this.#position.step} and was not saved`);
+    }
+  }
+
+  async #run(from: Position, settingsText: string): Promise<RunResult> {
+    const { steps, stages } = this.#plan;
+    const { out } = this.#settings;
+    this.#position = from;
+    if (!from.due) this.#saved = from.step;
+    await this.#evaluateIfDue();
+    await this.#saveIfTime();
+    let inputs: InputsAhead | undefined;
+    while (this.#position.step < steps) {
+      const { step } = this.#position;
+      const stage = stageAt(stages, step);
+      if (step === stage.start) await this.#enter(stage);
+      inputs = await this.#step(stage, step, inputs);
+      await this.#evaluateIfDue();
+      await this.#saveIfTime();
+    }
+    await this.#finish(settingsText);
+    const last = (await readMetrics(this.#metrics.path)).filter(isEvaluation).at(-1);
+    return {
+      folder: out,
+      model: join(out, modelFolder),
+      steps,
+      tokens: this.#position.tokens,
+      evaluation: last?.evaluation,
+    };
+  }
+
+  /** What a stage asks for at its first step. */
+  async #enter(stage: Stage): Promise<void> {
+    if (stage.grow !== undefined) await this.#grow(stage, stage.grow);
+    if (stage.optimizer === "reset" && stage.start > 0) await resetOptimizer(this.#engine, this.#model);
+    await this.#steps.keepOnly(subModels(stage, this.#model.dimensions.layers), stage.head);
+  }
+
+  /** Grows the model and measures it: how its loss changed is part of the run. */
+  async #grow(stage: Stage, growth: StageGrowth): Promise<void> {
+    const { out, seed } = this.#settings;
+    const { step } = this.#position;
+    if (!this.#isEvaluated(step)) await this.#measure(stageAt(this.#plan.stages, Math.max(0, step - 1)).name);
+    await this.#steps.keepOnly([], false);
+    await this.#evaluation?.release();
+    this.#evaluation = undefined;
+    const record = await growStage(
+      out,
+      growth,
+      seed,
+      (folder) => writeState(folder, this.#engine, this.#model, this.#companions, step),
+      async (folder, moments) => {
+        const grown = await openModel(folder, { compareCopies: false });
+        try {
+          await this.#engine.drop(this.#engine.names());
+          await loadState(this.#engine, grown.model, grown.weights, folder, moments ? folder : undefined);
+          this.#model = grown.model;
+        } finally {
+          await grown.close();
+        }
+      },
+    );
+    this.#companions = { ...this.#companions, growth: record };
+    this.#steps = new CompiledSteps(this.#engine, this.#model, this.#plan.common);
+    await this.#measure(stage.name);
+  }
+
+  /** One step. @returns the inputs of the next, made while this one ran */
+  async #step(stage: Stage, step: number, ahead: InputsAhead | undefined): Promise<InputsAhead> {
+    const { accumulate } = this.#settings.batch;
+    const { stages, size, steps } = this.#plan;
+    const sub = subModelAt(stage, this.#model.dimensions.layers, this.#settings.seed, step);
+    const compiled = await this.#steps.get(sub, stage.head);
+    const rate = rateAt(this.#settings.optimizer.lr, this.#settings.schedule, stages, stage, step);
+    const next: InputsAhead = { step: step + 1, inputs: undefined };
+    this.#energy?.spent();
+    const began = performance.now();
+    const result = await runStep(
+      compiled,
+      accumulate,
+      (micro) => (micro === 0 && ahead?.step === step ? ahead.inputs : undefined) ?? this.#inputs(step, micro),
+      rate,
+      () => {
+        if (next.step < steps) next.inputs = this.#inputs(next.step, 0);
+      },
+    );
+    const seconds = (performance.now() - began) / 1000;
+    const used = this.#energy?.spent();
+    if (!Number.isFinite(result.loss) || !Number.isFinite(result.norm)) {
+      const what = Number.isFinite(result.loss) ? "a gradient" : "a loss";
+      throw this.#diverged(`step ${step + 1} gave ${what} that is not a number (${await this.#diagnose(step)})`);
+    }
+
+    const { open, flops } = this.#position;
+    const opened = {
+      steps: open.steps + 1,
+      loss: open.loss + result.loss,
+      terms: addTerms(open.terms, result.terms),
+      tokens: open.tokens + size.tokensPerStep,
+      seconds: open.seconds + seconds,
+    };
+    const position: Position = {
+      ...this.#position,
+      step: step + 1,
+      tokens: this.#position.tokens + size.tokensPerStep,
+      flops: { exact: flops.exact + compiled.flops.exact, paper: flops.paper + compiled.flops.paper },
+      seconds: this.#position.seconds + seconds,
+      joules: used === undefined ? undefined : (this.#position.joules ?? 0) + used,
+      due: this.#isEvaluated(step + 1),
+      open: opened,
+    };
+    this.#position = position;
+    // A stage's last step has its line, so that what each stage cost is there to be read.
+    if (position.step % this.#settings.log.every === 0 || position.step === stage.end) {
+      await this.#metrics.add({
+        step: position.step,
+        stage: stage.name,
+        layers: sub.layers,
+        trained: sub.train,
+        tokens: position.tokens,
+        flops: position.flops,
+        loss: opened.loss / opened.steps,
+        ...(opened.terms === undefined ? {} : { terms: this.#termsOf(opened.terms, opened.steps) }),
+        rate,
+        gradient_norm: result.norm,
+        tokens_per_second: Math.round(opened.tokens / opened.seconds),
+        seconds: Number(position.seconds.toFixed(3)),
+        ...(position.joules === undefined ? {} : { joules: Number(position.joules.toFixed(3)) }),
+      });
+      this.#position = { ...position, open: beginning.open };
+    }
+    this.#tell(stage, result.loss, position);
+    return next;
+  }
+
+  /** Means over the steps of an interval. */
+  #termsOf(sums: TermSums, steps: number): TrainingLine["terms"] {
+    const { sequences, accumulate } = this.#settings.batch;
+    return {
+      mlm: sums.lm / steps,
+      nsp: sums.nsp / steps,
+      nsp_accuracy: sums.nsp_correct / (steps * sequences * accumulate),
+    };
+  }
+
+  #inputs(step: number, micro: number): Record<string, TensorData> {
+    const { seed, batch } = this.#settings;
+    const made = trainingBatch(this.#dataset, { objective: this.#plan.objective, seed, step, micro, batch });
+    return batchInputs(made, this.#plan.dropout ? dropoutKey(seed, step, micro, batch.accumulate) : undefined);
+  }
+
+  #tell(stage: Stage, loss: number, { step, tokens, seconds }: Position): void {
+    const perSecond = seconds > 0 ? tokens / seconds : undefined;
+    this.#options.progress?.({
+      step,
+      steps: this.#plan.steps,
+      stage: stage.name,
+      loss,
+      tokensPerSecond: perSecond,
+      secondsLeft:
+        perSecond === undefined ? undefined : ((this.#plan.steps - step) * this.#plan.size.tokensPerStep) / perSecond,
+    });
+  }
+
+  #isEvaluated(step: number): boolean {
+    const { every } = this.#settings.evaluate;
+    return step === this.#plan.steps || (every > 0 && step % every === 0);
+  }
+
+  async #evaluateIfDue(): Promise<void> {
+    if (!this.#position.due) return;
+    const { step } = this.#position;
+    if (this.#isEvaluated(step)) {
+      const stage = stageAt(this.#plan.stages, Math.max(0, step - 1)).name;
+      const stopped = () => this.#options.stopped?.() !== undefined;
+      // Stopped in the middle: the checkpoint says that it is still to be done.
+      if (!(await this.#measure(stage, stopped))) return;
+    }
+    this.#position = { ...this.#position, due: false };
+  }
+
+  /** Evaluates and writes it down. @returns whether it was done */
+  async #measure(stage: string, stopped: () => boolean = () => false): Promise<boolean> {
+    if (this.#plan.size.validationSequences === 0) return true;
+    const { evaluation: form } = this.#plan;
+    const { step, tokens, flops, seconds } = this.#position;
+    this.#evaluation ??= await compileEvaluation(this.#engine, this.#model, form);
+    const evaluation = await runEvaluation(this.#evaluation, this.#dataset, form, stopped);
+    if (evaluation === undefined) return false;
+    if (!Number.isFinite(evaluation.loss)) {
+      const { broken, largest } = await look(this.#engine, this.#model);
+      const why = broken === undefined ? `the largest weight is in ${largest.name}` : `${broken} holds NaN or infinity`;
+      throw this.#diverged(`the validation loss after step ${step} is not a number (${why})`);
+    }
+    const symmetry = await Symmetry.of(this.#model, this.#companions.growth)?.measure((name) =>
+      readReal(this.#engine, name),
+    );
+    await this.#metrics.add({ step, stage, tokens, flops, seconds: Number(seconds.toFixed(3)), evaluation, symmetry });
+    this.#options.note?.(`step ${step}: validation loss ${evaluation.loss.toFixed(4)}`);
+    return true;
+  }
+
+  /** Saves where a checkpoint is due, or a signal came in; then the run ends here. */
+  async #saveIfTime(): Promise<void> {
+    const { step } = this.#position;
+    const { every } = this.#settings.checkpoint;
+    const signal = this.#options.stopped?.();
+    const regular = step > 0 && !this.#position.due && (step === this.#plan.steps || (every > 0 && step % every === 0));
+    if ((regular || signal !== undefined) && this.#saved !== step) await this.#save();
+    if (signal !== undefined) {
+      const { out } = this.#settings;
+      throw new Interrupted(signal, `stopped after step ${step}, saved in ${out}; the same command carries on`);
+    }
+  }
+
+  async #save(): Promise<void> {
+    await this.#metrics.sync();
+    this.#position = { ...this.#position, metrics: this.#metrics.lines };
+    await writeCheckpoint(
+      this.#settings.out,
+      this.#settings.checkpoint.keep,
+      this.#engine,
+      this.#model,
+      this.#companions,
+      this.#position,
+      this.#facts,
+    );
+    this.#saved = this.#position.step;
+  }
+
+  async #finish(settingsText: string): Promise<void> {
+    const { out } = this.#settings;
+    const folder = join(out, modelFolder);
+    if (!existsSync(folder)) {
+      const last = (await readMetrics(this.#metrics.path)).filter(isEvaluation).at(-1)?.evaluation;
+      const facts: [string, string][] = [
+        ["steps", String(this.#plan.steps)],
+        ["tokens", String(this.#position.tokens)],
+        ["objective", this.#plan.objective],
+      ];
+      if (last !== undefined) facts.push(["validation loss", last.loss.toFixed(4)]);
+      const card = { title: `${this.#model.architecture.type} pre-trained by bert2bert`, facts };
+      await writeModel(folder, this.#engine, this.#model, this.#companions, card);
+    }
+    await writeRunReport(out, this.#plan.stages, this.#facts.engine, settingsText);
+  }
+
+  #diverged(what: string): Diverged {
+    const saved = this.#saved > 0 ? `the checkpoint of step ${this.#saved} is good` : "no checkpoint had been written";
+    const wayOut = "start again with a lower optimizer.lr or a longer warm-up";
+    return new Diverged(`${what}; ${saved}`, this.#settings.out, wayOut);
+  }
+
+  /** Which parameter made a step fail. Repeats the steps since the last good state, unless they are too many. */
+  async #diagnose(step: number): Promise<string> {
+    const from = Math.max(0, this.#saved);
+    const { stages, common } = this.#plan;
+    const grown = stages.some((stage) => stage.grow !== undefined && stage.start >= from && stage.start <= step);
+    if (grown || step - from > MOST_REPEATED) return "which parameter it was is not known";
+    this.#options.note?.(`step ${step + 1} failed: repeating ${step - from} steps to see why`);
+    const folder = join(this.#settings.out, checkpointsFolder, `step-${from}`);
+    const opened = this.#saved > 0 ? await openModel(folder, { compareCopies: false }) : undefined;
+    const { parameters, where, moments } = this.#start;
+    try {
+      if (opened === undefined) await loadState(this.#engine, this.#model, parameters, where, moments);
+      else await loadState(this.#engine, this.#model, opened.weights, folder, folder);
+    } finally {
+      await opened?.close();
+    }
+    const { optimizer, schedule, seed } = this.#settings;
+    return diagnose({
+      engine: this.#engine,
+      model: this.#model,
+      common,
+      stages,
+      seed,
+      from,
+      step,
+      inputs: (at, micro) => this.#inputs(at, micro),
+      rate: (stage, at) => rateAt(optimizer.lr, schedule, stages, stage, at),
+    });
+  }
+}
+
+/** Steps that are repeated at most to find a cause. */
+const MOST_REPEATED = 1000;
+
+interface InputsAhead {
+  readonly step: number;
+  inputs: Record<string, TensorData> | undefined;
+}
