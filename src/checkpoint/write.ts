@@ -9,7 +9,8 @@
 import { statfs } from "node:fs/promises";
 import { join } from "node:path";
 import { UserError } from "../util/errors.ts";
-import { fillFile, type OutputFile, writeFileWhole } from "../util/files.ts";
+import { writeFileWhole } from "../util/files.ts";
+import { fillFile, type OutputFile } from "../util/output.ts";
 import { type FloatDType, fromFloat32, storedDTypes, widthOf } from "./dtype.ts";
 import { indexFile, weightsFile } from "./weights.ts";
 

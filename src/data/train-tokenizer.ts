@@ -8,8 +8,9 @@
 import { join } from "node:path";
 import { writeJson } from "../checkpoint/folder.ts";
 import { UserError } from "../util/errors.ts";
-import { checkFolderFreeOrMade, fillFile, holdsAlready, writeFolderWhole } from "../util/files.ts";
+import { checkFolderFreeOrMade, holdsAlready, writeFolderWhole } from "../util/files.ts";
 import type { Json } from "../util/json.ts";
+import { fillFile } from "../util/output.ts";
 import { packageVersion } from "../util/paths.ts";
 import type { Fingerprint } from "./blocks.ts";
 import { learnMerges, type Merge, type Words } from "./merges.ts";

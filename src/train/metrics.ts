@@ -11,7 +11,8 @@
  */
 import { readFile } from "node:fs/promises";
 import { UserError } from "../util/errors.ts";
-import { type AppendedFile, appendTo, writeFileWhole } from "../util/files.ts";
+import { writeFileWhole } from "../util/files.ts";
+import { type AppendedFile, appendTo } from "../util/output.ts";
 import { errorCode } from "../util/system.ts";
 
 export interface FlopsSoFar {

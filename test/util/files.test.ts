@@ -12,7 +12,8 @@ import {
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { UserError } from "../../src/util/errors.ts";
-import { createFile, writeFileWhole, writeFolderWhole } from "../../src/util/files.ts";
+import { writeFileWhole, writeFolderWhole } from "../../src/util/files.ts";
+import { createFile } from "../../src/util/output.ts";
 import { packageRoot } from "../../src/util/paths.ts";
 import { recoverFolder } from "../../src/util/temporary.ts";
 import { temporaryFolder } from "../support.ts";
@@ -26,8 +27,10 @@ async function fillWith(folder: string, text: string): Promise<void> {
 
 /** A process that starts writing and never ends; resolves once its temporary name is there. */
 async function writerThatHangs(folder: string, script: string): Promise<ChildProcess> {
-  const files = JSON.stringify(join(packageRoot(), "dist", "util", "files.js"));
-  const text = `import { writeFolderWhole, createFile } from ${files}; import { writeFileSync } from "node:fs";
+  const [files, output] = ["files.js", "output.js"].map((name) =>
+    JSON.stringify(join(packageRoot(), "dist", "util", name)),
+  );
+  const text = `import { writeFolderWhole } from ${files}; import { createFile } from ${output}; import { writeFileSync } from "node:fs";
     setInterval(() => {}, 1000); const hang = () => { process.stdout.write("ready"); return new Promise(() => {}); };
     ${script}`;
   const child = spawn(process.execPath, ["--input-type=module", "-e", text], { cwd: folder });

@@ -1,0 +1,208 @@
+/**
+ * Files as they are written: `OutputFile` from its start to its end, by whatever writes whole files and folders (files.ts),
+ * and logs that grow. All bytes that this package writes go through here. A folder that is being filled has a ledger: what
+ * was written below it, and the SHA-256 of that, made of the bytes as they are handed to the system.
+ */
+import { constants } from "node:fs";
+import { type FileHandle, open } from "node:fs/promises";
+import { dirname, relative, sep } from "node:path";
+import { type Hashing, hashing } from "./hashing.ts";
+import { syncFolder } from "./places.ts";
+import { systemError } from "./system.ts";
+
+/** Small pieces are gathered up to so many bytes before the system is asked to take them. */
+const GATHER = 2 ** 16;
+
+/** So many bytes at a time are sent to the disk while a file is still being written. */
+const SYNCED = 2 ** 27;
+
+/** A file being written from its start to its end. All bytes of whole files go through here. */
+export class OutputFile {
+  readonly #handle: FileHandle;
+  /** Under which name the file is to be found when it is whole. */
+  readonly #place: string;
+  readonly #hash: Hashing | undefined;
+  #gathered = Buffer.alloc(0);
+  #pending = 0;
+  #written = 0;
+  #synced = 0;
+  #syncing: Promise<void> | undefined;
+  #failed: unknown;
+
+  /** @param bytes how many are expected, about */
+  constructor(handle: FileHandle, place: string, bytes = 0) {
+    this.#handle = handle;
+    this.#place = place;
+    this.#hash = ledgerOf(place)?.ledger.hashes === true ? hashing(bytes) : undefined;
+  }
+
+  /** Bytes given so far. */
+  get position(): number {
+    return this.#written + this.#pending;
+  }
+
+  /** The data may be used anew as soon as this is done. */
+  async write(data: Uint8Array): Promise<void> {
+    if (this.#pending + data.byteLength > GATHER) await this.#flush();
+    if (data.byteLength >= GATHER) return this.#put(data);
+    if (this.#gathered.length === 0) this.#gathered = Buffer.alloc(GATHER);
+    this.#gathered.set(data, this.#pending);
+    this.#pending += data.byteLength;
+  }
+
+  async #flush(): Promise<void> {
+    if (this.#pending === 0) return;
+    const data = this.#gathered.subarray(0, this.#pending);
+    this.#pending = 0;
+    await this.#put(data);
+  }
+
+  async #put(data: Uint8Array): Promise<void> {
+    for (let done = 0, hashed = 0; done < data.byteLength; ) {
+      // One call takes at most 2^31 − 1 bytes.
+      const length = Math.min(data.byteLength - done, 2 ** 30);
+      const writing = this.#handle.write(data, done, length, this.#written);
+      // Hashed while the system takes the same bytes.
+      const [{ bytesWritten }] = await Promise.all([writing, this.#hash?.update(data.subarray(hashed, done + length))]);
+      hashed = done + length;
+      done += bytesWritten;
+      this.#written += bytesWritten;
+    }
+    if (this.#written - this.#synced >= SYNCED && this.#syncing === undefined) this.#syncSoFar();
+  }
+
+  /** A disk that starts early is not waited for at the end. What fails here is thrown by `close`. */
+  #syncSoFar(): void {
+    this.#synced = this.#written;
+    this.#syncing = this.#handle.datasync().then(
+      () => {
+        this.#syncing = undefined;
+      },
+      (error: unknown) => {
+        this.#failed = error;
+      },
+    );
+  }
+
+  /** Writes what is left, syncs and closes. */
+  async close(): Promise<void> {
+    try {
+      await this.#flush();
+      await this.#syncing;
+      // The system tells of a failed sync once, so this one's might say that all is well.
+      if (this.#failed !== undefined) throw this.#failed;
+      await this.#handle.sync();
+    } finally {
+      await this.#handle.close();
+    }
+    const found = ledgerOf(this.#place);
+    found?.ledger.written.set(found.name, (await this.#hash?.digest()) ?? "");
+  }
+
+  /** Closes what will not become whole. */
+  async abandon(): Promise<void> {
+    await this.#syncing;
+    await this.#hash?.abandon();
+    await this.#handle.close();
+  }
+}
+
+/** Creates a file that must not exist yet: for writing inside the temporary folder of `writeFolderWhole`. */
+export async function createFile(path: string, bytes?: number): Promise<OutputFile> {
+  return new OutputFile(await open(path, "wx"), path, bytes);
+}
+
+/** Writes a file inside the temporary folder of `writeFolderWhole`. @param bytes how many are expected, about */
+export async function fillFile(
+  path: string,
+  data: string | Uint8Array | ((file: OutputFile) => Promise<void>),
+  bytes?: number,
+): Promise<void> {
+  const file = await createFile(path, bytes);
+  await closing(file, async () => {
+    if (typeof data === "function") await data(file);
+    else await file.write(typeof data === "string" ? new TextEncoder().encode(data) : data);
+  });
+}
+
+/** Copies a file into the temporary folder of `writeFolderWhole`. */
+export async function copyInto(from: string, to: string): Promise<void> {
+  await fillFile(to, async (file) => {
+    const source = await open(from, constants.O_RDONLY);
+    try {
+      const buffer = new Uint8Array(2 ** 20);
+      for (;;) {
+        const { bytesRead } = await source.read(buffer, 0, buffer.length);
+        if (bytesRead === 0) return;
+        await file.write(buffer.subarray(0, bytesRead));
+      }
+    } finally {
+      await source.close();
+    }
+  });
+}
+
+/** A log: what is appended is synced now and then, so a crash may tear its end. */
+export class AppendedFile {
+  readonly #handle: FileHandle;
+  readonly #path: string;
+
+  constructor(handle: FileHandle, path: string) {
+    this.#handle = handle;
+    this.#path = path;
+  }
+
+  /** @throws UserError */
+  async append(text: string): Promise<void> {
+    await this.#handle.appendFile(text).catch(this.#fail);
+  }
+
+  /** @throws UserError */
+  async sync(): Promise<void> {
+    await this.#handle.sync().catch(this.#fail);
+  }
+
+  async close(): Promise<void> {
+    await this.#handle.close();
+  }
+
+  readonly #fail = (error: unknown): never => {
+    throw systemError(error, this.#path);
+  };
+}
+
+/** Opens a log at its end; its name is synced. @throws UserError */
+export async function appendTo(path: string): Promise<AppendedFile> {
+  try {
+    const handle = await open(path, "a");
+    await syncFolder(dirname(path));
+    return new AppendedFile(handle, path);
+  } catch (error) {
+    throw systemError(error, path);
+  }
+}
+
+export async function closing(file: OutputFile, write: () => Promise<void>): Promise<void> {
+  try {
+    await write();
+  } catch (error) {
+    await file.abandon();
+    throw error;
+  }
+  await file.close();
+}
+
+/** What was written, and synced, below a folder that is being filled: SHA-256 by the path in it, "" if none is wanted. */
+export interface Ledger {
+  readonly hashes: boolean;
+  readonly written: Map<string, string>;
+}
+
+export const ledgers = new Map<string, Ledger>();
+
+export function ledgerOf(path: string): { ledger: Ledger; name: string } | undefined {
+  for (const [folder, ledger] of ledgers) {
+    if (path.startsWith(folder + sep)) return { ledger, name: relative(folder, path).replaceAll(sep, "/") };
+  }
+  return undefined;
+}
