@@ -22,6 +22,7 @@ import {
   reshape,
   scale,
   slice,
+  split,
   stopGradient,
   sub,
 } from "../program/ops/index.ts";
@@ -215,10 +216,10 @@ export interface PreNormStates {
 
 /** Norm, causal attention, residual sum; norm, FFN, residual sum. In the last block only the kept rows leave attention. */
 export function preNormBlock(frame: Frame, stream: Value, states: PreNormStates, layer: number): Value {
-  const { b, hidden } = frame;
+  const { b } = frame;
   const x = frame.entry(stream, layer);
   const qkv = frame.linear(frame.norm(x, states.attentionNorm), states.qkv);
-  const [q, k, v] = [0, 1, 2].map((part) => slice(b, qkv, 1, part * hidden, (part + 1) * hidden));
+  const [q, k, v] = split(b, qkv, 1, 3);
   const read = frame.kept(frame.attend(q, k, v, layer, true), layer);
   const attended = frame.dropout(frame.linear(read, states.attentionOutput), "hidden", `${layer}/attention`);
   const middle = add(b, frame.kept(x, layer), attended);

@@ -181,7 +181,8 @@ describe("without a terminal", () => {
 
 /** A terminal of its own for a command, where util-linux's `script` makes one. */
 function inTerminal(command: string, env: NodeJS.ProcessEnv): string | undefined {
-  const { NO_COLOR, FORCE_COLOR, ...inherited } = process.env;
+  // Node takes CI for a terminal without colours.
+  const { NO_COLOR, FORCE_COLOR, CI, ...inherited } = process.env;
   const done = spawnSync("script", ["-qec", command, "/dev/null"], {
     encoding: "utf8",
     input: "",

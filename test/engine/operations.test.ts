@@ -89,6 +89,18 @@ const cases: Readonly<Record<string, { readonly within?: number; readonly builds
   },
   pad: { builds: [(t) => [ops.pad(t.b, t.real([2, 3]), 1, 1, 2)], (t) => [ops.pad(t.b, t.ids(9, [3]), 0, 0, 2)]] },
   concat: { builds: [(t) => [ops.concat(t.b, [t.real([2, 1]), t.real([2, 3])], 1)]] },
+  split: {
+    builds: [
+      (t) => ops.split(t.b, t.real([4, 6]), 1, 3),
+      (t) => ops.split(t.b, t.ids(9, [6]), 0, 2),
+      // Read where it stands under other extents, changed, and put together again in another order.
+      (t) => {
+        const [first, second] = ops.split(t.b, t.real([4, 6]), 1, 2).map((part) => ops.reshape(t.b, part, [2, 2, 3]));
+        const flat = ops.reshape(t.b, ops.exp(t.b, second), [4, 3]);
+        return [ops.concat(t.b, [flat, ops.reshape(t.b, first, [4, 3]), flat], 1)];
+      },
+    ],
+  },
   broadcastTo: { builds: [(t) => [ops.broadcastTo(t.b, t.real([3, 1]), [2, 3, 4])]] },
   reduceSum: {
     within: 1e-5,

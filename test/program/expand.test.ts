@@ -26,7 +26,7 @@ function step(): Program {
   const sequences = ops.reshape(b, ops.linear(b, x, matrix, bias), [batch, length, width]);
   const { out } = ops.attention(b, sequences, sequences, sequences, { heads, causal: true });
   const mixed = ops.gelu(b, ops.reshape(b, out, [batch * length, width]), "tanh");
-  const gate = ops.softmax(b, mixed);
+  const gate = ops.softmax(b, ops.concat(b, [...ops.split(b, mixed, 1, 2)].reverse(), 1));
   const logits = ops.linear(b, ops.add(b, x, ops.mul(b, mixed, gate)), table, null, { transposeWeight: true });
   const { loss } = ops.crossEntropy(b, logits, labels, weights);
   const params = { table, gain, shift, matrix, bias };

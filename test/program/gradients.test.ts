@@ -115,6 +115,17 @@ for (const axis of [0, 1, 2]) {
   });
 }
 
+for (const axis of [0, 1]) {
+  cases.push({
+    name: `split along axis ${axis}, one part unread`,
+    shapes: [[6, 3]],
+    build: (b, [x]) => {
+      const [first, , last] = ops.split(b, x, axis, 3);
+      return ops.mul(b, first, ops.add(b, last, first));
+    },
+  });
+}
+
 cases.push({
   name: "gather with repeated ids",
   shapes: [[5, 3]],

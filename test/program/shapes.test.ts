@@ -226,6 +226,7 @@ describe("what does not fit is refused", () => {
       () => ops.concat(b, [v([2, 3]), v([2])], 0),
       () => ops.concat(b, [v([2]), i([2])], 0),
     ],
+    split: [() => ops.split(b, v([4]), 1, 2), () => ops.split(b, v([4]), 0, 3), () => ops.split(b, v([4]), 0, 0)],
     broadcastTo: [() => ops.broadcastTo(b, v([2]), [3]), () => ops.broadcastTo(b, v([2, 2]), [2])],
     reduceSum: [() => ops.reduceSum(b, v([2]), [1]), () => ops.reduceSum(b, v([2]), [0, 0])],
     reduceMax: [() => ops.reduceMax(b, v([2]), [-1])],

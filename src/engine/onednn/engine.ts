@@ -12,8 +12,7 @@ import type { Engine, EngineKind, EngineSettings, Executable, TensorData } from 
 import { LibraryUnusable, loadLibrary } from "./library.ts";
 import { lowerings } from "./lowerings.ts";
 import { Planner } from "./planner.ts";
-import { multipliesHalves } from "./precision.ts";
-import { halvesWork, selfTest } from "./selftest.ts";
+import { halvesPay, halvesWork, selfTest } from "./selftest.ts";
 import type { Plan } from "./steps.ts";
 import type { Answer, Request } from "./worker.ts";
 
@@ -36,12 +35,12 @@ export const onednnEngine: EngineKind = {
   async open(settings: EngineSettings): Promise<Engine> {
     const found = await onednnEngine.probe();
     if (!found.usable) throw new UserError(found.reason, "engine.kind onednn", found.wayOut);
-    const wanted = settings.precision === "auto" ? multipliesHalves() : settings.precision === "bf16";
-    const able = wanted && halvesWork(loadLibrary());
-    if (settings.precision === "bf16" && !able) {
+    const library = loadLibrary();
+    const halves = settings.precision === "auto" ? halvesPay(library) : settings.precision === "bf16";
+    if (settings.precision === "bf16" && !halvesWork(library)) {
       throw new UserError("oneDNN has no bf16 products here", "engine.precision", "set it to f32 or auto");
     }
-    return new OneDnnEngine(found.description, able ? "bf16" : "f32", settings.threads);
+    return new OneDnnEngine(found.description, halves ? "bf16" : "f32", settings.threads);
   },
 };
 

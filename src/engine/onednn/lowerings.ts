@@ -8,7 +8,7 @@
  */
 import * as ops from "../../program/ops/index.ts";
 import { attention, attentionGrad, gelu, geluGrad, layerNorm, layerNormGrad } from "./lower/blocks.ts";
-import { binary, constant, rename, transpose, unary } from "./lower/elementwise.ts";
+import { binary, concat, constant, rename, split, transpose, unary } from "./lower/elementwise.ts";
 import { linear, matmul, reduceSum } from "./lower/products.ts";
 import { type Lowering, number, reference } from "./lower/shared.ts";
 import {
@@ -38,6 +38,8 @@ export const lowerings: ReadonlyMap<string, Lowering> = new Map<string, Lowering
   [ops.reshapeOp.name, rename],
   [ops.stopGradientOp.name, rename],
   [ops.transposeOp.name, transpose],
+  [ops.splitOp.name, split],
+  [ops.concatOp.name, concat],
   [ops.matmulOp.name, matmul],
   [ops.linearOp.name, linear],
   [ops.reduceSumOp.name, reduceSum],
@@ -62,7 +64,6 @@ export const lowerings: ReadonlyMap<string, Lowering> = new Map<string, Lowering
     ops.equalOp,
     ops.sliceOp,
     ops.padOp,
-    ops.concatOp,
     ops.broadcastToOp,
     ops.reduceMaxOp,
     ops.argmaxOp,

@@ -182,6 +182,8 @@ export class Runtime {
         );
       case "binary":
         return execution(primitives.binary(step.algorithm, view(step.x), view(step.y), view(step.z)));
+      case "softmax":
+        return execution(primitives.softmax(view(step.x), view(step.y)));
       case "reorder":
         return execution(primitives.reorder(view(step.x), view(step.y)));
       case "fill": {

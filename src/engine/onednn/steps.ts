@@ -92,6 +92,8 @@ export type Step = { readonly of: StepClass } & (
       readonly y: Window;
       readonly z: Window;
     }
+  /** Over the last dimension. */
+  | { readonly do: "softmax"; readonly x: Window; readonly y: Window }
   | { readonly do: "reorder"; readonly x: Window; readonly y: Window }
   | {
       /** A kernel of ours; with `split` it is called for parts of 0 … split − 1, the part's bounds as last arguments. */
@@ -119,6 +121,7 @@ export function windowsOf(step: Step): readonly Window[] {
       return [step.a, step.b, step.c, ...(step.bias === undefined ? [] : [step.bias]), ...operands];
     }
     case "eltwise":
+    case "softmax":
     case "reorder":
       return [step.x, step.y];
     case "eltwiseBackward":

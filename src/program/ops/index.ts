@@ -42,6 +42,7 @@ import { scaleOp } from "./scale.ts";
 import { scatterAddOp } from "./scatterAdd.ts";
 import { sliceOp } from "./slice.ts";
 import { softmaxOp } from "./softmax.ts";
+import { splitOp } from "./split.ts";
 import { sqrtOp } from "./sqrt.ts";
 import { stopGradientOp } from "./stopGradient.ts";
 import { subOp } from "./sub.ts";
@@ -88,6 +89,7 @@ export { scale, scaleOp } from "./scale.ts";
 export { scatterAdd, scatterAddOp } from "./scatterAdd.ts";
 export { slice, sliceOp } from "./slice.ts";
 export { softmax, softmaxOp } from "./softmax.ts";
+export { split, splitOp } from "./split.ts";
 export { sqrt, sqrtOp } from "./sqrt.ts";
 export { stopGradient, stopGradientOp } from "./stopGradient.ts";
 export { sub, subOp } from "./sub.ts";
@@ -132,6 +134,7 @@ export const primitives: readonly Operation[] = [
 
 /** With an expansion into simpler operations. */
 export const composites: readonly Operation[] = [
+  splitOp,
   linearOp,
   softmaxOp,
   layerNormOp,

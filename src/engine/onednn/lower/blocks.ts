@@ -99,33 +99,25 @@ export function geluGrad(p: Planner, node: Node): void {
 
 export function attention(p: Planner, node: Node): void {
   const heads = number(node, "heads");
-  const [q, k, v] = node.inputs.slice(0, 3).map((value) => headsOf(p.operand(value), heads));
+  const [q, k, v] = node.inputs.slice(0, 3).map((value) => headsOf(p.part(value), heads));
+  const causal = flag(node, "causal");
   const bias = flag(node, "bias") ? p.window(node.inputs[3]) : null;
   const mask = flag(node, "mask") ? p.window(node.inputs[bias === null ? 3 : 4]) : null;
   const [out, probs] = node.outputs;
   const [batch, , queries, keys] = probs.shape;
   const p4 = p.make(probs);
-  const dropped = mask === null ? null : p.scratch(probs.shape);
-  p.push({ of: "attention", do: "matmul", a: q, b: transposed(k), c: p4, after: [] });
-  p.push({
-    of: "attention",
-    do: "kernel",
-    name: "softmaxRows",
-    args: [
-      p4,
-      keys,
-      queries,
-      number(node, "scale"),
-      Number(flag(node, "causal")),
-      bias,
-      heads * queries,
-      mask,
-      dropped,
-    ],
-    split: batch * heads * queries,
-  });
-  const shares = sameType(p, dropped ?? p4, v);
-  p.push({ of: "attention", do: "matmul", a: shares, b: v, c: headsOf(p.makeFor(out), heads), after: [] });
+  const of = "attention";
+  const scaled = { kind: "scale", factor: number(node, "scale") } as const;
+  p.push({ of, do: "matmul", a: q, b: transposed(k), c: p4, after: [scaled] });
+  if (causal || bias !== null) {
+    const args = [p4, keys, queries, Number(causal), bias, heads * queries];
+    p.push({ of, do: "kernel", name: "hideRows", args, split: batch * heads * queries });
+  }
+  p.push({ of, do: "softmax", x: p4, y: p4 });
+  const dropped = mask === null ? p4 : p.scratch(probs.shape);
+  if (mask !== null) p.push({ of, do: "binary", algorithm: "mul", x: p4, y: mask, z: dropped });
+  const shares = sameType(p, dropped, v);
+  p.push({ of, do: "matmul", a: shares, b: v, c: headsOf(p.makeFor(out), heads), after: [] });
 }
 
 export function attentionGrad(p: Planner, node: Node): void {
@@ -135,7 +127,7 @@ export function attentionGrad(p: Planner, node: Node): void {
   const mask = node.inputs.length > 6 ? p.window(node.inputs[6]) : null;
   const [dq, dk, dv] = node.outputs;
   const [batch, , queries, keys] = node.inputs[5].shape;
-  const [g4, q4, k4, v4] = [0, 1, 2, 3].map((i) => headsOf(p.operand(node.inputs[i]), heads));
+  const [g4, q4, k4, v4] = [0, 1, 2, 3].map((i) => headsOf(p.part(node.inputs[i]), heads));
   let dropped = probs;
   if (mask !== null) {
     dropped = p.scratch(probs.dims);
@@ -143,7 +135,7 @@ export function attentionGrad(p: Planner, node: Node): void {
   }
   const of = "attention";
   const shares = sameType(p, dropped, g4);
-  p.push({ of, do: "matmul", a: transposed(shares), b: g4, c: headsOf(p.makeFor(dv), heads), after: [] });
+  p.push({ of, do: "matmul", a: transposed(shares), b: g4, c: headsOf(p.makePart(dv), heads), after: [] });
   const scores = p.scratch(probs.dims);
   p.push({ of, do: "matmul", a: g4, b: transposed(v4), c: scores, after: [] });
   p.push({
@@ -154,6 +146,6 @@ export function attentionGrad(p: Planner, node: Node): void {
     split: batch * heads * queries,
   });
   const slopes = sameType(p, scores, k4);
-  p.push({ of, do: "matmul", a: slopes, b: k4, c: headsOf(p.makeFor(dq), heads), after: [] });
-  p.push({ of, do: "matmul", a: transposed(slopes), b: q4, c: headsOf(p.makeFor(dk), heads), after: [] });
+  p.push({ of, do: "matmul", a: slopes, b: k4, c: headsOf(p.makePart(dq), heads), after: [] });
+  p.push({ of, do: "matmul", a: transposed(slopes), b: q4, c: headsOf(p.makePart(dk), heads), after: [] });
 }

@@ -2,6 +2,8 @@
 import { type Node, size, type Value } from "../../../program/graph.ts";
 import type { Algorithm } from "../library.ts";
 import type { Planner } from "../planner.ts";
+import type { Window } from "../steps.ts";
+import { restrided, subWindow } from "../views.ts";
 import { type Lowering, number, padded, reference, reshaped } from "./shared.ts";
 
 export function unary(algorithm: Algorithm, alpha: (node: Node) => number = () => 0, beta = 0): Lowering {
@@ -38,7 +40,32 @@ export function binary(algorithm: "add" | "sub" | "mul" | "div"): Lowering {
 
 /** Another name for the same memory. */
 export function rename(p: Planner, node: Node): void {
-  p.bind(node.outputs[0], reshaped(p.stored(node.inputs[0]), node.outputs[0].shape));
+  const [value] = node.outputs;
+  p.bind(value, restrided(p.view(node.inputs[0]), value.shape) ?? reshaped(p.stored(node.inputs[0]), value.shape));
+}
+
+/** Parts that are read where they are. */
+export function split(p: Planner, node: Node): void {
+  const axis = number(node, "axis");
+  const whole = p.view(node.inputs[0]);
+  node.outputs.forEach((value, i) => {
+    const extent = value.shape[axis];
+    p.bind(value, subWindow(whole, axis, i * extent, extent));
+  });
+}
+
+/** Parts that were made in their place, and copies of those that were not. */
+export function concat(p: Planner, node: Node): void {
+  node.inputs.forEach((input, i) => {
+    const [from, to] = [p.view(input), p.placeIn(node, i)];
+    if (!sameMemory(from, to)) p.push({ of: "elementwise", do: "reorder", x: from, y: to });
+  });
+  p.bindWhole(node);
+}
+
+function sameMemory(a: Window, b: Window): boolean {
+  const inBuffer = "buffer" in a.base && "buffer" in b.base && a.base.buffer === b.base.buffer;
+  return inBuffer && a.skip === b.skip;
 }
 
 export function constant(p: Planner, node: Node): void {

@@ -34,10 +34,11 @@ export function atLeastVector(window: Window): Window {
 /** Heads of [batch, length, width] side by side as [batch, heads, length, width / heads]. */
 export function headsOf(window: Window, heads: number): Window {
   const [batch, length, width] = window.dims;
+  const [ofBatch, ofRow, one] = window.strides;
   return {
     ...window,
     dims: [batch, heads, length, width / heads],
-    strides: [length * width, width / heads, width, 1],
+    strides: [ofBatch, (width / heads) * one, ofRow, one],
   };
 }
 

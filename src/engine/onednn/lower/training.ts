@@ -2,34 +2,42 @@
 import { type Node, size } from "../../../program/graph.ts";
 import * as ops from "../../../program/ops/index.ts";
 import type { Planner } from "../planner.ts";
+import type { Window } from "../steps.ts";
 import { atLeastVector, number, reshaped } from "./shared.ts";
 
+/** The softmax is kept in place of log Σ e^logits, which only the backward pass reads: that wants the softmax. */
 export function crossEntropy(p: Planner, node: Node): void {
   const [logits, labels, weights] = node.inputs.map((value) => p.window(value));
   const [loss, logsumexp] = node.outputs;
   const [rows, classes] = logits.dims;
+  const shares = softmaxOf(p, logits);
   const losses = p.scratch([rows]);
-  p.push({
-    of: "loss",
-    do: "kernel",
-    name: "crossEntropyRows",
-    args: [logits, labels, weights, p.make(logsumexp), losses, classes],
-    split: rows,
-  });
+  const args = [logits, shares, labels, weights, losses, classes];
+  p.push({ of: "loss", do: "kernel", name: "crossEntropyOfShares", args, split: rows });
   p.push({ of: "loss", do: "kernel", name: "sumInOrder", args: [losses, rows, p.make(loss)] });
+  if (p.readOnlyBy(logsumexp, ops.crossEntropyGradOp.name)) {
+    p.bind(logsumexp, shares);
+    return;
+  }
+  const sums = [logits, shares, p.make(logsumexp), classes];
+  p.push({ of: "loss", do: "kernel", name: "logOfSums", args: sums, split: rows });
 }
 
 export function crossEntropyGrad(p: Planner, node: Node): void {
-  const [g, logits, logsumexp, labels, weights] = node.inputs.map((value) => p.window(value));
+  const [g, logits, kept, labels, weights] = node.inputs.map((value) => p.window(value));
   const [rows, classes] = logits.dims;
-  const out = p.make(node.outputs[0]);
-  p.push({
-    of: "loss",
-    do: "kernel",
-    name: "crossEntropyGradRows",
-    args: [logits, labels, weights, logsumexp, g, out, classes],
-    split: rows,
-  });
+  const shares = kept.dims.length === 2 ? kept : softmaxOf(p, logits);
+  // The softmax has served when its one reader has read it.
+  const inPlace = shares !== kept || p.soleReader(node.inputs[2]) === node;
+  const out = inPlace ? p.bind(node.outputs[0], shares) : p.make(node.outputs[0]);
+  const args = [shares, labels, weights, g, out, classes];
+  p.push({ of: "loss", do: "kernel", name: "crossEntropyGradOfShares", args, split: rows });
+}
+
+function softmaxOf(p: Planner, logits: Window): Window {
+  const shares = p.scratch(logits.dims);
+  p.push({ of: "loss", do: "softmax", x: logits, y: shares });
+  return shares;
 }
 
 export function gather(p: Planner, node: Node): void {
