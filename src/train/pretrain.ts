@@ -8,10 +8,11 @@ import { checkRunMemory, memoryOf } from "./estimate.ts";
 import { checkRunFolder, lockRunFolder, metricsFile, writeRunFile } from "./folder.ts";
 import { stageModels } from "./growth.ts";
 import { openMetrics } from "./metrics.ts";
+import { beginning } from "./position.ts";
 import type { LoadedRun } from "./settings.ts";
 import { checkFit, fingerprint, openStart, planRun, startFrom } from "./setup.ts";
 import { loadState } from "./state.ts";
-import { beginning, type PretrainOptions, type RunResult, Trainer } from "./trainer.ts";
+import { type PretrainOptions, type RunResult, Trainer } from "./trainer.ts";
 
 /**
  * Runs a run, or carries it on.

@@ -27,15 +27,8 @@ import { compileEvaluation, runEvaluation } from "./evaluate.ts";
 import { modelFolder } from "./folder.ts";
 import { growStage } from "./growth.ts";
 import { batchInputs, dropoutKey } from "./inputs.ts";
-import {
-  addTerms,
-  type Evaluated,
-  isEvaluation,
-  type Metrics,
-  readMetrics,
-  type TermSums,
-  type TrainingLine,
-} from "./metrics.ts";
+import { type Evaluated, isEvaluation, type Metrics, readMetrics } from "./metrics.ts";
+import { advanced, beginning, trainingLine } from "./position.ts";
 import { writeRunReport } from "./report.ts";
 import { rateAt } from "./schedule.ts";
 import type { RunSettings } from "./settings.ts";
@@ -76,17 +69,6 @@ export interface RunResult {
 
 /** A run whose loss or gradient stopped being a number: the settings' doing, not the input's. */
 export class Diverged extends UserError {}
-
-/** Where a run stands that has not begun. */
-export const beginning: Position = {
-  step: 0,
-  tokens: 0,
-  flops: { exact: 0, paper: 0 },
-  seconds: 0,
-  metrics: 0,
-  due: true,
-  open: { steps: 0, loss: 0, tokens: 0, seconds: 0 },
-};
 
 /** One session of a run. */
 export class Trainer {
@@ -221,62 +203,22 @@ export class Trainer {
       },
     );
     const seconds = (performance.now() - began) / 1000;
-    const used = this.#energy?.spent();
     if (!Number.isFinite(result.loss) || !Number.isFinite(result.norm)) {
       const what = Number.isFinite(result.loss) ? "a gradient" : "a loss";
       throw this.#diverged(`step ${step + 1} gave ${what} that is not a number (${await this.#diagnose(step)})`);
     }
 
-    const { open, flops } = this.#position;
-    const opened = {
-      steps: open.steps + 1,
-      loss: open.loss + result.loss,
-      terms: addTerms(open.terms, result.terms),
-      tokens: open.tokens + size.tokensPerStep,
-      seconds: open.seconds + seconds,
-    };
-    const position: Position = {
-      ...this.#position,
-      step: step + 1,
-      tokens: this.#position.tokens + size.tokensPerStep,
-      flops: { exact: flops.exact + compiled.flops.exact, paper: flops.paper + compiled.flops.paper },
-      seconds: this.#position.seconds + seconds,
-      joules: used === undefined ? undefined : (this.#position.joules ?? 0) + used,
-      due: this.#isEvaluated(step + 1),
-      open: opened,
-    };
-    this.#position = position;
+    const cost = { tokens: size.tokensPerStep, flops: compiled.flops, seconds, joules: this.#energy?.spent() };
+    const position = advanced(this.#position, result, cost);
+    this.#position = { ...position, due: this.#isEvaluated(step + 1) };
     // A stage's last step has its line, so that what each stage cost is there to be read.
     if (position.step % this.#settings.log.every === 0 || position.step === stage.end) {
-      await this.#metrics.add({
-        step: position.step,
-        stage: stage.name,
-        layers: sub.layers,
-        trained: sub.train,
-        tokens: position.tokens,
-        flops: position.flops,
-        loss: opened.loss / opened.steps,
-        ...(opened.terms === undefined ? {} : { terms: this.#termsOf(opened.terms, opened.steps) }),
-        rate,
-        gradient_norm: result.norm,
-        tokens_per_second: Math.round(opened.tokens / opened.seconds),
-        seconds: Number(position.seconds.toFixed(3)),
-        ...(position.joules === undefined ? {} : { joules: Number(position.joules.toFixed(3)) }),
-      });
-      this.#position = { ...position, open: beginning.open };
+      const last = { rate, norm: result.norm, sequences: this.#settings.batch.sequences * accumulate };
+      await this.#metrics.add(trainingLine(position, stage, sub, last));
+      this.#position = { ...this.#position, open: beginning.open };
     }
     this.#tell(stage, result.loss, position);
     return next;
-  }
-
-  /** Means over the steps of an interval. */
-  #termsOf(sums: TermSums, steps: number): TrainingLine["terms"] {
-    const { sequences, accumulate } = this.#settings.batch;
-    return {
-      mlm: sums.lm / steps,
-      nsp: sums.nsp / steps,
-      nsp_accuracy: sums.nsp_correct / (steps * sequences * accumulate),
-    };
   }
 
   #inputs(step: number, micro: number): Record<string, TensorData> {

@@ -8,9 +8,8 @@
 import { type Node, type Program, size, type Type, type Value } from "../../program/graph.ts";
 import { lowerings } from "./lowerings.ts";
 import { readsHalves } from "./precision.ts";
-import { denseStrides } from "./primitives.ts";
 import { bytesOf, type Plan, type Step, type Window, windowsOf } from "./steps.ts";
-import { isDense, restrided, subWindow } from "./views.ts";
+import { denseStrides, isDense, restrided, subWindow } from "./views.ts";
 
 interface Buffer {
   readonly bytes: number;

@@ -8,18 +8,8 @@
  * What oneDNN refuses (a type this processor lacks, a form this version lacks) throws `Unimplemented`, so that a
  * lowering can choose another way.
  */
+import { Descriptors, type View } from "./descriptors.ts";
 import { type Algorithm, type Argument, type Handle, type Library, shared } from "./library.ts";
-
-export type Storage = "f32" | "bf16";
-
-/** A strided window on the arena. Strides count elements. */
-export interface View {
-  /** Byte offset in the arena. */
-  readonly offset: number;
-  readonly dims: readonly number[];
-  readonly strides: readonly number[];
-  readonly type: Storage;
-}
 
 export interface Primitive {
   /** oneDNN's own name of the chosen implementation, such as gemm:jit. */
@@ -35,39 +25,8 @@ export type After =
   | { readonly kind: "eltwise"; readonly algorithm: Algorithm }
   | { readonly kind: "scale"; readonly factor: number };
 
-export class Unimplemented extends Error {
-  override readonly name = "Unimplemented";
-}
-
-/** Row-major strides. */
-export function denseStrides(dims: readonly number[]): number[] {
-  const strides: number[] = [];
-  let step = 1;
-  for (let i = dims.length - 1; i >= 0; i--) {
-    strides[i] = step;
-    step *= dims[i];
-  }
-  return strides;
-}
-
-export function bytesOf(type: Storage): number {
-  return type === "f32" ? 4 : 2;
-}
-
-/** The same memory with the last two dimensions exchanged. */
-export function transposed<T extends { readonly dims: readonly number[]; readonly strides: readonly number[] }>(
-  view: T,
-): T {
-  const last = view.dims.length - 1;
-  const swap = (of: readonly number[]) => [...of.slice(0, last - 1), of[last], of[last - 1]];
-  return { ...view, dims: swap(view.dims), strides: swap(view.strides) };
-}
-
 /** An operation descriptor of 2.x: larger than any of them. */
 const DESCRIPTOR_BYTES = 4096;
-/** dnnl_memory_desc_t of 2.x. */
-const MEMORY_DESCRIPTOR_BYTES = 696;
-
 const argument = {
   src: 1,
   src1: 2,
@@ -84,39 +43,34 @@ const argument = {
   diffShift: 256,
 } as const;
 
-type Descriptor = Uint8Array | bigint;
 type Arguments = readonly (readonly [number, View])[];
 
 export class Primitives {
   readonly #library: Library;
-  readonly #base: number;
-  readonly #engine: Handle;
+  readonly #descriptors: Descriptors;
   readonly #stream: Handle;
   readonly #execute: (primitive: Handle, stream: Handle, count: number, args: number) => number;
   readonly #out = new BigUint64Array(1);
-  readonly #descriptors = new Map<string, Descriptor>();
-  readonly #memories = new Map<string, Handle>();
   /** Argument lists must outlive their primitives: oneDNN is handed their addresses. */
   readonly #kept: ArrayBuffer[] = [];
 
   /** @param base address of the arena that views are offsets into */
   constructor(library: Library, base: number) {
     this.#library = library;
-    this.#base = base;
-    this.#engine = this.#made("dnnl_engine_create", ["int", "size_t"], [shared.cpu, 0]);
-    this.#stream = this.#made("dnnl_stream_create", ["uint64_t", "uint"], [this.#engine, shared.inOrder]);
+    this.#descriptors = new Descriptors(library, base);
+    this.#stream = this.#descriptors.made(
+      "dnnl_stream_create",
+      ["uint64_t", "uint"],
+      [this.#descriptors.engine, shared.inOrder],
+    );
     this.#execute = library.call("dnnl_primitive_execute", "uint64_t", "uint64_t", "int", "uint64_t");
-  }
-
-  get #v3(): boolean {
-    return this.#library.version.major >= 3;
   }
 
   /** C = A · B (+ bias over C's last dimension), then what `after` says in order. Leading dimensions broadcast. */
   matmul(a: View, b: View, c: View, options: { bias?: View; after?: readonly After[] } = {}): Primitive {
     const { bias, after = [] } = options;
     const { attributes, args } = this.#attributes(after);
-    const described = [a, b, bias, c].map((view) => (view === undefined ? null : this.#describe(view)));
+    const described = [a, b, bias, c].map((view) => (view === undefined ? null : this.#descriptors.describe(view)));
     const pd = this.#describePrimitive({
       name: "matmul",
       types: ["void*", "void*", "void*", "void*"],
@@ -147,9 +101,16 @@ export class Primitives {
     const pd = this.#describePrimitive({
       name: "eltwise_backward",
       types: ["int", "void*", "void*", "float", "float"],
-      two: [kind, this.#describe(dy), this.#describe(x), 0, 0],
+      two: [kind, this.#descriptors.describe(dy), this.#descriptors.describe(x), 0, 0],
       typesOfThree: ["int", "void*", "void*", "void*", "float", "float"],
-      three: [kind, this.#describe(dx), this.#describe(dy), this.#describe(x), 0, 0],
+      three: [
+        kind,
+        this.#descriptors.describe(dx),
+        this.#descriptors.describe(dy),
+        this.#descriptors.describe(x),
+        0,
+        0,
+      ],
       hint: this.#eltwiseForward(algorithm, x, x, 0, 0),
     });
     return this.#primitive(pd, [
@@ -169,9 +130,14 @@ export class Primitives {
 
   /** dx from softmax's result y and dy. */
   softmaxBackward(y: View, dy: View, dx: View): Primitive {
-    const values = [this.#describe(dx), this.#describe(dy), this.#describe(y), y.dims.length - 1];
+    const values = [
+      this.#descriptors.describe(dx),
+      this.#descriptors.describe(dy),
+      this.#descriptors.describe(y),
+      y.dims.length - 1,
+    ];
     const pd = this.#describePrimitive({
-      name: this.#v3 ? "softmax_backward" : "softmax_v2_backward",
+      name: this.#descriptors.isThree ? "softmax_backward" : "softmax_v2_backward",
       types: ["int", "void*", "void*", "void*", "int"],
       two: [shared.softmaxAccurate, ...values],
       three: [shared.softmaxAccurate, ...values],
@@ -210,7 +176,7 @@ export class Primitives {
     eps: number;
   }): Primitive {
     const flags = this.#library.constants.useScale | this.#library.constants.useShift;
-    const [x, dy, dx, mean] = [v.x, v.dy, v.dx, v.mean].map((view) => this.#describe(view));
+    const [x, dy, dx, mean] = [v.x, v.dy, v.dx, v.mean].map((view) => this.#descriptors.describe(view));
     const pd = this.#describePrimitive({
       name: "layer_normalization_backward",
       types: ["int", "void*", "void*", "void*", "float", "uint"],
@@ -235,7 +201,12 @@ export class Primitives {
 
   /** z = x ∘ y, y broadcasting over x where an extent is 1. */
   binary(kind: "add" | "sub" | "mul" | "div", x: View, y: View, z: View): Primitive {
-    const values = [shared[kind], this.#describe(x), this.#describe(y), this.#describe(z)];
+    const values = [
+      shared[kind],
+      this.#descriptors.describe(x),
+      this.#descriptors.describe(y),
+      this.#descriptors.describe(z),
+    ];
     const types = ["int", "void*", "void*", "void*"];
     return this.#primitive(this.#describePrimitive({ name: "binary", types, two: values, three: values }), [
       [argument.src, x],
@@ -246,10 +217,16 @@ export class Primitives {
 
   /** Copies with a change of strides or type. */
   reorder(x: View, y: View): Primitive {
-    const pd = this.#made(
+    const pd = this.#descriptors.made(
       "dnnl_reorder_primitive_desc_create",
       ["void*", "uint64_t", "void*", "uint64_t", "uint64_t"],
-      [this.#describe(x), this.#engine, this.#describe(y), this.#engine, 0],
+      [
+        this.#descriptors.describe(x),
+        this.#descriptors.engine,
+        this.#descriptors.describe(y),
+        this.#descriptors.engine,
+        0,
+      ],
     );
     return this.#primitive(pd, [
       [argument.src, x],
@@ -259,7 +236,7 @@ export class Primitives {
 
   /** Waits for whatever still runs. The stream is in order, so this is only needed before reading from outside. */
   wait(): void {
-    this.#check("dnnl_stream_wait", this.#library.call("dnnl_stream_wait", "uint64_t")(this.#stream));
+    this.#descriptors.check("dnnl_stream_wait", this.#library.call("dnnl_stream_wait", "uint64_t")(this.#stream));
   }
 
   #eltwiseForward(algorithm: Algorithm, x: View, y: View, alpha: number, beta: number): Handle {
@@ -267,9 +244,9 @@ export class Primitives {
     return this.#describePrimitive({
       name: "eltwise_forward",
       types: ["int", "int", "void*", "float", "float"],
-      two: [...kind, this.#describe(x), alpha, beta],
+      two: [...kind, this.#descriptors.describe(x), alpha, beta],
       typesOfThree: ["int", "int", "void*", "void*", "float", "float"],
-      three: [...kind, this.#describe(x), this.#describe(y), alpha, beta],
+      three: [...kind, this.#descriptors.describe(x), this.#descriptors.describe(y), alpha, beta],
     });
   }
 
@@ -277,12 +254,12 @@ export class Primitives {
     const values = [
       shared.forwardTraining,
       shared.softmaxAccurate,
-      this.#describe(x),
-      this.#describe(y),
+      this.#descriptors.describe(x),
+      this.#descriptors.describe(y),
       x.dims.length - 1,
     ];
     return this.#describePrimitive({
-      name: this.#v3 ? "softmax_forward" : "softmax_v2_forward",
+      name: this.#descriptors.isThree ? "softmax_forward" : "softmax_v2_forward",
       types: ["int", "int", "void*", "void*", "int"],
       two: values,
       three: values,
@@ -294,9 +271,16 @@ export class Primitives {
     return this.#describePrimitive({
       name: "layer_normalization_forward",
       types: ["int", "void*", "void*", "float", "uint"],
-      two: [shared.forwardTraining, this.#describe(x), this.#describe(mean), eps, flags],
+      two: [shared.forwardTraining, this.#descriptors.describe(x), this.#descriptors.describe(mean), eps, flags],
       typesOfThree: ["int", "void*", "void*", "void*", "float", "uint"],
-      three: [shared.forwardTraining, this.#describe(x), this.#describe(y), this.#describe(mean), eps, flags],
+      three: [
+        shared.forwardTraining,
+        this.#descriptors.describe(x),
+        this.#descriptors.describe(y),
+        this.#descriptors.describe(mean),
+        eps,
+        flags,
+      ],
     });
   }
 
@@ -304,23 +288,26 @@ export class Primitives {
   #attributes(after: readonly After[]): { attributes: Handle; args: Arguments } {
     if (after.length === 0) return { attributes: 0, args: [] };
     const { constants, call } = this.#library;
-    const attributes = this.#made("dnnl_primitive_attr_create", [], []);
-    const chain = this.#made("dnnl_post_ops_create", [], []);
+    const attributes = this.#descriptors.made("dnnl_primitive_attr_create", [], []);
+    const chain = this.#descriptors.made("dnnl_post_ops_create", [], []);
     const args: (readonly [number, View])[] = [];
     after.forEach((step, index) => {
       if (step.kind === "add") {
         const append = call("dnnl_post_ops_append_binary", "uint64_t", "int", "void*");
-        this.#check("dnnl_post_ops_append_binary", append(chain, shared.add, this.#describe(step.operand)));
+        this.#descriptors.check(
+          "dnnl_post_ops_append_binary",
+          append(chain, shared.add, this.#descriptors.describe(step.operand)),
+        );
         args.push([(constants.postOpBase * (index + 1)) | argument.src1, step.operand]);
       } else if (step.kind === "accumulate") {
-        const status = this.#v3
+        const status = this.#descriptors.isThree
           ? call("dnnl_post_ops_append_sum", "uint64_t", "float", "int32_t", "int")(chain, 1, 0, 0)
           : call("dnnl_post_ops_append_sum", "uint64_t", "float")(chain, 1);
-        this.#check("dnnl_post_ops_append_sum", status);
+        this.#descriptors.check("dnnl_post_ops_append_sum", status);
       } else {
         const kind = step.kind === "scale" ? constants.linear : constants[step.algorithm];
         const alpha = step.kind === "scale" ? step.factor : 0;
-        const status = this.#v3
+        const status = this.#descriptors.isThree
           ? call("dnnl_post_ops_append_eltwise", "uint64_t", "int", "float", "float")(chain, kind, alpha, 0)
           : call(
               "dnnl_post_ops_append_eltwise",
@@ -330,11 +317,11 @@ export class Primitives {
               "float",
               "float",
             )(chain, 1, kind, alpha, 0);
-        this.#check("dnnl_post_ops_append_eltwise", status);
+        this.#descriptors.check("dnnl_post_ops_append_eltwise", status);
       }
     });
     const set = call("dnnl_primitive_attr_set_post_ops", "uint64_t", "uint64_t");
-    this.#check("dnnl_primitive_attr_set_post_ops", set(attributes, chain));
+    this.#descriptors.check("dnnl_primitive_attr_set_post_ops", set(attributes, chain));
     return { attributes, args };
   }
 
@@ -351,35 +338,35 @@ export class Primitives {
     readonly hint?: Handle;
   }): Handle {
     const { attributes = 0 } = of;
-    if (this.#v3) {
+    if (this.#descriptors.isThree) {
       const hinted = of.hint !== undefined;
-      return this.#made(
+      return this.#descriptors.made(
         `dnnl_${of.name}_primitive_desc_create`,
         ["uint64_t", ...(of.typesOfThree ?? of.types), ...(hinted ? ["uint64_t"] : []), "uint64_t"],
-        [this.#engine, ...of.three, ...(of.hint === undefined ? [] : [of.hint]), attributes],
+        [this.#descriptors.engine, ...of.three, ...(of.hint === undefined ? [] : [of.hint]), attributes],
       );
     }
     const described = new Uint8Array(DESCRIPTOR_BYTES);
     const init = `dnnl_${of.name}_desc_init`;
-    this.#check(init, this.#library.call(init, "void*", ...of.types)(described, ...of.two));
-    return this.#made(
+    this.#descriptors.check(init, this.#library.call(init, "void*", ...of.types)(described, ...of.two));
+    return this.#descriptors.made(
       "dnnl_primitive_desc_create",
       ["void*", "uint64_t", "uint64_t", "uint64_t"],
-      [described, attributes, this.#engine, of.hint ?? 0],
+      [described, attributes, this.#descriptors.engine, of.hint ?? 0],
     );
   }
 
   #primitive(pd: Handle, args: Arguments): Primitive {
     const query = this.#library.call("dnnl_primitive_desc_query", "uint64_t", "int", "int", "void*");
-    this.#check("dnnl_primitive_desc_query", query(pd, shared.queryImplementation, 0, this.#out));
+    this.#descriptors.check("dnnl_primitive_desc_query", query(pd, shared.queryImplementation, 0, this.#out));
     const implementation = this.#library.text(this.#out[0]);
-    const primitive = this.#made("dnnl_primitive_create", ["uint64_t"], [pd]);
+    const primitive = this.#descriptors.made("dnnl_primitive_create", ["uint64_t"], [pd]);
     // dnnl_exec_arg_t: an int, four bytes of padding, a handle.
     const buffer = new ArrayBuffer(16 * args.length);
     const bytes = new DataView(buffer);
     args.forEach(([index, view], i) => {
       bytes.setInt32(16 * i, index, true);
-      bytes.setBigUint64(16 * i + 8, BigInt(this.#memory(view)), true);
+      bytes.setBigUint64(16 * i + 8, BigInt(this.#descriptors.memory(view)), true);
     });
     this.#kept.push(buffer);
     const address = this.#library.address(new Uint8Array(buffer));
@@ -394,57 +381,4 @@ export class Primitives {
       },
     };
   }
-
-  #memory(view: View): Handle {
-    const key = `${view.offset}:${keyOf(view)}`;
-    const known = this.#memories.get(key);
-    if (known !== undefined) return known;
-    const made = this.#made(
-      "dnnl_memory_create",
-      ["void*", "uint64_t", "uint64_t"],
-      [this.#describe(view), this.#engine, this.#base + view.offset],
-    );
-    this.#memories.set(key, made);
-    return made;
-  }
-
-  #describe(view: View): Descriptor {
-    const key = keyOf(view);
-    const known = this.#descriptors.get(key);
-    if (known !== undefined) return known;
-    const dims = BigInt64Array.from(view.dims, BigInt);
-    const strides = BigInt64Array.from(view.strides, BigInt);
-    let made: Descriptor;
-    if (this.#v3) {
-      made = BigInt(
-        this.#made(
-          "dnnl_memory_desc_create_with_strides",
-          ["int", "void*", "int", "void*"],
-          [view.dims.length, dims, shared[view.type], strides],
-        ),
-      );
-    } else {
-      made = new Uint8Array(MEMORY_DESCRIPTOR_BYTES);
-      const init = this.#library.call("dnnl_memory_desc_init_by_strides", "void*", "int", "void*", "int", "void*");
-      this.#check("dnnl_memory_desc_init_by_strides", init(made, view.dims.length, dims, shared[view.type], strides));
-    }
-    this.#descriptors.set(key, made);
-    return made;
-  }
-
-  /** Calls a function that hands out a handle through its first argument. */
-  #made(name: string, types: readonly string[], values: readonly Argument[]): Handle {
-    this.#check(name, this.#library.call(name, "void*", ...types)(this.#out, ...values));
-    return Number(this.#out[0]);
-  }
-
-  #check(name: string, status: number): void {
-    if (status === 0) return;
-    if (status === 3) throw new Unimplemented(`${name}: not implemented here`);
-    throw new Error(`oneDNN: ${name} answered ${status === 1 ? "out of memory" : `status ${status}`}`);
-  }
-}
-
-function keyOf(view: View): string {
-  return `${view.type}:${view.dims}:${view.strides}`;
 }

@@ -10,8 +10,9 @@ import * as ops from "../../program/ops/index.ts";
 import type { TensorData } from "../engine.ts";
 import { kernels as referenceKernels } from "../reference/kernels.ts";
 import { Arena } from "./arena.ts";
+import type { View } from "./descriptors.ts";
 import type { Library } from "./library.ts";
-import { Primitives, type View } from "./primitives.ts";
+import { Primitives } from "./primitives.ts";
 import { bytesOf, type Plan, type Step, type StepClass, type Window } from "./steps.ts";
 import { Team } from "./team.ts";
 

@@ -3,8 +3,10 @@
  * library that is broken, or numbers its constants as none before it, is found out here and not in a training run.
  */
 import { erf } from "../reference/erf.ts";
+import { Unimplemented, type View } from "./descriptors.ts";
 import { type Library, LibraryUnusable } from "./library.ts";
-import { denseStrides, Primitives, Unimplemented, type View } from "./primitives.ts";
+import { Primitives } from "./primitives.ts";
+import { denseStrides } from "./views.ts";
 
 const CLOSE = 1e-5;
 

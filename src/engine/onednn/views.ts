@@ -1,6 +1,25 @@
 /** Windows on parts of a buffer: which can be read under other extents without moving anything. */
-import { denseStrides } from "./primitives.ts";
 import type { Window } from "./steps.ts";
+
+/** Row-major strides. */
+export function denseStrides(dims: readonly number[]): number[] {
+  const strides: number[] = [];
+  let step = 1;
+  for (let i = dims.length - 1; i >= 0; i--) {
+    strides[i] = step;
+    step *= dims[i];
+  }
+  return strides;
+}
+
+/** The same memory with the last two dimensions exchanged. */
+export function transposed<T extends { readonly dims: readonly number[]; readonly strides: readonly number[] }>(
+  view: T,
+): T {
+  const last = view.dims.length - 1;
+  const swap = (of: readonly number[]) => [...of.slice(0, last - 1), of[last], of[last - 1]];
+  return { ...view, dims: swap(view.dims), strides: swap(view.strides) };
+}
 
 /** Whether the elements lie one after the other. */
 export function isDense({ dims, strides }: Window): boolean {

@@ -2,7 +2,7 @@
 import type { Node } from "../../../program/graph.ts";
 import * as ops from "../../../program/ops/index.ts";
 import type { Planner } from "../planner.ts";
-import { transposed } from "../primitives.ts";
+import { transposed } from "../views.ts";
 import { flag, headsOf, number, sameType } from "./shared.ts";
 
 /** The variance is kept in place of its reciprocal root, which only the backward pass reads: that wants the variance. */

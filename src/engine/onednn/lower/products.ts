@@ -2,8 +2,8 @@
 import { type Node, type Shape, size } from "../../../program/graph.ts";
 import type { Planner } from "../planner.ts";
 import { splitOf } from "../precision.ts";
-import { transposed } from "../primitives.ts";
 import type { Window } from "../steps.ts";
+import { transposed } from "../views.ts";
 import { asRow, flag, padded, pushProduct, reference, reshaped } from "./shared.ts";
 
 /**

@@ -2,8 +2,8 @@
 import { type Node, type Shape, sameShape, size, type Value } from "../../../program/graph.ts";
 import * as ops from "../../../program/ops/index.ts";
 import type { Planner } from "../planner.ts";
-import { denseStrides } from "../primitives.ts";
 import type { AfterProduct, StepClass, Window } from "../steps.ts";
+import { denseStrides } from "../views.ts";
 
 export type Lowering = (p: Planner, node: Node) => void;
 
