@@ -2,14 +2,15 @@
  * The learning rate as a function of the step: linear warm-up to the peak, then decay.
  *
  * Step i (0-based) of n with w steps of warm-up has the factor (i + 1) / w while i < w, so the first step already moves
- * and the last one of the warm-up has the peak; after it, with t = (i − w) / (n − w): `linear` 1 − t, `cosine`
- * (1 + cos πt) / 2, `constant` 1. The step after the last would have the rate 0 (transformers'
+ * and the last one of the warm-up has the peak; after it, with t = (i − w) / (n − w): `linear` 1 − t, `quadratic`
+ * (1 − t)², `cosine` (1 + cos πt) / 2, `constant` 1. A grown model gains by a rate that falls early (Wang et al., "LEMON",
+ * ICLR 2024, section 5): that is what `quadratic` is for. The step after the last would have the rate 0 (transformers'
  * get_linear_schedule_with_warmup, shifted by one step so that none is spent at rate 0).
  */
 import type { Stage } from "./stage.ts";
 
-export type Decay = "linear" | "cosine" | "constant";
-export const decays: readonly Decay[] = ["linear", "cosine", "constant"];
+export const decays = ["linear", "quadratic", "cosine", "constant"] as const;
+export type Decay = (typeof decays)[number];
 
 export interface Schedule {
   /** Below 1: a share of the steps; else a number of steps. */
@@ -55,6 +56,14 @@ function runProgress(run: Schedule, step: number, total: number): number {
 }
 
 function decayed(decay: Decay, t: number): number {
-  if (decay === "linear") return 1 - t;
-  return decay === "cosine" ? (1 + Math.cos(Math.PI * t)) / 2 : 1;
+  switch (decay) {
+    case "linear":
+      return 1 - t;
+    case "quadratic":
+      return (1 - t) ** 2;
+    case "cosine":
+      return (1 + Math.cos(Math.PI * t)) / 2;
+    case "constant":
+      return 1;
+  }
 }

@@ -7,8 +7,9 @@ import { z } from "zod";
 import { suggestion } from "../util/errors.ts";
 import { count, keysAt } from "../util/settings.ts";
 import { plans } from "./plans/plans.ts";
+import { decays } from "./schedule.ts";
 
-const decay = z.enum(["linear", "cosine", "constant"]);
+const decay = z.enum(decays);
 /** A share of the steps below 1, else a number of steps. */
 const warmup = z
   .number()

@@ -84,6 +84,7 @@ describe("the schedule", () => {
     expect(factorAt({ warmup: 0.05, decay: "linear" }, 49, 1000)).toBe(1);
     expect(factorAt({ warmup: 0.05, decay: "linear" }, 0, 1000)).toBe(1 / 50);
     expect(factorAt({ warmup: 0, decay: "cosine" }, 50, 100)).toBeCloseTo(0.5, 12);
+    expect(factorAt({ warmup: 10, decay: "quadratic" }, 10 + 45, 100)).toBeCloseTo(0.25, 12);
     expect(factorAt({ warmup: 0, decay: "constant" }, 99, 100)).toBe(1);
     expect(factorAt({ warmup: 1, decay: "linear" }, 0, 1)).toBe(1);
   });
