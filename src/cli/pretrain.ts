@@ -1,5 +1,6 @@
 /** `bert2bert pretrain`: a run, or what is left of it. */
 import type { Command } from "commander";
+import { UserError } from "../util/errors.ts";
 import { formatCount, formatDuration, Progress, print, printJson, table } from "./output.ts";
 import { watchSignals } from "./signals.ts";
 
@@ -7,19 +8,30 @@ interface Options {
   readonly set: readonly string[];
   readonly json?: boolean;
   readonly profile?: boolean;
+  readonly recommend?: string;
+  readonly data?: string;
+  readonly out?: string;
 }
 
 export function register(command: Command): void {
   command
-    .argument("<run>", "a RUN.yaml; paths in it are relative to it")
+    .argument("[run]", "a RUN.yaml; paths in it are relative to it")
     .option("--set <key.path=value>", "a key of the file, set anew (may be given again)", gather, [])
     .option("--profile", "say where the time of a step goes; some steps run and nothing is written")
+    .option("--recommend <model>", "print a RUN.yaml to begin with, for this model on --data; nothing runs")
+    .option("--data <folder>", "with --recommend: what `prepare` wrote")
+    .option("--out <folder>", "with --recommend: where the run is to go (default: MODEL-run)")
     .option("--json", "print the result as JSON")
     .addHelpText(
       "after",
       "\nCarries on if the run folder (`out`) holds the same run. SIGINT and SIGTERM save and stop; a second one stops at once.",
     )
-    .action(async (path: string, options: Options) => {
+    .action(async (path: string | undefined, options: Options) => {
+      if (options.recommend !== undefined) return recommend(options.recommend, path, options);
+      if (path === undefined) {
+        const wayOut = "give a RUN.yaml; `bert2bert pretrain --recommend MODEL --data DATA > run.yaml` writes one";
+        throw new UserError("no run is named", "pretrain", wayOut);
+      }
       const { loadRun } = await import("../train/settings.ts");
       const { pretrain } = await import("../train/pretrain.ts");
       const run = await loadRun(path, options.set);
@@ -68,6 +80,20 @@ export function register(command: Command): void {
         signals.end();
       }
     });
+}
+
+async function recommend(model: string, run: string | undefined, options: Options): Promise<void> {
+  if (options.data === undefined) {
+    throw new UserError("no data is named", "--recommend", "give --data, a folder that `bert2bert prepare` wrote");
+  }
+  if (run !== undefined) {
+    throw new UserError("a run is named as well", run, `let its name follow a \`>\`: the file is printed`);
+  }
+  const { recommendRun } = await import("../train/recommend.ts");
+  const out = options.out ?? `${model.replace(/[/\\]+$/, "")}-run`;
+  const text = await recommendRun({ model, data: options.data, out, beside: "." });
+  if (options.json) printJson({ text });
+  else print(text.trimEnd());
 }
 
 function gather(value: string, before: readonly string[]): readonly string[] {

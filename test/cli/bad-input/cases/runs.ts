@@ -33,6 +33,20 @@ const bomb = Array.from(
 export const runs: Group = {
   title: "RUN.yaml",
   cases: [
+    {
+      name: "no run",
+      words: async () => ["pretrain"],
+      says: "pretrain: no run is named",
+      hint: "give a RUN.yaml; `bert2bert pretrain --recommend MODEL --data DATA > run.yaml` writes one",
+      cause: "`pretrain` without a file",
+    },
+    {
+      name: "a recommendation without data",
+      words: async () => ["pretrain", "--recommend", "model"],
+      says: "--recommend: no data is named",
+      hint: "give --data, a folder that `bert2bert prepare` wrote",
+      cause: "`--recommend` without `--data`",
+    },
     run(
       "an unknown key",
       { optimiser: "{lr: 1}" },

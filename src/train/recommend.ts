@@ -1,0 +1,74 @@
+/**
+ * The recipe that this tool recommends for a model and its data, as the text of a RUN.yaml: what saved most in our own
+ * studies (docs/results/gpt-mini.md), with the reasons beside the numbers. A starting point, not a law.
+ */
+import { relative, sep } from "node:path";
+import { growthFile, presentOf } from "../checkpoint/folder.ts";
+import { dataSize } from "../data/batches.ts";
+import { openDataset } from "../data/dataset.ts";
+import { openModel } from "../model/load.ts";
+import { supports } from "../model/objectives.ts";
+import { UserError } from "../util/errors.ts";
+import { checkFit, tokenizerOf } from "./setup.ts";
+
+/** Tokens of a step: enough that a gradient is steady, few enough that a small budget has many steps. */
+const TOKENS_A_STEP = 4096;
+/**
+ * The peak rate times the hidden size. What a network bears falls with its width (Yang et al., "Tensor Programs V",
+ * 2022); norms after the residual sum bear less than norms before the branches.
+ */
+const RATE_TIMES_WIDTH = { pre: 0.4, post: 0.13 } as const;
+const EVALUATIONS = 20;
+
+export interface Recommended {
+  /** A model folder. */
+  readonly model: string;
+  /** What `prepare` wrote. */
+  readonly data: string;
+  /** Where the run is to go. */
+  readonly out: string;
+  /** The folder that the file will stand in: its paths are relative to it. */
+  readonly beside: string;
+}
+
+/** @throws UserError if model and data do not fit */
+export async function recommendRun({ model: from, data, out, beside }: Recommended): Promise<string> {
+  const dataset = await openDataset(data);
+  const opened = await openModel(from, { compareCopies: false });
+  try {
+    const { model } = opened;
+    // The language model alone: sentence pairs are there to be asked for.
+    const objective = (["mlm", "clm"] as const).find((known) => supports(model, known));
+    if (objective === undefined) {
+      throw new UserError("the model has no language-model head to train", from, "take one that has it");
+    }
+    await checkFit(model, from, dataset, objective, await tokenizerOf(from, dataset));
+    const { length } = dataset.info;
+    const sequences = Math.max(1, Math.round(TOKENS_A_STEP / length));
+    const size = dataSize(dataset, objective, { sequences, accumulate: 1, masked: 0.15 });
+    const steps = Math.max(1, Math.ceil(size.stepsPerEpoch));
+    const every = Math.max(1, Math.ceil(steps / EVALUATIONS));
+    const rate = Number((RATE_TIMES_WIDTH[model.settings.norm] / model.dimensions.hidden).toPrecision(1));
+    const grown = (await presentOf(from, [growthFile])).length > 0;
+    const way = (path: string) => relative(beside, path).split(sep).join("/") || ".";
+    const fact = (text: string) => JSON.stringify(text);
+    return [
+      `out: ${fact(way(out))}`,
+      `model: { from: ${fact(way(from))} }`,
+      `data: { from: ${fact(way(data))} }`,
+      `objective: ${objective}`,
+      `batch: { sequences: ${sequences} } # ${sequences * length} tokens a step`,
+      `optimizer: { lr: ${rate.toExponential()} } # for ${model.dimensions.hidden} units; if the loss jumps, halve it`,
+      grown
+        ? "schedule: { warmup: 0.05, decay: quadratic } # a grown model gains by a rate that falls early"
+        : "schedule: { warmup: 0.05, decay: linear }",
+      `steps: ${steps} # once over the data, ${dataset.train.info.tokens} tokens; more if you can afford it`,
+      `evaluate: { every: ${every} }`,
+      `checkpoint: { every: ${every} }`,
+      "",
+    ].join("\n");
+  } finally {
+    await opened.close();
+    dataset.close();
+  }
+}

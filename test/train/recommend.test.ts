@@ -1,0 +1,41 @@
+/** The recipe that `pretrain --recommend` prints: a file that runs as it is, for a model as it comes and a grown one. */
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, it } from "vitest";
+import { loadRun } from "../../src/train/settings.ts";
+import { cli, temporaryFolder } from "../support.ts";
+import { bertConfig, gpt2Config, writeData } from "./data.ts";
+
+/** A folder with a model, the same one grown, and data for both. */
+async function folderFor(config: object): Promise<string> {
+  const folder = join(temporaryFolder(), "a place");
+  mkdirSync(join(folder, "data"), { recursive: true });
+  await writeData(join(folder, "data"));
+  writeFileSync(join(folder, "config.json"), JSON.stringify(config));
+  expect(cli(["init", "config.json", "model"], { cwd: folder }).code).toBe(0);
+  const words = ["grow", "model", "grown", "--hidden", "32", "--method", "quiet"];
+  expect(cli(words, { cwd: folder })).toMatchObject({ code: 0 });
+  return folder;
+}
+
+it.each([
+  { config: { ...gpt2Config, n_embd: 16, n_head: 2 }, objective: "clm", lr: 1e-2 },
+  { config: { ...bertConfig, hidden_size: 16, num_attention_heads: 2 }, objective: "mlm", lr: 4e-3 },
+])("a run for $objective", async ({ config, objective, lr }) => {
+  const folder = await folderFor(config);
+  const recommend = (model: string) => cli(["pretrain", "--recommend", model, "--data", "data"], { cwd: folder });
+  expect(recommend("model").stdout).toContain("decay: linear");
+  const { stdout, code } = recommend("grown/");
+  expect(code).toBe(0);
+  const path = join(folder, "run.yaml");
+  writeFileSync(path, stdout);
+  const { settings } = await loadRun(path);
+  expect(settings).toMatchObject({ objective, out: join(folder, "grown-run"), model: { from: join(folder, "grown") } });
+  expect(settings.schedule).toEqual({ warmup: 0.05, decay: "quadratic" });
+  expect(settings.optimizer.lr).toBe(lr);
+  // 6,000 tokens, 16 a sequence: two steps of 256 sequences are once over the data.
+  expect(settings.length).toEqual({ steps: 2 });
+  const ran = cli(["pretrain", "run.yaml", "--set", "engine.kind=onnx"], { cwd: folder });
+  expect(ran).toMatchObject({ code: 0 });
+  expect(readFileSync(join(folder, "grown-run", "model", "config.json"), "utf8")).toContain(config.model_type);
+});
