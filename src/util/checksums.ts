@@ -9,6 +9,7 @@ import { createHash } from "node:crypto";
 import { open, readFile, stat } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { UserError } from "./errors.ts";
+import { hashApart, LARGE } from "./hashing.ts";
 import { errorCode, systemError } from "./system.ts";
 
 export const checksumsFile = "SHA256SUMS";
@@ -111,11 +112,24 @@ export async function hashFile(path: string): Promise<string> {
   }
 }
 
-/** sha256 of each file, in hexadecimal, by its name without the folder. @throws UserError if one can't be read */
+/**
+ * sha256 of each file, in hexadecimal, by its name without the folder. Large ones are read by another thread: what this
+ * one does meanwhile goes on.
+ * @throws UserError if one can't be read
+ */
 export async function hashFiles(paths: readonly string[]): Promise<Readonly<Record<string, string>>> {
   const hashes: Record<string, string> = {};
-  for (const path of [...paths].sort()) hashes[basename(path)] = await hashFile(path);
+  for (const path of [...paths].sort()) hashes[basename(path)] = await hashAside(path);
   return hashes;
+}
+
+async function hashAside(path: string): Promise<string> {
+  try {
+    if ((await stat(path)).size >= LARGE) return await hashApart(path);
+  } catch {
+    // What can't be read there can't be read here either, and is then said in a sentence.
+  }
+  return hashFile(path);
 }
 
 export function sha256(text: string): string {

@@ -1,10 +1,13 @@
 /**
- * The SHA-256 of a file as it is written. Of a large one it is worked out on a thread of its own, while this one makes
- * the next bytes and the system takes these: hashing 1.3 GB costs as much as growing it does.
+ * The SHA-256 of a large file on a thread of its own: of one that is written, while this thread makes the next bytes and
+ * the system takes these, and of one that is read, while other work goes on.
  */
 import { createHash } from "node:crypto";
 import { Worker } from "node:worker_threads";
 import { workerUrl } from "./worker.ts";
+
+/** For the thread: the next bytes, a file to take to its end, or that no more is to come. */
+export type HashMessage = Uint8Array | { readonly path: string } | undefined;
 
 export interface Hashing {
   /** Takes the next bytes. They may change once what it gives is settled. */
@@ -16,7 +19,7 @@ export interface Hashing {
 }
 
 /** A thread takes some 20 ms to start: less than hashing so many bytes. */
-const LARGE = 2 ** 25;
+export const LARGE = 2 ** 25;
 
 /** @param bytes how many there will be, about */
 export function hashing(bytes: number): Hashing {
@@ -31,20 +34,40 @@ export function hashing(bytes: number): Hashing {
   };
 }
 
+/** The SHA-256 of a whole file in hexadecimal, on a thread of its own. */
+export async function hashApart(path: string): Promise<string> {
+  const thread = new HashThread();
+  try {
+    await thread.file(path);
+    return await thread.digest();
+  } catch (error) {
+    await thread.abandon();
+    throw error;
+  }
+}
+
 /** Bytes in shared memory are hashed where they are, others are copied to the thread. */
 class HashThread implements Hashing {
   readonly #worker = new Worker(workerUrl(import.meta.url, "./hash-worker.ts"), { execArgv: [] });
   readonly #waiting: { done: (hash: string) => void; failed: (error: unknown) => void }[] = [];
+  /** Why it has ended: it will answer no more. */
+  #failed: { readonly error: unknown } | undefined;
 
   constructor() {
     this.#worker.on("message", (hash: string) => this.#waiting.shift()?.done(hash));
     this.#worker.on("error", (error) => {
+      this.#failed = { error };
       for (const { failed } of this.#waiting.splice(0)) failed(error);
     });
   }
 
   async update(data: Uint8Array): Promise<void> {
     await this.#ask(data);
+  }
+
+  /** Takes all bytes of a file. */
+  async file(path: string): Promise<void> {
+    await this.#ask({ path });
   }
 
   async digest(): Promise<string> {
@@ -57,8 +80,9 @@ class HashThread implements Hashing {
     await this.#worker.terminate();
   }
 
-  #ask(message: Uint8Array | undefined): Promise<string> {
+  #ask(message: HashMessage): Promise<string> {
     return new Promise((done, failed) => {
+      if (this.#failed !== undefined) throw this.#failed.error;
       this.#waiting.push({ done, failed });
       this.#worker.postMessage(message);
     });

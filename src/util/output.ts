@@ -14,9 +14,15 @@ import { systemError } from "./system.ts";
 const GATHER = 2 ** 16;
 
 /** So many bytes at a time are sent to the disk while a file is still being written. */
-const SYNCED = 2 ** 27;
+const SYNCED = 2 ** 26;
 
-/** A file being written from its start to its end. All bytes of whole files go through here. */
+const nothing = Promise.resolve();
+
+/**
+ * A file being written from its start to its end. All bytes of whole files go through here. They are taken in the order
+ * in which they are given; who does not wait for each write has several under way, which are written and hashed
+ * side by side.
+ */
 export class OutputFile {
   readonly #handle: FileHandle;
   /** Under which name the file is to be found when it is whole. */
@@ -24,7 +30,10 @@ export class OutputFile {
   readonly #hash: Hashing | undefined;
   #gathered = Buffer.alloc(0);
   #pending = 0;
+  /** Bytes handed on, and how many of them the system has taken. */
+  #given = 0;
   #written = 0;
+  #last = nothing;
   #synced = 0;
   #syncing: Promise<void> | undefined;
   #failed: unknown;
@@ -38,33 +47,45 @@ export class OutputFile {
 
   /** Bytes given so far. */
   get position(): number {
-    return this.#written + this.#pending;
+    return this.#given + this.#pending;
   }
 
-  /** The data may be used anew as soon as this is done. */
-  async write(data: Uint8Array): Promise<void> {
-    if (this.#pending + data.byteLength > GATHER) await this.#flush();
+  /** The data may be used anew as soon as this is done. What comes after a write that failed fails as well. */
+  write(data: Uint8Array): Promise<void> {
+    const flushed = this.#pending + data.byteLength > GATHER ? this.#flush() : nothing;
     if (data.byteLength >= GATHER) return this.#put(data);
     if (this.#gathered.length === 0) this.#gathered = Buffer.alloc(GATHER);
     this.#gathered.set(data, this.#pending);
     this.#pending += data.byteLength;
+    return flushed;
   }
 
-  async #flush(): Promise<void> {
-    if (this.#pending === 0) return;
+  #flush(): Promise<void> {
+    if (this.#pending === 0) return nothing;
     const data = this.#gathered.subarray(0, this.#pending);
+    this.#gathered = Buffer.alloc(0);
     this.#pending = 0;
-    await this.#put(data);
+    return this.#put(data);
   }
 
-  async #put(data: Uint8Array): Promise<void> {
-    for (let done = 0, hashed = 0; done < data.byteLength; ) {
+  #put(data: Uint8Array): Promise<void> {
+    const from = this.#given;
+    this.#given += data.byteLength;
+    // One write at a time, so that the n-th change of a file is the same one in every run; hashed meanwhile.
+    const written = this.#last.then(() => this.#writeAt(data, from));
+    this.#last = written;
+    const taken = Promise.all([written, this.#hash?.update(data)]).then(() => {});
+    // Whoever waits hears of a failure, and so does `close`.
+    written.catch(() => {});
+    taken.catch(() => {});
+    return taken;
+  }
+
+  async #writeAt(data: Uint8Array, from: number): Promise<void> {
+    for (let done = 0; done < data.byteLength; ) {
       // One call takes at most 2^31 − 1 bytes.
       const length = Math.min(data.byteLength - done, 2 ** 30);
-      const writing = this.#handle.write(data, done, length, this.#written);
-      // Hashed while the system takes the same bytes.
-      const [{ bytesWritten }] = await Promise.all([writing, this.#hash?.update(data.subarray(hashed, done + length))]);
-      hashed = done + length;
+      const { bytesWritten } = await this.#handle.write(data, done, length, from + done);
       done += bytesWritten;
       this.#written += bytesWritten;
     }
@@ -86,21 +107,30 @@ export class OutputFile {
 
   /** Writes what is left, syncs and closes. */
   async close(): Promise<void> {
+    let hash: string | undefined;
     try {
-      await this.#flush();
-      await this.#syncing;
-      // The system tells of a failed sync once, so this one's might say that all is well.
-      if (this.#failed !== undefined) throw this.#failed;
-      await this.#handle.sync();
-    } finally {
-      await this.#handle.close();
+      try {
+        this.#flush();
+        await this.#last;
+        await this.#syncing;
+        // The system tells of a failed sync once, so this one's might say that all is well.
+        if (this.#failed !== undefined) throw this.#failed;
+        await this.#handle.sync();
+      } finally {
+        await this.#handle.close();
+      }
+      hash = await this.#hash?.digest();
+    } catch (error) {
+      await this.#hash?.abandon();
+      throw error;
     }
     const found = ledgerOf(this.#place);
-    found?.ledger.written.set(found.name, (await this.#hash?.digest()) ?? "");
+    found?.ledger.written.set(found.name, hash ?? "");
   }
 
   /** Closes what will not become whole. */
   async abandon(): Promise<void> {
+    await this.#last.catch(() => {});
     await this.#syncing;
     await this.#hash?.abandon();
     await this.#handle.close();
