@@ -57,8 +57,8 @@ export class OptimizerState {
   }
 
   /** A moment's elements; as Weights.readF32. */
-  read(which: Moment, parameter: string, start?: number, count?: number): Promise<Float32Array> {
-    return this.#file.readF32(`${which}/${parameter}`, start, count);
+  read(which: Moment, parameter: string, start?: number, count?: number, into?: ArrayBuffer): Promise<Float32Array> {
+    return this.#file.readF32(`${which}/${parameter}`, start, count, into);
   }
 
   async steps(parameter: string): Promise<number> {

@@ -19,7 +19,16 @@ export interface TensorSource {
   readonly dtype: FloatDType;
   readonly shape: readonly number[];
   /** The elements in row-major order, whole or slice by slice; called once, when it is the tensor's turn. */
-  data(): AsyncIterable<Float32Array> | Iterable<Float32Array> | Promise<Float32Array>;
+  data(): AsyncIterable<Float32Array> | Iterable<Float32Array> | Promise<Float32Array> | PushedSlices;
+}
+
+/**
+ * Slices of one who has memory for several and need not wait for each to be written before the next is made. They are
+ * put one after the other; each must stay as it is until what `put` gives is settled. A write that fails need not be
+ * watched for: the file then does not become whole.
+ */
+export interface PushedSlices {
+  push(put: (slice: Float32Array) => Promise<void>): Promise<void>;
 }
 
 export interface WriteOptions {
@@ -132,11 +141,18 @@ async function fill(
 
 async function writeTensor(file: OutputFile, tensor: TensorSource): Promise<void> {
   const end = file.position + bytesOf(tensor);
-  const data = tensor.data();
-  for await (const slice of data instanceof Promise ? [await data] : data) {
+  const put = (slice: Float32Array): Promise<void> => {
     if (file.position + slice.length * widthOf(tensor.dtype) > end) throw wrongLength(tensor);
-    for (let start = 0; start < slice.length; start += sliceLength) {
-      await file.write(fromFloat32(slice.subarray(start, start + sliceLength), tensor.dtype));
+    return file.write(fromFloat32(slice, tensor.dtype));
+  };
+  const data = tensor.data();
+  if ("push" in data) {
+    await data.push(put);
+  } else {
+    for await (const slice of data instanceof Promise ? [await data] : data) {
+      for (let start = 0; start < slice.length; start += sliceLength) {
+        await put(slice.subarray(start, start + sliceLength));
+      }
     }
   }
   if (file.position !== end) throw wrongLength(tensor);

@@ -2,7 +2,6 @@
  * Applies a planned growth: reads the source and writes the target folder, one slice of one tensor in memory at a time.
  */
 import { join } from "node:path";
-import { setImmediate as immediate } from "node:timers/promises";
 import { type FloatDType, widthOf } from "../checkpoint/dtype.ts";
 import {
   configFile,
@@ -30,8 +29,8 @@ import type { Json } from "../util/json.ts";
 import { fillFile } from "../util/output.ts";
 import { checkLearned, type GrowthPlan } from "./plan.ts";
 import { Reader } from "./reader.ts";
-import { type Recipe, rowCount, rowWidth } from "./recipe.ts";
 import { recordOf, recordText } from "./record.ts";
+import { SLICE, SliceMemory, slices } from "./slices.ts";
 
 export interface ApplyOptions {
   /** Of the written weights; default: as the source's are stored. */
@@ -100,10 +99,13 @@ async function fill(
   options: ApplyOptions,
   record: () => Promise<string>,
 ): Promise<void> {
+  // The source is hashed by another thread meanwhile. What it finds is thrown where it is awaited, and not before.
+  record().catch(() => {});
   const tell = counter(plan, optimizer !== undefined, options.progress);
   const reader = new Reader((name, start, count, into) => source.weights.readF32(name, start, count, into));
+  const memory = new SliceMemory();
   const weights = plan.parameters.map(({ parameter, shape, weight }): OutputTensor => {
-    const data = () => slices(weight, reader, tell);
+    const data = () => slices(weight, reader, memory, tell);
     return { name: parameter.name, dtype, shape, data };
   });
   await writeWeights(folder, weights, { maxShardBytes: options.maxShardBytes });
@@ -136,39 +138,6 @@ function configOf(plan: GrowthPlan, dtype: FloatDType): Json {
   return { ...config, dtype: configNames[dtype] };
 }
 
-/** Elements worked out at a time: they stay in the cache of a core until they are written, and cost little a turn. */
-const SLICE = 2 ** 19;
-
-/** A tensor's values, a slice of whole rows at a time; the next one is worked out while the last is written. */
-export async function* slices(
-  recipe: Recipe,
-  source: Reader,
-  tell: (count: number) => void = () => {},
-): AsyncGenerator<Float32Array> {
-  const width = rowWidth(recipe.shape);
-  const rows = rowCount(recipe.shape);
-  const step = Math.min(rows, Math.max(1, Math.floor(SLICE / width)));
-  const make = async (row: number, number: number) => {
-    // The last one's write has been handed to the system by then, and goes on meanwhile.
-    if (number > 0) await immediate();
-    const slice = source.slice(number % 2, Math.min(step, rows - row) * width);
-    await source.release();
-    await recipe.fill(slice, row, source);
-    return slice;
-  };
-  let next = make(0, 0);
-  for (let row = 0, number = 0; row < rows; row += step, number++) {
-    const slice = await next;
-    if (row + step < rows) {
-      next = make(row + step, number + 1);
-      // Its failure is thrown where it is awaited, and not before.
-      next.catch(() => {});
-    }
-    yield slice;
-    tell(slice.length);
-  }
-}
-
 async function writeMoments(
   folder: string,
   plan: GrowthPlan,
@@ -176,15 +145,16 @@ async function writeMoments(
   tell: (count: number) => void,
 ): Promise<void> {
   const readers = {
-    m: new Reader((name, start, count) => optimizer.read("m", name, start, count)),
-    v: new Reader((name, start, count) => optimizer.read("v", name, start, count)),
+    m: new Reader((name, start, count, into) => optimizer.read("m", name, start, count, into)),
+    v: new Reader((name, start, count, into) => optimizer.read("v", name, start, count, into)),
   };
+  const memory = new SliceMemory();
   const states = plan.parameters.map(({ parameter, shape, moments }) => ({
     name: parameter.name,
     shape,
     moment: (which: Moment) => {
       if (moments === undefined) return zeros(elements(parameter), tell);
-      return slices(moments[which], readers[which], tell);
+      return slices(moments[which], readers[which], memory, tell);
     },
     steps: async () => (moments === undefined ? 0 : optimizer.steps(moments.stepsOf)),
   }));
@@ -246,11 +216,16 @@ async function writeCard(folder: string, plan: GrowthPlan, dtype: FloatDType): P
       ["method", [plan.method.name, ...chosen].join(", ")],
       ["map", plan.mapKind],
       ...(deeper ? [["depth", plan.depth.name] as const] : []),
-      ["parameters", parameterCount(target.parameters).toLocaleString("en")],
+      ["parameters", grouped(parameterCount(target.parameters))],
       ["dtype", dtype],
       ["seed", String(plan.growth.seed)],
     ],
   });
+}
+
+/** 1,234,567. By hand: `toLocaleString` loads all languages first, which takes longer than writing the folder's small files. */
+function grouped(count: number): string {
+  return String(count).replace(/\B(?=(\d{3})+$)/g, ",");
 }
 
 /** What is kept of the source's function, in a sentence. */

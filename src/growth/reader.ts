@@ -20,7 +20,6 @@ export class Reader implements TensorSource {
   /** The one read longest ago first. */
   #held: Held[] = [];
   #free: ArrayBuffer[] = [];
-  readonly #slices: Float32Array[] = [];
 
   constructor(read: Read) {
     this.#read = read;
@@ -42,16 +41,6 @@ export class Reader implements TensorSource {
       const { buffer } = await values;
       if (buffer instanceof ArrayBuffer) this.#free.push(buffer);
     }
-  }
-
-  /**
-   * Memory to work a slice out in: two of them, by turns, for one is worked out while the other is written. Shared, so
-   * that another thread can hash it in place.
-   */
-  slice(turn: number, length: number): Float32Array {
-    if ((this.#slices[turn]?.length ?? 0) < length)
-      this.#slices[turn] = new Float32Array(new SharedArrayBuffer(length * 4));
-    return this.#slices[turn].subarray(0, length);
   }
 
   /** The smallest free piece that is large enough, else new memory in place of the free ones, which are too small. */
