@@ -111,55 +111,87 @@ function rowOrigins(
   return [origins, factors];
 }
 
-/** A run of numbers as they are, at least so long, is moved faster as a whole: its two views cost as much as a short loop. */
-const LONG = 128;
+/** A run of numbers at least so long is moved faster as a whole: its views cost as much as a short loop. */
+const LONG = 64;
 
 type CopyRow = (source: Float32Array, from: number, out: Float32Array, to: number, factor: number) => void;
 
-/**
- * Copies one row. Plain loops: a view of an array for each run costs more than its numbers. Maps are made of few long
- * runs when cyclic, and then need no index; equal shares need no factor a number.
- */
+/** How a dimension is copied, of those that many parameters share: found once. */
+const copiers = new WeakMap<Along, CopyRow>();
+
 function rowCopier(width: number, along: Along | null): CopyRow {
-  const index = along?.index;
-  const factor = along?.factor;
-  const runs = index === undefined ? [{ to: 0, from: 0, length: width }] : runsOf(index);
-  const equal = factor === undefined ? 1 : factor.every((value) => value === factor[0]) ? factor[0] : undefined;
-  if (index !== undefined && width < 8 * runs.length) {
-    return (source, from, out, to, rowFactor) => {
-      if (factor === undefined || equal !== undefined) {
-        const all = rowFactor * (equal ?? 1);
-        for (let j = 0; j < width; j++) out[to + j] = source[from + index[j]] * all;
-      } else {
-        for (let j = 0; j < width; j++) out[to + j] = source[from + index[j]] * (factor[j] * rowFactor);
-      }
-    };
-  }
+  const found = along === null ? undefined : copiers.get(along);
+  if (found !== undefined) return found;
+  const copier = copierOf(along === null ? [{ to: 0, from: 0, length: width, factor: 1 }] : partsOf(along), along);
+  if (along !== null) copiers.set(along, copier);
+  return copier;
+}
+
+/**
+ * Copies a row part by part. Long runs, of which cyclic maps are made, are moved as a whole where they are not
+ * multiplied, or were before; the rest goes number by number, in plain loops.
+ */
+function copierOf(parts: readonly Part[], along: Along | null): CopyRow {
+  const index = along?.index ?? new Uint32Array();
+  const factors = along?.factor;
   return (source, from, out, to, rowFactor) => {
-    const all = rowFactor * (equal ?? 1);
-    for (const run of runs) {
-      const start = from + run.from;
-      const end = start + run.length;
-      let at = to + run.to;
-      if (factor === undefined || equal !== undefined) {
-        if (all === 1 && run.length >= LONG) out.set(source.subarray(start, end), at);
-        else for (let i = start; i < end; i++) out[at++] = source[i] * all;
-      } else {
-        for (let i = start, j = run.to; i < end; i++) out[at++] = source[i] * (factor[j++] * rowFactor);
+    for (const part of parts) {
+      const at = to + part.to;
+      if (part.factor === undefined) {
+        const end = part.to + part.length;
+        if (factors === undefined) {
+          for (let j = part.to; j < end; j++) out[to + j] = source[from + index[j]] * rowFactor;
+        } else {
+          for (let j = part.to; j < end; j++) out[to + j] = source[from + index[j]] * (factors[j] * rowFactor);
+        }
+        continue;
       }
+      const start = from + part.from;
+      const factor = part.factor * rowFactor;
+      if (factor === 1) out.set(source.subarray(start, start + part.length), at);
+      else if (part.again !== undefined) out.copyWithin(at, to + part.again, to + part.again + part.length);
+      else for (let i = 0; i < part.length; i++) out[at + i] = source[start + i] * factor;
     }
   };
 }
 
-function runsOf(index: Uint32Array): { to: number; from: number; length: number }[] {
-  const runs: { to: number; from: number; length: number }[] = [];
+/** A part of a row: a long run of numbers that stand one after the other in source and target, or others. */
+interface Part {
+  readonly to: number;
+  readonly from: number;
+  readonly length: number;
+  /** Of a long run, which has one factor. */
+  readonly factor?: number;
+  /** Where in the target the same numbers with the same factor stand before. */
+  readonly again?: number;
+}
+
+function partsOf({ index, factor }: Along): readonly Part[] {
+  const parts: Part[] = [];
+  let rest = 0;
+  const addRest = (end: number) => {
+    if (end > rest) parts.push({ to: rest, from: index[rest], length: end - rest });
+  };
   for (let start = 0; start < index.length; ) {
+    const one = factor?.[start] ?? 1;
     let end = start + 1;
-    while (end < index.length && index[end] === index[end - 1] + 1) end++;
-    runs.push({ to: start, from: index[start], length: end - start });
+    while (end < index.length && index[end] === index[end - 1] + 1 && (factor?.[end] ?? 1) === one) end++;
+    if (end - start >= LONG) {
+      addRest(start);
+      const from = index[start];
+      const before = parts.find((part) => part.factor === one && contains(part, from, end - start));
+      const again = before === undefined ? undefined : before.to + from - before.from;
+      parts.push({ to: start, from, length: end - start, factor: one, again });
+      rest = end;
+    }
     start = end;
   }
-  return runs;
+  addRest(index.length);
+  return parts;
+}
+
+function contains(part: Part, from: number, length: number): boolean {
+  return part.from <= from && from + length <= part.from + part.length;
 }
 
 export function constant(shape: readonly number[], value: number): Recipe {

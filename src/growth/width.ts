@@ -60,20 +60,44 @@ export function copied(
   const along = parameter.dims.map((dim, d): Along | null => {
     const map = grownMap(growth, dim);
     if (map === undefined) return null;
-    const index = indexAlong(dim, map);
     const shared = content === "weight" ? dim.role === "in" : dim.role === "out";
     words.push(`${dim.axis} ${map.source}→${map.of.length} ${shared ? "shared" : "copied"}`);
-    if (!shared) return { index };
+    const power = content === "v" ? 2 : 1;
+    const noisy = shared && growth.options.shares === "noisy" && dim.role === "in" && parameter.dims.length > 1;
+    if (noisy && share?.(map, 0) === undefined) {
+      const shares = sharesOf(growth, map);
+      noise = { d, index: indexAlong(dim, map), shares: perIndex(dim, (unit) => shares[unit]) };
+    }
+    if (share === undefined || !shared) return methodsAlong(growth, dim, map, shared ? power : 0);
     const shares = sharesOf(growth, map);
-    const noisy = growth.options.shares === "noisy" && dim.role === "in" && parameter.dims.length > 1;
-    if (noisy && share?.(map, 0) === undefined) noise = { d, index, shares: perIndex(dim, (unit) => shares[unit]) };
     const shareOf = (unit: number) => share?.(map, unit) ?? shares[unit];
-    return { index, factor: perIndex(dim, (unit) => shareOf(unit) ** (content === "v" ? 2 : 1)) };
+    return { index: indexAlong(dim, map), factor: perIndex(dim, (unit) => shareOf(unit) ** power) };
   });
   const shape = shapeOf(parameter);
   const made = gather({ name: from.name, shape: shapeOf(from) }, shape, along, words.join(", ") || "as it is");
   if (noise === undefined || content !== "weight") return made;
   return withNoise(made, growth, parameter, noise.d, noise.index, noise.shares);
+}
+
+const known = new WeakMap<Growth, WeakMap<UnitMap, Map<string, Along>>>();
+
+/**
+ * A dimension copied by its map, with the method's shares to a power (0: none). All parameters along an axis have the
+ * same: it is worked out once, or planning would take as long as a tenth of growing BERT-base.
+ */
+function methodsAlong(growth: Growth, dim: Dim, map: UnitMap, power: number): Along {
+  const maps = known.get(growth) ?? new WeakMap<UnitMap, Map<string, Along>>();
+  known.set(growth, maps);
+  const found = maps.get(map) ?? new Map<string, Along>();
+  maps.set(map, found);
+  const key = `${dim.size} ${dim.blocks} ${power}`;
+  const before = found.get(key);
+  if (before !== undefined) return before;
+  const index = indexAlong(dim, map);
+  const shares = power === 0 ? undefined : sharesOf(growth, map);
+  const along = shares === undefined ? { index } : { index, factor: perIndex(dim, (unit) => shares[unit] ** power) };
+  found.set(key, along);
+  return along;
 }
 
 /** Marks the indices along a dimension that stand for new units (beyond the source's own, block by block). */

@@ -9,6 +9,7 @@ import {
   type Recipe,
   type TensorSource,
 } from "../../src/growth/recipe.ts";
+import { RandomStream } from "../../src/util/random.ts";
 
 /** A source whose element i is i + 1, and which notes how much it was asked for. */
 function counting(): TensorSource & { most: number } {
@@ -81,6 +82,40 @@ describe("recipes", () => {
         close(await inSlices(recipe, shape[0], shape[1], slice));
       }),
     );
+  });
+
+  it("gather by maps of long runs, short ones and both, shared evenly or not, bit for bit as the definition says", async () => {
+    const random = new RandomStream(2, "runs");
+    for (const [n, width] of [
+      [64, 200],
+      [100, 300],
+      [300, 401],
+    ]) {
+      const maps = [
+        (j: number) => j % n,
+        (j: number) => (j < n ? j : random.below(n, j)),
+        (j: number) => (j < 70 ? n - 1 - (j % n) : (j - 70) % n),
+      ];
+      for (const map of maps) {
+        const index = Uint32Array.from({ length: width }, (_, j) => map(j));
+        const counts = new Float64Array(n);
+        for (const i of index) counts[i]++;
+        const shared = Float64Array.from(index, (i) => 1 / counts[i]);
+        for (const factor of [undefined, shared, shared.map(() => 1 / 3)]) {
+          const rows = { index: Uint32Array.of(1, 0, 1), factor: Float64Array.of(0.5, 1, 0.5) };
+          for (const row of [null, rows]) {
+            const shape = [row === null ? 2 : 3, width];
+            const recipe = gather({ name: "s", shape: [2, n] }, shape, [row, { index, factor }], "");
+            const made = await evaluate(recipe, counting());
+            for (let at = 0; at < made.length; at++) {
+              const [i, j] = [Math.floor(at / width), at % width];
+              const value = (row?.index[i] ?? i) * n + index[j] + 1;
+              expect(made[at]).toBe(Math.fround(value * ((factor?.[j] ?? 1) * (row?.factor[i] ?? 1))));
+            }
+          }
+        }
+      }
+    }
   });
 
   it("take vectors and matrices as they are where nothing is said", async () => {
