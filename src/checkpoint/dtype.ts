@@ -109,12 +109,21 @@ export function toFloat32(bytes: Uint8Array, dtype: StoredDType): Float32Array {
 
 /** The bytes of float32 numbers in another format; for F32 a view of the same memory. */
 export function fromFloat32(data: Float32Array, dtype: FloatDType): Uint8Array {
-  if (dtype === "F32") return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+  return converted(data, dtype, dtype === "F32" ? undefined : new Uint16Array(data.length));
+}
+
+/** As `fromFloat32`, in the numbers' own memory, which then holds them no longer. */
+export function fromFloat32InPlace(data: Float32Array, dtype: FloatDType): Uint8Array {
+  return converted(data, dtype, new Uint16Array(data.buffer, data.byteOffset, data.length));
+}
+
+/** @param out may begin where the data does: a number is read before what stands there is written */
+function converted(data: Float32Array, dtype: FloatDType, out: Uint16Array | undefined): Uint8Array {
+  if (dtype === "F32" || out === undefined) return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
   const bits = new Uint32Array(data.buffer, data.byteOffset, data.length);
-  const out = new Uint16Array(bits.length);
   if (dtype === "F16") toHalf(bits, out);
   else toBrain(bits, out);
-  return new Uint8Array(out.buffer);
+  return new Uint8Array(out.buffer, out.byteOffset, out.byteLength);
 }
 
 /** As if stored in the format and read again, in place. @returns its argument */

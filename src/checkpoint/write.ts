@@ -11,7 +11,7 @@ import { join } from "node:path";
 import { UserError } from "../util/errors.ts";
 import { writeFileWhole } from "../util/files.ts";
 import { fillFile, type OutputFile } from "../util/output.ts";
-import { type FloatDType, fromFloat32, storedDTypes, widthOf } from "./dtype.ts";
+import { type FloatDType, fromFloat32, fromFloat32InPlace, storedDTypes, widthOf } from "./dtype.ts";
 import { indexFile, weightsFile } from "./weights.ts";
 
 export interface TensorSource {
@@ -24,8 +24,8 @@ export interface TensorSource {
 
 /**
  * Slices of one who has memory for several and need not wait for each to be written before the next is made. They are
- * put one after the other; each must stay as it is until what `put` gives is settled. A write that fails need not be
- * watched for: the file then does not become whole.
+ * put one after the other; each is the writer's, who converts it where it is, until what `put` gives is settled. A write
+ * that fails need not be watched for: the file then does not become whole.
  */
 export interface PushedSlices {
   push(put: (slice: Float32Array) => Promise<void>): Promise<void>;
@@ -141,17 +141,17 @@ async function fill(
 
 async function writeTensor(file: OutputFile, tensor: TensorSource): Promise<void> {
   const end = file.position + bytesOf(tensor);
-  const put = (slice: Float32Array): Promise<void> => {
+  const put = (slice: Float32Array, convert: typeof fromFloat32): Promise<void> => {
     if (file.position + slice.length * widthOf(tensor.dtype) > end) throw wrongLength(tensor);
-    return file.write(fromFloat32(slice, tensor.dtype));
+    return file.write(convert(slice, tensor.dtype));
   };
   const data = tensor.data();
   if ("push" in data) {
-    await data.push(put);
+    await data.push((slice) => put(slice, fromFloat32InPlace));
   } else {
     for await (const slice of data instanceof Promise ? [await data] : data) {
       for (let start = 0; start < slice.length; start += sliceLength) {
-        await put(slice.subarray(start, start + sliceLength));
+        await put(slice.subarray(start, start + sliceLength), fromFloat32);
       }
     }
   }

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { fromFloat32, roundTo, toFloat32 } from "../../src/checkpoint/dtype.ts";
+import { fromFloat32, fromFloat32InPlace, roundTo, toFloat32 } from "../../src/checkpoint/dtype.ts";
 
 /** Every 16-bit pattern. */
 const patterns = Uint16Array.from({ length: 65536 }, (_, i) => i);
@@ -36,6 +36,17 @@ describe.each([
 
   it("comes back from float32 as it was, NaNs included", () => {
     expect(fromFloat32(toFloat32(patternBytes, dtype), dtype)).toEqual(patternBytes);
+  });
+
+  it("is the same in the numbers' own memory, shared or not, and leaves what lies beside them", () => {
+    const numbers = Float32Array.from({ length: 5000 }, (_, i) => Math.sin(i) * 10 ** ((i % 13) - 9));
+    for (const Memory of [ArrayBuffer, SharedArrayBuffer]) {
+      const all = new Float32Array(new Memory(4 * (numbers.length + 2))).fill(7);
+      const data = all.subarray(1, 1 + numbers.length);
+      data.set(numbers);
+      expect(fromFloat32InPlace(data, dtype)).toEqual(fromFloat32(numbers, dtype));
+      expect([all[0], all[all.length - 1]]).toEqual([7, 7]);
+    }
   });
 
   it("rounds to nearest, ties to even, at every boundary between two neighbours", () => {
