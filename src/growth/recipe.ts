@@ -46,8 +46,11 @@ export function rowCount(shape: readonly number[]): number {
   return shape.slice(0, -1).reduce((product, extent) => product * extent, 1);
 }
 
-/** Source tensors up to this many elements are read at once; of larger ones only the rows asked for. */
+/** Source tensors up to this many elements are read at once where their rows are asked for here and there. */
 const WHOLE = 2 ** 23;
+
+/** Runs of rows at least so long, on average, are read one by one: so much and no more, and it stays in a core's cache. */
+const LONG_READ = 64;
 
 /** T[i, j, …] = S[index₀(i), index₁(j), …] · factor₀(i) · factor₁(j) …; null for a dimension taken as it is. */
 export function gather(
@@ -66,7 +69,9 @@ export function gather(
     async fill(out, row, source) {
       const rows = out.length / width;
       const [origins, factors] = rowOrigins(from.shape, shape, along, row, rows);
-      const whole = rowCount(from.shape) * sourceWidth <= WHOLE;
+      let runs = 1;
+      for (let r = 1; r < rows; r++) if (origins[r] !== origins[r - 1] + 1) runs++;
+      const whole = rowCount(from.shape) * sourceWidth <= WHOLE && rows < runs * LONG_READ;
       const all = whole ? await source.read(from.name, 0, rowCount(from.shape) * sourceWidth) : undefined;
       for (let start = 0; start < rows; ) {
         // A run of rows that stand one after the other in the source is read in one piece.

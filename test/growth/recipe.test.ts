@@ -144,6 +144,16 @@ describe("recipes", () => {
     expect([0, 1, 2, 3].map((r) => out[r * width])).toEqual([5, 6, 7, 3000].map((r) => Math.fround(r * width + 1)));
   });
 
+  it("read rows that stand one after the other as such, and no others, of a small tensor too", async () => {
+    const index = Uint32Array.from({ length: 300 }, (_, i) => i % 200);
+    const source = counting();
+    const recipe = gather({ name: "s", shape: [200, 3] }, [300, 3], [{ index }, null], "");
+    const out = new Float32Array(150 * 3);
+    await recipe.fill(out, 100, source);
+    expect(source.most).toBe(100 * 3);
+    expect(out.every((value, at) => value === index[100 + Math.floor(at / 3)] * 3 + (at % 3) + 1)).toBe(true);
+  });
+
   it("choose by row and by column, slice by slice too", async () => {
     const [ones, twos] = [1, 2].map((value) => constant([4, 3], value));
     const rows = choose(0, Uint8Array.of(0, 1, 1, 0), ones, twos, "");
