@@ -68,13 +68,14 @@ export async function applyGrowth(
   checkLearned(plan);
   const dtype = options.dtype ?? storedDType(source);
   const optimizer = plan.momentMode === "drop" ? undefined : await openOptimizer(source.folder);
+  const end = new AbortController();
   try {
     if (optimizer !== undefined) checkOptimizer(plan, optimizer);
     const parameters = parameterCount(plan.growth.target.parameters);
     const applied = { dtype, parameters, bytes: parameters * widthOf(dtype), moments: optimizer !== undefined };
     let record: Promise<string> | undefined;
     const recorded = () => {
-      record ??= sourceHashes(source, optimizer).then((hashes) =>
+      record ??= sourceHashes(source, optimizer, end.signal).then((hashes) =>
         recordText(recordOf(plan, hashes, dtype, applied.moments)),
       );
       return record;
@@ -86,6 +87,8 @@ export async function applyGrowth(
     });
     return { ...applied, already: false };
   } finally {
+    // Where the growth failed, its source may still be being hashed.
+    end.abort();
     await optimizer?.close();
   }
 }
@@ -118,13 +121,14 @@ async function fill(
 }
 
 /** SHA-256 of what the growth reads. @throws UserError if the source's own SHA256SUMS says otherwise */
-async function sourceHashes(source: OpenModel, optimizer: OptimizerState | undefined) {
-  const hashes = await hashFiles([
+async function sourceHashes(source: OpenModel, optimizer: OptimizerState | undefined, signal: AbortSignal) {
+  const paths = [
     join(source.folder, configFile),
     ...source.weights.files,
     ...(source.weights.files.length > 1 ? [join(source.folder, indexFile)] : []),
     ...(optimizer === undefined ? [] : [optimizer.path]),
-  ]);
+  ];
+  const hashes = await hashFiles(paths, signal);
   // A config may be edited by hand; weights are not.
   const weights = Object.entries(hashes).filter(([name]) => name.endsWith(".safetensors"));
   await checkHashes(source.folder, new Map(weights));

@@ -115,18 +115,23 @@ export async function hashFile(path: string): Promise<string> {
 /**
  * sha256 of each file, in hexadecimal, by its name without the folder. Large ones are read by another thread: what this
  * one does meanwhile goes on.
- * @throws UserError if one can't be read
+ * @param signal ends it; it then fails @throws UserError if one can't be read
  */
-export async function hashFiles(paths: readonly string[]): Promise<Readonly<Record<string, string>>> {
+export async function hashFiles(
+  paths: readonly string[],
+  signal?: AbortSignal,
+): Promise<Readonly<Record<string, string>>> {
   const hashes: Record<string, string> = {};
-  for (const path of [...paths].sort()) hashes[basename(path)] = await hashAside(path);
+  for (const path of [...paths].sort()) hashes[basename(path)] = await hashAside(path, signal);
   return hashes;
 }
 
-async function hashAside(path: string): Promise<string> {
+async function hashAside(path: string, signal: AbortSignal | undefined): Promise<string> {
+  signal?.throwIfAborted();
   try {
-    if ((await stat(path)).size >= LARGE) return await hashApart(path);
+    if ((await stat(path)).size >= LARGE) return await hashApart(path, signal);
   } catch {
+    signal?.throwIfAborted();
     // What can't be read there can't be read here either, and is then said in a sentence.
   }
   return hashFile(path);

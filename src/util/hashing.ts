@@ -34,15 +34,20 @@ export function hashing(bytes: number): Hashing {
   };
 }
 
-/** The SHA-256 of a whole file in hexadecimal, on a thread of its own. */
-export async function hashApart(path: string): Promise<string> {
+/** The SHA-256 of a whole file in hexadecimal, on a thread of its own. @param signal ends it; it then fails */
+export async function hashApart(path: string, signal?: AbortSignal): Promise<string> {
+  signal?.throwIfAborted();
   const thread = new HashThread();
+  const giveUp = () => thread.abandon();
+  signal?.addEventListener("abort", giveUp);
   try {
     await thread.file(path);
     return await thread.digest();
   } catch (error) {
     await thread.abandon();
     throw error;
+  } finally {
+    signal?.removeEventListener("abort", giveUp);
   }
 }
 
@@ -50,15 +55,18 @@ export async function hashApart(path: string): Promise<string> {
 class HashThread implements Hashing {
   readonly #worker = new Worker(workerUrl(import.meta.url, "./hash-worker.ts"), { execArgv: [] });
   readonly #waiting: { done: (hash: string) => void; failed: (error: unknown) => void }[] = [];
-  /** Why it has ended: it will answer no more. */
-  #failed: { readonly error: unknown } | undefined;
+  /** Why it answers no more. */
+  #ended: { readonly error: unknown } | undefined;
 
   constructor() {
     this.#worker.on("message", (hash: string) => this.#waiting.shift()?.done(hash));
-    this.#worker.on("error", (error) => {
-      this.#failed = { error };
-      for (const { failed } of this.#waiting.splice(0)) failed(error);
-    });
+    this.#worker.on("error", (error) => this.#end(error));
+    this.#worker.on("exit", () => this.#end(new Error("the thread that hashes has ended")));
+  }
+
+  #end(error: unknown): void {
+    this.#ended ??= { error };
+    for (const { failed } of this.#waiting.splice(0)) failed(this.#ended.error);
   }
 
   async update(data: Uint8Array): Promise<void> {
@@ -82,7 +90,7 @@ class HashThread implements Hashing {
 
   #ask(message: HashMessage): Promise<string> {
     return new Promise((done, failed) => {
-      if (this.#failed !== undefined) throw this.#failed.error;
+      if (this.#ended !== undefined) throw this.#ended.error;
       this.#waiting.push({ done, failed });
       this.#worker.postMessage(message);
     });

@@ -101,6 +101,11 @@ describe("a file that is read by another thread", () => {
     }
     writeFileSync(path, Buffer.alloc(LARGE, 1));
     expect(await hashFiles([path])).toEqual({ a: await hashFile(path) });
+    for (const end of [new AbortController(), new AbortController()]) {
+      const hash = hashFiles([path], end.signal);
+      setTimeout(() => end.abort(new Error("enough")), 1);
+      await expect(hash).rejects.toThrow("enough");
+    }
     await expect(hashApart(join(folder, "none"))).rejects.toThrow("ENOENT");
     await expect(hashFiles([join(folder, "none")])).rejects.toThrow(UserError);
   });
