@@ -102,7 +102,10 @@ function methodsAlong(growth: Growth, dim: Dim, map: UnitMap, power: number): Al
 
 /** Marks the indices along a dimension that stand for new units (beyond the source's own, block by block). */
 export function newUnits(dim: Dim, map: UnitMap): Uint8Array {
-  return Uint8Array.from(perIndex(dim, (unit) => (unit < map.source ? 0 : 1)));
+  const marks = new Uint8Array(dim.size);
+  const { blocks, units } = unitsAlong(dim);
+  for (let block = 0; block < blocks; block++) marks.fill(1, block * units + map.source, (block + 1) * units);
+  return marks;
 }
 
 /** Marks the indices along a dimension that stand for units which copy none. */
