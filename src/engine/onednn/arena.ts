@@ -8,6 +8,8 @@
 const PAGE = 65536;
 /** 32-bit WebAssembly addresses end at 4 GiB. */
 const MAXIMUM_PAGES = 65536;
+/** What the memory keeps of the address space from the start. */
+export const RESERVED_BYTES = MAXIMUM_PAGES * PAGE;
 /** Offset 0 means "none" to the kernels, and the first page holds their constant tables (logarithms, powers). */
 const START = PAGE;
 

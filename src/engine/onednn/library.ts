@@ -107,6 +107,8 @@ export interface Library {
   address(buffer: ArrayBufferView): number;
   /** A C string. */
   text(address: Handle): string;
+  /** Asks the system for large pages in a region, where it gives them for the asking; else nothing happens. */
+  preferLargePages(address: number, bytes: number): void;
 }
 
 /** Why oneDNN can't be used here; worded for a person by the engine's `probe`. */
@@ -181,12 +183,14 @@ export function loadLibrary(): Library {
       },
       address: (buffer) => Number(koffi.address(buffer)),
       text: (address) => String(koffi.decode(address, "char", 128)).split("\0")[0],
+      preferLargePages: system.preferLargePages,
     };
   }
   throw new LibraryUnusable(failures.join("; "));
 }
 
 const RTLD_NOW = 2;
+const MADV_HUGEPAGE = 14;
 
 /**
  * How often GNU's OpenMP looks whether its threads have arrived before it sleeps, some 20 µs. Its own 300,000 looks
@@ -195,8 +199,13 @@ const RTLD_NOW = 2;
  */
 const SPIN_COUNT = "1000";
 
-function systemCalls(koffi: typeof import("koffi")): { waitBriefly(): void; pin(path: string): void } {
-  if (process.platform === "win32") return { waitBriefly: () => {}, pin: () => {} };
+interface SystemCalls extends Pick<Library, "preferLargePages"> {
+  waitBriefly(): void;
+  pin(path: string): void;
+}
+
+function systemCalls(koffi: typeof import("koffi")): SystemCalls {
+  if (process.platform === "win32") return { waitBriefly: () => {}, pin: () => {}, preferLargePages: () => {} };
   const library = koffi.load(process.platform === "darwin" ? "libSystem.B.dylib" : "libc.so.6");
   return {
     /** In the real environment, which is where OpenMP looks; a worker's `process.env` is a copy. What is set stands. */
@@ -210,6 +219,10 @@ function systemCalls(koffi: typeof import("koffi")): { waitBriefly(): void; pin(
      */
     pin: (path) => {
       library.func("dlopen", "void*", ["str", "int"])(path, RTLD_NOW);
+    },
+    preferLargePages: (address, bytes) => {
+      if (process.platform !== "linux") return;
+      library.func("madvise", "int", ["uint64_t", "size_t", "int"])(address, bytes, MADV_HUGEPAGE);
     },
   };
 }

@@ -9,7 +9,7 @@ import { type Node, size, type Type } from "../../program/graph.ts";
 import * as ops from "../../program/ops/index.ts";
 import type { TensorData } from "../engine.ts";
 import { kernels as referenceKernels } from "../reference/kernels.ts";
-import { Arena } from "./arena.ts";
+import { Arena, RESERVED_BYTES } from "./arena.ts";
 import type { View } from "./descriptors.ts";
 import type { Library } from "./library.ts";
 import { Primitives } from "./primitives.ts";
@@ -45,7 +45,9 @@ export class Runtime {
 
   constructor(library: Library, threads: number) {
     library.setThreads(threads);
-    this.#primitives = new Primitives(library, library.address(new Uint8Array(this.#arena.memory.buffer)));
+    const base = library.address(new Uint8Array(this.#arena.memory.buffer));
+    library.preferLargePages(base, RESERVED_BYTES);
+    this.#primitives = new Primitives(library, base);
     this.#team = new Team(this.#arena.memory, threads);
   }
 
