@@ -18,6 +18,8 @@ export interface EngineSettings {
   readonly threads: number;
   /** How `f32` of a program is computed; `auto` leaves it to the engine. */
   readonly precision: "f32" | "bf16" | "auto";
+  /** The description of the engine that the same work went on until now: `auto` stays with what that did. */
+  readonly before?: string;
 }
 
 export interface Executable {

@@ -42,7 +42,8 @@ export async function pretrain(run: LoadedRun, options: PretrainOptions = {}): P
         const wayOut = "put the data back that the run began with, or start another run";
         throw new UserError("the data is not what the run began with", settings.data.from, wayOut);
       }
-      const engine = await openEngine(settings.engine, note);
+      const before = found?.checkpoint.facts.engine;
+      const engine = await openEngine({ ...settings.engine, before }, note);
       try {
         await loadState(engine, start.model, start.parameters, start.where, start.moments);
         const lock = await lockRunFolder(settings.out);
@@ -56,7 +57,6 @@ export async function pretrain(run: LoadedRun, options: PretrainOptions = {}): P
           const position = found?.checkpoint.position ?? beginning;
           await removeOld(settings.out, settings.checkpoint.keep, position.step);
           if (found !== undefined) note(`carrying on after step ${position.step} of ${plan.steps}`);
-          const before = found?.checkpoint.facts.engine;
           if (before !== undefined && before !== engine.description) {
             note(`the run went on ${before} before: from here its bytes are another's`);
           }

@@ -80,6 +80,16 @@ const found = await onednnEngine.open({ threads: 2, precision: "bf16" }).then(
 );
 if (found !== undefined) console.warn(`skipped: training in bf16 (${found})`);
 
+test.skipIf(found !== undefined)("`auto` stays with the precision that the work has had until now", async () => {
+  for (const precision of ["bf16", "f32"] as const) {
+    const first = await onednnEngine.open({ threads: 2, precision });
+    const again = await onednnEngine.open({ threads: 1, precision: "auto", before: first.description });
+    expect(again.description).toContain(`, ${precision}, 1 threads`);
+    await first.close();
+    await again.close();
+  }
+});
+
 async function losses(precision: "f32" | "bf16", dropout: number): Promise<Float32Array> {
   const engine = await onednnEngine.open({ threads: 2, precision });
   expect(engine.description).toContain(precision);

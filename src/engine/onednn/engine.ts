@@ -9,7 +9,7 @@ import { type Program, type Shape, size } from "../../program/graph.ts";
 import { UserError } from "../../util/errors.ts";
 import { workerUrl } from "../../util/worker.ts";
 import type { Engine, EngineKind, EngineSettings, Executable, TensorData } from "../engine.ts";
-import { LibraryUnusable, loadLibrary } from "./library.ts";
+import { type Library, LibraryUnusable, loadLibrary } from "./library.ts";
 import { lowerings } from "./lowerings.ts";
 import { Planner } from "./planner.ts";
 import { halvesPay, halvesWork, selfTest } from "./selftest.ts";
@@ -19,6 +19,8 @@ import type { Answer, Request } from "./worker.ts";
 const WAY_OUT =
   "install oneDNN 2.6 or later (Debian, Ubuntu: libdnnl2 or libdnnl3; Fedora, Homebrew: onednn; conda: onednn), or name its file in BERT2BERT_ONEDNN";
 
+const NAME = "oneDNN";
+
 export const onednnEngine: EngineKind = {
   kind: "onednn",
   async probe() {
@@ -26,7 +28,7 @@ export const onednnEngine: EngineKind = {
       const library = loadLibrary();
       selfTest(library);
       const { version, path } = library;
-      return { usable: true, description: `oneDNN ${version.major}.${version.minor}.${version.patch} (${path})` };
+      return { usable: true, description: `${NAME} ${version.major}.${version.minor}.${version.patch} (${path})` };
     } catch (error) {
       if (!(error instanceof LibraryUnusable)) throw error;
       return { usable: false, reason: error.message, wayOut: WAY_OUT };
@@ -36,13 +38,19 @@ export const onednnEngine: EngineKind = {
     const found = await onednnEngine.probe();
     if (!found.usable) throw new UserError(found.reason, "engine.kind onednn", found.wayOut);
     const library = loadLibrary();
-    const halves = settings.precision === "auto" ? halvesPay(library) : settings.precision === "bf16";
+    const halves = settings.precision === "auto" ? pays(library, settings.before) : settings.precision === "bf16";
     if (settings.precision === "bf16" && !halvesWork(library)) {
       throw new UserError("oneDNN has no bf16 products here", "engine.precision", "set it to f32 or auto");
     }
     return new OneDnnEngine(found.description, halves ? "bf16" : "f32", settings.threads);
   },
 };
+
+/** Whether `auto` is bf16: as it was before, where that is known and can be; else as a race says. */
+function pays(library: Library, before: string | undefined): boolean {
+  const known = before?.startsWith(NAME) === true ? / (f32|bf16), \d+ threads$/.exec(before)?.[1] : undefined;
+  return known === undefined ? halvesPay(library) : known === "bf16" && halvesWork(library);
+}
 
 /** A program's plan for this engine: plain data, the same on every machine. */
 export function planOf(program: Program, precision: "f32" | "bf16" = "f32"): Plan {
