@@ -12,10 +12,12 @@ function total(v: v128): f32 {
 /**
  * What attention may not read, before its softmax: rows of scores [batch · heads · queries, keys] get a bias, and
  * where they are causal the lowest number for the keys that row r can't see, those from (r mod queries) + keys − queries
- * + 1. `perBatch` rows share a bias row [keys] (0: no bias).
+ * + 1. `perBatch` rows share a bias row [keys] (0: no bias). Where `ofQueries` [batch, queries] and `ofKeys` [batch, keys]
+ * are given, the documents of both, a row sees its own document's keys alone.
  */
 export function hideRows(
-  x: usize, keys: i32, queries: i32, causal: i32, bias: usize, perBatch: i32, from: i32, to: i32,
+  x: usize, keys: i32, queries: i32, causal: i32, bias: usize, perBatch: i32, ofQueries: usize, ofKeys: usize,
+  from: i32, to: i32,
 ): void {
   const bytes = <usize>keys << 2;
   const least = f32x4.splat(-3.4e38);
@@ -27,8 +29,16 @@ export function hideRows(
     for (; i < end && (i - at) & 15; i += 4) store<f32>(i, -3.4e38);
     for (; i + 16 <= end; i += 16) v128.store(i, least);
     for (; i < end; i += 4) store<f32>(i, -3.4e38);
-    if (!bias) continue;
     const seen = <usize>limit << 2;
+    if (ofQueries) {
+      const batch = row / perBatch;
+      const own = load<i32>(ofQueries + (<usize>(batch * queries + (row % queries)) << 2));
+      const others = ofKeys + <usize>batch * bytes;
+      for (let k: usize = 0; k < seen; k += 4) {
+        if (load<i32>(others + k) != own) store<f32>(at + k, -3.4e38);
+      }
+    }
+    if (!bias) continue;
     const b = bias + <usize>(row / perBatch) * bytes;
     let j: usize = 0;
     for (; j + 16 <= seen; j += 16) v128.store(at + j, f32x4.add(v128.load(at + j), v128.load(b + j)));

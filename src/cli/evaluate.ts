@@ -8,6 +8,7 @@ interface Options {
   readonly objective?: string;
   readonly sequences: number;
   readonly masked: number;
+  readonly documents?: string;
   readonly engine: string;
   readonly threads?: number;
   readonly json?: boolean;
@@ -20,6 +21,7 @@ export function register(command: Command): void {
     .option("--objective <mlm|mlm+nsp|clm>", "default: the language model the head is for, without sentence pairs")
     .option("--sequences <n>", "sequences of a batch", wholeNumber("--sequences", 1), 16)
     .option("--masked <share>", "share of the tokens that is predicted (mlm)", Number, 0.15)
+    .option("--documents <joined|apart>", "whether a sequence's documents see each other (default: joined)")
     .option("--engine <kind>", "which engine computes", "auto")
     .option("--threads <n>", "threads; default all", wholeNumber("--threads", 1))
     .option("--json", "print {loss, perplexity, accuracy, tokens} as JSON, with pairs next_sentence {loss, accuracy}")
@@ -30,6 +32,7 @@ export function register(command: Command): void {
         objective: options.objective,
         sequences: options.sequences,
         masked: options.masked,
+        documents: options.documents,
         engine: options.engine,
         threads: options.threads,
         progress: (done, all) => progress.update(() => `${done} of ${all} sequences`),

@@ -11,7 +11,7 @@
 import { type Objective, termsOf } from "../model/objectives.ts";
 import { UserError } from "../util/errors.ts";
 import { RandomStream } from "../util/random.ts";
-import type { Dataset, Part } from "./dataset.ts";
+import type { Dataset } from "./dataset.ts";
 import { type Masker, maskedCount, maskerFor } from "./masking.ts";
 import { Permutation } from "./order.ts";
 import { numbersOfPair, Pairs } from "./pairs.ts";
@@ -25,6 +25,8 @@ export interface BatchShape {
   readonly accumulate: number;
   /** Share of the maskable tokens that is predicted (masked objectives). */
   readonly masked: number;
+  /** Whether a sequence's documents see each other; default joined. */
+  readonly documents?: "joined" | "apart";
 }
 
 /** One micro-batch of B sequences of T tokens; row-major. */
@@ -44,6 +46,9 @@ export interface Batch {
    * validation 1. Where nothing is to be predicted: 0.
    */
   readonly weights: Float32Array;
+  /** Documents apart: which of its sequence's a token belongs to, from 0, [B · T]; and for masked the gathered ones, [B · P]. */
+  readonly documents?: Int32Array;
+  readonly gatheredDocuments?: Int32Array;
   /** Pairs: 0 where B follows A, 1 where it does not (as transformers labels them), and weights as above: [B] each. */
   readonly nsp?: { readonly labels: Int32Array; readonly weights: Float32Array };
   /** B · T, without the rows that fill up a last batch. */
@@ -80,6 +85,11 @@ export function dataSize(dataset: Dataset, objective: Objective, batch: BatchSha
   const body = bodyLength(dataset, objective);
   const sequences = dataset.train.sequences(body);
   if (sequences === 0) throw noSequence(dataset, "training", body);
+  if (hasPairs(objective) && batch.documents === "apart") {
+    const wayOut =
+      "leave batch.documents out: the parts of a pair come from where they are drawn, and must see each other";
+    throw new UserError(`objective ${objective} has no documents to keep apart`, "batch.documents", wayOut);
+  }
   const validationSequences = dataset.validation.sequences(body);
   // A tokenizer that can't mask is said now, not with the first batch.
   if (objective !== "clm") maskerOf(dataset, batch.masked, objective);
@@ -115,7 +125,7 @@ export function trainingBatch(dataset: Dataset, options: TrainingBatchOptions): 
   const rows = examples(micro);
   if (objective === "clm") {
     const counted = batch.accumulate * batch.sequences * (body - 1);
-    return causal(dataset.train, rows, batch.sequences, body, 1 / counted);
+    return causal(dataset, "train", rows, batch, 1 / counted);
   }
   const masker = maskerOf(dataset, batch.masked, objective);
   const layout = layoutOf(dataset, "train", objective, new RandomStream(seed, PAIRS, step));
@@ -130,6 +140,7 @@ export function trainingBatch(dataset: Dataset, options: TrainingBatchOptions): 
   }
   return maskedBatch(layout, rows, {
     ...batch,
+    separator: separatorOf(dataset, batch),
     masker,
     per: perSequence(dataset, batch.masked, objective),
     random: new RandomStream(seed, "masking", step),
@@ -146,7 +157,7 @@ export function trainingBatch(dataset: Dataset, options: TrainingBatchOptions): 
  */
 export function* validationBatches(
   dataset: Dataset,
-  options: { objective: Objective; batch: Pick<BatchShape, "sequences" | "masked">; limit?: number },
+  options: { objective: Objective; batch: Omit<BatchShape, "accumulate">; limit?: number },
 ): Generator<Batch, void, undefined> {
   const { objective, batch } = options;
   const body = bodyLength(dataset, objective);
@@ -156,12 +167,13 @@ export function* validationBatches(
     Array.from({ length: Math.min(batch.sequences, count - start) }, (_, i) => start + i);
   if (objective === "clm") {
     for (let start = 0; start < count; start += batch.sequences) {
-      yield causal(dataset.validation, rowsFrom(start), batch.sequences, body, 1);
+      yield causal(dataset, "validation", rowsFrom(start), batch, 1);
     }
     return;
   }
   const common = {
     sequences: batch.sequences,
+    separator: separatorOf(dataset, batch),
     masker: maskerOf(dataset, batch.masked, objective),
     per: perSequence(dataset, batch.masked, objective),
     random: new RandomStream(0, "validation masking"),
@@ -288,6 +300,8 @@ function layoutOf(dataset: Dataset, name: "train" | "validation", objective: Obj
 
 interface MaskedForm {
   readonly sequences: number;
+  /** What ends a document, where documents are apart. */
+  readonly separator: number | undefined;
   readonly masker: Masker;
   /** Gathered positions a sequence. */
   readonly per: number;
@@ -310,6 +324,7 @@ function maskedBatch(layout: Layout, examples: readonly number[], form: MaskedFo
   const labels = new Int32Array(sequences * per);
   const weights = new Float32Array(sequences * per);
   const nsp = { labels: new Int32Array(sequences), weights: new Float32Array(sequences) };
+  const documents = new Int32Array(form.separator === undefined ? 0 : ids.length);
   for (let row = 0; row < sequences; row++) {
     const start = row * length;
     const fillsUp = row >= examples.length;
@@ -320,6 +335,11 @@ function maskedBatch(layout: Layout, examples: readonly number[], form: MaskedFo
       mask.fill(1, start, end);
       nsp.labels[row] = isNext ? 0 : 1;
       nsp.weights[row] = fillsUp ? 0 : form.pairWeight;
+    }
+    // Before any token is masked; the [SEP] that ends every sequence is its last document's.
+    if (form.separator !== undefined) {
+      number(documents, ids, start, end - 1, form.separator);
+      documents[end - 1] = documents[end - 2];
     }
     let at = row * per;
     if (!fillsUp) {
@@ -339,10 +359,37 @@ function maskedBatch(layout: Layout, examples: readonly number[], form: MaskedFo
   const weight = form.weight(weights.reduce((predicted, one) => predicted + one, 0));
   for (let i = 0; i < weights.length; i++) weights[i] *= weight;
   const common = { ids, gather, labels, weights, tokens: examples.length * length, examples };
+  if (form.separator !== undefined) {
+    return { ...common, documents, gatheredDocuments: gather.map((position) => documents[position]) };
+  }
   return layout.pairs ? { ...common, types, mask, nsp } : common;
 }
 
-function causal(part: Part, examples: readonly number[], sequences: number, length: number, weight: number): Batch {
+/** Numbers the documents of a sequence, ids `start` to `end`: one ends with its separator. */
+function number(into: Int32Array, ids: Int32Array, start: number, end: number, separator: number): void {
+  let document = 0;
+  for (let i = start; i < end; i++) {
+    into[i] = document;
+    if (ids[i] === separator) document++;
+  }
+}
+
+function separatorOf(dataset: Dataset, { documents }: Pick<BatchShape, "documents">): number | undefined {
+  return documents === "apart" ? dataset.info.separator : undefined;
+}
+
+function causal(
+  dataset: Dataset,
+  name: "train" | "validation",
+  examples: readonly number[],
+  batch: Pick<BatchShape, "sequences" | "documents">,
+  weight: number,
+): Batch {
+  const { sequences } = batch;
+  const { length } = dataset.info;
+  const part = dataset[name];
+  const separator = separatorOf(dataset, batch);
+  const documents = separator === undefined ? undefined : new Int32Array(sequences * length);
   const ids = new Int32Array(sequences * length);
   const labels = new Int32Array(sequences * length);
   const weights = new Float32Array(sequences * length);
@@ -351,9 +398,10 @@ function causal(part: Part, examples: readonly number[], sequences: number, leng
     const fillsUp = row >= examples.length;
     part.read(fillsUp ? examples[0] : examples[row], length, ids, start);
     labels.set(ids.subarray(start + 1, start + length), start);
+    if (documents !== undefined && separator !== undefined) number(documents, ids, start, start + length, separator);
     if (!fillsUp) weights.fill(weight, start, start + length - 1);
   }
-  return { ids, labels, weights, tokens: examples.length * length, examples };
+  return { ids, documents, labels, weights, tokens: examples.length * length, examples };
 }
 
 function noSequence(dataset: Dataset, part: string, body: number): UserError {

@@ -77,6 +77,11 @@ export interface ForwardInputs {
   /** 1 at a token, 0 at padding, [batch · length], f32; absent: no padding. */
   readonly mask?: Value;
   /**
+   * Which document each token belongs to, [batch · length], i32, and with `gather` those of the gathered positions,
+   * [batch · perSequence]: attention then stays inside a document; absent: a sequence is one.
+   */
+  readonly documents?: { readonly all: Value; readonly gathered?: Value };
+  /**
    * 1 where the id is the padding id, else 0, [batch · length], f32: rows looked up there pass no gradient back, as
    * PyTorch's `padding_idx` has it. Needed only where padding is read by something (it is not where `mask` hides it).
    */

@@ -6,7 +6,7 @@
  */
 import type { ProgramBuilder } from "../program/builder.ts";
 import { dropout } from "../program/dropout.ts";
-import type { Value } from "../program/graph.ts";
+import { ProgramError, type Value } from "../program/graph.ts";
 import {
   add,
   attention,
@@ -46,6 +46,7 @@ export class Frame {
   readonly #gather: Value | undefined;
   readonly #keepFirst: boolean;
   readonly #keyBias: Value | undefined;
+  readonly #documents: ForwardInputs["documents"];
 
   constructor(
     b: ProgramBuilder,
@@ -66,6 +67,7 @@ export class Frame {
     this.#dropout = options.dropout;
     this.#gather = inputs.gather;
     this.#keepFirst = options.keepFirst ?? false;
+    this.#documents = inputs.documents;
     this.#keyBias = inputs.mask === undefined ? undefined : paddingBias(b, inputs.mask, this.batch, this.length);
   }
 
@@ -134,9 +136,19 @@ export class Frame {
       reshape(b, q, [batch, queries, hidden]),
       reshape(b, k, [batch, length, hidden]),
       reshape(b, v, [batch, length, hidden]),
-      { heads, causal, scale: this.settings.attentionScale, bias: this.#keyBias, mask },
+      { heads, causal, scale: this.settings.attentionScale, bias: this.#keyBias, mask, apart: this.#apart(queries) },
     );
     return reshape(b, out, [batch * queries, hidden]);
+  }
+
+  /** The documents of so many queries a sequence, and of all keys. */
+  #apart(queries: number): { readonly queries: Value; readonly keys: Value } | undefined {
+    const { b, batch, length } = this;
+    if (this.#documents === undefined) return undefined;
+    const { all, gathered } = this.#documents;
+    const asked = queries === length ? all : gathered;
+    if (asked === undefined) throw new ProgramError("the documents of the gathered positions are missing");
+    return { queries: reshape(b, asked, [batch, queries]), keys: reshape(b, all, [batch, length]) };
   }
 }
 

@@ -49,6 +49,8 @@ export interface LossOptions {
   readonly types?: boolean;
   /** Whether the program has the input `mask` (1 at a token, 0 at padding); default no. */
   readonly mask?: boolean;
+  /** Whether the program has the inputs `documents` and, but for `clm`, `gathered_documents`; default no. */
+  readonly documents?: boolean;
 }
 
 export interface Loss {
@@ -66,7 +68,8 @@ export interface Loss {
  * Builds forward pass and loss. Declares the inputs `ids` i32 [batch · length]; `labels` i32 and `weights` f32, one a
  * position that is predicted: [batch · perSequence] with `gather` i32 of the same shape (flat indices into
  * batch · length, sequence by sequence), or [batch · length] for `clm`; for next sentence `nsp_labels` i32 and
- * `nsp_weights` f32 [batch]; where asked for `types` i32 and `mask` f32 [batch · length] and `key` i32 [2] = (seed, step).
+ * `nsp_weights` f32 [batch]; where asked for `types` i32 and `mask` f32 [batch · length], `documents` i32 [batch · length] with `gathered_documents`
+ * [batch · perSequence], and `key` i32 [2] = (seed, step).
  * The parameters are states under their names.
  */
 export function buildLoss(b: ProgramBuilder, model: Model, options: LossOptions): Loss {
@@ -75,11 +78,20 @@ export function buildLoss(b: ProgramBuilder, model: Model, options: LossOptions)
   const causal = objective === "clm";
   const nsp = objective === "mlm+nsp";
   const tokens = batch * length;
+  if (nsp && options.documents) throw new ProgramError("sentence pairs come from two documents each");
+  const predictions = batch * perSequence;
+  const documents = options.documents
+    ? {
+        all: b.input("documents", [tokens], "i32"),
+        gathered: causal ? undefined : b.input("gathered_documents", [predictions], "i32"),
+      }
+    : undefined;
   const inputs = {
+    documents,
     ids: b.input("ids", [tokens], "i32"),
     types: options.types ? b.input("types", [tokens], "i32") : undefined,
     mask: options.mask ? b.input("mask", [tokens]) : undefined,
-    gather: causal ? undefined : b.input("gather", [batch * perSequence], "i32"),
+    gather: causal ? undefined : b.input("gather", [predictions], "i32"),
   };
   const { hidden, lmLogits, pooled, nspLogits } = model.architecture.forward(b, model, inputs, {
     batch,

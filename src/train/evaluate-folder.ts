@@ -21,6 +21,8 @@ export interface EvaluateOptions {
   /** Sequences of a batch. */
   readonly sequences: number;
   readonly masked: number;
+  /** As a run's `batch.documents`. */
+  readonly documents?: string;
   readonly engine: string;
   /** Default: all processors. */
   readonly threads?: number;
@@ -36,7 +38,8 @@ export async function evaluateFolder(folder: string, data: string, options: Eval
       const { model, weights } = opened;
       const objective = objectiveOf(model, folder, options.objective);
       await checkFit(model, folder, dataset, objective, await tokenizerOf(folder, dataset));
-      const batch = { sequences: options.sequences, accumulate: 1, masked: options.masked };
+      const documents = documentsOf(options.documents);
+      const batch = { sequences: options.sequences, accumulate: 1, masked: options.masked, documents };
       const { perSequence, validationSequences } = dataSize(dataset, objective, batch);
       const form: EvaluationForm = { objective, batch, length: dataset.info.length, perSequence };
       const working = workingBytes(evaluationProgram(model, form));
@@ -67,6 +70,11 @@ export async function evaluateFolder(folder: string, data: string, options: Eval
   } finally {
     dataset.close();
   }
+}
+
+function documentsOf(asked: string | undefined): "joined" | "apart" | undefined {
+  if (asked === undefined || asked === "joined" || asked === "apart") return asked;
+  throw new UserError(`documents can't be \`${asked}\``, "--documents", suggestion(asked, ["joined", "apart"]));
 }
 
 function objectiveOf(model: Model, folder: string, asked: string | undefined): Objective {

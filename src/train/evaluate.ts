@@ -1,5 +1,5 @@
 /** Loss, perplexity and accuracy on the validation part: whole model, dropout off, masks and pairs that no seed changes. */
-import { validationBatches } from "../data/batches.ts";
+import { type BatchShape, validationBatches } from "../data/batches.ts";
 import type { Dataset } from "../data/dataset.ts";
 import type { Engine, Executable } from "../engine/engine.ts";
 import type { Model } from "../model/architecture.ts";
@@ -11,7 +11,7 @@ import { buildEvaluation } from "./step.ts";
 
 export interface EvaluationForm {
   readonly objective: Objective;
-  readonly batch: { readonly sequences: number; readonly masked: number };
+  readonly batch: Omit<BatchShape, "accumulate">;
   readonly length: number;
   /** Masked positions a sequence. */
   readonly perSequence: number;
@@ -21,7 +21,8 @@ export interface EvaluationForm {
 
 export function evaluationProgram(model: Model, form: EvaluationForm): Program {
   const { objective, batch, length, perSequence } = form;
-  return buildEvaluation(model, { ...inputsOf(objective), batch: batch.sequences, length, perSequence });
+  const documents = batch.documents === "apart";
+  return buildEvaluation(model, { ...inputsOf(objective), documents, batch: batch.sequences, length, perSequence });
 }
 
 /** Compiles the evaluation of a model whose parameters the engine holds. */

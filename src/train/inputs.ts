@@ -4,13 +4,15 @@ import type { TensorData } from "../engine/engine.ts";
 
 /** @param key (seed, number of the micro-batch in the run), where the program has dropout */
 export function batchInputs(batch: Batch, key?: Int32Array): Record<string, TensorData> {
-  const { ids, types, mask, gather, labels, weights, nsp } = batch;
+  const { ids, types, mask, documents, gatheredDocuments, gather, labels, weights, nsp } = batch;
   return {
     ids,
     labels,
     weights,
     ...(types === undefined ? {} : { types }),
     ...(mask === undefined ? {} : { mask }),
+    ...(documents === undefined ? {} : { documents }),
+    ...(gatheredDocuments === undefined ? {} : { gathered_documents: gatheredDocuments }),
     ...(gather === undefined ? {} : { gather }),
     ...(nsp === undefined ? {} : { nsp_labels: nsp.labels, nsp_weights: nsp.weights }),
     ...(key === undefined ? {} : { key }),

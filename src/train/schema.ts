@@ -135,6 +135,8 @@ export const runSchema = z.strictObject({
       sequences: z.int().min(1).default(16),
       accumulate: z.int().min(1).default(1),
       masked: z.number().gt(0).lt(1).default(0.15),
+      /** `apart`: attention stays inside a document; left out: a sequence is read as one. */
+      documents: z.enum(["joined", "apart"]).optional(),
     })
     .prefault({}),
   optimizer: z

@@ -106,6 +106,7 @@ export function stepCommon(
   return {
     loss: {
       ...inputsOf(objective),
+      documents: batch.documents === "apart",
       batch: batch.sequences,
       length,
       perSequence,

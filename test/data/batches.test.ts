@@ -243,3 +243,32 @@ test("what data can't serve is refused", async () => {
   await expect(openDataset(data.folder)).rejects.toThrow(UserError);
   data.close();
 });
+
+test("documents apart are numbered within their sequence, before anything is masked", async () => {
+  // Sequences of 8 tokens are 6 of the flat file with [CLS] and [SEP], or all 8 of it.
+  const train = [10, 11, 3, 12, 13, 3, 14, 15, 16, 17, 18, 19];
+  const data = await dataset("apart", [...train, ...train], train, 8);
+  const form = { sequences: 1, masked: 0.5, documents: "apart" } as const;
+  const [first, second] = [...validationBatches(data, { objective: "mlm", batch: form })];
+  expect([...(first.documents ?? [])]).toEqual([0, 0, 0, 0, 1, 1, 1, 1]);
+  expect([...(second.documents ?? [])]).toEqual([0, 0, 0, 0, 0, 0, 0, 0]);
+  expect(first.gatheredDocuments).toEqual(first.gather?.map((position) => first.documents?.[position] ?? -1));
+  const [causal] = [...validationBatches(data, { objective: "clm", batch: form })];
+  expect([...(causal.documents ?? [])]).toEqual([0, 0, 0, 1, 1, 1, 2, 2]);
+  const joined = trainingBatch(data, {
+    objective: "clm",
+    seed: 1,
+    step: 0,
+    micro: 0,
+    batch: { ...shape, sequences: 1 },
+  });
+  expect(joined.documents).toBeUndefined();
+  const batch = { ...shape, ...form };
+  const { ids, documents } = trainingBatch(data, { objective: "clm", seed: 1, step: 0, micro: 0, batch });
+  let document = 0;
+  for (const [i, id] of ids.entries()) {
+    expect(documents?.[i]).toBe(document);
+    if (id === 3) document++;
+  }
+  expect(() => dataSize(data, "mlm+nsp", batch)).toThrow(UserError);
+});

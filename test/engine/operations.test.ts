@@ -198,6 +198,8 @@ const cases: Readonly<Record<string, { readonly within?: number; readonly builds
     builds: [
       (t) => Object.values(attend(t, { causal: false, bias: false, mask: false })),
       (t) => Object.values(attend(t, { causal: true, bias: true, mask: true })),
+      (t) => Object.values(attend(t, { causal: false, bias: true, mask: false, apart: true })),
+      (t) => Object.values(attend(t, { causal: true, bias: false, mask: true, apart: true })),
     ],
   },
   attentionGrad: {
@@ -251,7 +253,8 @@ const cases: Readonly<Record<string, { readonly within?: number; readonly builds
   },
 };
 
-function attend(t: Bench, { causal, bias, mask }: { causal: boolean; bias: boolean; mask: boolean }) {
+function attend(t: Bench, form: { causal: boolean; bias: boolean; mask: boolean; apart?: boolean }) {
+  const { causal, bias, mask, apart } = form;
   const [q, k, v] = [t.real([2, 5, 12]), t.real([2, 7, 12]), t.real([2, 7, 12])];
   const hidden = Float32Array.of(0, 0, 0, -1e30, 0, 0, 0, 0, 0, 0, 0, 0, 0, -1e30);
   const key = t.given("key", [2], Int32Array.of(5, 6));
@@ -262,6 +265,13 @@ function attend(t: Bench, { causal, bias, mask }: { causal: boolean; bias: boole
     scale: 0.4,
     bias: bias ? t.given("bias", [2, 7], hidden) : undefined,
     mask: pattern,
+    // The last of seven keys is the last of five queries.
+    apart: apart
+      ? {
+          queries: t.given("of queries", [2, 5], Int32Array.of(0, 0, 1, 1, 2, 0, 0, 0, 3, 3)),
+          keys: t.given("of keys", [2, 7], Int32Array.of(0, 0, 0, 0, 1, 1, 2, 0, 0, 0, 0, 0, 3, 3)),
+        }
+      : undefined,
   });
   return { q, k, v, out, probs, ...(pattern === undefined ? {} : { pattern }) };
 }

@@ -206,6 +206,23 @@ cases.push({
   build: (b, [x]) => ops.attention(b, x, x, x, { heads: 3, causal: true, scale: 0.8 }).out,
 });
 
+for (const causal of [false, true]) {
+  cases.push({
+    name: `attention inside documents${causal ? ", causal" : ""}`,
+    shapes: [
+      [2, 2, 4],
+      [2, 3, 4],
+      [2, 3, 4],
+    ],
+    given: [
+      { shape: [2, 2], numbers: [0, 1, 0, 0] },
+      { shape: [2, 3], numbers: [0, 1, 1, 0, 0, 0] },
+    ],
+    build: (b, [q, k, v], [queries, keys]) =>
+      ops.attention(b, q, k, v, { heads: 2, causal, apart: { queries, keys } }).out,
+  });
+}
+
 cases.push({
   name: "crossEntropy with a zero weight and a repeated label",
   shapes: [[4, 5]],

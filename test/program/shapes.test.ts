@@ -273,6 +273,8 @@ describe("what does not fit is refused", () => {
       () => attend({ causal: true }, [2, 3, 4], [2, 2, 4]),
       () => attend({ bias: v([2, 4]) }),
       () => attend({ mask: v([2, 3, 3]) }),
+      () => attend({ apart: { queries: i([2, 3]), keys: i([2, 4]) } }),
+      () => attend({ apart: { queries: v([2, 3]), keys: i([2, 3]) } }),
     ],
     attentionGrad: [
       () => ops.attentionGrad(b, { ...attentionGrad, probs: v([2, 3, 3]) }, { heads: 2, scale: 1 }),

@@ -2,20 +2,24 @@
  * Multi-head scaled dot-product attention (Vaswani et al. 2017): q [B, Tq, D], k and v [B, Tk, D], heads side by side
  * along D → out [B, Tq, D] and the probabilities [B, heads, Tq, Tk], saved for the backward pass as they are before
  * dropout. `bias` [B, Tk] is added to the scores (0 or large negative, for padding); `mask` [B, heads, Tq, Tk] is a
- * dropout pattern that multiplies the probabilities. Neither is differentiable. When causal, the last query stands at
- * the last key (see causalBias).
+ * dropout pattern that multiplies the probabilities; `apart` says which document each query [B, Tq] and each key [B, Tk]
+ * belongs to, and a query then reads its own document's keys alone. None is differentiable. When causal, the last query
+ * stands at the last key (see causalBias).
  */
-import { expectCount, expectReal, expectShape, fail, gradientOfFirst } from "../check.ts";
+import { expectCount, expectIndex, expectReal, expectShape, fail, gradientOfFirst } from "../check.ts";
 import { expansionFlops } from "../composite.ts";
-import type { Builder, Operation, Type, Value } from "../graph.ts";
+import { type Builder, type Operation, sameShape, type Type, type Value } from "../graph.ts";
 import { add } from "./add.ts";
 import { attentionGrad, joinHeads, splitHeads } from "./attentionGrad.ts";
-import { causalBias } from "./causalBias.ts";
+import { causalBias, HIDDEN } from "./causalBias.ts";
+import { constant } from "./constant.ts";
+import { equal } from "./equal.ts";
 import { matmul } from "./matmul.ts";
 import { mul } from "./mul.ts";
 import { reshape } from "./reshape.ts";
 import { scale } from "./scale.ts";
 import { softmax } from "./softmax.ts";
+import { sub } from "./sub.ts";
 
 export type AttentionOptions = {
   readonly heads: number;
@@ -24,23 +28,25 @@ export type AttentionOptions = {
   readonly scale?: number;
   readonly bias?: Value;
   readonly mask?: Value;
+  readonly apart?: { readonly queries: Value; readonly keys: Value };
 };
 
 export type AttentionAttributes = {
   readonly heads: number;
   readonly causal: boolean;
   readonly scale: number;
-  /** Whether the optional inputs are there: q, k, v, then the bias, then the mask. */
+  /** Whether the optional inputs are there: q, k, v, then the bias, then the mask, then the documents of queries and keys. */
   readonly bias: boolean;
   readonly mask: boolean;
+  readonly apart: boolean;
 };
 
 export const attentionOp: Operation<AttentionAttributes> = {
   name: "attention",
   infer(inputs, attrs) {
-    expectCount("attention", inputs, 3 + Number(attrs.bias) + Number(attrs.mask));
+    expectCount("attention", inputs, 3 + Number(attrs.bias) + Number(attrs.mask) + 2 * Number(attrs.apart));
     const [q, k, v] = inputs;
-    const { bias, mask } = optional(inputs, attrs);
+    const { bias, mask, apart } = optional(inputs, attrs);
     expectReal("attention", "q", q, 3);
     expectReal("attention", "k", k, 3);
     const [batch, queries, width] = q.shape;
@@ -52,30 +58,42 @@ export const attentionOp: Operation<AttentionAttributes> = {
     if (bias !== undefined) expectShape("attention", "the bias", bias, [batch, keys]);
     const probabilities = [batch, attrs.heads, queries, keys];
     if (mask !== undefined) expectShape("attention", "the mask", mask, probabilities);
+    if (apart !== undefined) {
+      expectDocuments("queries", apart.queries, [batch, queries]);
+      expectDocuments("keys", apart.keys, [batch, keys]);
+    }
     return [
       { dtype: "f32", shape: q.shape },
       { dtype: "f32", shape: probabilities },
     ];
   },
   gradient(b, node, gradients, attrs, wanted) {
-    if (wanted.some((want, i) => want && i > 2)) fail("attention", "its bias and its mask are not differentiable");
+    if (wanted.some((want, i) => want && i > 2)) fail("attention", "only q, k and v are differentiable");
     const g = gradientOfFirst("attention", gradients);
     const [q, k, v] = node.inputs;
     const [out, probs] = node.outputs;
     const { mask } = optional(node.inputs, attrs);
     const { dq, dk, dv } = attentionGrad(b, { g, q, k, v, out, probs, mask }, attrs);
-    return [wanted[0] ? dq : null, wanted[1] ? dk : null, wanted[2] ? dv : null, null, null];
+    return [wanted[0] ? dq : null, wanted[1] ? dk : null, wanted[2] ? dv : null, null, null, null, null];
   },
   flops: (inputs, _outputs, attrs) => expansionFlops(attentionOp, inputs, attrs),
   expand(b, inputs, attrs) {
     const [q, k, v] = inputs;
-    const { bias, mask } = optional(inputs, attrs);
+    const { bias, mask, apart } = optional(inputs, attrs);
     const [batch, queries] = q.shape;
     const keys = k.shape[1];
     const queryHeads = splitHeads(b, scale(b, q, attrs.scale), attrs.heads);
     let scores = matmul(b, queryHeads, splitHeads(b, k, attrs.heads), { transposeY: true });
     if (bias !== undefined) scores = add(b, scores, reshape(b, bias, [batch, 1, 1, keys]));
     if (attrs.causal) scores = add(b, scores, causalBias(b, queries, keys));
+    if (apart !== undefined) {
+      const own = equal(
+        b,
+        reshape(b, apart.queries, [batch, 1, queries, 1]),
+        reshape(b, apart.keys, [batch, 1, 1, keys]),
+      );
+      scores = add(b, scores, scale(b, sub(b, constant(b, 1), own), HIDDEN));
+    }
     const probs = softmax(b, scores);
     const weights = mask === undefined ? probs : mul(b, probs, mask);
     return [joinHeads(b, matmul(b, weights, splitHeads(b, v, attrs.heads))), probs];
@@ -89,26 +107,36 @@ export function attention(
   v: Value,
   options: AttentionOptions,
 ): { readonly out: Value; readonly probs: Value } {
-  const { heads, causal, bias, mask } = options;
+  const { heads, causal, bias, mask, apart } = options;
   const inputs = [q, k, v];
   if (bias !== undefined) inputs.push(bias);
   if (mask !== undefined) inputs.push(mask);
+  if (apart !== undefined) inputs.push(apart.queries, apart.keys);
   const [out, probs] = b.apply(attentionOp, inputs, {
     heads,
     causal,
     scale: options.scale ?? 1 / Math.sqrt(q.shape[2] / heads),
     bias: bias !== undefined,
     mask: mask !== undefined,
+    apart: apart !== undefined,
   });
   return { out, probs };
 }
 
-function optional<T extends Type>(
+/** What is there beyond q, k and v, by name. */
+export function optional<T>(
   inputs: readonly T[],
-  attrs: AttentionAttributes,
-): { bias: T | undefined; mask: T | undefined } {
-  return {
-    bias: attrs.bias ? inputs[3] : undefined,
-    mask: attrs.mask ? inputs[attrs.bias ? 4 : 3] : undefined,
-  };
+  attrs: Pick<AttentionAttributes, "bias" | "mask" | "apart">,
+): { bias?: T; mask?: T; apart?: { queries: T; keys: T } } {
+  const rest = inputs.slice(3);
+  const bias = attrs.bias ? rest.shift() : undefined;
+  const mask = attrs.mask ? rest.shift() : undefined;
+  return { bias, mask, apart: attrs.apart ? { queries: rest[0], keys: rest[1] } : undefined };
+}
+
+function expectDocuments(what: string, type: Type, shape: readonly number[]): void {
+  expectIndex("attention", `the documents of ${what}`, type, 2);
+  if (!sameShape(type.shape, shape)) {
+    fail("attention", `the documents of ${what} must be [${shape}], not [${type.shape}]`);
+  }
 }

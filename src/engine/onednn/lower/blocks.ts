@@ -1,5 +1,6 @@
 /** What a transformer block holds beside its products: norms, activations, attention, each with its gradient. */
 import type { Node } from "../../../program/graph.ts";
+import { optional } from "../../../program/ops/attention.ts";
 import * as ops from "../../../program/ops/index.ts";
 import type { Planner } from "../planner.ts";
 import { transposed } from "../views.ts";
@@ -101,16 +102,20 @@ export function attention(p: Planner, node: Node): void {
   const heads = number(node, "heads");
   const [q, k, v] = node.inputs.slice(0, 3).map((value) => headsOf(p.part(value), heads));
   const causal = flag(node, "causal");
-  const bias = flag(node, "bias") ? p.window(node.inputs[3]) : null;
-  const mask = flag(node, "mask") ? p.window(node.inputs[bias === null ? 3 : 4]) : null;
+  const there = { bias: flag(node, "bias"), mask: flag(node, "mask"), apart: flag(node, "apart") };
+  const { bias, mask: pattern, apart } = optional(node.inputs, there);
+  const mask = pattern === undefined ? null : p.window(pattern);
   const [out, probs] = node.outputs;
   const [batch, , queries, keys] = probs.shape;
   const p4 = p.make(probs);
   const of = "attention";
   const scaled = { kind: "scale", factor: number(node, "scale") } as const;
   p.push({ of, do: "matmul", a: q, b: transposed(k), c: p4, after: [scaled] });
-  if (causal || bias !== null) {
-    const args = [p4, keys, queries, Number(causal), bias, heads * queries];
+  if (causal || bias !== undefined || apart !== undefined) {
+    const [added, ofQueries, ofKeys] = [bias, apart?.queries, apart?.keys].map((value) =>
+      value === undefined ? null : p.window(value),
+    );
+    const args = [p4, keys, queries, Number(causal), added, heads * queries, ofQueries, ofKeys];
     p.push({ of, do: "kernel", name: "hideRows", args, split: batch * heads * queries });
   }
   p.push({ of, do: "softmax", x: p4, y: p4 });

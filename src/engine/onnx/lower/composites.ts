@@ -2,6 +2,8 @@
  * Composites that ONNX has an operator for, or that take fewer passes over memory than their expansions. The others
  * are expanded.
  */
+import { optional as optionalOf } from "../../../program/ops/attention.ts";
+import { HIDDEN } from "../../../program/ops/causalBias.ts";
 import { flagOf, numberOf, textOf } from "../attributes.ts";
 import type { Emitter } from "../emitter.ts";
 import type { Lowerings } from "./lowering.ts";
@@ -35,12 +37,19 @@ export const compositeLowerings: Lowerings = {
     const [batch, queries, width] = inputs[0].shape;
     const keys = inputs[1].shape[1];
     const heads = numberOf(attrs, "heads");
-    const bias = flagOf(attrs, "bias") ? optional[0] : undefined;
-    const mask = flagOf(attrs, "mask") ? optional[optional.length - 1] : undefined;
+    const there = { bias: flagOf(attrs, "bias"), mask: flagOf(attrs, "mask"), apart: flagOf(attrs, "apart") };
+    const { bias, mask, apart } = optionalOf([q, k, v, ...optional], there);
     const split = (value: string, length: number) => splitHeads(e, value, batch, length, heads, width);
     let scores = multiply(e, split(q, queries), split(k, keys), false, true, numberOf(attrs, "scale"));
     if (bias !== undefined) scores = e.node("Add", [scores, e.reshape(bias, [batch, 1, 1, keys])]);
     if (flagOf(attrs, "causal")) scores = e.node("Add", [scores, hideLater(e, queries, keys)]);
+    if (apart !== undefined) {
+      const own = e.node("Equal", [
+        e.reshape(apart.queries, [batch, 1, queries, 1]),
+        e.reshape(apart.keys, [batch, 1, 1, keys]),
+      ]);
+      scores = e.node("Add", [scores, e.node("Where", [own, e.real([0]), e.real([HIDDEN])])]);
+    }
     const probs = e.node("Softmax", [scores], last);
     const weights = mask === undefined ? probs : e.node("Mul", [probs, mask]);
     return [joinHeads(e, e.node("MatMul", [weights, split(v, keys)]), batch, queries, width), probs];

@@ -40,6 +40,13 @@ export const runs: Group = {
       hint: "give a RUN.yaml; `bert2bert pretrain --recommend MODEL --data DATA > run.yaml` writes one",
       cause: "`pretrain` without a file",
     },
+    run(
+      "pairs with their documents apart",
+      { objective: "mlm+nsp", batch: "{sequences: 2, documents: apart}" },
+      "batch.documents: objective mlm+nsp has no documents to keep apart",
+      "leave batch.documents out: the parts of a pair come from where they are drawn, and must see each other",
+      "`documents: apart` with sentence pairs",
+    ),
     {
       name: "a recommendation without data",
       words: async () => ["pretrain", "--recommend", "model"],
