@@ -82,6 +82,8 @@ export interface StudyMethodResult {
 export interface StudyResults {
   readonly title: string;
   readonly about: readonly string[];
+  /** What its author reads in the figures. */
+  readonly discussion: readonly string[];
   readonly progress: { readonly done: number; readonly all: number };
   readonly accounting: "exact" | "paper";
   readonly budget: { readonly steps: number; readonly tokens: number; readonly flops: Flops };

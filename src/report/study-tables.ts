@@ -159,6 +159,7 @@ export function studyTables(results: StudyResults): readonly Table[] {
   const rates = rateTable(results);
   return [
     resultTable(results),
+    countTable(results),
     growthTable(results),
     ...(rates === undefined ? [] : [rates]),
     costTable(results),
@@ -172,7 +173,9 @@ export function studyMarkdown(results: StudyResults): string {
   const notes = results.notes.map((note) => `- ${note}`).join("\n");
   const facts = results.facts.map(([label, value]) => `- ${label}: ${value}`).join("\n");
   const tables = studyTables(results).map(markdownTable);
-  return `${[`# ${results.title}`, ...results.about, ...state, ...tables, notes, facts].filter((part) => part !== "").join("\n\n")}\n`;
+  const discussion = results.discussion.length > 0 ? ["## What its author reads in it", ...results.discussion] : [];
+  const parts = [`# ${results.title}`, ...results.about, ...state, ...tables, notes, facts, ...discussion];
+  return `${parts.filter((part) => part !== "").join("\n\n")}\n`;
 }
 
 function markdownTable(table: Table): string {

@@ -28,6 +28,8 @@ export function renderStudyReport(results: StudyResults): string {
       ? `<h2>Before trusting these figures</h2><ul class="notes">${results.notes.map((note) => `<li>${text(note)}</li>`).join("")}</ul>`
       : "",
     factList(results.facts),
+    results.discussion.length > 0 ? "<h2>What its author reads in it</h2>" : "",
+    ...results.discussion.map((paragraph) => `<p>${text(paragraph)}</p>`),
     "<h2>Methods and settings</h2>",
     ...results.methods.map(methodDetails),
     growth.rows.length > 0 ? `<details><summary>The loss at growth</summary>${tableOf(growth)}</details>` : "",

@@ -1,6 +1,6 @@
 /**
  * From a study's records to its results: savings over seeds, the loss at growth, what each stage cost, and what a reader
- * should know before trusting them. Written as study.json, study.md and report.html.
+ * should know before trusting them. Written as study.json, Markdown and report.html.
  */
 import { join } from "node:path";
 import { parameterCount } from "../model/table.ts";
@@ -26,7 +26,7 @@ export async function writeResults(state: StudyState): Promise<WrittenResults> {
   const { renderStudyReport } = await import("../report/study.ts");
   const data = await studyResults(state);
   const at = (name: string) => join(state.study.results, name);
-  const files = [at("study.json"), at("study.md"), at("report.html")];
+  const files = [at("study.json"), state.study.markdown, at("report.html")];
   await writeFileWhole(files[0], `${JSON.stringify({ format: 1, ...data }, null, 1)}\n`);
   await writeFileWhole(files[1], studyMarkdown(data));
   await writeFileWhole(files[2], renderStudyReport(data));
@@ -64,6 +64,7 @@ export async function studyResults(state: StudyState): Promise<StudyResults> {
   const results: StudyResults = {
     title: study.title,
     about: study.about,
+    discussion: study.discussion,
     progress: { done: done + (source === undefined ? 0 : 1), all: state.trials.length + waiting + own },
     accounting: study.accounting,
     budget: cells.budget,

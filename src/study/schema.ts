@@ -49,9 +49,13 @@ export const studySchema = z.strictObject({
   title: z.string().min(1),
   /** Paragraphs at the top of the page. */
   about: z.array(z.string()).default([]),
+  /** What its author reads in the figures: paragraphs after the tables. */
+  discussion: z.array(z.string()).default([]),
   out: z.string().min(1),
   records: z.string().min(1).optional(),
   results: z.string().min(1).optional(),
+  /** Where the tables go as Markdown; default: study.md in `results`. */
+  markdown: z.string().min(1).optional(),
   data: z.union([
     z.strictObject({ from: z.string().min(1) }),
     z.strictObject({

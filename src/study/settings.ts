@@ -73,9 +73,11 @@ export interface Study {
   readonly text: string;
   readonly title: string;
   readonly about: readonly string[];
+  readonly discussion: readonly string[];
   readonly out: string;
   readonly records: string;
   readonly results: string;
+  readonly markdown: string;
   readonly data: StudyData;
   readonly source: StudySource;
   readonly target:
@@ -111,15 +113,18 @@ export async function loadStudy(path: string, sets: readonly string[] = []): Pro
     throw file.error(["methods"], `there is no method \`${REFERENCE}\``, "add it: the others are measured against it");
   }
   const out = at(read.out);
+  const results = read.results === undefined ? out : at(read.results);
   const { tokens, steps } = read.budget;
   return {
     file,
     text: await readFile(path, "utf8"),
     title: rest.title,
     about: rest.about,
+    discussion: rest.discussion,
     out,
     records: read.records === undefined ? join(out, "records") : at(read.records),
-    results: read.results === undefined ? out : at(read.results),
+    results,
+    markdown: read.markdown === undefined ? join(results, "study.md") : at(read.markdown),
     data: "from" in data ? { from: at(data.from) } : { ...data, files: data.files.map(at) },
     source:
       "from" in source

@@ -106,6 +106,7 @@ describe("the results", () => {
   const results: StudyResults = {
     title: "A <study>",
     about: [],
+    discussion: ["Less is <more>."],
     progress: { done: 3, all: 5 },
     accounting: "exact",
     budget: { steps: 4, tokens: 4, flops: { exact: 400, paper: 800 } },
@@ -146,6 +147,8 @@ describe("the results", () => {
     expect(html).toContain("not reached");
     expect(html).toContain("83.3 %");
     expect(html).toContain("Still to come: seed 1.");
+    expect(markdown.endsWith("## What its author reads in it\n\nLess is <more>.\n")).toBe(true);
+    expect(html).toContain("<p>Less is &lt;more&gt;.</p>");
   });
 
   it("are one file without scripts, nothing from elsewhere, and what comes from data is escaped", () => {
