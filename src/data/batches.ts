@@ -11,6 +11,7 @@
 import { type Objective, termsOf } from "../model/objectives.ts";
 import { UserError } from "../util/errors.ts";
 import { RandomStream } from "../util/random.ts";
+import { numberDocuments, separatorOf } from "./apart.ts";
 import type { Dataset } from "./dataset.ts";
 import { type Masker, maskedCount, maskerFor } from "./masking.ts";
 import { Permutation } from "./order.ts";
@@ -338,7 +339,7 @@ function maskedBatch(layout: Layout, examples: readonly number[], form: MaskedFo
     }
     // Before any token is masked; the [SEP] that ends every sequence is its last document's.
     if (form.separator !== undefined) {
-      number(documents, ids, start, end - 1, form.separator);
+      numberDocuments(documents, ids, start, end - 1, form.separator);
       documents[end - 1] = documents[end - 2];
     }
     let at = row * per;
@@ -365,19 +366,6 @@ function maskedBatch(layout: Layout, examples: readonly number[], form: MaskedFo
   return layout.pairs ? { ...common, types, mask, nsp } : common;
 }
 
-/** Numbers the documents of a sequence, ids `start` to `end`: one ends with its separator. */
-function number(into: Int32Array, ids: Int32Array, start: number, end: number, separator: number): void {
-  let document = 0;
-  for (let i = start; i < end; i++) {
-    into[i] = document;
-    if (ids[i] === separator) document++;
-  }
-}
-
-function separatorOf(dataset: Dataset, { documents }: Pick<BatchShape, "documents">): number | undefined {
-  return documents === "apart" ? dataset.info.separator : undefined;
-}
-
 function causal(
   dataset: Dataset,
   name: "train" | "validation",
@@ -398,7 +386,8 @@ function causal(
     const fillsUp = row >= examples.length;
     part.read(fillsUp ? examples[0] : examples[row], length, ids, start);
     labels.set(ids.subarray(start + 1, start + length), start);
-    if (documents !== undefined && separator !== undefined) number(documents, ids, start, start + length, separator);
+    if (documents !== undefined && separator !== undefined)
+      numberDocuments(documents, ids, start, start + length, separator);
     if (!fillsUp) weights.fill(weight, start, start + length - 1);
   }
   return { ids, documents, labels, weights, tokens: examples.length * length, examples };
