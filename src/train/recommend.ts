@@ -1,6 +1,6 @@
 /**
  * The recipe that this tool recommends for a model and its data, as the text of a RUN.yaml: what saved most in our own
- * studies (docs/results/gpt-mini.md), with the reasons beside the numbers. A starting point, not a law.
+ * studies (docs/results/bert-mini.md, gpt-mini.md), with the reasons beside the numbers. A starting point, not a law.
  */
 import { relative, sep } from "node:path";
 import { growthFile, presentOf } from "../checkpoint/folder.ts";
@@ -17,7 +17,9 @@ const TOKENS_A_STEP = 4096;
  * The peak rate times the hidden size. What a network bears falls with its width (Yang et al., "Tensor Programs V",
  * 2022); norms after the residual sum bear less than norms before the branches.
  */
-const RATE_TIMES_WIDTH = { pre: 0.4, post: 0.13 } as const;
+const RATE_TIMES_WIDTH = { pre: 0.4, post: 0.2 } as const;
+/** Second moments that forget sooner (RoBERTa's), where norms after the residual sum make gradients swing. */
+const BETAS = { pre: "", post: ", betas: [0.9, 0.98]" } as const;
 const EVALUATIONS = 20;
 
 export interface Recommended {
@@ -58,7 +60,7 @@ export async function recommendRun({ model: from, data, out, beside }: Recommend
       `data: { from: ${fact(way(data))} }`,
       `objective: ${objective}`,
       `batch: { sequences: ${sequences} } # ${sequences * length} tokens a step`,
-      `optimizer: { lr: ${rate.toExponential()} } # for ${model.dimensions.hidden} units; if the loss jumps, halve it`,
+      `optimizer: { lr: ${rate.toExponential()}${BETAS[model.settings.norm]} } # for ${model.dimensions.hidden} units; if the loss jumps, halve it`,
       grown
         ? "schedule: { warmup: 0.05, decay: quadratic } # a grown model gains by a rate that falls early"
         : "schedule: { warmup: 0.05, decay: linear }",

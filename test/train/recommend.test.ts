@@ -19,9 +19,14 @@ async function folderFor(config: object): Promise<string> {
 }
 
 it.each([
-  { config: { ...gpt2Config, n_embd: 16, n_head: 2 }, objective: "clm", lr: 1e-2 },
-  { config: { ...bertConfig, hidden_size: 16, num_attention_heads: 2 }, objective: "mlm", lr: 4e-3 },
-])("a run for $objective", async ({ config, objective, lr }) => {
+  { config: { ...gpt2Config, n_embd: 16, n_head: 2 }, objective: "clm", lr: 1e-2, betas: [0.9, 0.999] },
+  {
+    config: { ...bertConfig, hidden_size: 16, num_attention_heads: 2 },
+    objective: "mlm",
+    lr: 6e-3,
+    betas: [0.9, 0.98],
+  },
+])("a run for $objective", async ({ config, objective, lr, betas }) => {
   const folder = await folderFor(config);
   const recommend = (model: string) => cli(["pretrain", "--recommend", model, "--data", "data"], { cwd: folder });
   expect(recommend("model").stdout).toContain("decay: linear");
@@ -32,7 +37,7 @@ it.each([
   const { settings } = await loadRun(path);
   expect(settings).toMatchObject({ objective, out: join(folder, "grown-run"), model: { from: join(folder, "grown") } });
   expect(settings.schedule).toEqual({ warmup: 0.05, decay: "quadratic" });
-  expect(settings.optimizer.lr).toBe(lr);
+  expect(settings.optimizer).toMatchObject({ lr, betas });
   // 6,000 tokens, 16 a sequence: two steps of 256 sequences are once over the data.
   expect(settings.length).toEqual({ steps: 2 });
   const ran = cli(["pretrain", "run.yaml", "--set", "engine.kind=onnx"], { cwd: folder });
