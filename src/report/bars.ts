@@ -23,6 +23,8 @@ export interface BarSpec {
 }
 
 const ROW = 34;
+/** How far a figure reaches from where it begins, room before it included. */
+const LABEL = 66;
 
 /** Both drawings, of which the page shows one. */
 export function bars(spec: BarSpec): string {
@@ -77,8 +79,10 @@ function draw(spec: BarSpec, wide: boolean): string {
         `<path d="M${at} ${n(middle - 13)}v26" stroke="var(--ink)" stroke-width="2" stroke-dasharray="2 2"/><title>${text(`published: ${percent(bar.mark)}`)}</title>`,
       );
     }
-    const ends = bar.value === null ? [bar.mark] : [bar.value, bar.high, bar.mark];
-    const end = Math.max(x(0), ...ends.filter((value) => value !== null).map(x));
+    const ends = bar.value === null ? [null] : [bar.value, bar.high];
+    const near = Math.max(x(0), ...ends.filter((value) => value !== null).map(x));
+    // Beyond the mark only where it would stand in the way: a figure beside it reads as the published one.
+    const end = bar.mark !== null && x(bar.mark) > near - 4 && x(bar.mark) < near + LABEL ? x(bar.mark) : near;
     const said = bar.value === null ? bar.words : percent(bar.value);
     parts.push(
       `<text x="${n(end + 8)}" y="${n(middle + 4.5)}" class="${bar.value === null ? "soft halo" : "halo"}"${bar.value === null ? "" : ' font-weight="600"'}>${text(said)}</text>`,

@@ -64,7 +64,7 @@ export function picture(spec: ChartSpec): string {
 
 /**
  * A vertical range for loss curves that shows where they differ: random weights' first values may lie far above all
- * that follows, so the axis ends a little above the highest loss after a twelfth of the way.
+ * that follows, so the axis ends a little above the highest loss after a quarter of the way.
  */
 export function lossRange(curves: readonly (readonly Point[])[], floor = Number.POSITIVE_INFINITY): [number, number] {
   const all = curves.flat();
@@ -72,7 +72,7 @@ export function lossRange(curves: readonly (readonly Point[])[], floor = Number.
   const end = all.reduce((most, [x]) => Math.max(most, x), 0);
   const low = all.reduce((least, [, y]) => Math.min(least, y), floor);
   const early = curves.flatMap((curve) => {
-    const later = curve.filter(([x]) => x >= end / 12);
+    const later = curve.filter(([x]) => x >= end / 4);
     return later.length > 0 ? [later[0][1]] : [];
   });
   const high = Math.min(
