@@ -36,6 +36,7 @@ it.each([
   writeFileSync(path, stdout);
   const { settings } = await loadRun(path);
   expect(settings).toMatchObject({ objective, out: join(folder, "grown-run"), model: { from: join(folder, "grown") } });
+  expect(stdout.includes("plan: { two-stage")).toBe(objective === "mlm");
   expect(settings.schedule).toEqual({ warmup: 0.05, decay: "quadratic" });
   expect(settings.optimizer).toMatchObject({ lr, betas });
   // 6,000 tokens, 16 a sequence: two steps of 256 sequences are once over the data.
