@@ -33,7 +33,7 @@ export interface Recommended {
   readonly beside: string;
 }
 
-/** The paper's sub-models by quarters and their best share, 5 epochs of 40: they gain in BERT, not in GPT-2. */
+/** The paper's sub-models by quarters and their best share, 5 epochs of 40: they gain in BERT; in GPT-2, tried with AKI, not. */
 function twoStages(layers: number): string {
   const block = Math.ceil(layers / 4);
   return `plan: { two-stage: { block: ${block}, share: 0.125 } } # first sub-models of ${block}, ${2 * block}, … layers`;
