@@ -1,6 +1,6 @@
 /** Who writes: what names this process to others that look at the same files, now or after a reboot. */
 import { createHash } from "node:crypto";
-import { readFileSync, readlinkSync } from "node:fs";
+import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { hostname } from "node:os";
 import { errorCode } from "./system.ts";
 
@@ -9,7 +9,10 @@ export function placeOf(): string {
   return shortDigest(`${hostname()} ${orElse(() => readlinkSync("/proc/self/ns/pid"), "")}`);
 }
 
-/** Boot and start time of a process; "" if there is none. Where the system does not tell, only its being there. */
+/**
+ * Boot and start time of a process; "" if there is none, or it has ended and only waits to be noticed by its parent,
+ * which in a container may be never. Where the system does not tell, only its being there.
+ */
 export function lifeOf(pid: number): string {
   try {
     process.kill(pid, 0);
@@ -17,15 +20,12 @@ export function lifeOf(pid: number): string {
     if (errorCode(error) !== "EPERM") return "";
   }
   const boot = orElse(() => readFileSync("/proc/sys/kernel/random/boot_id", "utf8"), "");
-  // The 22nd field; the second one, the command in brackets, may itself hold spaces and brackets.
-  const started = orElse(
-    () =>
-      readFileSync(`/proc/${pid}/stat`, "utf8")
-        .replace(/^.*\) /s, "")
-        .split(" ")[19],
-    "",
-  );
-  return shortDigest(`${boot} ${started}`);
+  // Behind the command in brackets, which may itself hold spaces and brackets: the state first, the start 20th.
+  const fields = orElse(() => readFileSync(`/proc/${pid}/stat`, "utf8").replace(/^.*\) /s, ""), "").split(" ");
+  // The first thread ends before others that have a write to finish.
+  const last = () => readdirSync(`/proc/${pid}/task`).length <= 1;
+  if (fields[0] === "X" || (fields[0] === "Z" && orElse(last, true))) return "";
+  return shortDigest(`${boot} ${fields[19] ?? ""}`);
 }
 
 export function shortDigest(text: string): string {

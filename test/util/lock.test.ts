@@ -1,3 +1,5 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { readdirSync, readFileSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
@@ -48,3 +50,22 @@ it("of a living process on this host it holds", async () => {
   writeFileSync(path, holder({}));
   await expect(takeLock(path, "the run")).rejects.toThrow(`process ${process.ppid} on here`);
 });
+
+it.runIf(process.platform === "linux")(
+  "of a process that has ended and was never waited for it does not block",
+  async () => {
+    // The shell becomes a program that knows nothing of the child it was left with.
+    const parent = spawn("sh", ["-c", "sleep 1 & echo $!; exec sleep 600"], { stdio: ["ignore", "pipe", "inherit"] });
+    try {
+      const pid = Number((await once(parent.stdout, "data"))[0]);
+      const text = holder({ pid, life: lifeOf(pid) });
+      const path = join(temporaryFolder(), "run.lock");
+      writeFileSync(path, text);
+      await expect(takeLock(path, "the run")).rejects.toThrow(`process ${pid} on here`);
+      await expect.poll(() => readFileSync(`/proc/${pid}/stat`, "utf8"), { timeout: 60_000 }).toContain(") Z ");
+      (await takeLock(path, "the run")).release();
+    } finally {
+      parent.kill();
+    }
+  },
+);
