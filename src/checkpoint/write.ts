@@ -22,13 +22,19 @@ export interface TensorSource {
   data(): AsyncIterable<Float32Array> | Iterable<Float32Array> | Promise<Float32Array> | PushedSlices;
 }
 
-/**
- * Slices of one who has memory for several and need not wait for each to be written before the next is made. They are
- * put one after the other; each is the writer's, who converts it where it is, until what `put` gives is settled. A write
- * that fails need not be watched for: the file then does not become whole.
- */
+/** Slices of one who has memory for several and need not wait for each to be written before the next is made. */
 export interface PushedSlices {
-  push(put: (slice: Float32Array) => Promise<void>): Promise<void>;
+  push(to: SliceSink): Promise<void>;
+}
+
+export interface SliceSink {
+  /** At which byte of the file the next slice will begin: memory that lies as it does is written directly (PageMemory). */
+  readonly position: number;
+  /**
+   * Takes the slices one after the other; each is the writer's, who converts it where it is, until what this gives is
+   * settled. A write that fails need not be watched for: the file then does not become whole.
+   */
+  put(slice: Float32Array): Promise<void>;
 }
 
 export interface WriteOptions {
@@ -147,7 +153,12 @@ async function writeTensor(file: OutputFile, tensor: TensorSource): Promise<void
   };
   const data = tensor.data();
   if ("push" in data) {
-    await data.push((slice) => put(slice, fromFloat32InPlace));
+    await data.push({
+      get position() {
+        return file.position;
+      },
+      put: (slice) => put(slice, fromFloat32InPlace),
+    });
   } else {
     for await (const slice of data instanceof Promise ? [await data] : data) {
       for (let start = 0; start < slice.length; start += sliceLength) {

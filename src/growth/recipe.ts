@@ -253,6 +253,15 @@ export function averaged(base: Recipe, d: number, shape: readonly number[]): Rec
   };
 }
 
+/** Memory that `choose` used last: fresh memory for each slice has to be zeroed by the system. */
+let spare: Float32Array | undefined;
+
+function takeSpare(length: number): Float32Array {
+  const taken = spare !== undefined && spare.length >= length ? spare : new Float32Array(length);
+  spare = undefined;
+  return taken;
+}
+
 /** By index along one dimension: where `chosen` is 0 the first recipe's values, where it is 1 the second's. */
 export function choose(dim: number, chosen: Uint8Array, first: Recipe, second: Recipe, words: string): Recipe {
   const { shape } = first;
@@ -263,13 +272,14 @@ export function choose(dim: number, chosen: Uint8Array, first: Recipe, second: R
     return {
       ...common,
       async fill(out, row, source) {
-        const other = new Float32Array(out.length);
+        const other = takeSpare(out.length);
         await first.fill(out, row, source);
-        await second.fill(other, row, source);
+        await second.fill(other.subarray(0, out.length), row, source);
         const runs = equalRuns(chosen, 0, width).filter((run) => run.value === 1);
         for (let r = 0; r < out.length; r += width) {
           for (const run of runs) out.set(other.subarray(r + run.start, r + run.end), r + run.start);
         }
+        spare = other;
       },
     };
   }

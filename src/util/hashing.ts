@@ -70,7 +70,8 @@ class HashThread implements Hashing {
   }
 
   async update(data: Uint8Array): Promise<void> {
-    await this.#ask(data);
+    // A message takes all memory that a view looks into.
+    await this.#ask(data.buffer instanceof ArrayBuffer ? new Uint8Array(data) : data);
   }
 
   /** Takes all bytes of a file. */

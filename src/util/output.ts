@@ -6,6 +6,7 @@
 import { constants } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
 import { dirname, relative, sep } from "node:path";
+import { isRefusal, openDirect, wholeBlocks } from "./direct.ts";
 import { type Hashing, hashing } from "./hashing.ts";
 import { syncFolder } from "./places.ts";
 import { systemError } from "./system.ts";
@@ -16,6 +17,9 @@ const GATHER = 2 ** 16;
 /** So many bytes at a time are sent to the disk while a file is still being written. */
 const SYNCED = 2 ** 26;
 
+/** From this size on a file is worth writing directly, as far as its bytes lie as they must for that (direct.ts). */
+const DIRECT = 2 ** 20;
+
 const nothing = Promise.resolve();
 
 /**
@@ -25,12 +29,17 @@ const nothing = Promise.resolve();
  */
 export class OutputFile {
   readonly #handle: FileHandle;
+  /** The same file, for what is written directly. */
+  #direct: Promise<FileHandle | undefined> | undefined;
   /** Under which name the file is to be found when it is whole. */
   readonly #place: string;
   readonly #hash: Hashing | undefined;
+  readonly #large: boolean;
   #gathered = Buffer.alloc(0);
   #pending = 0;
-  /** Bytes handed on, and how many of them the system has taken. */
+  /** How many of the gathered bytes are hashed already. */
+  #hashed = 0;
+  /** Bytes handed on, and how many of them the system holds. */
   #given = 0;
   #written = 0;
   #last = nothing;
@@ -42,6 +51,7 @@ export class OutputFile {
   constructor(handle: FileHandle, place: string, bytes = 0) {
     this.#handle = handle;
     this.#place = place;
+    this.#large = bytes >= DIRECT;
     this.#hash = ledgerOf(place)?.ledger.hashes === true ? hashing(bytes) : undefined;
   }
 
@@ -52,42 +62,81 @@ export class OutputFile {
 
   /** The data may be used anew as soon as this is done. What comes after a write that failed fails as well. */
   write(data: Uint8Array): Promise<void> {
+    const { before, whole } = wholeBlocks(data, this.position);
+    if (this.#large && whole >= GATHER) return this.#writeDirectly(data, before, before + whole);
     const flushed = this.#pending + data.byteLength > GATHER ? this.#flush() : nothing;
-    if (data.byteLength >= GATHER) return this.#put(data);
+    if (data.byteLength >= GATHER) return this.#put(data, this.#hash?.update(data));
+    this.#gather(data);
+    return flushed;
+  }
+
+  /** Whole blocks from where they are, the rest with what comes before and after. */
+  #writeDirectly(data: Uint8Array, start: number, end: number): Promise<void> {
+    this.#hashGathered();
+    const hashed = this.#hash?.update(data);
+    if (this.#pending + start > GATHER) this.#flush();
+    this.#gather(data.subarray(0, start));
+    this.#hashed = this.#pending;
+    this.#flush();
+    if (this.#direct === undefined) {
+      this.#direct = this.#last.then(() => openDirect(this.#place));
+      // It is awaited by those who write.
+      this.#direct.catch(() => {});
+    }
+    const taken = this.#put(data.subarray(start, end), hashed, this.#direct);
+    this.#gather(data.subarray(end));
+    this.#hashed = this.#pending;
+    return taken;
+  }
+
+  #gather(data: Uint8Array): void {
     if (this.#gathered.length === 0) this.#gathered = Buffer.alloc(GATHER);
     this.#gathered.set(data, this.#pending);
     this.#pending += data.byteLength;
-    return flushed;
+  }
+
+  #hashGathered(): Promise<void> | void {
+    const data = this.#gathered.subarray(this.#hashed, this.#pending);
+    this.#hashed = this.#pending;
+    return data.byteLength === 0 ? nothing : this.#hash?.update(data);
   }
 
   #flush(): Promise<void> {
     if (this.#pending === 0) return nothing;
+    const hashed = this.#hashGathered();
     const data = this.#gathered.subarray(0, this.#pending);
     this.#gathered = Buffer.alloc(0);
     this.#pending = 0;
-    return this.#put(data);
+    this.#hashed = 0;
+    return this.#put(data, hashed);
   }
 
-  #put(data: Uint8Array): Promise<void> {
+  #put(data: Uint8Array, hashed: Promise<void> | void, direct?: Promise<FileHandle | undefined>): Promise<void> {
     const from = this.#given;
     this.#given += data.byteLength;
     // One write at a time, so that the n-th change of a file is the same one in every run; hashed meanwhile.
-    const written = this.#last.then(() => this.#writeAt(data, from));
+    const written = this.#last.then(async () => this.#writeAt(data, from, await direct));
     this.#last = written;
-    const taken = Promise.all([written, this.#hash?.update(data)]).then(() => {});
+    const taken = Promise.all([written, hashed]).then(() => {});
     // Whoever waits hears of a failure, and so does `close`.
     written.catch(() => {});
     taken.catch(() => {});
     return taken;
   }
 
-  async #writeAt(data: Uint8Array, from: number): Promise<void> {
+  async #writeAt(data: Uint8Array, from: number, direct: FileHandle | undefined): Promise<void> {
+    let handle = direct ?? this.#handle;
     for (let done = 0; done < data.byteLength; ) {
       // One call takes at most 2^31 − 1 bytes.
       const length = Math.min(data.byteLength - done, 2 ** 30);
-      const { bytesWritten } = await this.#handle.write(data, done, length, from + done);
-      done += bytesWritten;
-      this.#written += bytesWritten;
+      try {
+        const { bytesWritten } = await handle.write(data, done, length, from + done);
+        done += bytesWritten;
+        if (handle === this.#handle) this.#written += bytesWritten;
+      } catch (error) {
+        if (handle === this.#handle || !isRefusal(error)) throw error;
+        handle = this.#handle;
+      }
     }
     if (this.#written - this.#synced >= SYNCED && this.#syncing === undefined) this.#syncSoFar();
   }
@@ -117,7 +166,7 @@ export class OutputFile {
         if (this.#failed !== undefined) throw this.#failed;
         await this.#handle.sync();
       } finally {
-        await this.#handle.close();
+        await this.#closeAll();
       }
       hash = await this.#hash?.digest();
     } catch (error) {
@@ -133,6 +182,12 @@ export class OutputFile {
     await this.#last.catch(() => {});
     await this.#syncing;
     await this.#hash?.abandon();
+    await this.#closeAll();
+  }
+
+  async #closeAll(): Promise<void> {
+    const direct = await this.#direct?.catch(() => undefined);
+    await direct?.close();
     await this.#handle.close();
   }
 }

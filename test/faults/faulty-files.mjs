@@ -93,7 +93,9 @@ if (isMainThread && how !== "") {
   };
   const { write } = prototype;
   prototype.write = async function (data, offset = 0, length = data.byteLength - offset, position = null) {
-    const halved = () => fs.writeSync(this.fd, data, offset, length >> 1, position);
+    // A file that is written directly takes whole blocks.
+    const half = length >= 8192 ? (length >> 1) & ~4095 : length >> 1;
+    const halved = () => fs.writeSync(this.fd, data, offset, half, position);
     const error = fault("write", names.get(this), halved);
     if (error !== undefined) throw error;
     return write.call(this, data, offset, length, position);

@@ -81,6 +81,12 @@ const commands: Readonly<Record<string, Command>> = {
     out: "grown",
     short: 2,
   },
+  // Large enough for its files to be written directly.
+  "grow, directly": {
+    words: ["grow", "trained/model", "grown", "--hidden", "192", "--method", "fpi"],
+    out: "grown",
+    short: 1,
+  },
   "a run": { words: ["pretrain", "run.yaml"], out: "run", short: 4 },
 };
 
@@ -110,7 +116,7 @@ describe("every write point", () => {
     cpSync(join(base, "trained", "checkpoints", "step-2"), join(base, "trained", "model"), { recursive: true });
   });
 
-  it.each(Object.entries(commands))("of %s", { timeout: patience }, async (_, { words, out, short }) => {
+  it.each(Object.entries(commands))("of %s", { timeout: patience }, async (command, { words, out, short }) => {
     const fresh = () => {
       rmSync(place, { recursive: true, force: true });
       cpSync(base, place, { recursive: true });
@@ -131,7 +137,7 @@ describe("every write point", () => {
     const cases = changes.flatMap((change, n) =>
       faults.filter((fault) => fault !== "ENOSPC" || !change.startsWith("rm ")).map((fault) => ({ n, fault })),
     );
-    const random = new RandomStream(17, `write points of ${out}`);
+    const random = new RandomStream(17, `write points of ${command}`);
     const chosen = full ? cases : Array.from({ length: short }, (_, i) => cases[random.below(cases.length, i)]);
     const tryOne = async (name: string, n: number, fault: Fault) => {
       const ended = disturbed(words, place, fault, n);
@@ -163,7 +169,7 @@ describe("every write point", () => {
       (each, i) => [i, order === undefined ? each : cases[order.at(i)]] as const,
     )) {
       // Past the test runner, which keeps what is said until a test ends: this one may take an hour.
-      if (full && i % 20 === 0) writeSync(2, `${words[0]}: ${i} of ${chosen.length}, ${failures.length} failures\n`);
+      if (full && i % 20 === 0) writeSync(2, `${command}: ${i} of ${chosen.length}, ${failures.length} failures\n`);
       const name = `${fault} at ${n} of ${changes.length}, ${changes[n]}`;
       fresh();
       try {
@@ -172,9 +178,7 @@ describe("every write point", () => {
         failures.push(error instanceof Error ? error.message.slice(0, 1000) : String(error));
       }
     }
-    console.log(
-      `${words[0]}: ${changes.length} changes of files, ${chosen.length} faults, ${failures.length} failures`,
-    );
+    console.log(`${command}: ${changes.length} changes of files, ${chosen.length} faults, ${failures.length} failures`);
     expect(failures).toEqual([]);
   });
 });

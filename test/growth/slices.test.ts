@@ -30,7 +30,8 @@ it.each(["none", "some", "all"])(
       let at = 0;
       await slices(recipe, source, memory, (count) => {
         told += count;
-      }).push((slice) => {
+      }).push({ position: 0, put });
+      function put(slice: Float32Array): Promise<void> {
         const [start, wait] = [at, slow === "all" || (slow === "some" && random.uniform(number++) < 0.5)];
         at += slice.length;
         expect(slice.length).toBeLessThanOrEqual(SLICE);
@@ -42,7 +43,7 @@ it.each(["none", "some", "all"])(
         })();
         writes.push(write);
         return write;
-      });
+      }
     }
     await Promise.all(writes);
     for (const [i, values] of expected.entries())
@@ -57,9 +58,10 @@ it.each(["none", "some", "all"])(
 it("end with a write that failed", async () => {
   const memory = new SliceMemory();
   let puts = 0;
-  const push = slices(constant([100, SLICE], 1), reader(), memory).push(async () => {
+  const put = async () => {
     if (++puts === 3) throw new Error("full");
-  });
+  };
+  const push = slices(constant([100, SLICE], 1), reader(), memory).push({ position: 0, put });
   await expect(push).rejects.toThrow("full");
   expect(puts).toBeLessThan(12);
 });

@@ -88,6 +88,88 @@ describe("a file that is written", () => {
   });
 });
 
+describe("a file whose bytes lie as they will in it", () => {
+  /** Runs a script in a process of its own, in which node's `open` and the handles' `write` may be put in. */
+  const inProcess = (script: string) => {
+    const imports = ["files", "output", "direct", "checksums"].map((name) =>
+      JSON.stringify(join(packageRoot(), "dist", "util", `${name}.js`)),
+    );
+    const before = `import promises from "node:fs/promises"; import fs from "node:fs";
+      import { syncBuiltinESMExports } from "node:module";
+      const { writeFolderWhole } = await import(${imports[0]}); const { fillFile } = await import(${imports[1]});
+      const { PageMemory } = await import(${imports[2]}); const { checkFiles } = await import(${imports[3]});
+      const memory = [0, 1, 2].map(() => new PageMemory(3_000_000));
+      const expected = [];
+      /** Pieces of all lengths, each at its place; the memory is used again as soon as it may be. */
+      async function fill(file) {
+        const busy = [];
+        let turn = 0;
+        for (const length of [3, 200_001, 65_536 / 4, 1, 40_000, 700_000, 16_384, 1024, 5, 700_001, 2, 300_000]) {
+          await busy[turn % 3];
+          const piece = memory[turn % 3].numbers(length, file.position).map((_, i) => turn + i);
+          const numbers = memory[turn % 3].numbers(length, file.position);
+          numbers.set(piece);
+          expected.push(Buffer.from(piece.buffer));
+          busy[turn % 3] = file.write(new Uint8Array(numbers.buffer, numbers.byteOffset, numbers.byteLength));
+          busy[turn % 3].then(() => numbers.fill(-1), () => {});
+          turn++;
+          if (turn === 7) await file.write(Buffer.alloc(100_000, 7)), expected.push(Buffer.alloc(100_000, 7));
+        }
+      }
+      const write = () => writeFolderWhole("out", (folder) => fillFile(folder + "/a", fill, 8_000_000), { checksums: true });
+      const same = async () => Buffer.concat(expected).equals(fs.readFileSync("out/a")) && (await checkFiles("out"));\n`;
+    const done = spawnSync(process.execPath, ["--input-type=module", "-e", before + script], {
+      cwd: temporaryFolder(),
+      encoding: "utf8",
+      timeout: 60_000,
+    });
+    expect(done.stderr).toBe("");
+    expect(done.signal).toBe(null);
+    return done.stdout.trim().split("\n");
+  };
+  /** Counts who opens a file directly, and does this instead. */
+  const opening = (instead: string) => `const { open } = promises; let direct = 0;
+    promises.open = async (path, flags, ...rest) => {
+      if (typeof flags !== "number" || (flags & (fs.constants.O_DIRECT ?? 0)) === 0) return open(path, flags, ...rest);
+      direct++;
+      ${instead}
+    };
+    syncBuiltinESMExports();\n`;
+
+  it("holds the same bytes, its whole blocks written directly, once", () => {
+    const script = `${opening("return open(path, flags, ...rest);")} await write(); console.log(direct, await same());`;
+    expect(inProcess(script)).toEqual([process.platform === "linux" ? "1 true" : "0 true"]);
+  });
+
+  it.runIf(process.platform === "linux")("is written as usual where the system refuses to open it so", () => {
+    const refuse = `throw Object.assign(new Error("no"), { code: "EINVAL" });`;
+    expect(inProcess(`${opening(refuse)} await write(); console.log(direct, await same());`)).toEqual(["1 true"]);
+  });
+
+  it.runIf(process.platform === "linux")("is written as usual where the system refuses to write it so", () => {
+    const refuse = `const handle = await open(path, flags, ...rest);
+      handle.write = async () => { throw Object.assign(new Error("no"), { code: "EINVAL" }); };
+      return handle;`;
+    expect(inProcess(`${opening(refuse)} await write(); console.log(direct, await same());`)).toEqual(["1 true"]);
+  });
+
+  it.runIf(process.platform === "linux")(
+    "does not appear when it can't be opened or written for another reason",
+    () => {
+      for (const instead of [
+        `throw Object.assign(new Error("no"), { code: "EIO" });`,
+        `const handle = await open(path, flags, ...rest);
+       handle.write = async () => { throw Object.assign(new Error("no"), { code: "EIO" }); };
+       return handle;`,
+      ]) {
+        const script = `${opening(instead)}
+        await write().catch((error) => console.log(error.what, fs.existsSync("out"), fs.readdirSync(".").length));`;
+        expect(inProcess(script)).toEqual(["the disk reports an error false 0"]);
+      }
+    },
+  );
+});
+
 describe("a file that is read by another thread", () => {
   it("has the hash of its bytes; one that is not there is named in a sentence", async () => {
     const folder = temporaryFolder();
