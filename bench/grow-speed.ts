@@ -111,6 +111,10 @@ const variants: [string, () => Promise<Measured>][] = [
     "PyTorch script, fpi",
     () => measure(values.python, [join(root, "bench", "grow_torch.py"), at("base"), at("torch")]),
   ],
+  [
+    "PyTorch script, fpi, with the same hashes",
+    () => measure(values.python, [join(root, "bench", "grow_torch.py"), at("base"), at("torch"), "--hash"]),
+  ],
 ];
 const wanted = torch ? variants : variants.slice(0, 3);
 if (!torch) console.error(`${values.python} lacks torch or safetensors: the PyTorch script is left out`);

@@ -1,7 +1,8 @@
 """FPI from BERT-base to 1024 wide and 24 layers (cyclic maps, stacked), as one would write it in PyTorch.
 
-Usage: grow_torch.py SOURCE OUT
+Usage: grow_torch.py SOURCE OUT [--hash]      (--hash: the SHA-256 of source and result beside it, as bert2bert does)
 """
+import hashlib
 import os
 import re
 import sys
@@ -45,3 +46,9 @@ for name, tensor in source.items():
 save_file(result, out / "model.safetensors", metadata={"format": "pt"})
 with open(out / "model.safetensors", "rb+") as file:
     os.fsync(file.fileno())
+if "--hash" in sys.argv:
+    sums = {}
+    for path in (Path(sys.argv[1]) / "model.safetensors", out / "model.safetensors"):
+        with open(path, "rb") as file:
+            sums[path] = hashlib.file_digest(file, "sha256").hexdigest()
+    (out / "SHA256SUMS").write_text("".join(f"{digest}  {path}\n" for path, digest in sums.items()))

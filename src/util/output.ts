@@ -42,9 +42,12 @@ export class OutputFile {
   /** Bytes handed on, and how many of them the system holds. */
   #given = 0;
   #written = 0;
-  #last = nothing;
+  /** Writes that are under way side by side: the next one waits for the one begun before the last. */
+  readonly #lanes = [nothing, nothing];
+  #turn = 0;
   #synced = 0;
   #syncing: Promise<void> | undefined;
+  /** What the first write or sync that failed has thrown. */
   #failed: unknown;
 
   /** @param bytes how many are expected, about */
@@ -79,7 +82,7 @@ export class OutputFile {
     this.#hashed = this.#pending;
     this.#flush();
     if (this.#direct === undefined) {
-      this.#direct = this.#last.then(() => openDirect(this.#place));
+      this.#direct = Promise.all(this.#lanes).then(() => openDirect(this.#place));
       // It is awaited by those who write.
       this.#direct.catch(() => {});
     }
@@ -114,9 +117,10 @@ export class OutputFile {
   #put(data: Uint8Array, hashed: Promise<void> | void, direct?: Promise<FileHandle | undefined>): Promise<void> {
     const from = this.#given;
     this.#given += data.byteLength;
-    // One write at a time, so that the n-th change of a file is the same one in every run; hashed meanwhile.
-    const written = this.#last.then(async () => this.#writeAt(data, from, await direct));
-    this.#last = written;
+    // Few writes at a time, so that the n-th change of a file is the same one in every run; hashed meanwhile.
+    this.#turn = (this.#turn + 1) % this.#lanes.length;
+    const written = this.#lanes[this.#turn].then(() => this.#writeAt(data, from, direct));
+    this.#lanes[this.#turn] = written;
     const taken = Promise.all([written, hashed]).then(() => {});
     // Whoever waits hears of a failure, and so does `close`.
     written.catch(() => {});
@@ -124,19 +128,25 @@ export class OutputFile {
     return taken;
   }
 
-  async #writeAt(data: Uint8Array, from: number, direct: FileHandle | undefined): Promise<void> {
-    let handle = direct ?? this.#handle;
-    for (let done = 0; done < data.byteLength; ) {
-      // One call takes at most 2^31 − 1 bytes.
-      const length = Math.min(data.byteLength - done, 2 ** 30);
-      try {
-        const { bytesWritten } = await handle.write(data, done, length, from + done);
-        done += bytesWritten;
-        if (handle === this.#handle) this.#written += bytesWritten;
-      } catch (error) {
-        if (handle === this.#handle || !isRefusal(error)) throw error;
-        handle = this.#handle;
+  async #writeAt(data: Uint8Array, from: number, direct: Promise<FileHandle | undefined> | undefined): Promise<void> {
+    try {
+      if (this.#failed !== undefined) throw this.#failed;
+      let handle = (await direct) ?? this.#handle;
+      for (let done = 0; done < data.byteLength; ) {
+        // One call takes at most 2^31 − 1 bytes.
+        const length = Math.min(data.byteLength - done, 2 ** 30);
+        try {
+          const { bytesWritten } = await handle.write(data, done, length, from + done);
+          done += bytesWritten;
+          if (handle === this.#handle) this.#written += bytesWritten;
+        } catch (error) {
+          if (handle === this.#handle || !isRefusal(error)) throw error;
+          handle = this.#handle;
+        }
       }
+    } catch (error) {
+      this.#failed ??= error;
+      throw error;
     }
     if (this.#written - this.#synced >= SYNCED && this.#syncing === undefined) this.#syncSoFar();
   }
@@ -149,7 +159,7 @@ export class OutputFile {
         this.#syncing = undefined;
       },
       (error: unknown) => {
-        this.#failed = error;
+        this.#failed ??= error;
       },
     );
   }
@@ -160,7 +170,7 @@ export class OutputFile {
     try {
       try {
         this.#flush();
-        await this.#last;
+        await Promise.all(this.#lanes);
         await this.#syncing;
         // The system tells of a failed sync once, so this one's might say that all is well.
         if (this.#failed !== undefined) throw this.#failed;
@@ -179,7 +189,7 @@ export class OutputFile {
 
   /** Closes what will not become whole. */
   async abandon(): Promise<void> {
-    await this.#last.catch(() => {});
+    await Promise.allSettled(this.#lanes);
     await this.#syncing;
     await this.#hash?.abandon();
     await this.#closeAll();
