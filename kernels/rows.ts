@@ -153,16 +153,16 @@ export function gatherRows(table: usize, ids: usize, out: usize, width: i32, fro
 }
 
 /**
- * out [rows, width] = 0, then out[ids[i]] += updates[i] for all i, in columns `from` to `to` alone: repeated ids add up
- * in the order of i whatever the split.
+ * out[ids[i]] += updates[i] for all i, out [rows, width] made 0 before if `clear` is not 0, in columns `from` to `to`
+ * alone: repeated ids add up in the order of i whatever the split.
  */
 export function scatterAddColumns(
-  ids: usize, updates: usize, out: usize, count: i32, rows: i32, width: i32, from: i32, to: i32,
+  ids: usize, updates: usize, out: usize, count: i32, rows: i32, width: i32, clear: i32, from: i32, to: i32,
 ): void {
   const bytes = <usize>width << 2;
   const first = <usize>from << 2;
   const last = <usize>to << 2;
-  for (let row = 0; row < rows; row++) memory.fill(out + <usize>row * bytes + first, 0, last - first);
+  if (clear) for (let row = 0; row < rows; row++) memory.fill(out + <usize>row * bytes + first, 0, last - first);
   for (let i = 0; i < count; i++) {
     const at = out + <usize>load<i32>(ids + (<usize>i << 2)) * bytes;
     const update = updates + <usize>i * bytes;

@@ -5,7 +5,7 @@
  * buffer lives. When all steps are there, buffers that live at different times share memory: the largest first, each
  * at the lowest offset where it meets no other alive with it.
  */
-import { type Node, type Program, size, type Type, type Value } from "../../program/graph.ts";
+import { type Node, type Program, sameShape, size, type Type, type Value } from "../../program/graph.ts";
 import { lowerings } from "./lowerings.ts";
 import { readsHalves } from "./precision.ts";
 import { bytesOf, type Plan, type Step, type Window, windowsOf } from "./steps.ts";
@@ -245,6 +245,18 @@ export class Planner {
   soleReader(value: Value): Node | undefined {
     const readers = this.#readers.get(value.id) ?? [];
     return readers.length === 1 && !this.#kept.has(value.id) ? readers[0] : undefined;
+  }
+
+  /** Where a value lies, in f32, if its one reader may change it there: nothing else lies in that room. */
+  changeable(value: Value, reader: Node): Window | undefined {
+    const window = this.#windows.get(value.id);
+    if (window === undefined || !("buffer" in window.base) || window.type !== "f32" || !isDense(window))
+      return undefined;
+    const { buffer } = window.base;
+    const alone = [...this.#windows].every(
+      ([id, { base }]) => id === value.id || !("buffer" in base) || base.buffer !== buffer,
+    );
+    return alone && this.soleReader(value) === reader && sameShape(window.dims, value.shape) ? window : undefined;
   }
 
   /** Whether anything but nodes of this operation reads a value. */

@@ -2,7 +2,7 @@
 import { type Node, type Shape, sameShape, size, type Value } from "../../../program/graph.ts";
 import * as ops from "../../../program/ops/index.ts";
 import type { Planner } from "../planner.ts";
-import type { AfterProduct, StepClass, Window } from "../steps.ts";
+import { type AfterProduct, bytesOf, type StepClass, type Window } from "../steps.ts";
 import { denseStrides } from "../views.ts";
 
 export type Lowering = (p: Planner, node: Node) => void;
@@ -55,6 +55,25 @@ export function sameType(p: Planner, window: Window, other: Window): Window {
   return cast;
 }
 
+/** Of a first-level cache and of its way: addresses that lie so far apart fall into the same set. */
+const ALIASING_BYTES = 4096;
+
+/**
+ * The second operand of a product, in rows that don't all fall into one set of the first-level cache. oneDNN copies such
+ * an operand itself where its rows are a power of two apart; where they are 3,072 numbers apart (the FFN of 768 units),
+ * 5,120 and so on, its product takes twice the time, many times that of a copy (docs/results/cpu-speed.md).
+ */
+function spread(p: Planner, a: Window, b: Window): Window {
+  const [rows, width] = b.dims;
+  const [step, one] = b.strides;
+  const aliased = one === 1 && (step * bytesOf(b.type)) % ALIASING_BYTES === 0 && !Number.isInteger(Math.log2(step));
+  // With fewer rows to multiply, or to add over, the copy costs what it saves.
+  if (b.type !== "f32" || b.dims.length !== 2 || !aliased || a.dims[0] < 128 || rows < 256) return b;
+  const copy = { ...p.scratch([rows, width + 16]), dims: [rows, width] };
+  p.push({ of: "product", do: "reorder", x: b, y: copy });
+  return copy;
+}
+
 /** Follows a product's result while one reader alone adds to it or scales it; binds the last result's window. */
 export function pushProduct(
   p: Planner,
@@ -83,7 +102,7 @@ export function pushProduct(
   }
   const window = p.makeFor(result);
   const c = options.dims === undefined ? window : reshaped(window, options.dims);
-  p.push({ of, do: "matmul", a, b, c, bias: options.bias, after });
+  p.push({ of, do: "matmul", a, b: spread(p, a, b), c, bias: options.bias, after });
 }
 
 export function reference(p: Planner, node: Node): void {

@@ -1,5 +1,5 @@
 /** The loss, lookups, dropout and the optimizer: our own kernels (kernels/). */
-import { type Node, size } from "../../../program/graph.ts";
+import { type Node, sameShape, size } from "../../../program/graph.ts";
 import * as ops from "../../../program/ops/index.ts";
 import type { Planner } from "../planner.ts";
 import type { Window } from "../steps.ts";
@@ -49,11 +49,22 @@ export function gather(p: Planner, node: Node): void {
   p.bind(node.outputs[0], copied);
 }
 
+/** To what is there already, where all that becomes of it is a sum with that: a tied head's gradient of the embeddings. */
 export function scatterAdd(p: Planner, node: Node): void {
   const [ids, updates] = node.inputs.map((value) => p.window(value));
-  const out = p.make(node.outputs[0]);
+  const [value] = node.outputs;
+  const reader = p.soleReader(value);
+  const other = reader?.op.name === ops.addOp.name ? reader.inputs.find(({ id }) => id !== value.id) : undefined;
+  const there = reader === undefined || other === undefined ? undefined : p.changeable(other, reader);
+  let out: Window;
+  if (reader !== undefined && there !== undefined && sameShape(reader.outputs[0].shape, value.shape)) {
+    out = p.bind(reader.outputs[0], there);
+    p.skip(reader);
+  } else {
+    out = p.make(value);
+  }
   const [rows, width] = out.dims;
-  const args = [ids, updates, out, updates.dims[0], rows, width];
+  const args = [ids, updates, out, updates.dims[0], rows, width, out === there ? 0 : 1];
   p.push({ of: "lookup", do: "kernel", name: "scatterAddColumns", args, split: width });
 }
 
