@@ -48,6 +48,11 @@ class Planner {
   /** Where a value is last read, as a number of a move; its count for outputs and updates. */
   readonly #lastRead = new Map<number, number>();
   readonly #inPlace = new Set<string>();
+  readonly #readers = new Map<number, Node[]>();
+  /** What a graph makes beside a value whose norm the host wants: the squares added up along its last dimension. */
+  readonly #squares = new Map<number, Tensor>();
+  /** Host nodes whose work another has done. */
+  readonly #done = new Set<Node>();
   #results = 0;
 
   constructor(program: Program) {
@@ -64,7 +69,10 @@ class Planner {
     for (const [name, { id }] of program.updates) this.#updateOf.set(id, name);
     this.#moves.forEach((move, i) => {
       for (const node of move.kind === "graph" ? move.nodes : [move.node]) {
-        for (const { id } of node.inputs) this.#lastRead.set(id, i);
+        for (const { id } of node.inputs) {
+          this.#lastRead.set(id, i);
+          this.#readers.set(id, [...(this.#readers.get(id) ?? []), node]);
+        }
       }
     });
     for (const { id } of [...program.outputs.values(), ...program.updates.values()]) {
@@ -75,7 +83,8 @@ class Planner {
   plan(): Plan {
     const steps: (GraphStep | HostStep)[] = this.#snapshots();
     this.#moves.forEach((move, i) => {
-      steps.push(move.kind === "graph" ? this.#graph(move.nodes, i) : this.#host(move.node, i));
+      if (move.kind === "graph") steps.push(this.#graph(move.nodes, i));
+      else if (!this.#done.has(move.node)) steps.push(this.#host(move.node, i));
     });
     const { states, outputs, updates } = this.#program;
     return {
@@ -105,7 +114,12 @@ class Planner {
   }
 
   #host(node: Node, position: number): HostStep {
+    if (node.op.name === "globalNorm") return this.#norm(node);
     const inputs = node.inputs.map((value) => this.#tensor(value));
+    const onto = node.op.name === "scatterAdd" ? this.#scatteredOnto(node) : undefined;
+    if (onto !== undefined) {
+      return { kind: "host", op: node.op.name, attrs: node.attrs, inputs: [...inputs, onto], outputs: [onto] };
+    }
     const outputs = node.outputs.map((value, i) => {
       const candidates = hostOperations[node.op.name]?.inPlace[i] ?? [];
       for (const from of candidates) {
@@ -115,6 +129,32 @@ class Planner {
       return this.#aside(value);
     });
     return { kind: "host", op: node.op.name, attrs: node.attrs, inputs, outputs };
+  }
+
+  /** Of what a graph made, the graph has added up the squares while they were at hand, on all its threads. */
+  #norm(node: Node): HostStep {
+    const squared = node.inputs.map(({ id }) => (this.#squares.has(id) ? 1 : 0));
+    return {
+      kind: "host",
+      op: node.op.name,
+      attrs: { ...node.attrs, squared },
+      inputs: node.inputs.map((value) => this.#squares.get(value.id) ?? this.#tensor(value)),
+      outputs: node.outputs.map((value) => this.#aside(value)),
+    };
+  }
+
+  /** What a graph gave, if rows are scattered only to be added to that, and nobody reads it otherwise. */
+  #scatteredOnto({ outputs: [table] }: Node): Tensor | undefined {
+    const [sum, ...others] = this.#readers.get(table.id) ?? [];
+    if (sum?.op.name !== "add" || others.length > 0 || this.#updateOf.has(table.id)) return undefined;
+    const other = sum.inputs.find(({ id }) => id !== table.id);
+    if (other === undefined || this.#readers.get(other.id)?.length !== 1) return undefined;
+    const kept = (this.#lastRead.get(other.id) ?? 0) === this.#moves.length;
+    const place = this.#places.get(other.id);
+    if (kept || place?.at !== "result") return undefined;
+    this.#done.add(sum);
+    this.#places.set(sum.outputs[0].id, place);
+    return { place, dtype: other.dtype, shape: other.shape };
   }
 
   /**
@@ -179,11 +219,21 @@ class Planner {
       made.push(...node.outputs.filter(({ id }) => (this.#lastRead.get(id) ?? 0) > position));
     }
     const name = `phase ${position + 1} (${nodes[0].op.name} … ${nodes[nodes.length - 1].op.name})`;
-    const { model, outputs } = emitter.encode(name, feeds, made);
-    const fetches = made.map(({ id, dtype, shape }, i) => {
+    const normed = made.filter(({ id }) => this.#readers.get(id)?.some(({ op }) => op.name === "globalNorm"));
+    const squares = normed.map(({ id, dtype, shape }, i): Value => {
+      const sums = { id: -1 - i, dtype, shape: shape.slice(0, -1) };
+      const axes = emitter.longs(shape.length === 0 ? [] : [shape.length - 1]);
+      const attributes = { keepdims: { int: 0 }, noop_with_empty_axes: { int: 0 } };
+      emitter.bind(sums, emitter.node("ReduceSumSquare", [emitter.name({ id, dtype, shape }), axes], attributes));
+      return sums;
+    });
+    const { model, outputs } = emitter.encode(name, feeds, [...made, ...squares]);
+    const fetches = [...made, ...squares].map(({ id, dtype, shape }, i) => {
       const place: Place = { at: "result", index: this.#results++ };
-      this.#places.set(id, place);
-      return { name: outputs[i], tensor: { place, dtype, shape } };
+      const tensor = { place, dtype, shape };
+      if (id < 0) this.#squares.set(normed[-1 - id].id, tensor);
+      else this.#places.set(id, place);
+      return { name: outputs[i], tensor };
     });
     const work = nodes.reduce((sum, { op, inputs, outputs, attrs }) => sum + op.flops(inputs, outputs, attrs), 0);
     return {

@@ -191,7 +191,10 @@ export class Runner {
         break;
       }
       case "globalNorm": {
-        const squares = inputs.reduce((sum, _, i) => sum + this.#kernels.sumSquares(read(i)), 0);
+        const squared = listOf(attrs, "squared");
+        const squares = inputs.reduce((sum, _, i) => {
+          return sum + (squared[i] === 1 ? total(read(i).data) : this.#kernels.sumSquares(read(i)));
+        }, 0);
         this.#reals(outputs[0], run).data[0] = Math.sqrt(squares);
         break;
       }
@@ -208,9 +211,13 @@ export class Runner {
         this.#kernels.accumulate(changing(0, target), read(1 - target));
         break;
       }
-      case "scatterAdd":
-        scatterAdd(read(1).data, this.#operand(inputs[0], run).data, this.#reals(outputs[0], run).data);
+      case "scatterAdd": {
+        const table = this.#reals(outputs[0], run).data;
+        // Onto what its third input holds, where it has one.
+        if (inputs.length === 2) table.fill(0);
+        scatterAdd(read(1).data, this.#operand(inputs[0], run).data, table);
         break;
+      }
       case "copy":
         this.#copy(this.#operand(outputs[0], run).data, inputs[0], run);
         break;
@@ -270,11 +277,16 @@ function samePlace({ place: a }: Tensor, { place: b }: Tensor): boolean {
   return a.at === "scratch" && b.at === "scratch" && a.index === b.index;
 }
 
-/** Rows added to the rows of a table of zeros, one after the other. */
+function total(numbers: Float32Array): number {
+  let sum = 0;
+  for (const number of numbers) sum += number;
+  return sum;
+}
+
+/** Rows added to the rows of a table, one after the other. */
 function scatterAdd(updates: Float32Array, ids: TensorData, table: Float32Array): void {
   const width = updates.length / ids.length;
   const rows = table.length / width;
-  table.fill(0);
   for (let i = 0; i < ids.length; i++) {
     const id = ids[i];
     if (!(id >= 0 && id < rows)) throw new Error(`id ${id} is outside a table of ${rows} rows`);
