@@ -44,6 +44,52 @@ describe("what follows a product goes with it", () => {
   });
 });
 
+describe("rows of a second operand that fall into one set of a cache", () => {
+  const build = (rows: number, inner: number, width: number, transposeY = false) => {
+    const b = new ProgramBuilder();
+    const weight = b.state("w", transposeY ? [width, inner] : [inner, width]);
+    b.output("y", ops.matmul(b, b.input("x", [rows, inner]), weight, { transposeY }));
+    return planOf(b.build());
+  };
+  test.each([
+    [512, 768, 3072],
+    [128, 256, 5120],
+  ])("are spread: %i rows by [%i, %i]", (...sizes) => {
+    const { steps } = build(...sizes);
+    expect(steps.map((step) => step.do)).toEqual(["reorder", "matmul"]);
+    const product = steps.find((step) => step.do === "matmul");
+    expect(product?.b.strides).toEqual([sizes[2] + 16, 1]);
+    expect(product?.b.dims).toEqual(sizes.slice(1));
+  });
+  test.each([
+    ["a power of two apart, which oneDNN sees", 512, 768, 4096, false],
+    ["that don't alias", 512, 768, 768, false],
+    ["which are columns", 512, 3072, 768, true],
+    ["that few rows are multiplied with", 64, 768, 3072, false],
+    ["of which there are few", 512, 64, 3072, false],
+  ])("are left where they are: rows %s", (_, ...sizes) => {
+    expect(build(...sizes).steps.map((step) => step.do)).toEqual(["matmul"]);
+  });
+});
+
+describe("rows that are looked up and added to another share of a gradient", () => {
+  const build = (others: "none" | "reader" | "name") => {
+    const b = new ProgramBuilder();
+    const share = ops.matmul(b, b.input("x", [7, 3]), b.input("y", [3, 6]));
+    const rows = ops.scatterAdd(b, b.input("ids", [9], "i32"), b.input("rows", [9, 6]), 7);
+    b.output("sum", ops.add(b, rows, share));
+    if (others === "reader") b.output("norm", ops.globalNorm(b, [share]));
+    if (others === "name") b.output("norm", ops.globalNorm(b, [ops.reshape(b, share, [42])]));
+    return planOf(b.build()).steps.map((step) => (step.do === "kernel" ? step.name : step.do));
+  };
+  test("are added where it lies", () => {
+    expect(build("none")).toEqual(["matmul", "scatterAddColumns"]);
+  });
+  test.each(["reader", "name"] as const)("but not where it is still wanted as it was (another %s)", (others) => {
+    expect(build(others)).toContain("binary");
+  });
+});
+
 test("AdamW works on the engine's own tensors, and on a copy where the old ones are still read", () => {
   const build = (readAfter: boolean) => {
     const b = new ProgramBuilder();

@@ -126,6 +126,22 @@ const cases: Readonly<Record<string, { readonly within?: number; readonly builds
       (t) => [
         ops.globalNorm(t.b, [ops.add(t.b, t.real([7, 6]), ops.scatterAdd(t.b, t.ids(5, [40]), t.real([40, 6]), 7))]),
       ],
+      // A share that a product gave: alone, read by others too, under another shape, wanted itself.
+      ...[
+        () => [],
+        (t: Bench, share: Value) => [ops.scale(t.b, share, 2)],
+        (t: Bench, share: Value) => [ops.scale(t.b, ops.reshape(t.b, share, [42]), 2)],
+        (_: Bench, share: Value) => [share],
+      ].flatMap((others) =>
+        [ops.globalNorm, (b: Bench["b"], [sum]: readonly Value[]) => ops.neg(b, sum)].map(
+          (reader): Build =>
+            (t) => {
+              const share = ops.matmul(t.b, t.real([7, 3]), t.real([3, 6]));
+              const sum = ops.add(t.b, ops.scatterAdd(t.b, t.ids(5, [40]), t.real([40, 6]), 7), share);
+              return [reader(t.b, [sum]), ...others(t, share)];
+            },
+        ),
+      ),
     ],
   },
   oneHot: { builds: [(t) => [ops.oneHot(t.b, t.ids(6, [9]), 6)]] },
@@ -149,6 +165,11 @@ const cases: Readonly<Record<string, { readonly within?: number; readonly builds
     builds: [
       (t) => [ops.linear(t.b, t.real([20, 37]), t.real([37, 9]), t.real([9]))],
       (t) => [ops.linear(t.b, t.real([20, 37]), t.real([9, 37]), null, { transposeWeight: true })],
+      // Rows of the weight that alias in a cache, which an engine may spread; with what follows the product.
+      (t) => {
+        const y = ops.linear(t.b, t.real([130, 257]), t.real([257, 3072]), t.real([3072]));
+        return [ops.add(t.b, ops.scale(t.b, y, 0.5), t.real([130, 3072]))];
+      },
     ],
   },
   softmax: { builds: [(t) => [ops.softmax(t.b, t.real([7, 50], { std: 4 }))]] },
