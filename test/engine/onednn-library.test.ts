@@ -32,6 +32,12 @@ const idle = [
   )
   .join("");
 
+/** Says on stdout why it fails, as 3.x does unless it is told not to. */
+const talkative = `#include <stdio.h>
+static int level = 1;
+int dnnl_set_verbose(int wanted) { level = wanted; return 0; }
+int dnnl_engine_create() { if (level) { puts("no devices available"); fflush(stdout); } return 2; }\n`;
+
 function library(name: string, source: string): string {
   const [from, to] = [join(folder, `${name}.c`), join(folder, `lib${name}.so`)];
   writeFileSync(from, source);
@@ -56,6 +62,8 @@ describe.runIf(compiler)("a library is passed over, with the reason,", () => {
     ["something else", "int nothing;", "it is not oneDNN"],
     ["without its functions", version(3, 2), "dnnl_engine_create"],
     ["idle", version(3, 2) + idle, "gets a product of two matrices wrong"],
+    // `doctor --json` is still JSON.
+    ["talkative", version(3, 13) + talkative, "dnnl_engine_create"],
   ])("where it is %s", (name, source, reason) => {
     const found = judged(library(name.replaceAll(/\W+/g, "-"), source));
     expect(found.reason).toContain(reason);

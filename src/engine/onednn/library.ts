@@ -162,6 +162,7 @@ export function loadLibrary(): Library {
       continue;
     }
     system.pin(path);
+    beQuiet(handle);
     const declared = new Map<string, Call>();
     return {
       path,
@@ -187,6 +188,16 @@ export function loadLibrary(): Library {
     };
   }
   throw new LibraryUnusable(failures.join("; "));
+}
+
+/** Newer versions print what fails to stdout, among our own output, unless told not to; who asked for it gets it. */
+function beQuiet(library: LibraryHandle): void {
+  if (process.env.ONEDNN_VERBOSE !== undefined || process.env.DNNL_VERBOSE !== undefined) return;
+  try {
+    library.func("dnnl_set_verbose", "int", ["int"])(0);
+  } catch {
+    // A version without it prints nothing unasked.
+  }
 }
 
 const RTLD_NOW = 2;
