@@ -18,7 +18,7 @@ const paged = new WeakSet<ArrayBufferLike>();
 
 /** A piece of memory, shared between threads, that begins with a page; where the system gives none, with any address. */
 export class PageMemory {
-  readonly #buffer: SharedArrayBuffer;
+  readonly #buffer: ArrayBufferLike;
   /** Bytes. */
   readonly length: number;
 
@@ -29,8 +29,7 @@ export class PageMemory {
     const bytes = length + BLOCK;
     const pages = Math.ceil(bytes / 65536);
     try {
-      this.#buffer = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true })
-        .buffer as unknown as SharedArrayBuffer;
+      this.#buffer = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true }).buffer;
       paged.add(this.#buffer);
     } catch {
       // It takes much of the address space, which may be limited.

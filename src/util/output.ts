@@ -75,8 +75,7 @@ export class OutputFile {
 
   /** Whole blocks from where they are, the rest with what comes before and after. */
   #writeDirectly(data: Uint8Array, start: number, end: number): Promise<void> {
-    this.#hashGathered();
-    const hashed = this.#hash?.update(data);
+    const hashed = Promise.all([this.#hashGathered(), this.#hash?.update(data)]).then(() => {});
     if (this.#pending + start > GATHER) this.#flush();
     this.#gather(data.subarray(0, start));
     this.#hashed = this.#pending;

@@ -116,7 +116,8 @@ describe("a file whose bytes lie as they will in it", () => {
           if (turn === 7) await file.write(Buffer.alloc(100_000, 7)), expected.push(Buffer.alloc(100_000, 7));
         }
       }
-      const write = () => writeFolderWhole("out", (folder) => fillFile(folder + "/a", fill, 8_000_000), { checksums: true });
+      const write = (bytes = 8_000_000) =>
+        writeFolderWhole("out", (folder) => fillFile(folder + "/a", fill, bytes), { checksums: true });
       const same = async () => Buffer.concat(expected).equals(fs.readFileSync("out/a")) && (await checkFiles("out"));\n`;
     const done = spawnSync(process.execPath, ["--input-type=module", "-e", before + script], {
       cwd: temporaryFolder(),
@@ -162,9 +163,12 @@ describe("a file whose bytes lie as they will in it", () => {
        handle.write = async () => { throw Object.assign(new Error("no"), { code: "EIO" }); };
        return handle;`,
       ]) {
-        const script = `${opening(instead)}
-        await write().catch((error) => console.log(error.what, fs.existsSync("out"), fs.readdirSync(".").length));`;
-        expect(inProcess(script)).toEqual(["the disk reports an error false 0"]);
+        // Hashed by this thread and by another.
+        for (const bytes of [8_000_000, LARGE]) {
+          const script = `${opening(instead)}
+        await write(${bytes}).catch((error) => console.log(error.what, fs.existsSync("out"), fs.readdirSync(".").length));`;
+          expect(inProcess(script)).toEqual(["the disk reports an error false 0"]);
+        }
       }
     },
   );
