@@ -67,7 +67,7 @@ export async function describeTokenizer(folder: string): Promise<TokenizerDescri
     });
     return { json, roles: found };
   }
-  const wayOut = "name a folder with tokenizer.json, or vocab.txt, or vocab.json and merges.txt";
+  const wayOut = "name a folder with tokenizer.json, or vocab.txt, or vocab.json and merges.txt, or put them here";
   throw new UserError(existsSync(folder) ? "no tokenizer in this folder" : "no such folder", folder, wayOut);
 }
 

@@ -10,6 +10,10 @@ interface HostOperation {
   readonly when?: (node: Node, roles: Roles) => boolean;
   /** Output → the inputs whose place it may take. */
   readonly inPlace: Readonly<Record<number, readonly number[]>>;
+  /** Of what a graph made it wants the squares alone: they are added up there, while they are at hand, on all threads. */
+  readonly ofSquares?: boolean;
+  /** Adds to what its output holds, so that it may begin with what a graph gave instead of zeros. */
+  readonly adds?: boolean;
 }
 
 /** What the program does with values beside computing. */
@@ -24,10 +28,10 @@ export interface Roles {
 
 export const hostOperations: Readonly<Record<string, HostOperation>> = {
   adamw: { inPlace: { 0: [0], 1: [2], 2: [3], 3: [4] } },
-  globalNorm: { inPlace: {} },
+  globalNorm: { inPlace: {}, ofSquares: true },
   dropoutMask: { inPlace: {} },
   // onnxruntime goes through the elements on one thread, 40 ns each, and a graph would give the whole table.
-  scatterAdd: { inPlace: {}, when: ({ outputs: [table] }, roles) => readOnHostAlone(table, roles) },
+  scatterAdd: { inPlace: {}, adds: true, when: ({ outputs: [table] }, roles) => readOnHostAlone(table, roles) },
   // An accumulator: a state plus something of its shape, which nobody else reads. Or what was scattered on the host plus
   // another share of the same gradient, as a table that is read at both ends of a network has.
   add: {

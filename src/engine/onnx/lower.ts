@@ -49,7 +49,7 @@ class Planner {
   readonly #lastRead = new Map<number, number>();
   readonly #inPlace = new Set<string>();
   readonly #readers = new Map<number, Node[]>();
-  /** What a graph makes beside a value whose norm the host wants: the squares added up along its last dimension. */
+  /** What a graph makes beside a value whose squares the host wants: their sums along its last dimension. */
   readonly #squares = new Map<number, Tensor>();
   /** Host nodes whose work another has done. */
   readonly #done = new Set<Node>();
@@ -114,9 +114,9 @@ class Planner {
   }
 
   #host(node: Node, position: number): HostStep {
-    if (node.op.name === "globalNorm") return this.#norm(node);
+    if (hostOperations[node.op.name]?.ofSquares) return this.#ofSquares(node);
     const inputs = node.inputs.map((value) => this.#tensor(value));
-    const onto = node.op.name === "scatterAdd" ? this.#scatteredOnto(node) : undefined;
+    const onto = hostOperations[node.op.name]?.adds ? this.#addedTo(node) : undefined;
     if (onto !== undefined) {
       return { kind: "host", op: node.op.name, attrs: node.attrs, inputs: [...inputs, onto], outputs: [onto] };
     }
@@ -131,8 +131,8 @@ class Planner {
     return { kind: "host", op: node.op.name, attrs: node.attrs, inputs, outputs };
   }
 
-  /** Of what a graph made, the graph has added up the squares while they were at hand, on all its threads. */
-  #norm(node: Node): HostStep {
+  /** Reads sums of squares in place of what a graph made. */
+  #ofSquares(node: Node): HostStep {
     const squared = node.inputs.map(({ id }) => (this.#squares.has(id) ? 1 : 0));
     return {
       kind: "host",
@@ -143,8 +143,8 @@ class Planner {
     };
   }
 
-  /** What a graph gave, if rows are scattered only to be added to that, and nobody reads it otherwise. */
-  #scatteredOnto({ outputs: [table] }: Node): Tensor | undefined {
+  /** What a graph gave, if all that becomes of a node's output is a sum with that, and nobody reads it otherwise. */
+  #addedTo({ outputs: [table] }: Node): Tensor | undefined {
     const [sum, ...others] = this.#readers.get(table.id) ?? [];
     if (sum?.op.name !== "add" || others.length > 0 || this.#updateOf.has(table.id)) return undefined;
     const other = sum.inputs.find(({ id }) => id !== table.id);
@@ -219,7 +219,7 @@ class Planner {
       made.push(...node.outputs.filter(({ id }) => (this.#lastRead.get(id) ?? 0) > position));
     }
     const name = `phase ${position + 1} (${nodes[0].op.name} … ${nodes[nodes.length - 1].op.name})`;
-    const normed = made.filter(({ id }) => this.#readers.get(id)?.some(({ op }) => op.name === "globalNorm"));
+    const normed = made.filter(({ id }) => this.#readers.get(id)?.some(({ op }) => hostOperations[op.name]?.ofSquares));
     const squares = normed.map(({ id, dtype, shape }, i): Value => {
       const sums = { id: -1 - i, dtype, shape: shape.slice(0, -1) };
       const axes = emitter.longs(shape.length === 0 ? [] : [shape.length - 1]);

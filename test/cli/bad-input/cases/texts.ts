@@ -293,7 +293,7 @@ export const tokenizers: Group = {
       "no tokenizer",
       () => {},
       "<folder>: no tokenizer in this folder",
-      "name a folder with tokenizer.json, or vocab.txt, or vocab.json and merges.txt",
+      "name a folder with tokenizer.json, or vocab.txt, or vocab.json and merges.txt, or put them here",
       "another folder is meant",
     ),
     tokenizer(
