@@ -16,8 +16,8 @@ import { type TensorSource, writeWeights } from "../src/checkpoint/write.ts";
 import { architectureOf } from "../src/model/architectures.ts";
 import { initialise } from "../src/model/init.ts";
 import { parameterCount, shapeOf } from "../src/model/table.ts";
-import { checkFiles } from "../src/util/checksums.ts";
-import { writeFolderWhole } from "../src/util/files.ts";
+import { checkFiles } from "../src/store/checksums.ts";
+import { writeFolderWhole } from "../src/store/files.ts";
 
 const { values } = parseArgs({
   options: {

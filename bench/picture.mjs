@@ -5,7 +5,7 @@
  */
 import { readFile } from "node:fs/promises";
 import { comparisonPicture } from "../dist/report/comparison.js";
-import { writeFileWhole } from "../dist/util/files.js";
+import { writeFileWhole } from "../dist/store/files.js";
 
 const [from, to] = process.argv.slice(2);
 await writeFileWhole(to, comparisonPicture(JSON.parse(await readFile(from, "utf8"))));

@@ -5,9 +5,9 @@
  */
 import { join } from "node:path";
 import { comparisonPicture, savingsOf } from "../../dist/report/comparison.js";
+import { writeFileWhole } from "../../dist/store/files.js";
 import { isEvaluation, readMetrics } from "../../dist/train/metrics.js";
 import { curveOf } from "../../dist/train/report.js";
-import { writeFileWhole } from "../../dist/util/files.js";
 
 const [out, kind, picture] = process.argv.slice(2);
 

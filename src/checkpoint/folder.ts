@@ -5,10 +5,10 @@
  */
 import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
+import { checkInside } from "../store/links.ts";
+import { copyInto, fillFile } from "../store/output.ts";
 import { UserError } from "../util/errors.ts";
 import { type Json, type JsonValue, readJsonObject } from "../util/json.ts";
-import { checkInside } from "../util/links.ts";
-import { copyInto, fillFile } from "../util/output.ts";
 import { errorCode, systemError } from "../util/system.ts";
 import { optimizerFile, trainerFile } from "./optimizer.ts";
 import { openWeights, type Weights } from "./weights.ts";

@@ -5,9 +5,9 @@
  */
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
+import { checkInside } from "../store/links.ts";
 import { UserError } from "../util/errors.ts";
 import { printable } from "../util/json.ts";
-import { checkInside } from "../util/links.ts";
 import { openSafetensors, type SafetensorsFile } from "./safetensors.ts";
 import type { TensorSource } from "./write.ts";
 

@@ -7,9 +7,9 @@
  */
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
+import { checkInside } from "../store/links.ts";
 import { UserError } from "../util/errors.ts";
 import { isJsonObject, printable, readJsonObject } from "../util/json.ts";
-import { checkInside } from "../util/links.ts";
 import { errorCode, systemError } from "../util/system.ts";
 import { openSafetensors, type SafetensorsFile, type StoredTensor } from "./safetensors.ts";
 

@@ -8,9 +8,9 @@
  */
 import { statfs } from "node:fs/promises";
 import { join } from "node:path";
+import { writeFileWhole } from "../store/files.ts";
+import { fillFile, type OutputFile } from "../store/output.ts";
 import { UserError } from "../util/errors.ts";
-import { writeFileWhole } from "../util/files.ts";
-import { fillFile, type OutputFile } from "../util/output.ts";
 import { type FloatDType, fromFloat32, fromFloat32InPlace, storedDTypes, widthOf } from "./dtype.ts";
 import { indexFile, weightsFile } from "./weights.ts";
 

@@ -85,7 +85,7 @@ async function grow(folder: string, out: string | undefined, flags: Flags): Prom
       import("../growth/apply.ts"),
       import("../model/load.ts"),
       import("../checkpoint/write.ts"),
-      import("../util/files.ts"),
+      import("../store/files.ts"),
     ]);
   if (out === undefined && flags.dryRun !== true) {
     throw new UserError("no folder to write is named", "bert2bert grow", "add OUT after the source, or --dry-run");

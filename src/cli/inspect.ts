@@ -19,7 +19,7 @@ export function register(command: Command): void {
 }
 
 async function check(folder: string): Promise<void> {
-  const { checkFiles, checksumsFile } = await import("../util/checksums.ts");
+  const { checkFiles, checksumsFile } = await import("../store/checksums.ts");
   if (await checkFiles(folder)) note(`${folder}: every file is as it was written`);
   else throw new UserError(`there is no ${checksumsFile}`, folder, "only folders that bert2bert wrote have one");
 }

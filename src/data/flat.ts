@@ -2,7 +2,7 @@
  * Flat little-endian files written and read from start to end through a buffer: tokens of 2 or 4 bytes, positions of 8.
  */
 import { closeSync, openSync, readSync } from "node:fs";
-import { createFile, type OutputFile } from "../util/output.ts";
+import { createFile, type OutputFile } from "../store/output.ts";
 
 const BUFFER = 2 ** 20;
 

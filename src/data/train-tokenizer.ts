@@ -7,10 +7,10 @@
  */
 import { join } from "node:path";
 import { writeJson } from "../checkpoint/folder.ts";
+import { checkFolderFreeOrMade, holdsAlready, writeFolderWhole } from "../store/files.ts";
+import { fillFile } from "../store/output.ts";
 import { UserError } from "../util/errors.ts";
-import { checkFolderFreeOrMade, holdsAlready, writeFolderWhole } from "../util/files.ts";
 import type { Json } from "../util/json.ts";
-import { fillFile } from "../util/output.ts";
 import { packageVersion } from "../util/paths.ts";
 import type { Fingerprint } from "./blocks.ts";
 import { learnMerges, type Merge, type Words } from "./merges.ts";

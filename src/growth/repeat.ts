@@ -5,7 +5,7 @@ import { configFile } from "../checkpoint/folder.ts";
 import { optimizerFile } from "../checkpoint/optimizer.ts";
 import { indexFile } from "../checkpoint/weights.ts";
 import type { OpenModel } from "../model/load.ts";
-import { hashFiles } from "../util/checksums.ts";
+import { hashFiles } from "../store/checksums.ts";
 import { UserError } from "../util/errors.ts";
 import { readJsonObject } from "../util/json.ts";
 import { type GrowthPlan, planGrowth, targetModel } from "./plan.ts";

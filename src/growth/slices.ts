@@ -3,7 +3,7 @@
  */
 import { setImmediate as immediate } from "node:timers/promises";
 import type { PushedSlices } from "../checkpoint/write.ts";
-import { PageMemory } from "../util/direct.ts";
+import { PageMemory } from "../store/direct.ts";
 import type { Reader } from "./reader.ts";
 import { type Recipe, rowCount, rowWidth } from "./recipe.ts";
 

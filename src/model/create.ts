@@ -1,7 +1,7 @@
 /** Writes a new model folder with random weights, one parameter in memory at a time. */
 import { writeConfig, writeModelCard } from "../checkpoint/folder.ts";
 import { type TensorSource, writeWeights } from "../checkpoint/write.ts";
-import { holdsAlready, writeFolderWhole } from "../util/files.ts";
+import { holdsAlready, writeFolderWhole } from "../store/files.ts";
 import type { Json } from "../util/json.ts";
 import { packageVersion } from "../util/paths.ts";
 import type { Model } from "./architecture.ts";

@@ -4,8 +4,8 @@
  */
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
+import { writeFileWhole } from "../store/files.ts";
 import { UserError } from "../util/errors.ts";
-import { writeFileWhole } from "../util/files.ts";
 import { type Json, readJsonObject } from "../util/json.ts";
 import { errorCode, systemError } from "../util/system.ts";
 

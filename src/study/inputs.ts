@@ -10,9 +10,9 @@ import { infoJson, openDataset } from "../data/dataset.ts";
 import { findSources } from "../data/sources.ts";
 
 import { openModel } from "../model/load.ts";
-import { hashFiles } from "../util/checksums.ts";
+import { hashFiles } from "../store/checksums.ts";
+import { writeFileWhole } from "../store/files.ts";
 import { UserError } from "../util/errors.ts";
-import { writeFileWhole } from "../util/files.ts";
 import type { Json } from "../util/json.ts";
 import { readJsonObject } from "../util/json.ts";
 import { asJson, keyOf } from "./identity.ts";

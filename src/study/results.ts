@@ -9,7 +9,7 @@ import { compact, flopsText, lossText, percent } from "../report/format.ts";
 import { type LossPoint, saving } from "../report/saving.ts";
 import type { Spread, StudyMethodResult, StudyResults, StudyRun } from "../report/study-data.ts";
 import { resultTable, studyMarkdown } from "../report/study-tables.ts";
-import { writeFileWhole } from "../util/files.ts";
+import { writeFileWhole } from "../store/files.ts";
 import { asJson } from "./identity.ts";
 import type { RunRecord } from "./record.ts";
 import { finalLoss, type StudyState, type Trial } from "./run.ts";

@@ -8,8 +8,8 @@
  */
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { Held, takeLock } from "../store/lock.ts";
 import { Interrupted } from "../util/errors.ts";
-import { Held, takeLock } from "../util/lock.ts";
 import { type BuildOptions, buildCell, isBuilt, needsOf, outputOf, recordOf } from "./build.ts";
 import { type Additions, type Cell, type RunCell, StudyCells } from "./cells.ts";
 import { readFrequencies, writeFrequencies } from "./frequencies.ts";

@@ -18,14 +18,14 @@ import { writeWeights } from "../checkpoint/write.ts";
 import type { Engine } from "../engine/engine.ts";
 import type { Model } from "../model/architecture.ts";
 import { type OpenModel, openModel } from "../model/load.ts";
-import { checkFiles, checksumsFile } from "../util/checksums.ts";
+import { checkFiles, checksumsFile } from "../store/checksums.ts";
+import { removeWhole, writeFolderWhole } from "../store/files.ts";
+import { fillFile } from "../store/output.ts";
+import { clearFolder } from "../store/temporary.ts";
 import { UserError } from "../util/errors.ts";
-import { removeWhole, writeFolderWhole } from "../util/files.ts";
 import { isJsonObject, type Json, readJsonObject } from "../util/json.ts";
-import { fillFile } from "../util/output.ts";
 import { packageVersion } from "../util/paths.ts";
 import { errorCode } from "../util/system.ts";
-import { clearFolder } from "../util/temporary.ts";
 import type { FlopsSoFar, TermSums } from "./metrics.ts";
 import { momentTensors, weightTensors } from "./state.ts";
 

@@ -4,9 +4,9 @@
  */
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { writeFileWhole } from "../store/files.ts";
+import { checkLock, type Lock, takeLock } from "../store/lock.ts";
 import { UserError } from "../util/errors.ts";
-import { writeFileWhole } from "../util/files.ts";
-import { checkLock, type Lock, takeLock } from "../util/lock.ts";
 import { errorCode, systemError } from "../util/system.ts";
 import { anotherRun, differences, type RunSettings, spelledOut } from "./settings.ts";
 

@@ -8,7 +8,7 @@ import { applyGrowth } from "../growth/apply.ts";
 import { checkLearned, type GrowthPlan, planGrowth, resizedModel } from "../growth/plan.ts";
 import type { Model } from "../model/architecture.ts";
 import { openModel } from "../model/load.ts";
-import { removeWhole } from "../util/files.ts";
+import { removeWhole } from "../store/files.ts";
 import { type Json, readJsonObject } from "../util/json.ts";
 import type { Stage, StageGrowth } from "./stage.ts";
 

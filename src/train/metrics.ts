@@ -10,9 +10,9 @@
  * tokens_per_second, seconds and joules repeats from run to run.
  */
 import { readFile } from "node:fs/promises";
+import { writeFileWhole } from "../store/files.ts";
+import { type AppendedFile, appendTo } from "../store/output.ts";
 import { UserError } from "../util/errors.ts";
-import { writeFileWhole } from "../util/files.ts";
-import { type AppendedFile, appendTo } from "../util/output.ts";
 import { errorCode } from "../util/system.ts";
 
 export interface FlopsSoFar {

@@ -1,8 +1,8 @@
 import { join } from "node:path";
 import { openDataset } from "../data/dataset.ts";
 import { openEngine } from "../engine/engines.ts";
+import { clearFolder } from "../store/temporary.ts";
 import { UserError } from "../util/errors.ts";
-import { clearFolder } from "../util/temporary.ts";
 import { newestCheckpoint, removeOld, stepsThere } from "./checkpoint.ts";
 import { checkRunMemory, memoryOf } from "./estimate.ts";
 import { checkRunFolder, lockRunFolder, metricsFile, writeRunFile } from "./folder.ts";

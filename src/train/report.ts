@@ -1,6 +1,6 @@
 /** `report.html` of a run folder, drawn from its metrics. */
 import { join } from "node:path";
-import { writeFileWhole } from "../util/files.ts";
+import { writeFileWhole } from "../store/files.ts";
 import { metricsFile, reportFile } from "./folder.ts";
 import { isEvaluation, type MetricsLine, readMetrics } from "./metrics.ts";
 import type { Stage } from "./stage.ts";

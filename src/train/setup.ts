@@ -11,7 +11,7 @@ import type { Model } from "../model/architecture.ts";
 import { architectureOf } from "../model/architectures.ts";
 import { type OpenModel, openModel } from "../model/load.ts";
 import { inputsOf, type Objective, objectives, supports, termsOf } from "../model/objectives.ts";
-import { checkFiles } from "../util/checksums.ts";
+import { checkFiles } from "../store/checksums.ts";
 import { UserError } from "../util/errors.ts";
 import { readJsonObject } from "../util/json.ts";
 import { type Companions, readCompanions } from "./checkpoint.ts";

@@ -6,7 +6,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { stripVTControlCharacters } from "node:util";
 import { afterEach, beforeAll, describe, expect, it, vi } from "vitest";
 import { coloured, Progress } from "../../src/cli/output.ts";
-import { checkFiles } from "../../src/util/checksums.ts";
+import { checkFiles } from "../../src/store/checksums.ts";
 import { packageRoot } from "../../src/util/paths.ts";
 import { cli, fixture, temporaryFolder } from "../support.ts";
 import { bertConfig, writeRun } from "../train/data.ts";

@@ -1,10 +1,10 @@
 import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
+import { checkFiles, checksumsFile } from "../../src/store/checksums.ts";
 import { newestCheckpoint } from "../../src/train/checkpoint.ts";
 import { pretrain } from "../../src/train/pretrain.ts";
 import { loadRun } from "../../src/train/settings.ts";
-import { checkFiles, checksumsFile } from "../../src/util/checksums.ts";
 import { RandomStream } from "../../src/util/random.ts";
 import { cli, fixture, temporaryFolder } from "../support.ts";
 import { bertConfig, writeRun } from "../train/data.ts";

@@ -14,7 +14,7 @@ import {
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { checkFiles } from "../../src/util/checksums.ts";
+import { checkFiles } from "../../src/store/checksums.ts";
 import { cli, temporaryFolder } from "../support.ts";
 import { growChain, makeChain, runYaml } from "./chain.ts";
 import { hashes, leftOvers, main, runResults } from "./disturb.ts";

@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { Permutation } from "../../src/data/order.ts";
 import { generateStories } from "../../src/quickstart/stories.ts";
-import { checkFiles } from "../../src/util/checksums.ts";
+import { checkFiles } from "../../src/store/checksums.ts";
 import { RandomStream } from "../../src/util/random.ts";
 import { cli, temporaryFolder } from "../support.ts";
 import { changesOf, disturbed, type Fault, hashes, leftOvers, runResults } from "./disturb.ts";

@@ -8,7 +8,7 @@ import { initialise } from "../../src/model/init.ts";
 import { openModel } from "../../src/model/load.ts";
 import { shapeOf } from "../../src/model/table.ts";
 import type { ProbeTensor } from "../../src/probe/probe.ts";
-import { writeFolderWhole } from "../../src/util/files.ts";
+import { writeFolderWhole } from "../../src/store/files.ts";
 import { type Json, parseJsonObject } from "../../src/util/json.ts";
 import { readTensors } from "../probe/fixtures.ts";
 import { fixture, temporaryFolder } from "../support.ts";

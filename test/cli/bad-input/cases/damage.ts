@@ -2,10 +2,10 @@
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
+import { checksumsFile, checksumsText } from "../../../../src/store/checksums.ts";
+import { lifeOf, placeOf } from "../../../../src/store/owner.ts";
 import { writeRunFile } from "../../../../src/train/folder.ts";
 import { loadRun } from "../../../../src/train/settings.ts";
-import { checksumsFile, checksumsText } from "../../../../src/util/checksums.ts";
-import { lifeOf, placeOf } from "../../../../src/util/owner.ts";
 import { type Group, inProcess, model, runFile, smallBert } from "../support.ts";
 
 const bert = { ...smallBert, hidden_dropout_prob: 0, attention_probs_dropout_prob: 0 };

@@ -8,7 +8,7 @@
  */
 import { constants } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
-import { errorCode } from "./system.ts";
+import { errorCode } from "../util/system.ts";
 
 /** Bytes; no disk asks for larger blocks, and no processor has smaller pages. */
 export const BLOCK = 4096;

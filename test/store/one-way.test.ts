@@ -1,4 +1,4 @@
-/** One way to write: what changes files is called in src/util/ alone, where it is made whole, synced and locked. */
+/** One way to write: what changes files is called in src/store/ alone, where it is made whole, synced and locked. */
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
@@ -6,7 +6,7 @@ import { packageRoot } from "../../src/util/paths.ts";
 
 const writing = /^(writeFile|appendFile|copyFile|cp|rename|link|symlink|truncate|createWriteStream|write)(Sync)?$/;
 
-it("no file outside src/util/ imports from node what writes, or opens a file to write it", () => {
+it("no file outside src/store/ imports from node what writes, or opens a file to write it", () => {
   const root = join(packageRoot(), "src");
   const found: string[] = [];
   let imports = 0;
@@ -23,11 +23,11 @@ it("no file outside src/util/ imports from node what writes, or opens a file to 
             .replace(/^type /, "")
             .split(" as ")[0],
       )) {
-        if (!entry.startsWith("util") && (writing.test(name) || name.startsWith("all of")))
+        if (!entry.startsWith("store") && (writing.test(name) || name.startsWith("all of")))
           found.push(`${entry}: ${name}`);
       }
     }
-    if (!entry.startsWith("util") && /\bopen(Sync)?\([^()]*, *["'](w|a|r\+)/.test(text)) found.push(`${entry}: open`);
+    if (!entry.startsWith("store") && /\bopen(Sync)?\([^()]*, *["'](w|a|r\+)/.test(text)) found.push(`${entry}: open`);
   }
   expect(imports).toBeGreaterThan(20);
   expect(found).toEqual([]);

@@ -14,9 +14,9 @@ import { mkdir } from "node:fs/promises";
 import { hostname } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { UserError } from "./errors.ts";
+import { UserError } from "../util/errors.ts";
+import { errorCode, systemError } from "../util/system.ts";
 import { lifeOf, placeOf } from "./owner.ts";
-import { errorCode, systemError } from "./system.ts";
 import { temporaryName } from "./temporary.ts";
 
 const REFRESH = 60_000;

@@ -4,11 +4,11 @@ import { createHash } from "node:crypto";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { checkFiles, hashFile, hashFiles } from "../../src/util/checksums.ts";
+import { checkFiles, hashFile, hashFiles } from "../../src/store/checksums.ts";
+import { writeFolderWhole } from "../../src/store/files.ts";
+import { hashApart, LARGE } from "../../src/store/hashing.ts";
+import { fillFile, type OutputFile } from "../../src/store/output.ts";
 import { UserError } from "../../src/util/errors.ts";
-import { writeFolderWhole } from "../../src/util/files.ts";
-import { hashApart, LARGE } from "../../src/util/hashing.ts";
-import { fillFile, type OutputFile } from "../../src/util/output.ts";
 import { packageRoot } from "../../src/util/paths.ts";
 import { temporaryFolder } from "../support.ts";
 

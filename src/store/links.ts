@@ -7,8 +7,8 @@
  */
 import { realpath } from "node:fs/promises";
 import { basename, dirname, join, relative, sep } from "node:path";
-import { UserError } from "./errors.ts";
-import { errorCode, systemError } from "./system.ts";
+import { UserError } from "../util/errors.ts";
+import { errorCode, systemError } from "../util/system.ts";
 
 /**
  * Whether a file of a folder lies in it, links followed; one that is not there does.

@@ -9,11 +9,11 @@
 import { rmSync } from "node:fs";
 import { mkdir, open, readdir, rename, rm } from "node:fs/promises";
 import { dirname, join, relative, sep } from "node:path";
+import { UserError } from "../util/errors.ts";
+import { errorCode, systemError } from "../util/system.ts";
 import { checkFiles, checksumsFile, checksumsText, hashFile, readChecksums, sha256 } from "./checksums.ts";
-import { UserError } from "./errors.ts";
 import { closing, fillFile, type Ledger, ledgers, OutputFile } from "./output.ts";
 import { finalPlace, kindOf, syncFolder } from "./places.ts";
-import { errorCode, systemError } from "./system.ts";
 import { clearLeftOvers, recoverFolder, temporaryName } from "./temporary.ts";
 
 export interface FolderOptions {

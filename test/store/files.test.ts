@@ -11,11 +11,11 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
+import { writeFileWhole, writeFolderWhole } from "../../src/store/files.ts";
+import { createFile } from "../../src/store/output.ts";
+import { recoverFolder } from "../../src/store/temporary.ts";
 import { UserError } from "../../src/util/errors.ts";
-import { writeFileWhole, writeFolderWhole } from "../../src/util/files.ts";
-import { createFile } from "../../src/util/output.ts";
 import { packageRoot } from "../../src/util/paths.ts";
-import { recoverFolder } from "../../src/util/temporary.ts";
 import { temporaryFolder } from "../support.ts";
 
 /** Fills a folder with one file. */

@@ -8,9 +8,9 @@
 import { createHash } from "node:crypto";
 import { open, readFile, stat } from "node:fs/promises";
 import { basename, join } from "node:path";
-import { UserError } from "./errors.ts";
+import { UserError } from "../util/errors.ts";
+import { errorCode, systemError } from "../util/system.ts";
 import { hashApart, LARGE } from "./hashing.ts";
-import { errorCode, systemError } from "./system.ts";
 
 export const checksumsFile = "SHA256SUMS";
 

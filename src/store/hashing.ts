@@ -4,7 +4,7 @@
  */
 import { createHash } from "node:crypto";
 import { Worker } from "node:worker_threads";
-import { workerUrl } from "./worker.ts";
+import { workerUrl } from "../util/worker.ts";
 
 /** For the thread: the next bytes, a file to take to its end, or that no more is to come. */
 export type HashMessage = Uint8Array | { readonly path: string } | undefined;

@@ -1,7 +1,7 @@
 /** Places in the file system: what a path means, what stands there, folders that outlast a power cut. */
 import { lstat, mkdir, open, readdir, realpath, stat } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
-import { errorCode } from "./system.ts";
+import { errorCode } from "../util/system.ts";
 
 /** The absolute place a path means, links followed, its parent folders made. */
 export async function finalPlace(path: string): Promise<string> {

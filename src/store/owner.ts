@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { hostname } from "node:os";
-import { errorCode } from "./system.ts";
+import { errorCode } from "../util/system.ts";
 
 /** Where process numbers mean the same: this host, this process namespace. */
 export function placeOf(): string {

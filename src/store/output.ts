@@ -6,10 +6,10 @@
 import { constants } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
 import { dirname, relative, sep } from "node:path";
+import { systemError } from "../util/system.ts";
 import { isRefusal, openDirect, wholeBlocks } from "./direct.ts";
 import { type Hashing, hashing } from "./hashing.ts";
 import { syncFolder } from "./places.ts";
-import { systemError } from "./system.ts";
 
 /** Small pieces are gathered up to so many bytes before the system is asked to take them. */
 const GATHER = 2 ** 16;

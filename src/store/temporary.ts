@@ -12,9 +12,9 @@
  */
 import { lstat, readdir, rename, rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
+import { errorCode } from "../util/system.ts";
 import { lifeOf, placeOf, shortDigest } from "./owner.ts";
 import { finalPlace, kindOf, syncFolder } from "./places.ts";
-import { errorCode } from "./system.ts";
 
 /** Puts back a folder that was moved aside by a process that died before its replacement took the name. */
 export async function recoverFolder(path: string): Promise<void> {

@@ -3,9 +3,9 @@ import { once } from "node:events";
 import { readdirSync, readFileSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
+import { takeLock } from "../../src/store/lock.ts";
+import { lifeOf, placeOf } from "../../src/store/owner.ts";
 import { UserError } from "../../src/util/errors.ts";
-import { takeLock } from "../../src/util/lock.ts";
-import { lifeOf, placeOf } from "../../src/util/owner.ts";
 import { temporaryFolder } from "../support.ts";
 
 function holder(change: object): string {
