@@ -128,7 +128,7 @@ ${rows.join("\n")}
 - Again: \`npm run -s bench -- prepare-speed TEXT.gz\`.
 
 Why it is faster though the ids are the same library's: a text is cut where the tokenizer surely cuts it, and the ids
-of a piece that has been seen are kept, so only new words are encoded (\`src/data/encode.ts\`).
+of a piece that has been seen are kept, so only new words are encoded (\`src/data/tokenizer/encode.ts\`).
 `);
 }
 

@@ -6,19 +6,12 @@ export { type ModelFolder, openModelFolder, readConfig } from "./checkpoint/fold
 export { openSafetensors, type SafetensorsFile, type StoredTensor } from "./checkpoint/safetensors.ts";
 export { openWeights, type Weights } from "./checkpoint/weights.ts";
 export { parseSize, type TensorSource, type WriteOptions, type Written, writeWeights } from "./checkpoint/write.ts";
-export {
-  type Batch,
-  type BatchShape,
-  type DataSize,
-  dataSize,
-  type Objective,
-  trainingBatch,
-  validationBatches,
-} from "./data/batches.ts";
-export { type Dataset, type DatasetInfo, openDataset } from "./data/dataset.ts";
-export { type PrepareOptions, type PrepareResult, prepare } from "./data/prepare.ts";
-export { openTokenizer, type Tokenizer, type TokenizerInfo } from "./data/tokenizer.ts";
-export { type TrainTokenizerOptions, type TrainTokenizerResult, trainTokenizer } from "./data/train-tokenizer.ts";
+export type { Batch, BatchShape } from "./data/batch/batch.ts";
+export { type DataSize, dataSize, trainingBatch, validationBatches } from "./data/batch/batches.ts";
+export { type Dataset, type DatasetInfo, openDataset } from "./data/prepared/dataset.ts";
+export { type PrepareOptions, type PrepareResult, prepare } from "./data/prepared/prepare.ts";
+export { openTokenizer, type Tokenizer, type TokenizerInfo } from "./data/tokenizer/tokenizer.ts";
+export { type TrainTokenizerOptions, type TrainTokenizerResult, trainTokenizer } from "./data/tokenizer/train.ts";
 export { type Applied, type ApplyOptions, applyGrowth, storedDType } from "./growth/apply.ts";
 export { depthRuleOf, depthRules } from "./growth/depth.ts";
 export { type DescribedGroup, describeGroups, describeJson } from "./growth/describe.ts";
@@ -53,6 +46,7 @@ export { type CreateOptions, createModel } from "./model/create.ts";
 export { paperFlops, type StepFlops, type StepShape } from "./model/flops.ts";
 export { initialise } from "./model/init.ts";
 export { type OpenModel, openModel, type ParameterWeights } from "./model/load.ts";
+export type { Objective } from "./model/objectives.ts";
 export { type Axis, type Dim, type Dimensions, elements, type Heads, type Parameter, shapeOf } from "./model/table.ts";
 export { type ProbeInputs, readProbeInputs } from "./probe/inputs.ts";
 export { type ProbeOptions, type ProbeTensor, probe, writeProbe } from "./probe/probe.ts";

@@ -22,8 +22,8 @@ export function register(command: Command): void {
     .option("--threads <n>", "workers (default: one a core)", wholeNumber("--threads", 1))
     .option("--json", "print the result as JSON")
     .action(async (files: string[], options: Options) => {
-      const { prepare } = await import("../data/prepare.ts");
-      const { infoJson } = await import("../data/dataset.ts");
+      const { prepare } = await import("../data/prepared/prepare.ts");
+      const { infoJson } = await import("../data/prepared/dataset.ts");
       const progress = new Progress();
       const started = performance.now();
       const { info, bytes, seconds, already } = await prepare({

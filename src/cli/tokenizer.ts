@@ -24,7 +24,7 @@ export function register(command: Command): void {
     .addOption(new Option("--special <whose>", "bpe: special tokens (default: gpt2)").choices(["gpt2", "roberta"]))
     .option("--json", "print the result as JSON")
     .action(async (files: string[], options: Options) => {
-      const { trainTokenizer } = await import("../data/train-tokenizer.ts");
+      const { trainTokenizer } = await import("../data/tokenizer/train.ts");
       const progress = new Progress();
       const { vocab, json, ...rest } = options;
       const result = await trainTokenizer({

@@ -71,7 +71,7 @@ async function verify(sourceFolder: string, grownFolder: string, options: Option
 
 async function inputsOfText(source: OpenModel, path: string): Promise<ProbeInputs> {
   const [{ openTokenizer }, { textInputs }] = await Promise.all([
-    import("../data/tokenizer.ts"),
+    import("../data/tokenizer/tokenizer.ts"),
     import("../probe/text.ts"),
   ]);
   return textInputs(source.model, await openTokenizer(source.folder), path);

@@ -1,7 +1,7 @@
 /** Inputs for a model from the beginning of a text. */
-import { readBlocks } from "../data/blocks.ts";
-import { parseLines } from "../data/lines.ts";
-import type { Tokenizer } from "../data/tokenizer.ts";
+import { readBlocks } from "../data/text/blocks.ts";
+import { parseLines } from "../data/text/lines.ts";
+import type { Tokenizer } from "../data/tokenizer/tokenizer.ts";
 import type { Model } from "../model/architecture.ts";
 import { UserError } from "../util/errors.ts";
 import type { ProbeInputs } from "./inputs.ts";

@@ -2,7 +2,7 @@
  * How many steps a plan has for a budget of FLOPs. A plan's shares are shares of its own steps, so its last stage, and
  * with it the decay of the rate, ends where the budget ends. Sub-models count in the mean over their draws.
  */
-import { predictedOf } from "../data/batches.ts";
+import { predictedOf } from "../data/batch/batch.ts";
 import type { Model } from "../model/architecture.ts";
 import { meanFlops, stepEstimates } from "../train/estimate.ts";
 import { stageModels } from "../train/growth.ts";

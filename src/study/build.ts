@@ -6,8 +6,8 @@
 import { existsSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { join, relative, sep } from "node:path";
-import { prepare } from "../data/prepare.ts";
-import { trainTokenizer } from "../data/train-tokenizer.ts";
+import { prepare } from "../data/prepared/prepare.ts";
+import { trainTokenizer } from "../data/tokenizer/train.ts";
 import { applyGrowth } from "../growth/apply.ts";
 import { planGrowth } from "../growth/plan.ts";
 import { openModel } from "../model/load.ts";

@@ -5,7 +5,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
-import { type Dataset, openDataset, type Part } from "../data/dataset.ts";
+import { type Dataset, openDataset, type Part } from "../data/prepared/dataset.ts";
 import { writeFileWhole } from "../store/files.ts";
 import { readJsonObject } from "../util/json.ts";
 import type { DataCell, GivenCell } from "./cells.ts";

@@ -6,8 +6,8 @@ import { existsSync } from "node:fs";
 import { basename, join } from "node:path";
 import { z } from "zod";
 import { configFile, readConfig } from "../checkpoint/folder.ts";
-import { infoJson, openDataset } from "../data/dataset.ts";
-import { findSources } from "../data/sources.ts";
+import { infoJson, openDataset } from "../data/prepared/dataset.ts";
+import { findSources } from "../data/text/sources.ts";
 
 import { openModel } from "../model/load.ts";
 import { hashFiles } from "../store/checksums.ts";

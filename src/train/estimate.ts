@@ -1,5 +1,5 @@
 /** What a run will take, before it starts: parameters, memory, operations. Nothing runs and nothing is written. */
-import { openDataset } from "../data/dataset.ts";
+import { openDataset } from "../data/prepared/dataset.ts";
 import type { Model } from "../model/architecture.ts";
 import { paperFlops } from "../model/flops.ts";
 import { parameterCount } from "../model/table.ts";

@@ -1,7 +1,7 @@
 /** Evaluating a model folder on prepared data. */
 import { availableParallelism } from "node:os";
-import { dataSize } from "../data/batches.ts";
-import { openDataset } from "../data/dataset.ts";
+import { dataSize } from "../data/batch/batches.ts";
+import { openDataset } from "../data/prepared/dataset.ts";
 import { openEngine } from "../engine/engines.ts";
 import type { Model } from "../model/architecture.ts";
 import { openModel } from "../model/load.ts";

@@ -1,6 +1,7 @@
 /** Loss, perplexity and accuracy on the validation part: whole model, dropout off, masks and pairs that no seed changes. */
-import { type BatchShape, validationBatches } from "../data/batches.ts";
-import type { Dataset } from "../data/dataset.ts";
+import type { BatchShape } from "../data/batch/batch.ts";
+import { validationBatches } from "../data/batch/batches.ts";
+import type { Dataset } from "../data/prepared/dataset.ts";
 import type { Engine, Executable } from "../engine/engine.ts";
 import type { Model } from "../model/architecture.ts";
 import { inputsOf, type Objective } from "../model/objectives.ts";

@@ -5,8 +5,8 @@
  * the same losses, differentiation, optimizer and engines as a model does. What was learned is the plan's weights, held in
  * memory. A function of plan, data, settings, engine and threads; its cost is in growth.json.
  */
-import { dataSize, type Objective, trainingBatch } from "../data/batches.ts";
-import { type Dataset, openDataset } from "../data/dataset.ts";
+import { dataSize, trainingBatch } from "../data/batch/batches.ts";
+import { type Dataset, openDataset } from "../data/prepared/dataset.ts";
 import type { Engine } from "../engine/engine.ts";
 import { openEngine } from "../engine/engines.ts";
 import { type Growth, sourceParameter } from "../growth/growth.ts";
@@ -16,6 +16,7 @@ import type { Recipe } from "../growth/recipe.ts";
 import { grownMap } from "../growth/width.ts";
 import { paperFlops } from "../model/flops.ts";
 import type { OpenModel } from "../model/load.ts";
+import type { Objective } from "../model/objectives.ts";
 import { buildLoss, inputsOf, objectives, supports, termsOf } from "../model/objectives.ts";
 import { type Dim, elements, type Parameter, shapeOf } from "../model/table.ts";
 import { ProgramBuilder } from "../program/builder.ts";

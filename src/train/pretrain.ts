@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { openDataset } from "../data/dataset.ts";
+import { openDataset } from "../data/prepared/dataset.ts";
 import { openEngine } from "../engine/engines.ts";
 import { clearFolder } from "../store/temporary.ts";
 import { UserError } from "../util/errors.ts";

@@ -1,6 +1,6 @@
 /** Where the time of a run's steps goes: some of its first steps, timed by class of operation. Nothing is written. */
-import { trainingBatch } from "../data/batches.ts";
-import { openDataset } from "../data/dataset.ts";
+import { trainingBatch } from "../data/batch/batches.ts";
+import { openDataset } from "../data/prepared/dataset.ts";
 import type { TensorData } from "../engine/engine.ts";
 import { openEngine } from "../engine/engines.ts";
 import { UserError } from "../util/errors.ts";

@@ -4,8 +4,8 @@
  */
 import { relative, sep } from "node:path";
 import { growthFile, presentOf } from "../checkpoint/folder.ts";
-import { dataSize } from "../data/batches.ts";
-import { openDataset } from "../data/dataset.ts";
+import { dataSize } from "../data/batch/batches.ts";
+import { openDataset } from "../data/prepared/dataset.ts";
 import { openModel } from "../model/load.ts";
 import { supports } from "../model/objectives.ts";
 import { UserError } from "../util/errors.ts";

@@ -4,9 +4,9 @@
  */
 import { createHash } from "node:crypto";
 import { presentOf, tokenizerFiles } from "../checkpoint/folder.ts";
-import { type DataSize, dataSize } from "../data/batches.ts";
-import { type Dataset, infoJson } from "../data/dataset.ts";
-import { openTokenizer } from "../data/tokenizer.ts";
+import { type DataSize, dataSize } from "../data/batch/batches.ts";
+import { type Dataset, infoJson } from "../data/prepared/dataset.ts";
+import { openTokenizer } from "../data/tokenizer/tokenizer.ts";
 import type { Model } from "../model/architecture.ts";
 import { architectureOf } from "../model/architectures.ts";
 import { type OpenModel, openModel } from "../model/load.ts";

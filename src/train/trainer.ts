@@ -5,8 +5,8 @@
  */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { trainingBatch } from "../data/batches.ts";
-import type { Dataset } from "../data/dataset.ts";
+import { trainingBatch } from "../data/batch/batches.ts";
+import type { Dataset } from "../data/prepared/dataset.ts";
 import type { Engine, Executable, TensorData } from "../engine/engine.ts";
 import type { Model } from "../model/architecture.ts";
 import { openModel } from "../model/load.ts";

@@ -1,7 +1,7 @@
 /** Prepared data of given documents, as `prepare` lays it out. */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { type DatasetInfo, infoJson, type PartInfo } from "../../src/data/dataset.ts";
+import { type DatasetInfo, infoJson, type PartInfo } from "../../src/data/prepared/dataset.ts";
 
 /** Lines of a document as token ids. */
 export type Document = readonly (readonly number[])[];

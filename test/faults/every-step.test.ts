@@ -5,8 +5,8 @@
 import { readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { dataSize } from "../../src/data/batches.ts";
-import { openDataset } from "../../src/data/dataset.ts";
+import { dataSize } from "../../src/data/batch/batches.ts";
+import { openDataset } from "../../src/data/prepared/dataset.ts";
 import { pretrain } from "../../src/train/pretrain.ts";
 import { loadRun } from "../../src/train/settings.ts";
 import { Interrupted } from "../../src/util/errors.ts";

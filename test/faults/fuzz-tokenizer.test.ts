@@ -5,9 +5,9 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { specialToken } from "../../src/data/special.ts";
-import { openTokenizer } from "../../src/data/tokenizer.ts";
-import { byteLevelJson, wordPieceJson } from "../../src/data/tokenizer-json.ts";
+import { byteLevelJson, wordPieceJson } from "../../src/data/tokenizer/json.ts";
+import { specialToken } from "../../src/data/tokenizer/special.ts";
+import { openTokenizer } from "../../src/data/tokenizer/tokenizer.ts";
 import { fuzz, mutate, quickFolder } from "./fuzz.ts";
 import { howMany } from "./scale.ts";
 

@@ -6,7 +6,7 @@
 import { cpSync, existsSync, mkdirSync, readdirSync, rmSync, writeFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
-import { Permutation } from "../../src/data/order.ts";
+import { Permutation } from "../../src/data/prepared/order.ts";
 import { generateStories } from "../../src/quickstart/stories.ts";
 import { checkFiles } from "../../src/store/checksums.ts";
 import { RandomStream } from "../../src/util/random.ts";

@@ -5,8 +5,8 @@
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
-import { trainingBatch } from "../../src/data/batches.ts";
-import { openDataset } from "../../src/data/dataset.ts";
+import { trainingBatch } from "../../src/data/batch/batches.ts";
+import { openDataset } from "../../src/data/prepared/dataset.ts";
 import { createModel } from "../../src/model/create.ts";
 import { methodDefinition } from "../../src/study/methods.ts";
 import { isEvaluation, readMetrics } from "../../src/train/metrics.ts";

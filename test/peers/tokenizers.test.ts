@@ -7,8 +7,8 @@ import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
 import { expect, test } from "vitest";
-import { openTokenizer } from "../../src/data/tokenizer.ts";
-import { trainTokenizer } from "../../src/data/train-tokenizer.ts";
+import { openTokenizer } from "../../src/data/tokenizer/tokenizer.ts";
+import { trainTokenizer } from "../../src/data/tokenizer/train.ts";
 import { fixture, python, sharedData, temporaryFolder } from "../support.ts";
 
 const peer = python(["tokenizers", "transformers"]);

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { openDataset } from "../../src/data/dataset.ts";
+import { openDataset } from "../../src/data/prepared/dataset.ts";
 import { unigramLoss } from "../../src/study/frequencies.ts";
 import { temporaryFolder } from "../support.ts";
 import { vocabulary, writeData } from "../train/data.ts";

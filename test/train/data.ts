@@ -1,8 +1,8 @@
 /** Prepared data and small configs for runs that take seconds: a language of a few tokens with a pattern to learn. */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { type DatasetInfo, infoJson } from "../../src/data/dataset.ts";
-import { openTokenizer } from "../../src/data/tokenizer.ts";
+import { type DatasetInfo, infoJson } from "../../src/data/prepared/dataset.ts";
+import { openTokenizer } from "../../src/data/tokenizer/tokenizer.ts";
 import { RandomStream } from "../../src/util/random.ts";
 import { type Document, writeDocuments } from "../data/documents.ts";
 

@@ -507,7 +507,7 @@ export const prepared: Group = {
       async (folder) => {
         const path = join(folder, "data", "tokenizer", "vocab.txt");
         writeFileSync(path, readFileSync(path, "utf8").replace("[MASK]", "[QUIZ]"));
-        const { openTokenizer } = await import("../../../../src/data/tokenizer.ts");
+        const { openTokenizer } = await import("../../../../src/data/tokenizer/tokenizer.ts");
         const { info: now } = await openTokenizer(join(folder, "data", "tokenizer"));
         change(info(folder), { tokenizer: now });
       },

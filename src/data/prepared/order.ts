@@ -1,0 +1,46 @@
+/**
+ * A permutation of 0 … n − 1 of which any single place can be asked for: nothing is stored, and no place depends on
+ * those before it. The order of an epoch's sequences; which documents are held out.
+ *
+ * A Feistel network over a × b ≥ n with rounds of modular addition (Black and Rogaway, "Ciphers with Arbitrary Finite
+ * Domains", CT-RSA 2002), keyed by a counter-based cipher; what lands at n or above is sent through
+ * again until it falls below (cycle walking: hardly ever needed, since a·b − n < a).
+ */
+import type { RandomStream } from "../../util/random.ts";
+
+const ROUNDS = 8;
+
+export class Permutation {
+  readonly #n: number;
+  readonly #a: number;
+  readonly #b: number;
+  readonly #random: RandomStream;
+
+  /** @param n at least 1; @param random whatever it was seeded with, the permutation is a function of */
+  constructor(n: number, random: RandomStream) {
+    this.#n = n;
+    this.#a = Math.ceil(Math.sqrt(n));
+    this.#b = Math.ceil(n / this.#a);
+    this.#random = random;
+  }
+
+  /** What stands at a place. @param place 0 … n − 1 */
+  at(place: number): number {
+    let value = place;
+    do value = this.#once(value);
+    while (value >= this.#n);
+    return value;
+  }
+
+  #once(value: number): number {
+    const a = this.#a;
+    const b = this.#b;
+    let left = Math.floor(value / b);
+    let right = value % b;
+    for (let round = 0; round < ROUNDS; round++) {
+      if (round % 2 === 0) left = (left + this.#random.below(a, round * (a + b) + right)) % a;
+      else right = (right + this.#random.below(b, round * (a + b) + left)) % b;
+    }
+    return left * b + right;
+  }
+}

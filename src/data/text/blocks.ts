@@ -1,0 +1,155 @@
+/**
+ * A file read in blocks of whole lines, plain or gzipped (told by its first bytes, not by its name), so that a corpus
+ * of any size passes through little memory and its blocks can be worked on by several threads. Where a block ends says
+ * nothing: whoever reads blocks must come to the same result with other block sizes.
+ */
+import { createHash } from "node:crypto";
+import { open } from "node:fs/promises";
+import { pipeline, Readable } from "node:stream";
+import { createGunzip } from "node:zlib";
+import { UserError } from "../../util/errors.ts";
+import { errorCode, systemError } from "../../util/system.ts";
+import type { Source } from "./sources.ts";
+
+/** Whole lines of one file, still as bytes. */
+export interface Block {
+  readonly path: string;
+  readonly kind: Source["kind"];
+  /** The number of the block's first line in the file, from 1. */
+  readonly firstLine: number;
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  /** Whether the file ends here. */
+  readonly last: boolean;
+}
+
+/** What was read of a file, once it has been read to its end. */
+export interface Fingerprint {
+  /** Size of the file as it lies on disk. */
+  bytes: number;
+  sha256: string;
+}
+
+const BLOCK = 2 ** 20;
+const CHUNK = 2 ** 18;
+const LONGEST_LINE = 2 ** 26;
+const NEWLINE = 0x0a;
+
+/**
+ * The file's blocks in order; none for an empty file.
+ * @param fingerprint filled in when the last block has been taken
+ * @throws UserError for what can't be read, a broken gzip file, a known binary format, a line of more than 64 MiB
+ */
+export async function* readBlocks(source: Source, fingerprint?: Fingerprint): AsyncGenerator<Block> {
+  let pending: Uint8Array[] = [];
+  let size = 0;
+  let line = 1;
+  const take = (last: boolean): Block => {
+    const bytes = join(pending, size);
+    const block = { path: source.path, kind: source.kind, firstLine: line, bytes, last };
+    for (let at = bytes.indexOf(NEWLINE); at >= 0; at = bytes.indexOf(NEWLINE, at + 1)) line++;
+    pending = [];
+    size = 0;
+    return block;
+  };
+  for await (const chunk of readContent(source.path, fingerprint)) {
+    if (size === 0 && line === 1) refuseBinary(chunk, source.path);
+    const end = size + chunk.length >= BLOCK ? chunk.lastIndexOf(NEWLINE) + 1 : 0;
+    if (end > 0) {
+      pending.push(chunk.subarray(0, end));
+      size += end;
+      yield take(false);
+    }
+    if (end < chunk.length) {
+      pending.push(chunk.subarray(end));
+      size += chunk.length - end;
+    }
+    if (size > LONGEST_LINE) {
+      const wayOut = "is it text? If it is, break its lines";
+      throw new UserError("a line of more than 64 MiB", `${source.path}:${line}`, wayOut);
+    }
+  }
+  if (size > 0 || line > 1) yield take(true);
+}
+
+/** The file's bytes, unpacked if it is gzipped. */
+async function* readContent(path: string, fingerprint?: Fingerprint): AsyncGenerator<Uint8Array> {
+  try {
+    const raw = readRaw(path, fingerprint);
+    const { value: first } = await raw.next();
+    if (first === undefined) return;
+    const zipped = first.length > 1 && first[0] === 0x1f && first[1] === 0x8b;
+    if (!zipped && /\.gz$/i.test(path)) {
+      throw new UserError("not a gzip file, though its name says so", path, "get it anew, or drop .gz from its name");
+    }
+    if (!zipped) {
+      yield first;
+      yield* raw;
+      return;
+    }
+    // pipeline hands a failure of the file on to the stream that is read; there is nothing left to do in its callback.
+    const packed = Readable.from(startingWith(first, raw), { objectMode: false });
+    const content = pipeline(packed, createGunzip({ chunkSize: CHUNK }), () => {});
+    for await (const chunk of content) if (chunk instanceof Uint8Array) yield chunk;
+  } catch (error) {
+    if (errorCode(error)?.startsWith("Z_") === true) {
+      const reason = error instanceof Error ? error.message : "";
+      throw new UserError(`broken gzip file (${reason})`, path, "get it anew (`gzip -t` tests it)");
+    }
+    throw systemError(error, path);
+  }
+}
+
+async function* startingWith<T>(first: T, rest: AsyncIterable<T>): AsyncGenerator<T> {
+  yield first;
+  yield* rest;
+}
+
+async function* readRaw(path: string, fingerprint?: Fingerprint): AsyncGenerator<Uint8Array, undefined> {
+  const hash = createHash("sha256");
+  let total = 0;
+  const file = await open(path);
+  try {
+    for (;;) {
+      const { bytesRead, buffer } = await file.read(new Uint8Array(CHUNK), 0, CHUNK);
+      if (bytesRead === 0) break;
+      total += bytesRead;
+      const chunk = buffer.subarray(0, bytesRead);
+      hash.update(chunk);
+      yield chunk;
+    }
+  } finally {
+    await file.close();
+  }
+  if (fingerprint !== undefined) {
+    fingerprint.bytes = total;
+    fingerprint.sha256 = hash.digest("hex");
+  }
+}
+
+/** Formats that are often given as text, by their first bytes. */
+const formats: readonly (readonly [name: string, wayOut: string, first: readonly number[]])[] = [
+  ["UTF-16 text", "convert it: iconv -f UTF-16 -t UTF-8", [0xff, 0xfe]],
+  ["UTF-16 text", "convert it: iconv -f UTF-16 -t UTF-8", [0xfe, 0xff]],
+  ["a zip archive", "unpack it first", [0x50, 0x4b, 0x03, 0x04]],
+  ["zstd-compressed", "unpack it first (zstd -d), or use gzip", [0x28, 0xb5, 0x2f, 0xfd]],
+  ["xz-compressed", "unpack it first (xz -d), or use gzip", [0xfd, 0x37, 0x7a, 0x58, 0x5a]],
+  ["bzip2-compressed", "unpack it first (bzip2 -d), or use gzip", [0x42, 0x5a, 0x68]],
+  ["a PDF", "extract its text first", [0x25, 0x50, 0x44, 0x46, 0x2d]],
+  ["a Parquet file", "write its text column as JSON Lines first", [0x50, 0x41, 0x52, 0x31]],
+];
+
+function refuseBinary(start: Uint8Array, path: string): void {
+  for (const [name, wayOut, first] of formats) {
+    if (first.every((byte, i) => start[i] === byte)) throw new UserError(`${name}, not UTF-8 text`, path, wayOut);
+  }
+}
+
+function join(parts: readonly Uint8Array[], size: number): Uint8Array<ArrayBuffer> {
+  const all = new Uint8Array(size);
+  let at = 0;
+  for (const part of parts) {
+    all.set(part, at);
+    at += part.length;
+  }
+  return all;
+}

@@ -1,0 +1,239 @@
+/**
+ * `tokenizer train`: a vocabulary of any size from text, as BERT's WordPiece or as byte-level BPE (GPT-2's, RoBERTa's),
+ * written as a tokenizer's folder that transformers opens. The same text gives the same bytes.
+ *
+ * Ids: special tokens first, then the alphabet by code point (for WordPiece the characters that begin a word, then
+ * those that carry one on), then what was merged, in order.
+ */
+import { join } from "node:path";
+import { writeJson } from "../../checkpoint/folder.ts";
+import { checkFolderFreeOrMade, holdsAlready, writeFolderWhole } from "../../store/files.ts";
+import { fillFile } from "../../store/output.ts";
+import { UserError } from "../../util/errors.ts";
+import type { Json } from "../../util/json.ts";
+import { packageVersion } from "../../util/paths.ts";
+import type { Fingerprint } from "../text/blocks.ts";
+import { findSources } from "../text/sources.ts";
+import { byteLevelJson, wordPieceJson } from "./json.ts";
+import { learnMerges, type Merge, type Words } from "./merges.ts";
+import { type Role, specialToken } from "./special.ts";
+import { openTokenizer } from "./tokenizer.ts";
+import { countWords } from "./word-counts.ts";
+
+export interface TrainTokenizerOptions {
+  /** Text files and folders. */
+  readonly paths: readonly string[];
+  /** The folder to write; it must not exist, or be empty. */
+  readonly out: string;
+  readonly kind: "wordpiece" | "bpe";
+  /** Entries of the vocabulary, special tokens included. */
+  readonly vocabulary: number;
+  /** WordPiece: lower case and no accents (BERT's "uncased"); default false. */
+  readonly lowercase?: boolean;
+  /** BPE: whose special tokens; default "gpt2". */
+  readonly special?: "gpt2" | "roberta";
+  /** Called after every block of text. */
+  readonly progress?: (bytes: number) => void;
+}
+
+export interface TrainTokenizerResult {
+  /** Entries written: fewer than asked for where the text gives no more. */
+  readonly vocabulary: number;
+  /** Distinct words that were counted. */
+  readonly words: number;
+  readonly seconds: number;
+  /** Whether the same tokenizer stood there already, and nothing was written. */
+  readonly already: boolean;
+}
+
+type Specials = Readonly<Partial<Record<Role, string>>>;
+
+const specials: Readonly<Record<"bert" | "gpt2" | "roberta", { readonly tokens: readonly string[]; roles: Specials }>> =
+  {
+    bert: {
+      tokens: ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"],
+      roles: { cls: "[CLS]", mask: "[MASK]", pad: "[PAD]", sep: "[SEP]", unk: "[UNK]" },
+    },
+    gpt2: {
+      tokens: ["<|endoftext|>"],
+      roles: { bos: "<|endoftext|>", eos: "<|endoftext|>", unk: "<|endoftext|>" },
+    },
+    roberta: {
+      tokens: ["<s>", "<pad>", "</s>", "<unk>", "<mask>"],
+      roles: { bos: "<s>", cls: "<s>", eos: "</s>", mask: "<mask>", pad: "<pad>", sep: "</s>", unk: "<unk>" },
+    },
+  };
+
+/** Characters that WordPiece's alphabet has at most, as in Hugging Face's trainer. */
+const LARGEST_ALPHABET = 1000;
+/** Characters of a word, above which WordPiece gives up. */
+const LONGEST_WORD = 100;
+
+/** @throws UserError; then nothing is written */
+export async function trainTokenizer(options: TrainTokenizerOptions): Promise<TrainTokenizerResult> {
+  const { kind, vocabulary: size, lowercase = false } = options;
+  check(options);
+  await checkFolderFreeOrMade(options.out);
+  const started = performance.now();
+  const sources = await findSources(options.paths);
+  const { tokens, roles } = specials[kind === "wordpiece" ? "bert" : (options.special ?? "gpt2")];
+  const build = kind === "wordpiece" ? wordPiece(tokens, lowercase) : byteLevel(tokens, roles);
+  const fingerprints: Fingerprint[] = [];
+  // The library gives each token the id it has in the vocabulary: no empty one will do.
+  const words = await countWords(sources, build.json(tokens, []), options.progress, fingerprints);
+  if (words.size === 0)
+    throw new UserError("the corpus is empty", options.paths.join(", "), "name files that hold text");
+  const origin = async () => {
+    const { special } = options;
+    const made = { version: packageVersion(), kind, size, lowercase, special, sources: fingerprints };
+    return `tokenizer train ${JSON.stringify(made)}`;
+  };
+  const seconds = () => (performance.now() - started) / 1000;
+  if (await holdsAlready(options.out, origin)) {
+    const { vocabulary } = (await openTokenizer(options.out)).info;
+    return { vocabulary, words: words.size, seconds: seconds(), already: true };
+  }
+  const { names, arrays } = build.start(words, size);
+  const merges = learnMerges(arrays, { names, join: build.join }, size);
+  const named = merges.map(({ left, right }: Merge): [string, string] => [names[left], names[right]]);
+  const json = build.json(names, named);
+  const fill = async (folder: string) => {
+    await writeJson(join(folder, "tokenizer.json"), json);
+    const map = Object.fromEntries(Object.entries(roles).map(([role, token]) => [`${role}_token`, token]));
+    await writeJson(join(folder, "special_tokens_map.json"), map);
+    await writeJson(join(folder, "tokenizer_config.json"), { ...map, ...build.config });
+    if (kind === "wordpiece") {
+      await fillFile(join(folder, "vocab.txt"), `${names.join("\n")}\n`);
+    } else {
+      await writeJson(join(folder, "vocab.json"), Object.fromEntries(names.map((name, id) => [name, id])));
+      const lines = named.map((merge) => `${merge.join(" ")}\n`);
+      await fillFile(join(folder, "merges.txt"), `#version: 0.2\n${lines.join("")}`);
+    }
+  };
+  await writeFolderWhole(options.out, fill, { origin });
+  return { vocabulary: names.length, words: words.size, seconds: seconds(), already: false };
+}
+
+/** What the two kinds differ in. */
+interface Build {
+  /** tokenizer.json with this vocabulary, in the order of ids. */
+  json(names: readonly string[], merges: readonly (readonly [string, string])[]): Json;
+  /** What tokenizer_config.json says beside the special tokens. */
+  readonly config: Json;
+  /** The first symbols, and the words in them. */
+  start(words: ReadonlyMap<string, number>, size: number): { names: string[]; arrays: Words };
+  join(left: string, right: string): string;
+}
+
+function wordPiece(tokens: readonly string[], lowercase: boolean): Build {
+  return {
+    json: (names) =>
+      wordPieceJson({
+        vocabulary: new Map(names.map((name, id) => [name, id])),
+        added: tokens.map((token, id) => specialToken(id, token)),
+        lowercase,
+        stripAccents: null,
+        chineseCharacters: true,
+        unknown: "[UNK]",
+        cls: ["[CLS]", 2],
+        sep: ["[SEP]", 3],
+      }),
+    config: {
+      tokenizer_class: "BertTokenizer",
+      do_lower_case: lowercase,
+      strip_accents: null,
+      tokenize_chinese_chars: true,
+    },
+    start(words, size) {
+      const alphabet = alphabetOf(words, Math.min(LARGEST_ALPHABET, Math.floor(size / 4)));
+      const split = [...words]
+        .map(([word, count]) => ({ letters: [...word], count }))
+        .filter(({ letters }) => letters.length <= LONGEST_WORD && letters.every((letter) => alphabet.has(letter)));
+      const inner = new Set<string>();
+      for (const { letters } of split) for (const letter of letters.slice(1)) inner.add(letter);
+      const names = [...tokens, ...byCodePoint(alphabet), ...byCodePoint(inner).map((letter) => `##${letter}`)];
+      const pieces = split.map(({ letters, count }) => ({
+        letters: letters.map((letter, i) => (i === 0 ? letter : `##${letter}`)),
+        count,
+      }));
+      return { names, arrays: arraysOf(pieces, names) };
+    },
+    join: (left, right) => left + right.slice(2),
+  };
+}
+
+function byteLevel(tokens: readonly string[], roles: Specials): Build {
+  const place = (token: string | undefined): readonly [string, number] | undefined =>
+    token === undefined ? undefined : [token, tokens.indexOf(token)];
+  return {
+    json: (names, merges) =>
+      byteLevelJson({
+        vocabulary: new Map(names.map((name, id) => [name, id])),
+        merges,
+        added: tokens.map((token, id) => specialToken(id, token)),
+        addPrefixSpace: false,
+        cls: place(roles.cls),
+        sep: place(roles.sep),
+      }),
+    config: {
+      tokenizer_class: roles.cls === undefined ? "GPT2Tokenizer" : "RobertaTokenizer",
+      add_prefix_space: false,
+    },
+    start(words) {
+      const names = [...tokens, ...byteAlphabet()];
+      const split = [...words].map(([word, count]) => ({ letters: [...word], count }));
+      return { names, arrays: arraysOf(split, names) };
+    },
+    join: (left, right) => left + right,
+  };
+}
+
+/** The most frequent characters; of equally frequent ones the lower code points. */
+function alphabetOf(words: ReadonlyMap<string, number>, most: number): Set<string> {
+  const counts = new Map<string, number>();
+  for (const [word, count] of words) for (const letter of word) counts.set(letter, (counts.get(letter) ?? 0) + count);
+  const ordered = byCodePoint(counts.keys());
+  ordered.sort((a, b) => (counts.get(b) ?? 0) - (counts.get(a) ?? 0));
+  return new Set(ordered.slice(0, most));
+}
+
+function byCodePoint(letters: Iterable<string>): string[] {
+  return [...letters].sort((a, b) => (a.codePointAt(0) ?? 0) - (b.codePointAt(0) ?? 0));
+}
+
+/** GPT-2's 256 characters that stand for bytes: printable Latin-1 for itself, the rest from U+0100 on. */
+function byteAlphabet(): string[] {
+  const alphabet: string[] = [];
+  let next = 0x100;
+  for (let byte = 0; byte < 256; byte++) {
+    const printable = (byte > 0x20 && byte < 0x7f) || (byte > 0xa0 && byte !== 0xad);
+    alphabet.push(String.fromCharCode(printable ? byte : next++));
+  }
+  return byCodePoint(alphabet);
+}
+
+function arraysOf(split: readonly { letters: readonly string[]; count: number }[], names: readonly string[]): Words {
+  const numbers = new Map(names.map((name, number) => [name, number]));
+  const starts = new Int32Array(split.length + 1);
+  split.forEach(({ letters }, i) => {
+    starts[i + 1] = starts[i] + letters.length;
+  });
+  const symbols = new Int32Array(starts[split.length]);
+  let at = 0;
+  for (const { letters } of split) for (const letter of letters) symbols[at++] = numbers.get(letter) ?? 0;
+  return { symbols, starts, counts: Float64Array.from(split, ({ count }) => count) };
+}
+
+function check({ kind, vocabulary, lowercase, special }: TrainTokenizerOptions): void {
+  if (kind === "bpe" && lowercase === true) {
+    throw new UserError("byte-level BPE keeps case", "--lowercase", "leave it out, or choose --kind wordpiece");
+  }
+  if (kind === "wordpiece" && special !== undefined) {
+    throw new UserError("WordPiece has BERT's special tokens", "--special", "leave it out, or choose --kind bpe");
+  }
+  const least = kind === "wordpiece" ? 64 : 256 + specials[special ?? "gpt2"].tokens.length;
+  if (!Number.isInteger(vocabulary) || vocabulary < least || vocabulary > 2 ** 24) {
+    const reason = kind === "wordpiece" ? "" : ": the 256 bytes and the special tokens have to be among them";
+    throw new UserError(`a vocabulary of ${vocabulary} entries`, "--vocab", `name at least ${least}${reason}`);
+  }
+}
