@@ -6,8 +6,8 @@
 import { join } from "node:path";
 import { comparisonPicture, savingsOf } from "../../dist/report/comparison.js";
 import { writeFileWhole } from "../../dist/store/files.js";
-import { isEvaluation, readMetrics } from "../../dist/train/metrics.js";
 import { curveOf } from "../../dist/train/report.js";
+import { isEvaluation, readMetrics } from "../../dist/train/run/metrics.js";
 
 const [out, kind, picture] = process.argv.slice(2);
 

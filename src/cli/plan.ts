@@ -16,7 +16,7 @@ export function register(command: Command): void {
     .option("--speed <GFLOP/s>", "the speed to reckon the time with", speed, 100)
     .option("--json", "print the estimate as JSON")
     .action(async (path: string, options: Options) => {
-      const { loadRun } = await import("../train/settings.ts");
+      const { loadRun } = await import("../train/run/settings.ts");
       const { estimateRun } = await import("../train/estimate.ts");
       const estimate = await estimateRun(await loadRun(path, options.set));
       const seconds = estimate.flops.exact / (options.speed * 1e9);

@@ -32,7 +32,7 @@ export function register(command: Command): void {
         const wayOut = "give a RUN.yaml; `bert2bert pretrain --recommend MODEL --data DATA > run.yaml` writes one";
         throw new UserError("no run is named", "pretrain", wayOut);
       }
-      const { loadRun } = await import("../train/settings.ts");
+      const { loadRun } = await import("../train/run/settings.ts");
       const { pretrain } = await import("../train/pretrain.ts");
       const run = await loadRun(path, options.set);
       if (options.profile) {

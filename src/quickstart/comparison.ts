@@ -6,9 +6,9 @@ import { savingsOf } from "../report/comparison.ts";
 import type { ComparedRun, ComparisonReportData, StageMark, Table } from "../report/data.ts";
 import { compact } from "../report/format.ts";
 import type { Saving } from "../report/saving.ts";
-import { metricsFile, runFile } from "../train/folder.ts";
-import { readMetrics } from "../train/metrics.ts";
 import { curveOf } from "../train/report.ts";
+import { metricsFile, runFile } from "../train/run/folder.ts";
+import { readMetrics } from "../train/run/metrics.ts";
 import type { QuickstartSettings } from "./settings.ts";
 
 export interface QuickstartFacts {

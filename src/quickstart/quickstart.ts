@@ -27,7 +27,7 @@ import type { Saving } from "../report/saving.ts";
 import { writeFileWhole } from "../store/files.ts";
 import { estimateRun } from "../train/estimate.ts";
 import { pretrain } from "../train/pretrain.ts";
-import { loadRun } from "../train/settings.ts";
+import { loadRun } from "../train/run/settings.ts";
 import type { RunProgress, RunResult } from "../train/trainer.ts";
 import { Interrupted, UserError } from "../util/errors.ts";
 import { packageVersion } from "../util/paths.ts";

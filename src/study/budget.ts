@@ -6,9 +6,9 @@ import { predictedOf } from "../data/batch/batch.ts";
 import type { Model } from "../model/architecture.ts";
 import { meanFlops, stepEstimates } from "../train/estimate.ts";
 import { stageModels } from "../train/growth.ts";
-import type { FlopsSoFar } from "../train/metrics.ts";
-import { stepCommon } from "../train/setup.ts";
-import { PlanError, placeStages, type Stage, type StageSpec } from "../train/stage.ts";
+import { PlanError, placeStages, type Stage, type StageSpec } from "../train/plan/stage.ts";
+import { stepCommon } from "../train/run/setup.ts";
+import type { FlopsSoFar } from "../train/step/terms.ts";
 import type { Training } from "./settings.ts";
 
 /** FLOPs of a step of each stage, in both conventions. @param model that the run begins with */

@@ -9,11 +9,11 @@ import { checkLearned, planGrowth, resizedModel, targetModel } from "../growth/p
 import type { Model } from "../model/architecture.ts";
 import { architectureOf } from "../model/architectures.ts";
 import { parameterCount } from "../model/table.ts";
-import type { FlopsSoFar } from "../train/metrics.ts";
-import type { Plan } from "../train/plans/plan.ts";
-import { planSchema } from "../train/schema.ts";
-import { expandPlan } from "../train/settings.ts";
-import { checkStages, PlanError, type StageSpec } from "../train/stage.ts";
+import type { Plan } from "../train/plan/plans/plan.ts";
+import { checkStages, PlanError, type StageSpec } from "../train/plan/stage.ts";
+import { planSchema } from "../train/run/schema.ts";
+import { expandPlan } from "../train/run/settings.ts";
+import type { FlopsSoFar } from "../train/step/terms.ts";
 import { UserError } from "../util/errors.ts";
 import type { Json } from "../util/json.ts";
 import { planFlops, stageCosts, stepsWithin } from "./budget.ts";

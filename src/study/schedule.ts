@@ -1,6 +1,6 @@
 /** What a study will run, before it does: its runs with what each costs. Nothing runs and nothing is written. */
 import { existsSync } from "node:fs";
-import type { FlopsSoFar } from "../train/metrics.ts";
+import type { FlopsSoFar } from "../train/step/terms.ts";
 import { cellFolder } from "./build.ts";
 import type { RunCell } from "./cells.ts";
 import type { RunRecord } from "./record.ts";

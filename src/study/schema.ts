@@ -1,6 +1,6 @@
 /** The schema of STUDY.yaml. What the runs have in common is written as in RUN.yaml. */
 import { z } from "zod";
-import { runSchema } from "../train/schema.ts";
+import { runSchema } from "../train/run/schema.ts";
 import { count } from "../util/settings.ts";
 
 /** A config.json: its path, or written out. */

@@ -4,7 +4,7 @@
  */
 import { basename, dirname, join, resolve } from "node:path";
 import { architectureOf } from "../model/architectures.ts";
-import type { RunSettings } from "../train/settings.ts";
+import type { RunSettings } from "../train/run/settings.ts";
 import { type Json, readJsonObject } from "../util/json.ts";
 import type { SettingsFile } from "../util/settings.ts";
 import { asJson } from "./identity.ts";

@@ -8,10 +8,10 @@
  */
 import type { Engine, TensorData } from "../engine/engine.ts";
 import type { Model } from "../model/architecture.ts";
-import { CompiledSteps, runStep, type StepCommon } from "./compiled.ts";
-import { type Stage, stageAt, subModelAt } from "./stage.ts";
-import { resetOptimizer } from "./state.ts";
-import { momentNames } from "./step.ts";
+import { type Stage, stageAt, subModelAt } from "./plan/stage.ts";
+import { CompiledSteps, runStep, type StepCommon } from "./step/compiled.ts";
+import { resetOptimizer } from "./step/state.ts";
+import { momentNames } from "./step/step.ts";
 
 export interface Replay {
   readonly engine: Engine;

@@ -5,14 +5,14 @@ import { paperFlops } from "../model/flops.ts";
 import { parameterCount } from "../model/table.ts";
 import { workingBytes } from "../program/memory.ts";
 import { checkMemory, has, inGigabytes, memoryRoom } from "../util/memory.ts";
-import { newestCheckpoint } from "./checkpoint.ts";
-import type { StepCommon } from "./compiled.ts";
 import { stageModels } from "./growth.ts";
-import type { FlopsSoFar } from "./metrics.ts";
-import type { LoadedRun } from "./settings.ts";
-import { checkFit, openStart, planRun, type RunPlan, startFrom } from "./setup.ts";
-import { type StageSpec, type SubModel, subModels } from "./stage.ts";
-import { buildStep, formKey, trainFrom } from "./step.ts";
+import { type StageSpec, type SubModel, subModels } from "./plan/stage.ts";
+import { newestCheckpoint } from "./run/checkpoint.ts";
+import type { LoadedRun } from "./run/settings.ts";
+import { checkFit, openStart, planRun, type RunPlan, startFrom } from "./run/setup.ts";
+import type { StepCommon } from "./step/compiled.ts";
+import { buildStep, formKey, trainFrom } from "./step/step.ts";
+import type { FlopsSoFar } from "./step/terms.ts";
 
 /** One step of a sub-model. */
 export interface StepEstimate extends SubModel {

@@ -10,10 +10,10 @@ import { parameterCount, shapeOf } from "../model/table.ts";
 import { workingBytes } from "../program/memory.ts";
 import { suggestion, UserError } from "../util/errors.ts";
 import { checkMemory } from "../util/memory.ts";
-import { compileEvaluation, type EvaluationForm, evaluationProgram, runEvaluation } from "./evaluate.ts";
-import type { Evaluated } from "./metrics.ts";
-import { checkFit, tokenizerOf } from "./setup.ts";
-import { checkFinite } from "./state.ts";
+import { compileEvaluation, evaluationProgram, runEvaluation } from "./evaluate.ts";
+import type { Evaluated } from "./run/metrics.ts";
+import { checkFit, type EvaluationForm, tokenizerOf } from "./run/setup.ts";
+import { checkFinite } from "./step/state.ts";
 
 export interface EvaluateOptions {
   /** Default: what the model has a head for. */

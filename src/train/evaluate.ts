@@ -1,24 +1,14 @@
 /** Loss, perplexity and accuracy on the validation part: whole model, dropout off, masks and pairs that no seed changes. */
-import type { BatchShape } from "../data/batch/batch.ts";
 import { validationBatches } from "../data/batch/batches.ts";
 import type { Dataset } from "../data/prepared/dataset.ts";
 import type { Engine, Executable } from "../engine/engine.ts";
 import type { Model } from "../model/architecture.ts";
-import { inputsOf, type Objective } from "../model/objectives.ts";
+import { inputsOf } from "../model/objectives.ts";
 import type { Program } from "../program/graph.ts";
-import { batchInputs } from "./inputs.ts";
-import type { Evaluated } from "./metrics.ts";
-import { buildEvaluation } from "./step.ts";
-
-export interface EvaluationForm {
-  readonly objective: Objective;
-  readonly batch: Omit<BatchShape, "accumulate">;
-  readonly length: number;
-  /** Masked positions a sequence. */
-  readonly perSequence: number;
-  /** At most so many sequences; default all. */
-  readonly limit?: number;
-}
+import type { Evaluated } from "./run/metrics.ts";
+import type { EvaluationForm } from "./run/setup.ts";
+import { batchInputs } from "./step/inputs.ts";
+import { buildEvaluation } from "./step/step.ts";
 
 export function evaluationProgram(model: Model, form: EvaluationForm): Program {
   const { objective, batch, length, perSequence } = form;

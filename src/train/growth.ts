@@ -10,7 +10,7 @@ import type { Model } from "../model/architecture.ts";
 import { openModel } from "../model/load.ts";
 import { removeWhole } from "../store/files.ts";
 import { type Json, readJsonObject } from "../util/json.ts";
-import type { Stage, StageGrowth } from "./stage.ts";
+import type { Stage, StageGrowth } from "./plan/stage.ts";
 
 /** What a growth will do; free. @throws UserError if it can't be done to this model */
 export function stageGrowthPlan(model: Model, growth: StageGrowth, seed: number): GrowthPlan {

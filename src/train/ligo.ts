@@ -26,9 +26,9 @@ import type { Program, Shape, Value } from "../program/graph.ts";
 import { concat, matmul, reshape, slice } from "../program/ops/index.ts";
 import { UserError } from "../util/errors.ts";
 import { RandomStream } from "../util/random.ts";
-import { batchInputs } from "./inputs.ts";
-import { checkFit, fingerprint, tokenizerOf } from "./setup.ts";
-import { addUpdates, momentNames, type OptimizerRule } from "./step.ts";
+import { checkFit, fingerprint, tokenizerOf } from "./run/setup.ts";
+import { batchInputs } from "./step/inputs.ts";
+import { addUpdates, momentNames, type OptimizerRule } from "./step/step.ts";
 
 export interface LearnOptions {
   readonly engine: string;

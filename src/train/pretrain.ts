@@ -3,15 +3,15 @@ import { openDataset } from "../data/prepared/dataset.ts";
 import { openEngine } from "../engine/engines.ts";
 import { clearFolder } from "../store/temporary.ts";
 import { UserError } from "../util/errors.ts";
-import { newestCheckpoint, removeOld, stepsThere } from "./checkpoint.ts";
 import { checkRunMemory, memoryOf } from "./estimate.ts";
-import { checkRunFolder, lockRunFolder, metricsFile, writeRunFile } from "./folder.ts";
 import { stageModels } from "./growth.ts";
-import { openMetrics } from "./metrics.ts";
-import { beginning } from "./position.ts";
-import type { LoadedRun } from "./settings.ts";
-import { checkFit, fingerprint, openStart, planRun, startFrom } from "./setup.ts";
-import { loadState } from "./state.ts";
+import { newestCheckpoint, removeOld, stepsThere } from "./run/checkpoint.ts";
+import { checkRunFolder, lockRunFolder, metricsFile, writeRunFile } from "./run/folder.ts";
+import { openMetrics } from "./run/metrics.ts";
+import { beginning } from "./run/position.ts";
+import type { LoadedRun } from "./run/settings.ts";
+import { checkFit, fingerprint, openStart, planRun, startFrom } from "./run/setup.ts";
+import { loadState } from "./step/state.ts";
 import { type PretrainOptions, type RunResult, Trainer } from "./trainer.ts";
 
 /**

@@ -4,12 +4,12 @@ import { openDataset } from "../data/prepared/dataset.ts";
 import type { TensorData } from "../engine/engine.ts";
 import { openEngine } from "../engine/engines.ts";
 import { UserError } from "../util/errors.ts";
-import { CompiledSteps } from "./compiled.ts";
-import { batchInputs, dropoutKey } from "./inputs.ts";
-import type { LoadedRun } from "./settings.ts";
-import { openStart, planRun } from "./setup.ts";
-import { subModelAt } from "./stage.ts";
-import { loadState } from "./state.ts";
+import { subModelAt } from "./plan/stage.ts";
+import type { LoadedRun } from "./run/settings.ts";
+import { openStart, planRun } from "./run/setup.ts";
+import { CompiledSteps } from "./step/compiled.ts";
+import { batchInputs, dropoutKey } from "./step/inputs.ts";
+import { loadState } from "./step/state.ts";
 
 export interface StepProfile {
   readonly engine: string;

@@ -9,7 +9,7 @@ import { openDataset } from "../data/prepared/dataset.ts";
 import { openModel } from "../model/load.ts";
 import { supports } from "../model/objectives.ts";
 import { UserError } from "../util/errors.ts";
-import { checkFit, tokenizerOf } from "./setup.ts";
+import { checkFit, tokenizerOf } from "./run/setup.ts";
 
 /** Tokens of a step: enough that a gradient is steady, few enough that a small budget has many steps. */
 const TOKENS_A_STEP = 4096;

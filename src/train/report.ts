@@ -1,9 +1,9 @@
 /** `report.html` of a run folder, drawn from its metrics. */
 import { join } from "node:path";
 import { writeFileWhole } from "../store/files.ts";
-import { metricsFile, reportFile } from "./folder.ts";
-import { isEvaluation, type MetricsLine, readMetrics } from "./metrics.ts";
-import type { Stage } from "./stage.ts";
+import type { Stage } from "./plan/stage.ts";
+import { metricsFile, reportFile } from "./run/folder.ts";
+import { isEvaluation, type MetricsLine, readMetrics } from "./run/metrics.ts";
 
 /** The run's curve as reports take it. */
 export function curveOf(name: string, lines: readonly MetricsLine[], stages: readonly Pick<Stage, "name" | "start">[]) {

@@ -12,6 +12,12 @@ import type { Model } from "../model/architecture.ts";
 import { openModel } from "../model/load.ts";
 import { type EnergyMeter, openEnergyMeter } from "../util/energy.ts";
 import { Interrupted, UserError } from "../util/errors.ts";
+import { diagnose, look } from "./diagnose.ts";
+import { compileEvaluation, runEvaluation } from "./evaluate.ts";
+import { growStage } from "./growth.ts";
+import { rateAt } from "./plan/schedule.ts";
+import { type Stage, type StageGrowth, stageAt, subModelAt, subModels } from "./plan/stage.ts";
+import { writeRunReport } from "./report.ts";
 import {
   type Companions,
   checkpointsFolder,
@@ -20,21 +26,15 @@ import {
   writeCheckpoint,
   writeModel,
   writeState,
-} from "./checkpoint.ts";
-import { CompiledSteps, runStep } from "./compiled.ts";
-import { diagnose, look } from "./diagnose.ts";
-import { compileEvaluation, runEvaluation } from "./evaluate.ts";
-import { modelFolder } from "./folder.ts";
-import { growStage } from "./growth.ts";
-import { batchInputs, dropoutKey } from "./inputs.ts";
-import { type Evaluated, isEvaluation, type Metrics, readMetrics } from "./metrics.ts";
-import { advanced, beginning, trainingLine } from "./position.ts";
-import { writeRunReport } from "./report.ts";
-import { rateAt } from "./schedule.ts";
-import type { RunSettings } from "./settings.ts";
-import type { RunPlan, Start } from "./setup.ts";
-import { type Stage, type StageGrowth, stageAt, subModelAt, subModels } from "./stage.ts";
-import { loadState, NotFinite, readReal, resetOptimizer } from "./state.ts";
+} from "./run/checkpoint.ts";
+import { modelFolder } from "./run/folder.ts";
+import { type Evaluated, isEvaluation, type Metrics, readMetrics } from "./run/metrics.ts";
+import { advanced, beginning, trainingLine } from "./run/position.ts";
+import type { RunSettings } from "./run/settings.ts";
+import type { RunPlan, Start } from "./run/setup.ts";
+import { CompiledSteps, runStep } from "./step/compiled.ts";
+import { batchInputs, dropoutKey } from "./step/inputs.ts";
+import { loadState, NotFinite, readReal, resetOptimizer } from "./step/state.ts";
 import { Symmetry } from "./symmetry.ts";
 
 /** What a run tells while it goes. */

@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import { roundingEngine } from "../../docs/examples/rounding-engine.ts";
-import { buildStep } from "../../src/train/step.ts";
+import { buildStep } from "../../src/train/step/step.ts";
 import { largestDifference, readTensors } from "../probe/fixtures.ts";
 import { fixture } from "../support.ts";
 import { fixtureBatch, loadFixture } from "../train/support.ts";

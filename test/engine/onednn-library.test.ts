@@ -83,7 +83,7 @@ test("a file that is no library, and one that is not there", () => {
 const others = (process.env.BERT2BERT_TEST_ONEDNN ?? "").split(":").filter((path) => path !== "");
 if (others.length === 0) console.warn("skipped: other versions of oneDNN (BERT2BERT_TEST_ONEDNN names no file)");
 test.runIf(others.length > 0).each(others)("%s passes the tests of every operation and of the step", (path) => {
-  const files = ["test/engine/operations.test.ts", "test/train/step.test.ts", "test/probe/probe.test.ts"];
+  const files = ["test/engine/operations.test.ts", "test/train/step/step.test.ts", "test/probe/probe.test.ts"];
   const args = [join(packageRoot(), "node_modules", "vitest", "vitest.mjs"), "run", "-t", "on onednn", ...files];
   const env = { ...process.env, BERT2BERT_ONEDNN: path, BERT2BERT_TEST_ONEDNN: "" };
   const done = spawnSync(process.execPath, args, { cwd: packageRoot(), env, encoding: "utf8" });

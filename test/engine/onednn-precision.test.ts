@@ -8,7 +8,7 @@ import { windowsOf } from "../../src/engine/onednn/steps.ts";
 import { architectureOf } from "../../src/model/architectures.ts";
 import { initialise } from "../../src/model/init.ts";
 import { shapeOf } from "../../src/model/table.ts";
-import { buildStep, momentNames } from "../../src/train/step.ts";
+import { buildStep, momentNames } from "../../src/train/step/step.ts";
 import { RandomStream } from "../../src/util/random.ts";
 import { sameBytes } from "./compare.ts";
 

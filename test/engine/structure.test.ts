@@ -12,7 +12,7 @@ import { lower } from "../../src/engine/onnx/lower.ts";
 import type { Plan as OnnxPlan } from "../../src/engine/onnx/plan.ts";
 import { architectureOf } from "../../src/model/architectures.ts";
 import { size } from "../../src/program/graph.ts";
-import { buildStep } from "../../src/train/step.ts";
+import { buildStep } from "../../src/train/step/step.ts";
 
 const path = new URL("./structure.json", import.meta.url);
 

@@ -8,7 +8,7 @@ import { describe, expect, it } from "vitest";
 import { dataSize } from "../../src/data/batch/batches.ts";
 import { openDataset } from "../../src/data/prepared/dataset.ts";
 import { pretrain } from "../../src/train/pretrain.ts";
-import { loadRun } from "../../src/train/settings.ts";
+import { loadRun } from "../../src/train/run/settings.ts";
 import { Interrupted } from "../../src/util/errors.ts";
 import { temporaryFolder } from "../support.ts";
 import { growChain, type Kind, makeChain, objectives, runYaml } from "./chain.ts";

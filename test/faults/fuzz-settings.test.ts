@@ -11,7 +11,7 @@ import { repeatedPlan } from "../../src/growth/repeat.ts";
 import { architectureOf } from "../../src/model/architectures.ts";
 import { openModel } from "../../src/model/load.ts";
 import { type Objective, objectives } from "../../src/model/objectives.ts";
-import { loadRun, spelledOut } from "../../src/train/settings.ts";
+import { loadRun, spelledOut } from "../../src/train/run/settings.ts";
 import { UserError } from "../../src/util/errors.ts";
 import { decodeUtf8, parseJsonObject } from "../../src/util/json.ts";
 import { fixture } from "../support.ts";

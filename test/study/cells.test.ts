@@ -6,7 +6,7 @@ import { stepsWithin } from "../../src/study/budget.ts";
 import { asJson, canonical, keyOf } from "../../src/study/identity.ts";
 import { openStudy, stateOf } from "../../src/study/run.ts";
 import { loadStudy } from "../../src/study/settings.ts";
-import type { StageSpec } from "../../src/train/stage.ts";
+import type { StageSpec } from "../../src/train/plan/stage.ts";
 import { temporaryFolder } from "../support.ts";
 import { studyYaml, writeStudy } from "./support.ts";
 

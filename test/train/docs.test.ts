@@ -1,7 +1,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { loadRun, stagesOf } from "../../src/train/settings.ts";
+import { loadRun, stagesOf } from "../../src/train/run/settings.ts";
 import { packageRoot } from "../../src/util/paths.ts";
 import { temporaryFolder } from "../support.ts";
 

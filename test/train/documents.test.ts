@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { expect, it } from "vitest";
 import { evaluateFolder } from "../../src/train/evaluate-folder.ts";
 import { pretrain } from "../../src/train/pretrain.ts";
-import { loadRun } from "../../src/train/settings.ts";
+import { loadRun } from "../../src/train/run/settings.ts";
 import { temporaryFolder } from "../support.ts";
 import { bertConfig, gpt2Config, writeTopics } from "./data.ts";
 

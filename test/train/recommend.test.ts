@@ -2,7 +2,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { loadRun } from "../../src/train/settings.ts";
+import { loadRun } from "../../src/train/run/settings.ts";
 import { cli, temporaryFolder } from "../support.ts";
 import { bertConfig, gpt2Config, writeData } from "./data.ts";
 

@@ -5,7 +5,7 @@ import type { Model } from "../../src/model/architecture.ts";
 import { openModel } from "../../src/model/load.ts";
 import type { LossOptions, Objective } from "../../src/model/objectives.ts";
 import { elements, shapeOf } from "../../src/model/table.ts";
-import { momentNames } from "../../src/train/step.ts";
+import { momentNames } from "../../src/train/step/step.ts";
 import { fixture } from "../support.ts";
 
 export interface FixtureBatch {

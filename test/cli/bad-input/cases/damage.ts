@@ -4,8 +4,8 @@ import { hostname } from "node:os";
 import { join } from "node:path";
 import { checksumsFile, checksumsText } from "../../../../src/store/checksums.ts";
 import { lifeOf, placeOf } from "../../../../src/store/owner.ts";
-import { writeRunFile } from "../../../../src/train/folder.ts";
-import { loadRun } from "../../../../src/train/settings.ts";
+import { writeRunFile } from "../../../../src/train/run/folder.ts";
+import { loadRun } from "../../../../src/train/run/settings.ts";
 import { type Group, inProcess, model, runFile, smallBert } from "../support.ts";
 
 const bert = { ...smallBert, hidden_dropout_prob: 0, attention_probs_dropout_prob: 0 };

@@ -1,11 +1,11 @@
 /** The compiled programs of a model's steps: one for each sub-model, made when first needed, kept while it may return. */
-import type { Engine, Executable, TensorData } from "../engine/engine.ts";
-import type { Model } from "../model/architecture.ts";
-import { paperFlops, type StepShape } from "../model/flops.ts";
-import { addTerms, type FlopsSoFar, type TermSums } from "./metrics.ts";
-import type { SubModel } from "./stage.ts";
+import type { Engine, Executable, TensorData } from "../../engine/engine.ts";
+import type { Model } from "../../model/architecture.ts";
+import { paperFlops, type StepShape } from "../../model/flops.ts";
+import type { SubModel } from "../plan/stage.ts";
 import { addAccumulators } from "./state.ts";
 import { buildStep, formKey, type OptimizerRule, type StepForm, type StepPrograms, trainFrom } from "./step.ts";
+import { addTerms, type FlopsSoFar, type TermSums } from "./terms.ts";
 
 /** A step that can be run. */
 export interface CompiledStep {

@@ -7,8 +7,6 @@
  * ICLR 2024, section 5): that is what `quadratic` is for. The step after the last would have the rate 0 (transformers'
  * get_linear_schedule_with_warmup, shifted by one step so that none is spent at rate 0).
  */
-import type { Stage } from "./stage.ts";
-
 export const decays = ["linear", "quadratic", "cosine", "constant"] as const;
 export type Decay = (typeof decays)[number];
 
@@ -26,6 +24,13 @@ export interface StageSchedule {
   readonly decay: Decay | "run";
 }
 
+/** What the rate asks of a stage: its steps `start` (0-based, included) to `end` (excluded), and a schedule of its own. */
+interface Span {
+  readonly start: number;
+  readonly end: number;
+  readonly schedule?: StageSchedule;
+}
+
 export function warmupSteps(warmup: number, steps: number): number {
   return Math.min(steps, warmup < 1 ? Math.round(warmup * steps) : warmup);
 }
@@ -37,7 +42,7 @@ export function factorAt(schedule: Schedule, step: number, steps: number): numbe
 }
 
 /** The rate of a step of the run. @param peak the optimizer's rate */
-export function rateAt(peak: number, run: Schedule, stages: readonly Stage[], stage: Stage, step: number): number {
+export function rateAt(peak: number, run: Schedule, stages: readonly Span[], stage: Span, step: number): number {
   const own = stage.schedule;
   const total = stages[stages.length - 1].end;
   if (own === undefined) return peak * factorAt(run, step, total);

@@ -7,10 +7,10 @@
 import { existsSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { dirname, join, relative, resolve, sep } from "node:path";
-import { UserError } from "../util/errors.ts";
-import type { SettingsFile } from "../util/settings.ts";
+import { UserError } from "../../util/errors.ts";
+import type { SettingsFile } from "../../util/settings.ts";
+import { checkStages, PlanError, placeStages, type Stage, type StageSpec } from "../plan/stage.ts";
 import type { RunFile } from "./schema.ts";
-import { checkStages, PlanError, placeStages, type Stage, type StageSpec } from "./stage.ts";
 
 /** Where the model comes from; paths absolute. */
 export type ModelSource = { readonly from: string } | { readonly init: string; readonly tokenizer: string | undefined };
@@ -47,7 +47,10 @@ export interface LoadedRun {
  * @throws UserError naming the line of what does not fit
  */
 export async function loadRun(path: string, sets: readonly string[] = []): Promise<LoadedRun> {
-  const [{ SettingsFile }, { runSchema }] = await Promise.all([import("../util/settings.ts"), import("./schema.ts")]);
+  const [{ SettingsFile }, { runSchema }] = await Promise.all([
+    import("../../util/settings.ts"),
+    import("./schema.ts"),
+  ]);
   const file = new SettingsFile(path, sets);
   return { settings: completed(file.checked(runSchema), dirname(resolve(path)), file), file };
 }
@@ -153,7 +156,7 @@ export async function stagesOf(loaded: LoadedRun, layers: number, steps: number)
 export async function expandPlan(plan: RunSettings["plan"], layers: number): Promise<readonly StageSpec[]> {
   if (plan.kind === "stages")
     return plan.stages.map((stage, i) => ({ ...stage, name: stage.name ?? `stage-${i + 1}` }));
-  const { plans } = await import("./plans/plans.ts");
+  const { plans } = await import("../plan/plans/plans.ts");
   const named = plans.find((known) => known.name === plan.name);
   if (named === undefined) throw new PlanError(`there is no plan ${plan.name}`);
   return named.expand(plan.options, layers);

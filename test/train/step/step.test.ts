@@ -1,16 +1,16 @@
 import { describe, expect, it } from "vitest";
-import type { Engine, TensorData } from "../../src/engine/engine.ts";
-import { onnxEngine } from "../../src/engine/onnx/onnx.ts";
-import { referenceEngine } from "../../src/engine/reference/reference.ts";
-import type { Model } from "../../src/model/architecture.ts";
-import { runStep } from "../../src/train/compiled.ts";
-import type { SubModel } from "../../src/train/stage.ts";
-import { addAccumulators } from "../../src/train/state.ts";
-import { buildStep, momentNames, type OptimizerRule } from "../../src/train/step.ts";
-import { usableEngines } from "../engine/compare.ts";
-import { largestDifference, readTensors } from "../probe/fixtures.ts";
-import { fixture } from "../support.ts";
-import { fixtureBatch, loadFixture } from "./support.ts";
+import type { Engine, TensorData } from "../../../src/engine/engine.ts";
+import { onnxEngine } from "../../../src/engine/onnx/onnx.ts";
+import { referenceEngine } from "../../../src/engine/reference/reference.ts";
+import type { Model } from "../../../src/model/architecture.ts";
+import type { SubModel } from "../../../src/train/plan/stage.ts";
+import { runStep } from "../../../src/train/step/compiled.ts";
+import { addAccumulators } from "../../../src/train/step/state.ts";
+import { buildStep, momentNames, type OptimizerRule } from "../../../src/train/step/step.ts";
+import { usableEngines } from "../../engine/compare.ts";
+import { largestDifference, readTensors } from "../../probe/fixtures.ts";
+import { fixture } from "../../support.ts";
+import { fixtureBatch, loadFixture } from "../support.ts";
 
 const rule: OptimizerRule = { betas: [0.9, 0.999], eps: 1e-6, weight_decay: 0.01, clip: 1 };
 const settings = { threads: 1, precision: "f32" } as const;

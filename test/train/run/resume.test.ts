@@ -4,10 +4,10 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { beforeAll, describe, expect, it } from "vitest";
-import { onednnEngine } from "../../src/engine/onednn/engine.ts";
-import { packageRoot } from "../../src/util/paths.ts";
-import { cli, temporaryFolder } from "../support.ts";
-import { bertConfig, gpt2Config, pairsConfig, writeRun } from "./data.ts";
+import { onednnEngine } from "../../../src/engine/onednn/engine.ts";
+import { packageRoot } from "../../../src/util/paths.ts";
+import { cli, temporaryFolder } from "../../support.ts";
+import { bertConfig, gpt2Config, pairsConfig, writeRun } from "../data.ts";
 
 /** Stages end at 15 and 30; checkpoints (7), log lines (4) and evaluations (10) fall between and beside. */
 const yaml = (objective: string, out: string) => `

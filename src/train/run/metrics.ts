@@ -10,17 +10,11 @@
  * tokens_per_second, seconds and joules repeats from run to run.
  */
 import { readFile } from "node:fs/promises";
-import { writeFileWhole } from "../store/files.ts";
-import { type AppendedFile, appendTo } from "../store/output.ts";
-import { UserError } from "../util/errors.ts";
-import { errorCode } from "../util/system.ts";
-
-export interface FlopsSoFar {
-  /** Counted from the programs that ran, a multiply-add as two. */
-  readonly exact: number;
-  /** By the papers' convention (model/flops.ts). */
-  readonly paper: number;
-}
+import { writeFileWhole } from "../../store/files.ts";
+import { type AppendedFile, appendTo } from "../../store/output.ts";
+import { UserError } from "../../util/errors.ts";
+import { errorCode } from "../../util/system.ts";
+import type { FlopsSoFar } from "../step/terms.ts";
 
 export interface Progressed {
   readonly step: number;
@@ -28,20 +22,6 @@ export interface Progressed {
   readonly tokens: number;
   readonly flops: FlopsSoFar;
   readonly seconds: number;
-}
-
-/** Sums over steps of the terms of an objective with sentence pairs. */
-export interface TermSums {
-  /** The language model's loss, and the pairs'; a step's are means over what it counts. */
-  readonly lm: number;
-  readonly nsp: number;
-  /** Pairs told rightly. */
-  readonly nsp_correct: number;
-}
-
-export function addTerms(a: TermSums | undefined, b: TermSums | undefined): TermSums | undefined {
-  if (a === undefined || b === undefined) return a ?? b;
-  return { lm: a.lm + b.lm, nsp: a.nsp + b.nsp, nsp_correct: a.nsp_correct + b.nsp_correct };
 }
 
 export interface TrainingLine extends Progressed {

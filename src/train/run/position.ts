@@ -1,8 +1,10 @@
 /** Where a run stands, step by step: what a step adds to it, and the line of metrics that an interval of steps becomes. */
+
+import type { Stage, SubModel } from "../plan/stage.ts";
+import type { StepResult } from "../step/compiled.ts";
+import { addTerms, type FlopsSoFar, type TermSums } from "../step/terms.ts";
 import type { Position } from "./checkpoint.ts";
-import type { StepResult } from "./compiled.ts";
-import { addTerms, type FlopsSoFar, type TermSums, type TrainingLine } from "./metrics.ts";
-import type { Stage, SubModel } from "./stage.ts";
+import type { TrainingLine } from "./metrics.ts";
 
 /** Where a run stands that has not begun. */
 export const beginning: Position = {

@@ -4,10 +4,10 @@
  * Keys are added over time and never renamed. `plan` is a named plan (with options) or a list of stages.
  */
 import { z } from "zod";
-import { suggestion } from "../util/errors.ts";
-import { count, keysAt } from "../util/settings.ts";
-import { plans } from "./plans/plans.ts";
-import { decays } from "./schedule.ts";
+import { suggestion } from "../../util/errors.ts";
+import { count, keysAt } from "../../util/settings.ts";
+import { plans } from "../plan/plans/plans.ts";
+import { decays } from "../plan/schedule.ts";
 
 const decay = z.enum(decays);
 /** A share of the steps below 1, else a number of steps. */

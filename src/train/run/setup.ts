@@ -3,23 +3,34 @@
  * written here, so whatever is wrong is said before anything is touched.
  */
 import { createHash } from "node:crypto";
-import { presentOf, tokenizerFiles } from "../checkpoint/folder.ts";
-import { type DataSize, dataSize } from "../data/batch/batches.ts";
-import { type Dataset, infoJson } from "../data/prepared/dataset.ts";
-import { openTokenizer } from "../data/tokenizer/tokenizer.ts";
-import type { Model } from "../model/architecture.ts";
-import { architectureOf } from "../model/architectures.ts";
-import { type OpenModel, openModel } from "../model/load.ts";
-import { inputsOf, type Objective, objectives, supports, termsOf } from "../model/objectives.ts";
-import { checkFiles } from "../store/checksums.ts";
-import { UserError } from "../util/errors.ts";
-import { readJsonObject } from "../util/json.ts";
+import { presentOf, tokenizerFiles } from "../../checkpoint/folder.ts";
+import type { BatchShape } from "../../data/batch/batch.ts";
+import { type DataSize, dataSize } from "../../data/batch/batches.ts";
+import { type Dataset, infoJson } from "../../data/prepared/dataset.ts";
+import { openTokenizer } from "../../data/tokenizer/tokenizer.ts";
+import type { Model } from "../../model/architecture.ts";
+import { architectureOf } from "../../model/architectures.ts";
+import { type OpenModel, openModel } from "../../model/load.ts";
+import { inputsOf, type Objective, objectives, supports, termsOf } from "../../model/objectives.ts";
+import { checkFiles } from "../../store/checksums.ts";
+import { UserError } from "../../util/errors.ts";
+import { readJsonObject } from "../../util/json.ts";
+import type { Stage } from "../plan/stage.ts";
+import type { StepCommon } from "../step/compiled.ts";
+import { drawn, type ParameterSource } from "../step/state.ts";
 import { type Companions, readCompanions } from "./checkpoint.ts";
-import type { StepCommon } from "./compiled.ts";
-import type { EvaluationForm } from "./evaluate.ts";
 import { type LoadedRun, type RunSettings, stagesOf, stepsOf } from "./settings.ts";
-import type { Stage } from "./stage.ts";
-import { drawn, type ParameterSource } from "./state.ts";
+
+/** How the validation part is measured. */
+export interface EvaluationForm {
+  readonly objective: Objective;
+  readonly batch: Omit<BatchShape, "accumulate">;
+  readonly length: number;
+  /** Masked positions a sequence. */
+  readonly perSequence: number;
+  /** At most so many sequences; default all. */
+  readonly limit?: number;
+}
 
 /** A model to start from. */
 export interface Start {

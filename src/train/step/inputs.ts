@@ -1,6 +1,6 @@
 /** A batch as the inputs of a program. */
-import type { Batch } from "../data/batch/batch.ts";
-import type { TensorData } from "../engine/engine.ts";
+import type { Batch } from "../../data/batch/batch.ts";
+import type { TensorData } from "../../engine/engine.ts";
 
 /** @param key (seed, number of the micro-batch in the run), where the program has dropout */
 export function batchInputs(batch: Batch, key?: Int32Array): Record<string, TensorData> {

@@ -5,7 +5,7 @@
  * Lineage: two-stage pre-training (bert2BERT, section 3.4), StackBERT (Gong et al. 2019), MSLT (Yang et al. 2020) are
  * all lists of such stages.
  */
-import { RandomStream } from "../util/random.ts";
+import { RandomStream } from "../../util/random.ts";
 import type { StageSchedule } from "./schedule.ts";
 
 /** A part of the model that a step runs: the bottom `layers` blocks with the head, of which the top `train` learn. */

@@ -10,15 +10,15 @@
  *
  * Lineage: torch.optim.AdamW with torch.nn.utils.clip_grad_norm_ (the factor is min(1, clip / (norm + 1e-6))).
  */
-import type { Model } from "../model/architecture.ts";
-import { buildLoss, type LossOptions } from "../model/objectives.ts";
-import { type Parameter, shapeOf } from "../model/table.ts";
-import { ProgramBuilder } from "../program/builder.ts";
-import { differentiate } from "../program/differentiate.ts";
-import { flops } from "../program/flops.ts";
-import type { Node, Program, Value } from "../program/graph.ts";
-import { adamw, add, constant, globalNorm, mul, positive, recip, scale, sub } from "../program/ops/index.ts";
-import type { SubModel } from "./stage.ts";
+import type { Model } from "../../model/architecture.ts";
+import { buildLoss, type LossOptions } from "../../model/objectives.ts";
+import { type Parameter, shapeOf } from "../../model/table.ts";
+import { ProgramBuilder } from "../../program/builder.ts";
+import { differentiate } from "../../program/differentiate.ts";
+import { flops } from "../../program/flops.ts";
+import type { Node, Program, Value } from "../../program/graph.ts";
+import { adamw, add, constant, globalNorm, mul, positive, recip, scale, sub } from "../../program/ops/index.ts";
+import type { SubModel } from "../plan/stage.ts";
 
 export interface OptimizerRule {
   readonly betas: readonly [number, number];

@@ -12,22 +12,22 @@ import {
   writeConfig,
   writeJson,
   writeModelCard,
-} from "../checkpoint/folder.ts";
-import { openOptimizer, optimizerFile, trainerFile } from "../checkpoint/optimizer.ts";
-import { writeWeights } from "../checkpoint/write.ts";
-import type { Engine } from "../engine/engine.ts";
-import type { Model } from "../model/architecture.ts";
-import { type OpenModel, openModel } from "../model/load.ts";
-import { checkFiles, checksumsFile } from "../store/checksums.ts";
-import { removeWhole, writeFolderWhole } from "../store/files.ts";
-import { fillFile } from "../store/output.ts";
-import { clearFolder } from "../store/temporary.ts";
-import { UserError } from "../util/errors.ts";
-import { isJsonObject, type Json, readJsonObject } from "../util/json.ts";
-import { packageVersion } from "../util/paths.ts";
-import { errorCode } from "../util/system.ts";
-import type { FlopsSoFar, TermSums } from "./metrics.ts";
-import { momentTensors, weightTensors } from "./state.ts";
+} from "../../checkpoint/folder.ts";
+import { openOptimizer, optimizerFile, trainerFile } from "../../checkpoint/optimizer.ts";
+import { writeWeights } from "../../checkpoint/write.ts";
+import type { Engine } from "../../engine/engine.ts";
+import type { Model } from "../../model/architecture.ts";
+import { type OpenModel, openModel } from "../../model/load.ts";
+import { checkFiles, checksumsFile } from "../../store/checksums.ts";
+import { removeWhole, writeFolderWhole } from "../../store/files.ts";
+import { fillFile } from "../../store/output.ts";
+import { clearFolder } from "../../store/temporary.ts";
+import { UserError } from "../../util/errors.ts";
+import { isJsonObject, type Json, readJsonObject } from "../../util/json.ts";
+import { packageVersion } from "../../util/paths.ts";
+import { errorCode } from "../../util/system.ts";
+import { momentTensors, weightTensors } from "../step/state.ts";
+import type { FlopsSoFar, TermSums } from "../step/terms.ts";
 
 export const checkpointsFolder = "checkpoints";
 

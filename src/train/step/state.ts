@@ -1,13 +1,13 @@
 /**
  * The tensors of a run in the engine: put there from a model folder or drawn at random, and read back for a checkpoint.
  */
-import { openOptimizer, optimizerTensors } from "../checkpoint/optimizer.ts";
-import type { TensorSource } from "../checkpoint/write.ts";
-import type { Engine } from "../engine/engine.ts";
-import type { Model } from "../model/architecture.ts";
-import { initialise } from "../model/init.ts";
-import { elements, type Parameter, shapeOf } from "../model/table.ts";
-import { UserError } from "../util/errors.ts";
+import { openOptimizer, optimizerTensors } from "../../checkpoint/optimizer.ts";
+import type { TensorSource } from "../../checkpoint/write.ts";
+import type { Engine } from "../../engine/engine.ts";
+import type { Model } from "../../model/architecture.ts";
+import { initialise } from "../../model/init.ts";
+import { elements, type Parameter, shapeOf } from "../../model/table.ts";
+import { UserError } from "../../util/errors.ts";
 import { accumulatorName, momentNames } from "./step.ts";
 
 /** Parameters by name, wherever they come from. */

@@ -2,9 +2,9 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { stringify } from "yaml";
-import { differences, loadRun, spelledOut } from "../../src/train/settings.ts";
-import { UserError } from "../../src/util/errors.ts";
-import { temporaryFolder } from "../support.ts";
+import { differences, loadRun, spelledOut } from "../../../src/train/run/settings.ts";
+import { UserError } from "../../../src/util/errors.ts";
+import { temporaryFolder } from "../../support.ts";
 
 const folder = temporaryFolder();
 const good = "out: runs/one\nmodel: {from: grown}\ndata: {from: data}\nobjective: mlm\nsteps: 1000\n";

@@ -4,10 +4,10 @@
  */
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { writeFileWhole } from "../store/files.ts";
-import { checkLock, type Lock, takeLock } from "../store/lock.ts";
-import { UserError } from "../util/errors.ts";
-import { errorCode, systemError } from "../util/system.ts";
+import { writeFileWhole } from "../../store/files.ts";
+import { checkLock, type Lock, takeLock } from "../../store/lock.ts";
+import { UserError } from "../../util/errors.ts";
+import { errorCode, systemError } from "../../util/system.ts";
 import { anotherRun, differences, type RunSettings, spelledOut } from "./settings.ts";
 
 export const runFile = "run.yaml";

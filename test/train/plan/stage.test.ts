@@ -1,9 +1,9 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { full } from "../../src/train/plans/full.ts";
-import { twoStage, twoStageModels } from "../../src/train/plans/two-stage.ts";
-import { factorAt, rateAt, type Schedule } from "../../src/train/schedule.ts";
-import { PlanError, placeStages, type StageSpec, stageAt, subModelAt } from "../../src/train/stage.ts";
+import { full } from "../../../src/train/plan/plans/full.ts";
+import { twoStage, twoStageModels } from "../../../src/train/plan/plans/two-stage.ts";
+import { factorAt, rateAt, type Schedule } from "../../../src/train/plan/schedule.ts";
+import { PlanError, placeStages, type StageSpec, stageAt, subModelAt } from "../../../src/train/plan/stage.ts";
 
 const stage = (spec: Partial<StageSpec>): StageSpec => ({ name: "s", head: true, optimizer: "keep", ...spec });
 
