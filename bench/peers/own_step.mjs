@@ -10,7 +10,7 @@ const { openEngine } = await import(`${dist}engine/engines.js`);
 const { architectureOf } = await import(`${dist}model/architectures.js`);
 const { initialise } = await import(`${dist}model/init.js`);
 const { shapeOf } = await import(`${dist}model/table.js`);
-const { buildStep, momentNames } = await import(`${dist}train/step.js`);
+const { buildStep, momentNames } = await import(`${dist}train/step/step.js`);
 const { RandomStream } = await import(`${dist}util/random.js`);
 
 const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();

@@ -66,7 +66,7 @@ describe("many processes at once", () => {
   it("are never two at a time inside, though holders die in between", async () => {
     const folder = temporaryFolder();
     mkdirSync(join(folder, "log"));
-    const lock = JSON.stringify(join(packageRoot(), "dist", "util", "lock.js"));
+    const lock = JSON.stringify(join(packageRoot(), "dist", "store", "lock.js"));
     const rounds = howMany(40, 1000);
     // A holder that dies is played by one that leaves its file behind with a life that is not its own.
     const script = `

@@ -28,7 +28,7 @@ async function fillWith(folder: string, text: string): Promise<void> {
 /** A process that starts writing and never ends; resolves once its temporary name is there. */
 async function writerThatHangs(folder: string, script: string): Promise<ChildProcess> {
   const [files, output] = ["files.js", "output.js"].map((name) =>
-    JSON.stringify(join(packageRoot(), "dist", "util", name)),
+    JSON.stringify(join(packageRoot(), "dist", "store", name)),
   );
   const text = `import { writeFolderWhole } from ${files}; import { createFile } from ${output}; import { writeFileSync } from "node:fs";
     setInterval(() => {}, 1000); const hang = () => { process.stdout.write("ready"); return new Promise(() => {}); };

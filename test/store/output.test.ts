@@ -51,7 +51,7 @@ describe("a file that is written", () => {
 
   it("has nothing after a write that failed, says so at its end, and leaves no thread behind", () => {
     const [files, output] = ["files.js", "output.js"].map((name) =>
-      JSON.stringify(join(packageRoot(), "dist", "util", name)),
+      JSON.stringify(join(packageRoot(), "dist", "store", name)),
     );
     // Each kind of change fails once, in a process that must come to its end by itself.
     const script = `import { writeFolderWhole } from ${files}; import { createFile } from ${output};
@@ -92,7 +92,7 @@ describe("a file whose bytes lie as they will in it", () => {
   /** Runs a script in a process of its own, in which node's `open` and the handles' `write` may be put in. */
   const inProcess = (script: string) => {
     const imports = ["files", "output", "direct", "checksums"].map((name) =>
-      JSON.stringify(join(packageRoot(), "dist", "util", `${name}.js`)),
+      JSON.stringify(join(packageRoot(), "dist", "store", `${name}.js`)),
     );
     const before = `import promises from "node:fs/promises"; import fs from "node:fs";
       import { syncBuiltinESMExports } from "node:module";
