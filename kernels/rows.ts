@@ -11,19 +11,22 @@ function total(v: v128): f32 {
 
 /**
  * What attention may not read, before its softmax: rows of scores [batch · heads · queries, keys] get a bias, and
- * where they are causal the lowest number for the keys that row r can't see, those from (r mod queries) + keys − queries
- * + 1. `perBatch` rows share a bias row [keys] (0: no bias). Where `ofQueries` [batch, queries] and `ofKeys` [batch, keys]
+ * the lowest number for the keys that row r can't see: those more than `before` below or `after` above its own place,
+ * (r mod queries) + keys − queries. `perBatch` rows share a bias row [keys] (0: no bias). Where `ofQueries` [batch, queries] and `ofKeys` [batch, keys]
  * are given, the documents of both, a row sees its own document's keys alone.
  */
 export function hideRows(
-  x: usize, keys: i32, queries: i32, causal: i32, bias: usize, perBatch: i32, ofQueries: usize, ofKeys: usize,
+  x: usize, keys: i32, queries: i32, before: i32, after: i32, bias: usize, perBatch: i32, ofQueries: usize, ofKeys: usize,
   from: i32, to: i32,
 ): void {
   const bytes = <usize>keys << 2;
   const least = f32x4.splat(-3.4e38);
   for (let row = from; row < to; row++) {
     const at = x + <usize>row * bytes;
-    const limit = causal ? (row % queries) + keys - queries + 1 : keys;
+    const place = (row % queries) + keys - queries;
+    const limit = min(keys, place + after + 1);
+    const first = <usize>max(0, place - before) << 2;
+    for (let k: usize = 0; k < first; k += 4) store<f32>(at + k, -3.4e38);
     let i = at + (<usize>limit << 2);
     const end = at + bytes;
     for (; i < end && (i - at) & 15; i += 4) store<f32>(i, -3.4e38);
@@ -34,13 +37,13 @@ export function hideRows(
       const batch = row / perBatch;
       const own = load<i32>(ofQueries + (<usize>(batch * queries + (row % queries)) << 2));
       const others = ofKeys + <usize>batch * bytes;
-      for (let k: usize = 0; k < seen; k += 4) {
+      for (let k = first; k < seen; k += 4) {
         if (load<i32>(others + k) != own) store<f32>(at + k, -3.4e38);
       }
     }
     if (!bias) continue;
     const b = bias + <usize>(row / perBatch) * bytes;
-    let j: usize = 0;
+    let j = first;
     for (; j + 16 <= seen; j += 16) v128.store(at + j, f32x4.add(v128.load(at + j), v128.load(b + j)));
     for (; j < seen; j += 4) store<f32>(at + j, load<f32>(at + j) + load<f32>(b + j));
   }

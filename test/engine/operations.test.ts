@@ -145,8 +145,16 @@ const cases: Readonly<Record<string, { readonly within?: number; readonly builds
     ],
   },
   oneHot: { builds: [(t) => [ops.oneHot(t.b, t.ids(6, [9]), 6)]] },
-  causalBias: {
-    builds: [(t) => [ops.causalBias(t.b, 4, 4)], (t) => [ops.add(t.b, t.real([3, 5]), ops.causalBias(t.b, 3, 5))]],
+  bandBias: {
+    builds: [
+      (t) => [ops.bandBias(t.b, 4, 4, { before: 4, after: 0 })],
+      (t) => [ops.add(t.b, t.real([3, 5]), ops.bandBias(t.b, 3, 5, { before: 5, after: 0 }))],
+      (t) => [ops.bandBias(t.b, 4, 6, { before: 2, after: 0 }), ops.bandBias(t.b, 6, 6, { before: 1, after: 2 })],
+      (t) => [ops.bandBias(t.b, 3, 3, { before: 3, after: 3 })],
+    ],
+  },
+  rotations: {
+    builds: [(t) => [ops.rotations(t.b, 7, [1, 0.1, 0.003], 1.2)], (t) => [ops.rotations(t.b, 300, [1, 0.01])]],
   },
   dropoutMask: {
     within: 0,
@@ -214,6 +222,52 @@ const cases: Readonly<Record<string, { readonly within?: number; readonly builds
       (t) => [ops.geluGrad(t.b, t.real([500]), t.real([500], { std: 30 }), "erf")],
     ],
   },
+  rmsNorm: {
+    within: 1e-5,
+    builds: [
+      (t) => Object.values(ops.rmsNorm(t.b, t.real([9, 96], { mean: 3 }), t.real([96]), 1e-5)),
+      (t) => Object.values(ops.rmsNorm(t.b, t.real([5, 7]), t.real([7]), 1e-6)),
+    ],
+  },
+  rmsNormGrad: {
+    within: 1e-5,
+    builds: [
+      { x: true, gain: true, width: 96 },
+      { x: true, gain: false, width: 7 },
+      { x: false, gain: true, width: 7 },
+    ].map(
+      ({ width, ...wanted }): Build =>
+        (t) => {
+          const x = t.real([9, width], { mean: 0.5, std: 2 });
+          const gain = t.real([width]);
+          const { rrms } = ops.rmsNorm(t.b, x, gain, 1e-5);
+          const { dx, dgain } = ops.rmsNormGrad(t.b, { g: t.real([9, width]), x, gain, rrms }, wanted);
+          return [dx, dgain].filter((value) => value !== null);
+        },
+    ),
+  },
+  silu: {
+    builds: [(t) => [ops.silu(t.b, t.real([500], { std: 3 }))], (t) => [ops.silu(t.b, t.real([50], { std: 90 }))]],
+  },
+  siluGrad: {
+    within: 5e-6,
+    builds: [(t) => [ops.siluGrad(t.b, t.real([500]), t.real([500], { std: 3 }))]],
+  },
+  rotary: {
+    builds: [3, 4].flatMap((half) =>
+      [false, true].map(
+        (back): Build =>
+          (t) => {
+            const turns = ops.rotations(t.b, 5, [1, 0.4, 0.1, 0.01].slice(0, half));
+            const x = t.real([2, 5, 3 * 2 * half]);
+            // Of a part of something wider too, as a fused projection's queries are.
+            const [first] = ops.split(t.b, t.real([10, 12 * half]), 1, 2);
+            const part = ops.reshape(t.b, first, [2, 5, 6 * half]);
+            return [x, part].map((each) => ops.rotary(t.b, each, turns, { back }));
+          },
+      ),
+    ),
+  },
   attention: {
     within: 1e-5,
     builds: [
@@ -221,19 +275,38 @@ const cases: Readonly<Record<string, { readonly within?: number; readonly builds
       (t) => Object.values(attend(t, { causal: true, bias: true, mask: true })),
       (t) => Object.values(attend(t, { causal: false, bias: true, mask: false, apart: true })),
       (t) => Object.values(attend(t, { causal: true, bias: false, mask: true, apart: true })),
+      (t) => Object.values(attend(t, { causal: true, bias: true, mask: true, window: 2 })),
+      (t) => Object.values(attend(t, { causal: false, bias: false, mask: false, apart: true, window: 1 })),
+      ...[1, 2].map(
+        (kvHeads): Build =>
+          (t) =>
+            Object.values(groups(t, kvHeads)),
+      ),
     ],
   },
   attentionGrad: {
     within: 1e-5,
-    builds: [false, true].map(
-      (mask): Build =>
-        (t) => {
-          const { q, k, v, out, probs, pattern } = attend(t, { causal: true, bias: true, mask });
-          const g = t.real([2, 5, 12]);
-          const grads = ops.attentionGrad(t.b, { g, q, k, v, out, probs, mask: pattern }, { heads: 3, scale: 0.4 });
-          return Object.values(grads);
-        },
-    ),
+    builds: [
+      ...[1, 2].flatMap((kvHeads) =>
+        [false, true].map(
+          (fused): Build =>
+            (t) => {
+              const { q, k, v, out, probs, pattern } = groups(t, kvHeads, fused);
+              const inputs = { g: t.real(q.shape), q, k, v, out, probs, mask: pattern };
+              return Object.values(ops.attentionGrad(t.b, inputs, { heads: 4, kvHeads, scale: 0.4 }));
+            },
+        ),
+      ),
+      ...[false, true].map(
+        (mask): Build =>
+          (t) => {
+            const { q, k, v, out, probs, pattern } = attend(t, { causal: true, bias: true, mask });
+            const g = t.real([2, 5, 12]);
+            const grads = ops.attentionGrad(t.b, { g, q, k, v, out, probs, mask: pattern }, { heads: 3, scale: 0.4 });
+            return Object.values(grads);
+          },
+      ),
+    ],
   },
   crossEntropy: {
     within: 1e-5,
@@ -274,8 +347,22 @@ const cases: Readonly<Record<string, { readonly within?: number; readonly builds
   },
 };
 
-function attend(t: Bench, form: { causal: boolean; bias: boolean; mask: boolean; apart?: boolean }) {
-  const { causal, bias, mask, apart } = form;
+/** Four heads that share key-value heads. @param fused cut from one projection, so that rows lie further apart */
+function groups(t: Bench, kvHeads: number, fused = false) {
+  const d = 8;
+  const widths = [4 * d, kvHeads * d, kvHeads * d];
+  const whole = fused ? t.real([2, 5, 3 * 4 * d]) : undefined;
+  const [q, k, v] = widths.map((width, i) =>
+    whole === undefined ? t.real([2, 5, width]) : ops.slice(t.b, whole, 2, i * 4 * d, i * 4 * d + width),
+  );
+  const key = t.given("key", [2], Int32Array.of(5, 6));
+  const pattern = ops.dropoutMask(t.b, key, { shape: [2, 4, 5, 5], rate: 0.25, stream: "a" });
+  const { out, probs } = ops.attention(t.b, q, k, v, { heads: 4, kvHeads, causal: true, scale: 0.4, mask: pattern });
+  return { q, k, v, out, probs, pattern };
+}
+
+function attend(t: Bench, form: { causal: boolean; bias: boolean; mask: boolean; apart?: boolean; window?: number }) {
+  const { causal, bias, mask, apart, window } = form;
   const [q, k, v] = [t.real([2, 5, 12]), t.real([2, 7, 12]), t.real([2, 7, 12])];
   const hidden = Float32Array.of(0, 0, 0, -1e30, 0, 0, 0, 0, 0, 0, 0, 0, 0, -1e30);
   const key = t.given("key", [2], Int32Array.of(5, 6));
@@ -283,6 +370,7 @@ function attend(t: Bench, form: { causal: boolean; bias: boolean; mask: boolean;
   const { out, probs } = ops.attention(t.b, q, k, v, {
     heads: 3,
     causal,
+    window,
     scale: 0.4,
     bias: bias ? t.given("bias", [2, 7], hidden) : undefined,
     mask: pattern,

@@ -24,8 +24,10 @@ function step(): Program {
   const bias = b.state("bias", [width]);
   const x = ops.layerNorm(b, ops.gather(b, table, ids), gain, shift, 1e-5).y;
   const sequences = ops.reshape(b, ops.linear(b, x, matrix, bias), [batch, length, width]);
-  const { out } = ops.attention(b, sequences, sequences, sequences, { heads, causal: true });
-  const mixed = ops.gelu(b, ops.reshape(b, out, [batch * length, width]), "tanh");
+  const turned = ops.rotary(b, sequences, ops.rotations(b, length, [0.5]));
+  const { out } = ops.attention(b, turned, turned, sequences, { heads, causal: true });
+  const normal = ops.rmsNorm(b, ops.silu(b, ops.reshape(b, out, [batch * length, width])), gain, 1e-5).y;
+  const mixed = ops.gelu(b, normal, "tanh");
   const gate = ops.softmax(b, ops.concat(b, [...ops.split(b, mixed, 1, 2)].reverse(), 1));
   const logits = ops.linear(b, ops.add(b, x, ops.mul(b, mixed, gate)), table, null, { transposeWeight: true });
   const { loss } = ops.crossEntropy(b, logits, labels, weights);

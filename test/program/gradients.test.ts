@@ -33,6 +33,7 @@ unary("broadcastTo", (b, x) => ops.broadcastTo(b, x, [2, 3, 4]));
 unary("softmax", ops.softmax);
 unary("gelu erf", (b, x) => ops.gelu(b, x, "erf"));
 unary("gelu tanh", (b, x) => ops.gelu(b, x, "tanh"));
+unary("silu", ops.silu);
 unary("a value read twice", (b, x) => ops.mul(b, x, x));
 unary("beside positive", (b, x) => ops.mul(b, x, ops.positive(b, x)), "away from 0");
 for (const keep of [false, true]) {
@@ -164,6 +165,46 @@ cases.push({
   build: (b, [x, gain, shift]) => ops.layerNorm(b, x, gain, shift, 0.3).y,
 });
 
+cases.push({
+  name: "rmsNorm",
+  shapes: [[3, 5], [5]],
+  build: (b, [x, gain]) => ops.rmsNorm(b, x, gain, 1e-5).y,
+});
+cases.push({
+  name: "rmsNorm with a large eps, of one row",
+  shapes: [[1, 4], [4]],
+  build: (b, [x, gain]) => ops.rmsNorm(b, x, gain, 0.3).y,
+});
+for (const back of [false, true]) {
+  cases.push({
+    name: `rotary${back ? ", turned back" : ""}`,
+    shapes: [[2, 3, 8]],
+    build: (b, [x]) => ops.rotary(b, x, ops.rotations(b, 3, [1, 0.3], 1.1), { back }),
+  });
+}
+
+for (const kvHeads of [1, 2, 4]) {
+  for (const [causal, window] of [
+    [true, 0],
+    [true, 1],
+    [false, 1],
+  ] as const) {
+    cases.push({
+      name: `attention of four heads over ${kvHeads}, ${causal ? "causal" : "both ways"}, window ${window}`,
+      shapes: [
+        [2, 3, 8],
+        [2, 4, 2 * kvHeads],
+        [2, 4, 2 * kvHeads],
+      ],
+      given: [{ shape: [2], numbers: [5, 1] }],
+      build(b, [q, k, v], [key]) {
+        const mask = ops.dropoutMask(b, key, { shape: [2, 4, 3, 4], rate: 0.3, stream: "attention" });
+        return ops.attention(b, q, k, v, { heads: 4, kvHeads, causal, window, mask }).out;
+      },
+    });
+  }
+}
+
 for (const causal of [false, true]) {
   for (const [queries, keys] of [[3, 3], [2, 4], ...(causal ? [] : [[3, 2]])]) {
     for (const bias of [false, true]) {
@@ -273,12 +314,15 @@ describe("what is not differentiable says so", () => {
   const padding = b.input("padding", [1, 2]);
   const weights = b.input("weights", [2]);
   const labels = b.input("labels", [2], "i32");
+  const turns = b.input("turns", [2, 2, 2]);
   const attended = ops.attention(b, x3, x3, x3, { heads: 1, causal: false, bias: padding });
   const { loss, logsumexp } = ops.crossEntropy(b, x, labels, weights);
   test.each<[string, Value, Value]>([
     ["a norm's statistics", sum(ops.layerNorm(b, x, row, row, 1e-5).mean), x],
     ["attention's probabilities", sum(attended.probs), x],
     ["attention's bias", sum(attended.out), padding],
+    ["the other norm's statistics", sum(ops.rmsNorm(b, x, row, 1e-5).rrms), x],
+    ["rotary's turns", sum(ops.rotary(b, b.input("heads", [1, 2, 4]), turns)), turns],
     ["logsumexp", sum(logsumexp), x],
     ["a loss's weights", loss, weights],
     ["a norm of gradients", ops.globalNorm(b, [x]), x],

@@ -173,6 +173,7 @@ describe("what does not fit is refused", () => {
       { param: v([2]), grad: v([2]), m: v([2]), v: v([2]), steps: v([]), clip: v([]), rate: v([]), ...inputs },
       { beta1: 0.9, beta2: 0.999, eps: 1e-8, decay: 0, ...settings },
     );
+  const rmsGrad = { g: v([2, 3]), x: v([2, 3]), gain: v([3]), rrms: v([2]) };
   const normGrad = { g: v([2, 3]), x: v([2, 3]), gain: v([3]), mean: v([2]), rstd: v([2]) };
   const attentionGrad = {
     g: v([2, 3, 4]),
@@ -238,7 +239,11 @@ describe("what does not fit is refused", () => {
     ],
     scatterAdd: [() => ops.scatterAdd(b, i([3]), v([2, 2]), 4), () => ops.scatterAdd(b, v([2]), v([2, 2]), 4)],
     oneHot: [() => ops.oneHot(b, v([2]), 3), () => ops.oneHot(b, i([2]), 0)],
-    causalBias: [() => ops.causalBias(b, 3, 2)],
+    bandBias: [
+      () => ops.bandBias(b, 3, 2, { before: 3, after: 0 }),
+      () => ops.bandBias(b, 2, 3, { before: -1, after: 0 }),
+    ],
+    rotations: [() => ops.rotations(b, 3, []), () => ops.rotations(b, 3, [1, Number.NaN])],
     dropoutMask: [
       mask(-0.1),
       mask(1),
@@ -264,6 +269,23 @@ describe("what does not fit is refused", () => {
       () => ops.layerNormGrad(b, { ...normGrad, mean: v([3]) }, { x: true, affine: true }),
       () => ops.layerNormGrad(b, { ...normGrad, g: v([3, 2]) }, { x: true, affine: false }),
     ],
+    rmsNorm: [
+      () => ops.rmsNorm(b, v([2, 3]), v([2]), 1e-5),
+      () => ops.rmsNorm(b, v([2, 3]), v([3]), -1),
+      () => ops.rmsNorm(b, v([3]), v([3]), 1e-5),
+    ],
+    rmsNormGrad: [
+      () => ops.rmsNormGrad(b, rmsGrad, { x: false, gain: false }),
+      () => ops.rmsNormGrad(b, { ...rmsGrad, rrms: v([3]) }, { x: true, gain: true }),
+      () => ops.rmsNormGrad(b, { ...rmsGrad, g: v([3, 2]) }, { x: true, gain: false }),
+    ],
+    rotary: [
+      () => ops.rotary(b, v([2, 3, 6]), v([2, 3, 2])),
+      () => ops.rotary(b, v([2, 3, 8]), v([2, 4, 2])),
+      () => ops.rotary(b, v([2, 3, 8]), v([3, 2])),
+    ],
+    silu: [() => ops.silu(b, i([2]))],
+    siluGrad: [() => ops.siluGrad(b, v([2]), v([3]))],
     gelu: [() => ops.gelu(b, i([2]), "erf")],
     geluGrad: [() => ops.geluGrad(b, v([2]), v([3]), "tanh")],
     attention: [
@@ -271,6 +293,9 @@ describe("what does not fit is refused", () => {
       () => attend({}, [2, 3, 4], [1, 3, 4]),
       () => attend({}, [2, 3, 4], [2, 3, 6]),
       () => attend({ causal: true }, [2, 3, 4], [2, 2, 4]),
+      () => attend({ window: 1 }, [2, 3, 4], [2, 2, 4]),
+      () => attend({ kvHeads: 1 }),
+      () => attend({ heads: 4, kvHeads: 3 }, [2, 3, 4], [2, 3, 3]),
       () => attend({ bias: v([2, 4]) }),
       () => attend({ mask: v([2, 3, 3]) }),
       () => attend({ apart: { queries: i([2, 3]), keys: i([2, 4]) } }),
@@ -279,6 +304,7 @@ describe("what does not fit is refused", () => {
     attentionGrad: [
       () => ops.attentionGrad(b, { ...attentionGrad, probs: v([2, 3, 3]) }, { heads: 2, scale: 1 }),
       () => ops.attentionGrad(b, { ...attentionGrad, mask: v([2, 3, 3]) }, { heads: 2, scale: 1 }),
+      () => ops.attentionGrad(b, attentionGrad, { heads: 2, kvHeads: 1, scale: 1 }),
       () => ops.attentionGrad(b, { ...attentionGrad, out: v([2, 3, 6]) }, { heads: 2, scale: 1 }),
     ],
     crossEntropy: [

@@ -203,9 +203,22 @@ describe("products and movement", () => {
     ).toThrow(RangeError);
   });
 
-  test("causalBias: the last row sees every column", () => {
-    const { bias } = compute({}, (b) => ({ bias: ops.causalBias(b, 2, 4) }));
-    expect(bias).toEqual([0, 0, 0, ops.HIDDEN, 0, 0, 0, 0]);
+  test("bandBias: the last row stands at the last column", () => {
+    const h = ops.HIDDEN;
+    const { causal, narrow, both } = compute({}, (b) => ({
+      causal: ops.bandBias(b, 2, 4, { before: 4, after: 0 }),
+      narrow: ops.bandBias(b, 3, 4, { before: 1, after: 0 }),
+      both: ops.bandBias(b, 4, 4, { before: 1, after: 1 }),
+    }));
+    expect(causal).toEqual([...[0, 0, 0, h], ...[0, 0, 0, 0]]);
+    expect(narrow).toEqual([...[0, 0, h, h], ...[h, 0, 0, h], ...[h, h, 0, 0]]);
+    expect(both).toEqual([...[0, 0, h, h], ...[0, 0, 0, h], ...[h, 0, 0, 0], ...[h, h, 0, 0]]);
+  });
+
+  test("rotations: cosines, then sines, of position times frequency", () => {
+    const { turns } = compute({}, (b) => ({ turns: ops.rotations(b, 3, [1, 0.1], 2) }));
+    const angles = [0, 0, 1, 0.1, 2, 0.2];
+    expectClose(turns, [...angles.map((a) => 2 * Math.cos(a)), ...angles.map((a) => 2 * Math.sin(a))]);
   });
 });
 
@@ -295,6 +308,84 @@ describe("composites", () => {
         values.map((value, i) => (value - mean) * rstd * gain[i] + shift[i]),
       );
     }
+  });
+
+  test("rmsNorm", () => {
+    const x = [1, 2, 4, 9, -3, 0, 0, 5];
+    const gain = [1, 2, 3, 4];
+    const result = compute(
+      { x: { shape: [2, 4], numbers: x }, gain: { shape: [4], numbers: gain } },
+      (b, { x, gain }) => ops.rmsNorm(b, x, gain, 0.01),
+    );
+    for (const row of [0, 1]) {
+      const values = x.slice(row * 4, row * 4 + 4);
+      const root = 1 / Math.sqrt(values.reduce((sum, value) => sum + value * value, 0) / 4 + 0.01);
+      expectClose([result.rrms[row]], [root]);
+      expectClose(
+        result.y.slice(row * 4, row * 4 + 4),
+        values.map((value, i) => value * root * gain[i]),
+      );
+    }
+  });
+
+  test("silu", () => {
+    const x = [-200, -3, 0, 0.5, 200];
+    const { y } = compute({ x: { shape: [5], numbers: x } }, (b, { x }) => ({ y: ops.silu(b, x) }));
+    expectClose(
+      y,
+      x.map((x) => x / (1 + Math.exp(-x))),
+    );
+  });
+
+  test("rotary turns pairs of units half a head apart, as complex numbers", () => {
+    const [length, heads, half] = [3, 2, 2];
+    const x = [...randomNumbers(length * heads * 2 * half, "x")];
+    const { y, again } = compute({ x: { shape: [1, length, heads * 2 * half], numbers: x } }, (b, { x }) => {
+      const turns = ops.rotations(b, length, [1, 0.25]);
+      const y = ops.rotary(b, x, turns);
+      return { y, again: ops.rotary(b, y, turns, { back: true }) };
+    });
+    for (let t = 0; t < length; t++) {
+      for (let head = 0; head < heads; head++) {
+        for (let i = 0; i < half; i++) {
+          const at = (t * heads + head) * 2 * half + i;
+          const angle = t * [1, 0.25][i];
+          const size = Math.hypot(x[at], x[at + half]);
+          const turned = Math.atan2(x[at + half], x[at]) + angle;
+          expectClose([y[at], y[at + half]], [size * Math.cos(turned), size * Math.sin(turned)]);
+        }
+      }
+    }
+    expectClose(again, x);
+  });
+
+  test("attention over fewer key heads is that over repeated ones, and a window hides what lies beyond", () => {
+    const [batch, length, heads, kvHeads, d] = [2, 4, 4, 2, 3];
+    const q = randomNumbers(batch * length * heads * d, "q");
+    const [k, v] = ["k", "v"].map((name) => randomNumbers(batch * length * kvHeads * d, name));
+    const repeated = (numbers: ArrayLike<number>) =>
+      Array.from({ length: batch * length * heads * d }, (_, i) => {
+        const [row, head, c] = [Math.floor(i / (heads * d)), Math.floor(i / d) % heads, i % d];
+        return numbers[(row * kvHeads + Math.floor(head / (heads / kvHeads))) * d + c];
+      });
+    const few = { shape: [batch, length, kvHeads * d] };
+    const many = { shape: [batch, length, heads * d] };
+    const given = {
+      q: { ...many, numbers: q },
+      ...{ k: { ...few, numbers: k }, v: { ...few, numbers: v } },
+      ...{ kk: { ...many, numbers: repeated(k) }, vv: { ...many, numbers: repeated(v) } },
+    };
+    const result = compute(given, (b, { q, k, v, kk, vv }) => ({
+      grouped: ops.attention(b, q, k, v, { heads, kvHeads, causal: true, window: 1 }).out,
+      plain: ops.attention(b, q, kk, vv, { heads, causal: true, window: 1 }).out,
+      probs: ops.attention(b, q, k, v, { heads, kvHeads, causal: true, window: 1 }).probs,
+    }));
+    expectClose(result.grouped, result.plain);
+    result.probs.forEach((share, i) => {
+      const ahead = (i % length) - (Math.floor(i / length) % length);
+      if (ahead > 0 || ahead < -1) expect(share).toBe(0);
+      else expect(share).toBeGreaterThan(0);
+    });
   });
 
   test("gelu, both forms", () => {

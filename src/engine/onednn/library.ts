@@ -31,6 +31,7 @@ export interface Constants {
   readonly tanh: number;
   readonly geluErf: number;
   readonly geluTanh: number;
+  readonly swish: number;
   readonly exp: number;
   readonly log: number;
   readonly sqrt: number;
@@ -49,6 +50,7 @@ const constants2: Constants = {
   tanh: 47,
   geluErf: 48,
   geluTanh: 207,
+  swish: 223,
   exp: 191,
   log: 239,
   sqrt: 111,
@@ -64,6 +66,7 @@ const constants3: Constants = {
   tanh: 33,
   geluErf: 49,
   geluTanh: 43,
+  swish: 44,
   exp: 42,
   log: 45,
   sqrt: 37,

@@ -7,9 +7,11 @@
  * another gradient, and a factor. So a sum of gradients costs no pass over memory of its own.
  */
 import * as ops from "../../program/ops/index.ts";
-import { attention, attentionGrad, gelu, geluGrad, layerNorm, layerNormGrad } from "./lower/blocks.ts";
+import { attention, attentionGrad } from "./lower/attention.ts";
+import { gelu, geluGrad, layerNorm, layerNormGrad, silu, siluGrad } from "./lower/blocks.ts";
 import { binary, concat, constant, rename, split, transpose, unary } from "./lower/elementwise.ts";
 import { linear, matmul, reduceSum } from "./lower/products.ts";
+import { rmsNorm, rmsNormGrad, rotary } from "./lower/rms.ts";
 import { type Lowering, number, reference } from "./lower/shared.ts";
 import {
   adamw,
@@ -47,6 +49,11 @@ export const lowerings: ReadonlyMap<string, Lowering> = new Map<string, Lowering
   [ops.layerNormGradOp.name, layerNormGrad],
   [ops.geluOp.name, gelu],
   [ops.geluGradOp.name, geluGrad],
+  [ops.siluOp.name, silu],
+  [ops.siluGradOp.name, siluGrad],
+  [ops.rmsNormOp.name, rmsNorm],
+  [ops.rmsNormGradOp.name, rmsNormGrad],
+  [ops.rotaryOp.name, rotary],
   [ops.attentionOp.name, attention],
   [ops.attentionGradOp.name, attentionGrad],
   [ops.crossEntropyOp.name, crossEntropy],
@@ -68,6 +75,7 @@ export const lowerings: ReadonlyMap<string, Lowering> = new Map<string, Lowering
     ops.reduceMaxOp,
     ops.argmaxOp,
     ops.oneHotOp,
-    ops.causalBiasOp,
+    ops.bandBiasOp,
+    ops.rotationsOp,
   ].map((op): [string, Lowering] => [op.name, reference]),
 ]);

@@ -96,19 +96,19 @@ export class Primitives {
   }
 
   /** dx = f'(x) · dy. */
-  eltwiseBackward(algorithm: Algorithm, x: View, dy: View, dx: View): Primitive {
+  eltwiseBackward(algorithm: Algorithm, x: View, dy: View, dx: View, alpha = 0): Primitive {
     const kind = this.#library.constants[algorithm];
     const pd = this.#describePrimitive({
       name: "eltwise_backward",
       types: ["int", "void*", "void*", "float", "float"],
-      two: [kind, this.#descriptors.describe(dy), this.#descriptors.describe(x), 0, 0],
+      two: [kind, this.#descriptors.describe(dy), this.#descriptors.describe(x), alpha, 0],
       typesOfThree: ["int", "void*", "void*", "void*", "float", "float"],
       three: [
         kind,
         this.#descriptors.describe(dx),
         this.#descriptors.describe(dy),
         this.#descriptors.describe(x),
-        0,
+        alpha,
         0,
       ],
       hint: this.#eltwiseForward(algorithm, x, x, 0, 0),

@@ -163,7 +163,9 @@ export class Runtime {
       case "eltwise":
         return execution(primitives.eltwise(step.algorithm, view(step.x), view(step.y), step.alpha, step.beta));
       case "eltwiseBackward":
-        return execution(primitives.eltwiseBackward(step.algorithm, view(step.x), view(step.dy), view(step.dx)));
+        return execution(
+          primitives.eltwiseBackward(step.algorithm, view(step.x), view(step.dy), view(step.dx), step.alpha),
+        );
       case "layerNorm": {
         const [x, y, mean, variance] = [step.x, step.y, step.mean, step.variance].map(view);
         return execution(primitives.layerNorm(x, y, mean, variance, view(step.gain), view(step.shift), step.eps));

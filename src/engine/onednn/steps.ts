@@ -61,6 +61,7 @@ export type Step = { readonly of: StepClass } & (
       readonly x: Window;
       readonly dy: Window;
       readonly dx: Window;
+      readonly alpha: number;
     }
   | {
       readonly do: "layerNorm";

@@ -185,9 +185,13 @@ const table: readonly Kernel[] = [
     });
     return result;
   }),
-  kernel(ops.causalBiasOp, (_inputs, { rows, cols }) =>
-    new Float64Array(rows * cols).map((_, i) => (i % cols <= Math.floor(i / cols) + cols - rows ? 0 : ops.HIDDEN)),
+  kernel(ops.bandBiasOp, (_inputs, { rows, cols, before, after }) =>
+    new Float64Array(rows * cols).map((_, i) => {
+      const ahead = (i % cols) - (Math.floor(i / cols) + cols - rows);
+      return -before <= ahead && ahead <= after ? 0 : ops.HIDDEN;
+    }),
   ),
+  kernel(ops.rotationsOp, (_inputs, attrs) => ops.rotationNumbers(attrs)),
   kernel(ops.dropoutMaskOp, ([key], attrs) => {
     const { threshold, kept, stream } = ops.dropoutNumbers(attrs);
     const result = new Float64Array(size(attrs.shape));

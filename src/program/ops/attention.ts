@@ -1,17 +1,17 @@
 /**
- * Multi-head scaled dot-product attention (Vaswani et al. 2017): q [B, Tq, D], k and v [B, Tk, D], heads side by side
- * along D → out [B, Tq, D] and the probabilities [B, heads, Tq, Tk], saved for the backward pass as they are before
- * dropout. `bias` [B, Tk] is added to the scores (0 or large negative, for padding); `mask` [B, heads, Tq, Tk] is a
+ * Multi-head scaled dot-product attention (Vaswani et al. 2017): q [B, Tq, heads · d], k and v [B, Tk, kvHeads · d],
+ * heads side by side, and heads that read one key-value head beside each other (Ainslie et al., GQA, 2023) → out
+ * [B, Tq, heads · d] and the probabilities [B, heads, Tq, Tk], saved for the backward pass as they are before dropout. `bias` [B, Tk] is added to the scores (0 or large negative, for padding); `mask` [B, heads, Tq, Tk] is a
  * dropout pattern that multiplies the probabilities; `apart` says which document each query [B, Tq] and each key [B, Tk]
- * belongs to, and a query then reads its own document's keys alone. None is differentiable. When causal, the last query
- * stands at the last key (see causalBias).
+ * belongs to, and a query then reads its own document's keys alone. None is differentiable. When causal or inside a
+ * window, the last query stands at the last key (see bandBias).
  */
 import { expectCount, expectIndex, expectReal, expectShape, fail, gradientOfFirst } from "../check.ts";
 import { expansionFlops } from "../composite.ts";
 import { type Builder, type Operation, sameShape, type Type, type Value } from "../graph.ts";
 import { add } from "./add.ts";
-import { attentionGrad, joinHeads, splitHeads } from "./attentionGrad.ts";
-import { causalBias, HIDDEN } from "./causalBias.ts";
+import { attentionGrad, grouped, joinHeads, reshaped, splitHeads } from "./attentionGrad.ts";
+import { type Band, bandBias, HIDDEN } from "./bandBias.ts";
 import { constant } from "./constant.ts";
 import { equal } from "./equal.ts";
 import { matmul } from "./matmul.ts";
@@ -23,8 +23,12 @@ import { sub } from "./sub.ts";
 
 export type AttentionOptions = {
   readonly heads: number;
+  /** Default `heads`, of which it is a divisor. */
+  readonly kvHeads?: number;
   readonly causal: boolean;
-  /** What scores are multiplied by; default 1/√(D / heads). */
+  /** Keys further away than this are hidden; 0 (default): none is. */
+  readonly window?: number;
+  /** What scores are multiplied by; default 1/√d. */
   readonly scale?: number;
   readonly bias?: Value;
   readonly mask?: Value;
@@ -33,7 +37,9 @@ export type AttentionOptions = {
 
 export type AttentionAttributes = {
   readonly heads: number;
+  readonly kvHeads: number;
   readonly causal: boolean;
+  readonly window: number;
   readonly scale: number;
   /** Whether the optional inputs are there: q, k, v, then the bias, then the mask, then the documents of queries and keys. */
   readonly bias: boolean;
@@ -51,10 +57,13 @@ export const attentionOp: Operation<AttentionAttributes> = {
     expectReal("attention", "k", k, 3);
     const [batch, queries, width] = q.shape;
     const keys = k.shape[1];
-    expectShape("attention", "k", k, [batch, keys, width]);
-    expectShape("attention", "v", v, [batch, keys, width]);
     if (width % attrs.heads !== 0) fail("attention", `a width of ${width} is not ${attrs.heads} whole heads`);
-    if (attrs.causal && queries > keys) fail("attention", `${queries} causal queries over ${keys} keys`);
+    if (attrs.heads % attrs.kvHeads !== 0) fail("attention", `${attrs.heads} heads over ${attrs.kvHeads} of keys`);
+    const ofKeys = (width / attrs.heads) * attrs.kvHeads;
+    expectShape("attention", "k", k, [batch, keys, ofKeys]);
+    expectShape("attention", "v", v, [batch, keys, ofKeys]);
+    const band = bandOf(attrs, keys);
+    if (band !== undefined && queries > keys) fail("attention", `${queries} queries in order over ${keys} keys`);
     if (bias !== undefined) expectShape("attention", "the bias", bias, [batch, keys]);
     const probabilities = [batch, attrs.heads, queries, keys];
     if (mask !== undefined) expectShape("attention", "the mask", mask, probabilities);
@@ -82,10 +91,13 @@ export const attentionOp: Operation<AttentionAttributes> = {
     const { bias, mask, apart } = optional(inputs, attrs);
     const [batch, queries] = q.shape;
     const keys = k.shape[1];
-    const queryHeads = splitHeads(b, scale(b, q, attrs.scale), attrs.heads);
-    let scores = matmul(b, queryHeads, splitHeads(b, k, attrs.heads), { transposeY: true });
+    const { heads, kvHeads } = attrs;
+    const probabilities = [batch, heads, queries, keys];
+    const queryHeads = grouped(b, splitHeads(b, scale(b, q, attrs.scale), heads), kvHeads);
+    let scores = reshaped(b, matmul(b, queryHeads, splitHeads(b, k, kvHeads), { transposeY: true }), probabilities);
     if (bias !== undefined) scores = add(b, scores, reshape(b, bias, [batch, 1, 1, keys]));
-    if (attrs.causal) scores = add(b, scores, causalBias(b, queries, keys));
+    const band = bandOf(attrs, keys);
+    if (band !== undefined) scores = add(b, scores, bandBias(b, queries, keys, band));
     if (apart !== undefined) {
       const own = equal(
         b,
@@ -96,7 +108,8 @@ export const attentionOp: Operation<AttentionAttributes> = {
     }
     const probs = softmax(b, scores);
     const weights = mask === undefined ? probs : mul(b, probs, mask);
-    return [joinHeads(b, matmul(b, weights, splitHeads(b, v, attrs.heads))), probs];
+    const read = matmul(b, grouped(b, weights, kvHeads), splitHeads(b, v, kvHeads));
+    return [joinHeads(b, reshaped(b, read, [batch, heads, queries, q.shape[2] / heads])), probs];
   },
 };
 
@@ -107,20 +120,32 @@ export function attention(
   v: Value,
   options: AttentionOptions,
 ): { readonly out: Value; readonly probs: Value } {
-  const { heads, causal, bias, mask, apart } = options;
+  const { heads, kvHeads = heads, causal, window = 0, bias, mask, apart } = options;
   const inputs = [q, k, v];
   if (bias !== undefined) inputs.push(bias);
   if (mask !== undefined) inputs.push(mask);
   if (apart !== undefined) inputs.push(apart.queries, apart.keys);
   const [out, probs] = b.apply(attentionOp, inputs, {
     heads,
+    kvHeads,
     causal,
+    window,
     scale: options.scale ?? 1 / Math.sqrt(q.shape[2] / heads),
     bias: bias !== undefined,
     mask: mask !== undefined,
     apart: apart !== undefined,
   });
   return { out, probs };
+}
+
+/** How far a query sees, or undefined where it sees every key. */
+export function bandOf(
+  { causal, window }: Pick<AttentionAttributes, "causal" | "window">,
+  keys: number,
+): Band | undefined {
+  if (!causal && window === 0) return undefined;
+  const reach = window === 0 ? keys : window;
+  return { before: reach, after: causal ? 0 : reach };
 }
 
 /** What is there beyond q, k and v, by name. */

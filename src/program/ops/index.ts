@@ -8,8 +8,8 @@ import { addOp } from "./add.ts";
 import { argmaxOp } from "./argmax.ts";
 import { attentionOp } from "./attention.ts";
 import { attentionGradOp } from "./attentionGrad.ts";
+import { bandBiasOp } from "./bandBias.ts";
 import { broadcastToOp } from "./broadcastTo.ts";
-import { causalBiasOp } from "./causalBias.ts";
 import { concatOp } from "./concat.ts";
 import { constantOp } from "./constant.ts";
 import { crossEntropyOp } from "./crossEntropy.ts";
@@ -38,8 +38,14 @@ import { reduceMaxOp } from "./reduceMax.ts";
 import { reduceSumOp } from "./reduceSum.ts";
 import { reluOp } from "./relu.ts";
 import { reshapeOp } from "./reshape.ts";
+import { rmsNormOp } from "./rmsNorm.ts";
+import { rmsNormGradOp } from "./rmsNormGrad.ts";
+import { rotaryOp } from "./rotary.ts";
+import { rotationsOp } from "./rotations.ts";
 import { scaleOp } from "./scale.ts";
 import { scatterAddOp } from "./scatterAdd.ts";
+import { siluOp } from "./silu.ts";
+import { siluGradOp } from "./siluGrad.ts";
 import { sliceOp } from "./slice.ts";
 import { softmaxOp } from "./softmax.ts";
 import { splitOp } from "./split.ts";
@@ -55,8 +61,8 @@ export { add, addOp } from "./add.ts";
 export { argmax, argmaxOp } from "./argmax.ts";
 export { type AttentionAttributes, type AttentionOptions, attention, attentionOp } from "./attention.ts";
 export { attentionGrad, attentionGradOp } from "./attentionGrad.ts";
+export { type Band, bandBias, bandBiasOp, HIDDEN } from "./bandBias.ts";
 export { broadcastTo, broadcastToOp } from "./broadcastTo.ts";
-export { causalBias, causalBiasOp, HIDDEN } from "./causalBias.ts";
 export { concat, concatOp } from "./concat.ts";
 export { constant, constantOp } from "./constant.ts";
 export { crossEntropy, crossEntropyOp } from "./crossEntropy.ts";
@@ -85,8 +91,14 @@ export { reduceMax, reduceMaxOp } from "./reduceMax.ts";
 export { reduceSum, reduceSumOp } from "./reduceSum.ts";
 export { relu, reluOp } from "./relu.ts";
 export { reshape, reshapeOp } from "./reshape.ts";
+export { rmsNorm, rmsNormOp } from "./rmsNorm.ts";
+export { rmsNormGrad, rmsNormGradOp } from "./rmsNormGrad.ts";
+export { rotary, rotaryOp } from "./rotary.ts";
+export { rotationNumbers, rotations, rotationsOp } from "./rotations.ts";
 export { scale, scaleOp } from "./scale.ts";
 export { scatterAdd, scatterAddOp } from "./scatterAdd.ts";
+export { silu, siluOp } from "./silu.ts";
+export { siluGrad, siluGradOp } from "./siluGrad.ts";
 export { slice, sliceOp } from "./slice.ts";
 export { softmax, softmaxOp } from "./softmax.ts";
 export { split, splitOp } from "./split.ts";
@@ -128,7 +140,8 @@ export const primitives: readonly Operation[] = [
   gatherOp,
   scatterAddOp,
   oneHotOp,
-  causalBiasOp,
+  bandBiasOp,
+  rotationsOp,
   dropoutMaskOp,
 ];
 
@@ -139,8 +152,13 @@ export const composites: readonly Operation[] = [
   softmaxOp,
   layerNormOp,
   layerNormGradOp,
+  rmsNormOp,
+  rmsNormGradOp,
   geluOp,
   geluGradOp,
+  siluOp,
+  siluGradOp,
+  rotaryOp,
   attentionOp,
   attentionGradOp,
   crossEntropyOp,

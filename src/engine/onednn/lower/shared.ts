@@ -31,17 +31,6 @@ export function atLeastVector(window: Window): Window {
   return window.dims.length === 0 ? reshaped(window, [1]) : window;
 }
 
-/** Heads of [batch, length, width] side by side as [batch, heads, length, width / heads]. */
-export function headsOf(window: Window, heads: number): Window {
-  const [batch, length, width] = window.dims;
-  const [ofBatch, ofRow, one] = window.strides;
-  return {
-    ...window,
-    dims: [batch, heads, length, width / heads],
-    strides: [ofBatch, (width / heads) * one, ofRow, one],
-  };
-}
-
 /** How often a shape repeats along the axes of another, with leading ones added. */
 export function padded(shape: Shape, rank: number): number[] {
   return [...new Array<number>(rank - shape.length).fill(1), ...shape];

@@ -2,12 +2,14 @@
  * Composites that ONNX has an operator for, or that take fewer passes over memory than their expansions. The others
  * are expanded.
  */
-import { optional as optionalOf } from "../../../program/ops/attention.ts";
-import { HIDDEN } from "../../../program/ops/causalBias.ts";
+
+import type { Attributes, Shape } from "../../../program/graph.ts";
+import { bandOf, optional as optionalOf } from "../../../program/ops/attention.ts";
+import { HIDDEN } from "../../../program/ops/bandBias.ts";
 import { flagOf, numberOf, textOf } from "../attributes.ts";
 import type { Emitter } from "../emitter.ts";
 import type { Lowerings } from "./lowering.ts";
-import { hideLater, multiply } from "./primitives.ts";
+import { hideOutside, multiply } from "./primitives.ts";
 
 const last = { axis: { int: -1 } };
 
@@ -33,16 +35,25 @@ export const compositeLowerings: Lowerings = {
     e.node("Mul", [g, textOf(attrs, "form") === "erf" ? geluSlope(e, x) : geluTanhSlope(e, x)]),
   ],
 
+  silu: (e, _node, [x]) => [e.node("Mul", [x, e.node("Sigmoid", [x])])],
+
+  siluGrad: (e, _node, [g, x]) => {
+    const share = e.node("Sigmoid", [x]);
+    const rest = e.node("Mul", [x, e.node("Sub", [e.real([1]), share])]);
+    return [e.node("Mul", [g, e.node("Mul", [share, e.node("Add", [rest, e.real([1])])])])];
+  },
+
   attention: (e, { attrs, inputs }, [q, k, v, ...optional]) => {
-    const [batch, queries, width] = inputs[0].shape;
-    const keys = inputs[1].shape[1];
-    const heads = numberOf(attrs, "heads");
+    const form = headsIn(attrs, inputs[0].shape, inputs[1].shape);
+    const { batch, queries, keys, heads, kvHeads, group, perHead } = form;
     const there = { bias: flagOf(attrs, "bias"), mask: flagOf(attrs, "mask"), apart: flagOf(attrs, "apart") };
     const { bias, mask, apart } = optionalOf([q, k, v, ...optional], there);
-    const split = (value: string, length: number) => splitHeads(e, value, batch, length, heads, width);
-    let scores = multiply(e, split(q, queries), split(k, keys), false, true, numberOf(attrs, "scale"));
+    const [queryHeads, keyHeads, valueHeads] = [asQueries(e, q, form), asKeys(e, k, form), asKeys(e, v, form)];
+    let scores = multiply(e, queryHeads, keyHeads, false, true, numberOf(attrs, "scale"));
+    if (group > 1) scores = e.reshape(scores, [batch, heads, queries, keys]);
     if (bias !== undefined) scores = e.node("Add", [scores, e.reshape(bias, [batch, 1, 1, keys])]);
-    if (flagOf(attrs, "causal")) scores = e.node("Add", [scores, hideLater(e, queries, keys)]);
+    const band = bandOf({ causal: flagOf(attrs, "causal"), window: numberOf(attrs, "window") }, keys);
+    if (band !== undefined) scores = e.node("Add", [scores, hideOutside(e, queries, keys, band)]);
     if (apart !== undefined) {
       const own = e.node("Equal", [
         e.reshape(apart.queries, [batch, 1, queries, 1]),
@@ -52,27 +63,31 @@ export const compositeLowerings: Lowerings = {
     }
     const probs = e.node("Softmax", [scores], last);
     const weights = mask === undefined ? probs : e.node("Mul", [probs, mask]);
-    return [joinHeads(e, e.node("MatMul", [weights, split(v, keys)]), batch, queries, width), probs];
+    const shares = group === 1 ? weights : e.reshape(weights, [batch, kvHeads, group * queries, keys]);
+    let read = e.node("MatMul", [shares, valueHeads]);
+    if (group > 1) read = e.reshape(read, [batch, heads, queries, perHead]);
+    return [joinHeads(e, read, batch, queries, heads * perHead), probs];
   },
 
   attentionGrad: (e, { attrs, inputs }, [g, q, k, v, out, probs, mask]) => {
-    const [batch, queries, width] = inputs[0].shape;
-    const keys = inputs[2].shape[1];
-    const heads = numberOf(attrs, "heads");
+    const form = headsIn(attrs, inputs[0].shape, inputs[2].shape);
+    const { batch, queries, keys, heads, kvHeads, group, perHead } = form;
     const scale = numberOf(attrs, "scale");
-    const split = (value: string, length: number) => splitHeads(e, value, batch, length, heads, width);
-    const join = (value: string, length: number) => joinHeads(e, value, batch, length, width);
     const masked = (value: string) => (mask === undefined ? value : e.node("Mul", [value, mask]));
-    const gHeads = split(g, queries);
-    const dv = multiply(e, masked(probs), gHeads, true, false);
-    const dProbs = masked(multiply(e, gHeads, split(v, keys), false, true));
-    const products = e.reshape(e.node("Mul", [g, out]), [batch, queries, heads, width / heads]);
+    const byKeys = (value: string, n: number) =>
+      group === 1 ? value : e.reshape(value, [batch, kvHeads, group * queries, n]);
+    const byHeads = (value: string, n: number) => (group === 1 ? value : e.reshape(value, [batch, heads, queries, n]));
+    const gHeads = asQueries(e, g, form);
+    const dv = multiply(e, byKeys(masked(probs), keys), gHeads, true, false);
+    const dProbs = masked(byHeads(multiply(e, gHeads, asKeys(e, v, form), false, true), keys));
+    const products = e.reshape(e.node("Mul", [g, out]), [batch, queries, heads, perHead]);
     const sums = e.node("ReduceSum", [products, e.longs([3])], { keepdims: { int: 1 } });
     const rows = e.transpose(sums, [0, 2, 1, 3]);
-    const dScores = e.node("Mul", [probs, e.node("Sub", [dProbs, rows])]);
-    const dq = multiply(e, dScores, split(k, keys), false, false, scale);
-    const dk = multiply(e, dScores, split(q, queries), true, false, scale);
-    return [join(dq, queries), join(dk, keys), join(dv, keys)];
+    const dScores = byKeys(e.node("Mul", [probs, e.node("Sub", [dProbs, rows])]), keys);
+    const dq = byHeads(multiply(e, dScores, asKeys(e, k, form), false, false, scale), perHead);
+    const dk = multiply(e, dScores, asQueries(e, q, form), true, false, scale);
+    const join = (value: string) => joinHeads(e, value, batch, keys, kvHeads * perHead);
+    return [joinHeads(e, dq, batch, queries, heads * perHead), join(dk), join(dv)];
   },
 
   crossEntropy: (e, { inputs }, [logits, labels, weights]) => {
@@ -131,9 +146,23 @@ export function normalise(e: Emitter, x: string, gain: string, shift: string, ep
   return e.nodes("LayerNormalization", [x, gain, shift], { axis: { int: 1 }, epsilon: { float: eps } }, 3);
 }
 
-/** [B, T, D] → [B, heads, T, D / heads]. */
-function splitHeads(e: Emitter, x: string, batch: number, length: number, heads: number, width: number): string {
-  return e.transpose(e.reshape(x, [batch, length, heads, width / heads]), [0, 2, 1, 3]);
+/** How the heads of an attention lie: groups of `group` heads read one key-value head. */
+function headsIn(attrs: Attributes, ofQueries: Shape, ofKeys: Shape) {
+  const [heads, kvHeads] = [numberOf(attrs, "heads"), numberOf(attrs, "kvHeads")];
+  const [batch, queries, width] = ofQueries;
+  return { batch, queries, keys: ofKeys[1], heads, kvHeads, group: heads / kvHeads, perHead: width / heads };
+}
+type Heads = ReturnType<typeof headsIn>;
+
+/** [B, Tk, kvHeads · d] → [B, kvHeads, Tk, d]. */
+function asKeys(e: Emitter, x: string, { batch, keys, kvHeads, perHead }: Heads): string {
+  return e.transpose(e.reshape(x, [batch, keys, kvHeads, perHead]), [0, 2, 1, 3]);
+}
+
+/** [B, Tq, heads · d] → [B, kvHeads, group · Tq, d]: the queries of heads that share keys, one after the other. */
+function asQueries(e: Emitter, x: string, { batch, queries, heads, kvHeads, group, perHead }: Heads): string {
+  const split = e.transpose(e.reshape(x, [batch, queries, heads, perHead]), [0, 2, 1, 3]);
+  return group === 1 ? split : e.reshape(split, [batch, kvHeads, group * queries, perHead]);
 }
 
 /** [B, heads, T, d] → [B, T, heads · d]. */

@@ -1,6 +1,7 @@
 /** Primitives in ONNX, one or two nodes each. */
 import { size } from "../../../program/graph.ts";
-import { HIDDEN } from "../../../program/ops/causalBias.ts";
+import { type Band, HIDDEN } from "../../../program/ops/bandBias.ts";
+import { rotationNumbers } from "../../../program/ops/rotations.ts";
 import { flagOf, listOf, numberOf } from "../attributes.ts";
 import type { Emitter } from "../emitter.ts";
 import { onnxType } from "../protobuf.ts";
@@ -77,12 +78,27 @@ export const primitiveLowerings: Lowerings = {
     const columns = e.index([...Array(depth).keys()], [1, depth]);
     return [cast(e, e.node("Equal", [e.reshape(ids, [size(inputs[0].shape), 1]), columns]), onnxType.float)];
   },
-  causalBias: (e, { attrs }) => [hideLater(e, numberOf(attrs, "rows"), numberOf(attrs, "cols"))],
+  rotations: (e, { attrs, outputs }) => {
+    const attributes = { length: numberOf(attrs, "length"), frequencies: listOf(attrs, "frequencies") };
+    const numbers = rotationNumbers({ ...attributes, scale: numberOf(attrs, "scale") });
+    return [e.real([...numbers], outputs[0].shape)];
+  },
+
+  bandBias: (e, { attrs }) => {
+    const [rows, cols] = [numberOf(attrs, "rows"), numberOf(attrs, "cols")];
+    return [hideOutside(e, rows, cols, { before: numberOf(attrs, "before"), after: numberOf(attrs, "after") })];
+  },
 };
 
-/** [rows, cols]: 0, and the large negative number above the diagonal that ends in the last corner. */
-export function hideLater(e: Emitter, rows: number, cols: number): string {
-  return e.node("Trilu", [e.filled(HIDDEN, [rows, cols]), e.long(cols - rows + 1)], { upper: { int: 1 } });
+/** [rows, cols]: 0 inside the band, and the large negative number outside it (see bandBias). */
+export function hideOutside(e: Emitter, rows: number, cols: number, { before, after }: Band): string {
+  const hidden = e.filled(HIDDEN, [rows, cols]);
+  const side = (from: number, upper: number) => e.node("Trilu", [hidden, e.long(from)], { upper: { int: upper } });
+  const sides = [
+    ...(after < cols - 1 ? [side(cols - rows + after + 1, 1)] : []),
+    ...(before < cols - 1 ? [side(cols - rows - before - 1, 0)] : []),
+  ];
+  return sides.length === 2 ? e.node("Add", sides) : (sides[0] ?? e.filled(0, [rows, cols]));
 }
 
 /** x·y over the last two axes, operands transposed as said, times a factor. */
