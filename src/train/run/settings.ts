@@ -13,7 +13,13 @@ import { checkStages, PlanError, placeStages, type Stage, type StageSpec } from 
 import type { RunFile } from "./schema.ts";
 
 /** Where the model comes from; paths absolute. */
-export type ModelSource = { readonly from: string } | { readonly init: string; readonly tokenizer: string | undefined };
+export type ModelSource =
+  | {
+      readonly from: string;
+      /** Whether a language-model head is drawn, which the folder lacks. */
+      readonly addHead: boolean;
+    }
+  | { readonly init: string; readonly tokenizer: string | undefined };
 
 /** How long a run is, in the unit the user chose. */
 export type Length = { readonly steps: number } | { readonly tokens: number } | { readonly epochs: number };
@@ -68,12 +74,12 @@ function completed(run: RunFile, folder: string, file: SettingsFile): RunSetting
   const at = (place: string) => resolve(folder, place);
   const model: ModelSource =
     run.model.from !== undefined
-      ? { from: at(run.model.from) }
+      ? { from: at(run.model.from), addHead: run.model["add-head"] }
       : {
           init: at(run.model.init ?? ""),
           tokenizer: run.model.tokenizer === undefined ? undefined : at(run.model.tokenizer),
         };
-  const hasMoments = "from" in model && existsSync(join(model.from, "optimizer.safetensors"));
+  const hasMoments = "from" in model && !model.addHead && existsSync(join(model.from, "optimizer.safetensors"));
   if (run.optimizer.moments === "keep" && !hasMoments) {
     const where = "from" in model ? model.from : "a model drawn at random";
     throw file.error(
@@ -112,7 +118,7 @@ export function spelledOut(run: RunSettings): Record<string, unknown> {
     seed: run.seed,
     model:
       "from" in model
-        ? { from: from(model.from) }
+        ? { from: from(model.from), ...(model.addHead ? { "add-head": true } : {}) }
         : { init: from(model.init), ...(model.tokenizer === undefined ? {} : { tokenizer: from(model.tokenizer) }) },
     data: { from: from(run.data.from) },
     objective: run.objective,
