@@ -218,11 +218,15 @@ export function encoderArchitecture(flavour: Flavour): Architecture {
     },
 
     headsStored(_config, stored) {
-      const names = new Set(Array.from(stored, bare));
+      const names = Array.from(stored, bare);
+      // One tensor will do: what else of its head is missing is then named.
+      const holds = (...parts: readonly string[]) =>
+        parts.some((part) => names.some((name) => name === part || name.startsWith(`${part}.`)));
+      const { lm, nsp } = flavour;
       return headsToRead(flavour.classes, {
-        lm: names.has(`${flavour.lm.dense}.weight`),
-        pooler: names.has("pooler.dense.weight"),
-        nsp: flavour.nsp !== undefined && names.has(`${flavour.nsp}.weight`),
+        lm: holds(lm.dense, lm.norm, lm.bias),
+        pooler: holds("pooler"),
+        nsp: nsp !== undefined && holds(nsp),
       });
     },
 

@@ -124,7 +124,7 @@ export class ConfigReader {
     this.#refuse(
       "architectures",
       `names ${show(Array.isArray(value) ? value[0] : value)}, a class that is not supported`,
-      `known are ${known.join(", ")}; load the model as one of them in transformers and save it again`,
+      `known are ${known.join(", ")}`,
     );
   }
 }

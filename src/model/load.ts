@@ -130,7 +130,7 @@ function match(model: Model, weights: Weights): Match {
       throw new UserError(
         `tensor ${printable(name)} is none that a ${model.architecture.type} of ${model.dimensions.layers} layers has`,
         weights.pathOf(name),
-        "check that config.json belongs to these weights; drop tensors of other heads in transformers",
+        "check that config.json belongs to these weights; drop tensors of heads of your own in transformers",
       );
     }
     if (spelling.kind !== "parameter") continue;
@@ -159,7 +159,7 @@ function check(model: Model, weights: Weights, stored: ReadonlyMap<string, strin
     throw new UserError(
       `${some.join(", ")}${more} missing`,
       weights.folder,
-      "check that config.json belongs to these weights, and that `architectures` in it names the class they were saved from",
+      "check that config.json belongs to these weights, or get them anew",
     );
   }
   for (const parameter of model.parameters) {

@@ -101,7 +101,8 @@ test("spellings of the Hub: BERT", () => {
   expect(read("bert.embeddings.position_ids")).toEqual({ kind: "ignored" });
   expect(read("cls.predictions.decoder.weight")).toEqual({ kind: "copy", of: word });
   expect(read("cls.predictions.decoder.bias")).toEqual({ kind: "copy", of: "cls.predictions.bias" });
-  expect(read("classifier.weight")).toEqual({ kind: "unknown" });
+  expect(read("classifier.weight")).toEqual({ kind: "head" });
+  expect(read("value_head.weight")).toEqual({ kind: "unknown" });
   expect(read("bert.encoder.layer.0.attention.self.distance_embedding.weight")).toEqual({ kind: "unknown" });
   // A bare encoder is saved without the prefix; what its heads would have been is left out.
   expect(bert.spelling("bert.pooler.dense.weight", encoder)).toEqual({
