@@ -26,7 +26,11 @@ function bare(name: string): Promise<string> {
 }
 
 const fixtures = ["bert-tiny", "roberta-tiny", "gpt2-tiny"];
-const wide = { hidden: 128 };
+/** Twice as wide: what any method that keeps the function keeps it at. */
+function doubled(name: string): number {
+  const { hidden_size, n_embd } = checkpoint(name).config;
+  return 2 * Number(hidden_size ?? n_embd);
+}
 
 describe.each(fixtures)("%s", (name) => {
   it.each(methods.map((method) => method.name))(
@@ -35,8 +39,8 @@ describe.each(fixtures)("%s", (name) => {
       const source = await openModel(await bare(name));
       const { model } = source;
       const heads = headsWithLanguageModel(model, "source");
-      const plan = planGrowth(model, resizedModel(model, wide, heads), { method, seed: 3 });
-      const without = planGrowth(model, resizedModel(model, wide), { method, seed: 3 });
+      const plan = planGrowth(model, resizedModel(model, { hidden: doubled(name) }, heads), { method, seed: 3 });
+      const without = planGrowth(model, resizedModel(model, { hidden: doubled(name) }), { method, seed: 3 });
       expect(plan.growth.target.heads.lm).toBe(true);
       expect(plan.promise).toEqual(without.promise);
       const made = grown(plan, source);
@@ -60,7 +64,7 @@ describe.each(fixtures)("%s", (name) => {
     const source = await bare(name);
     const root = temporaryFolder();
     const [out, other, again] = ["out", "other", "again"].map((one) => join(root, one));
-    const words = ["--method", "fpi", "--hidden", "128"];
+    const words = ["--method", "fpi", "--hidden", String(doubled(name))];
     const less = cli(["grow", source, other, ...words]);
     expect([less.code, less.stderr]).toEqual([
       0,
@@ -84,7 +88,7 @@ describe.each(fixtures)("%s", (name) => {
     expect(hashes(again)).toEqual(hashes(out));
     const plan = cli(["grow", source, "--dry-run", ...words, "--add-head"]);
     expect(plan.code, plan.stderr).toBe(0);
-    if (name !== "gpt2-tiny") expect(plan.stdout).toMatch(/dense\.weight +new +\[128, 128\] .*random/);
+    if (name !== "gpt2-tiny") expect(plan.stdout).toMatch(/dense\.weight +new +\[\d+, \d+\] .*random/);
   });
 
   it("a head and nothing else", async () => {
