@@ -88,7 +88,7 @@ async function grow(folder: string, out: string | undefined, flags: Flags): Prom
     { parseSize },
     { checkFolderFreeOrMade },
     { remarks },
-    { headWayOut, headWords },
+    { headWords },
   ] = await Promise.all([
     import("../growth/apply.ts"),
     import("../model/load.ts"),
@@ -105,9 +105,7 @@ async function grow(folder: string, out: string | undefined, flags: Flags): Prom
   const source = await openModel(folder);
   try {
     const { plan: planned, dtype } = await planFrom(source, flags);
-    const { heads } = planned.growth.target;
-    for (const remark of await remarks(source)) note(`${folder}: ${remark}`);
-    if (!heads.lm) note(`${folder} has no language-model head, which pre-training needs: ${headWayOut}`);
+    for (const remark of await remarks(source, planned.growth.target.heads)) note(`${folder}: ${remark}`);
     const format = dtype ?? storedDType(source);
     if (flags.dryRun === true) {
       await describe(planned, format, flags.json === true);

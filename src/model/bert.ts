@@ -181,9 +181,9 @@ export function encoderArchitecture(flavour: Flavour): Architecture {
       read.only("is_decoder", false, "a BERT that decodes is");
       read.only("add_cross_attention", false, "cross-attention is");
       read.only("position_embedding_type", "absolute", "relative positions are");
-      read.only("tie_word_embeddings", true, "a decoder not tied to the embeddings is");
       const named = () => read.className(flavour.classes.map((known) => known.name));
       const heads = chosen ?? (flavour.classes.find((known) => known.name === named()) ?? flavour.defaultClass).heads;
+      if (heads.lm) read.only("tie_word_embeddings", true, "a decoder not tied to the embeddings is");
       const padding = read.countOrNull("pad_token_id");
       const positionRows = read.count("max_position_embeddings");
       const offset = flavour.positionsAfterPadding ? read.count("pad_token_id", 0) + 1 : 0;

@@ -124,9 +124,9 @@ export const gpt2: Architecture = {
     const read = new ConfigReader(config, where);
     read.only("add_cross_attention", false, "cross-attention is");
     read.only("scale_attn_by_inverse_layer_idx", false, "attention scaled by the layer's number is");
-    read.only("tie_word_embeddings", true, "a head not tied to the embeddings is");
     const named = () => read.className(classes.map((candidate) => candidate.name));
     const heads = chosen ?? (classes.find((candidate) => candidate.name === named()) ?? languageModel).heads;
+    if (heads.lm) read.only("tie_word_embeddings", true, "a head not tied to the embeddings is");
     const attention = read.attention("n_embd", "n_head");
     const dimensions: Dimensions = {
       layers: read.layers("n_layer"),

@@ -1,12 +1,15 @@
-/** What is to be said of a model folder that is read otherwise than its owner may think. Nothing of it is an error. */
+/** What is to be said of a model folder that is read otherwise than its owner may think, or won't do. Nothing of it is an error. */
 import { adapterFile, presentOf } from "../checkpoint/folder.ts";
 import { printable } from "../util/json.ts";
 import { within } from "./classes.ts";
 import { namedClass } from "./config.ts";
+import { headWayOut } from "./head.ts";
 import type { OpenModel } from "./load.ts";
+import type { Heads } from "./table.ts";
 
-/** @returns sentences whose subject is the folder */
-export async function remarks({ folder, model, config, weights }: OpenModel): Promise<readonly string[]> {
+/** @param heads of what is made of it; default: its own @returns sentences on the folder, which they don't name */
+export async function remarks(open: OpenModel, heads: Heads = open.model.heads): Promise<readonly string[]> {
+  const { folder, model, config, weights } = open;
   const said: string[] = [];
   const named = namedClass(config);
   const known = model.architecture.classes.find(({ name }) => name === named);
@@ -27,5 +30,6 @@ export async function remarks({ folder, model, config, weights }: OpenModel): Pr
       `the adapter beside the weights (${adapterFile}) is not read: if it belongs to the model, merge it first (merge_and_unload in peft)`,
     );
   }
+  if (!heads.lm) said.push(`there is no language-model head, which pre-training needs: ${headWayOut}`);
   return said;
 }

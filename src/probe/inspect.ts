@@ -7,7 +7,6 @@ import { basename, join } from "node:path";
 import { growthFile, presentOf, tokenizerFiles } from "../checkpoint/folder.ts";
 import { openOptimizer, optimizerFile, trainerFile } from "../checkpoint/optimizer.ts";
 import { namedClass } from "../model/config.ts";
-import { headWayOut } from "../model/head.ts";
 import { openModel } from "../model/load.ts";
 import { remarks } from "../model/remarks.ts";
 import { elements, type Parameter } from "../model/table.ts";
@@ -88,10 +87,7 @@ export async function inspect(folder: string): Promise<Inspection> {
       dtypes,
       files: await Promise.all(files),
       leftOut: weights.leftOut,
-      notes: [
-        ...(await remarks(opened)),
-        ...(model.heads.lm ? [] : [`there is no language-model head, which pre-training needs: ${headWayOut}`]),
-      ],
+      notes: await remarks(opened),
       tokenizer: await presentOf(folder, tokenizerFiles),
       growth: summarise(await readIfThere(folder, growthFile)),
       optimizer: await inspectOptimizer(folder),

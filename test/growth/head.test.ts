@@ -68,7 +68,7 @@ describe.each(fixtures)("%s", (name) => {
     const less = cli(["grow", source, other, ...words]);
     expect([less.code, less.stderr]).toEqual([
       0,
-      expect.stringMatching(/has no language-model head, which pre-training needs: draw one with .*--add-head/),
+      expect.stringMatching(/: there is no language-model head, which pre-training needs: draw one with .*--add-head/),
     ]);
     const done = cli(["grow", source, out, ...words, "--seed", "7", "--add-head"]);
     expect(done.code, done.stderr).toBe(0);

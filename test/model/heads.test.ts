@@ -150,7 +150,11 @@ describe("what is stored decides, whatever `architectures` says", () => {
       const stored = tensors.get(open.weights.storedName(parameter.name));
       expect(await open.weights.readF32(parameter.name)).toEqual(stored?.data);
     }
-    expect((await remarks(open)).join("\n")).toMatch(said);
+    const { heads } = open.model;
+    const text = await remarks(open, { ...heads, lm: true });
+    expect(text.join("\n")).toMatch(said);
+    const missing = heads.lm ? [] : [expect.stringMatching(/^there is no language-model head/)];
+    expect(await remarks(open)).toEqual([...text, ...missing]);
     await open.close();
   });
 });
@@ -168,6 +172,14 @@ test.each([
     expect(await open.weights.readF32(parameter.name)).toEqual(tensorOf(name, parameter.name).data);
   }
   expect(open.model.parameters.length).toBe(checkpoint(name).tensors.size);
+  await open.close();
+});
+
+test("whether a head that is not there is tied says nothing", async () => {
+  const config = { ...configOf("bert-tiny", ["BertModel"]), tie_word_embeddings: false };
+  const open = await openModel(await folderOf(config, only("bert-tiny", withPooler)));
+  expect(open.model.config.architectures).toEqual(["BertModel"]);
+  expect(() => addHead(open, 0)).toThrow(/`tie_word_embeddings` is false/);
   await open.close();
 });
 

@@ -82,7 +82,7 @@ export async function openStart(settings: RunSettings, dataset: Dataset): Promis
   try {
     const begun = source.addHead ? addHead(opened, settings.seed) : opened;
     const start = await startFrom(begun, dataset, settings.optimizer.moments === "keep");
-    const said = (await remarks(opened)).map((remark) => `${source.from}: ${remark}`);
+    const said = (await remarks(opened, begun.model.heads)).map((remark) => `${source.from}: ${remark}`);
     return { ...start, notes: [...said, ...headWords(opened.model, begun.model)] };
   } catch (error) {
     await opened.close();
