@@ -2,10 +2,14 @@
  * Against transformers: an encoder without a language-model head becomes one that `pipeline("fill-mask")` runs; names
  * that PyTorch's wrappers change; every name of an activation.
  */
-import { readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
+import { openSafetensors } from "../../src/checkpoint/safetensors.ts";
+import { applyGrowth } from "../../src/growth/apply.ts";
+import { planGrowth, resizedModel } from "../../src/growth/plan.ts";
 import { ConfigReader } from "../../src/model/config.ts";
+import { headsWithLanguageModel } from "../../src/model/head.ts";
 import { openModel } from "../../src/model/load.ts";
 import { packageRoot } from "../../src/util/paths.ts";
 import { cli, python, temporaryFolder } from "../support.ts";
@@ -15,6 +19,12 @@ const script = readFileSync(join(packageRoot(), "test", "peers", "heads.py"), "u
 const root = temporaryFolder();
 /** Documents of one word each: what is masked stands all around, which a model learns in a few steps. */
 const words = ["miller", "kettle", "dog", "cat", "old", "red"];
+
+interface Opened {
+  readonly kind: string;
+  readonly missing: readonly string[];
+  readonly unexpected: readonly string[];
+}
 
 function succeed(words: readonly string[]): string {
   const { code, stdout, stderr } = cli(words);
@@ -86,6 +96,49 @@ describe.skipIf(peer === undefined)("a BertModel that transformers saved", () =>
       expect(await wrapped.weights.readF32(parameter)).toEqual(await plain.weights.readF32(parameter));
     }
     await Promise.all([plain.close(), wrapped.close()]);
+  });
+});
+
+describe.skipIf(peer === undefined)("every class that transformers has of these architectures", () => {
+  const made = join(root, "classes");
+  beforeAll(() => {
+    peer?.run(script, ["classes", made]);
+  });
+
+  /** Grows each; what transformers says of the results. */
+  async function grown(addHead: boolean) {
+    const names = readdirSync(made);
+    expect(names.length).toBeGreaterThan(15);
+    const out: string[] = [];
+    for (const name of names) {
+      const source = await openModel(join(made, name));
+      const { model, folder } = source;
+      const heads = addHead && !model.heads.lm ? headsWithLanguageModel(model, folder) : model.heads;
+      const plan = planGrowth(model, resizedModel(model, { hidden: 32 }, heads), { method: "fpi" });
+      out.push(join(root, addHead ? "with" : "without", name));
+      mkdirSync(join(root, addHead ? "with" : "without"), { recursive: true });
+      await applyGrowth(plan, source, out[out.length - 1]);
+      await source.close();
+    }
+    const opened: Record<string, Opened> = JSON.parse(peer?.run(script, ["open", ...out]) ?? "");
+    return Object.entries(opened);
+  }
+
+  test("grows into one that opens with all its tensors, but for a pooler that was not there", async () => {
+    for (const [name, { kind, missing, unexpected }] of await grown(false)) {
+      const file = await openSafetensors(join(made, name, "model.safetensors"));
+      const stored = [...file.tensors.keys()].some((tensor) => tensor.includes("pooler"));
+      await file.close();
+      const pooler = !stored && /^(Bert|Roberta)Model$/.test(kind) ? ["pooler.dense.bias", "pooler.dense.weight"] : [];
+      expect({ name, missing, unexpected }).toEqual({ name, missing: pooler, unexpected: [] });
+    }
+  });
+
+  test("with --add-head opens as a language model, nothing missing", async () => {
+    for (const [name, { kind, missing, unexpected }] of await grown(true)) {
+      expect({ name, missing, unexpected }).toEqual({ name, missing: [], unexpected: [] });
+      expect(kind).toMatch(/^(BertForMaskedLM|BertForPreTraining|RobertaForMaskedLM|GPT2LMHeadModel)$/);
+    }
   });
 });
 
