@@ -52,7 +52,7 @@ it("a run for a model without a language-model head draws one", async () => {
   expect(code, stderr).toBe(0);
   writeFileSync(join(folder, "run.yaml"), stdout);
   const { settings } = await loadRun(join(folder, "run.yaml"));
-  expect(settings).toMatchObject({ objective: "mlm", model: { from: join(folder, "model"), addHead: true } });
+  expect(settings).toMatchObject({ objective: "mlm", model: { from: join(folder, "model"), "add-head": true } });
   const ran = cli(["pretrain", "run.yaml", "--set", "engine.kind=onnx"], { cwd: folder });
   expect(ran).toMatchObject({ code: 0 });
   expect(readFileSync(join(folder, "model-run", "model", "config.json"), "utf8")).toContain("BertForMaskedLM");

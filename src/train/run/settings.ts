@@ -16,8 +16,8 @@ import type { RunFile } from "./schema.ts";
 export type ModelSource =
   | {
       readonly from: string;
-      /** Whether a language-model head is drawn, which the folder lacks. */
-      readonly addHead: boolean;
+      /** A language-model head is drawn, which the folder lacks. */
+      readonly "add-head"?: true;
     }
   | { readonly init: string; readonly tokenizer: string | undefined };
 
@@ -74,12 +74,13 @@ function completed(run: RunFile, folder: string, file: SettingsFile): RunSetting
   const at = (place: string) => resolve(folder, place);
   const model: ModelSource =
     run.model.from !== undefined
-      ? { from: at(run.model.from), addHead: run.model["add-head"] }
+      ? { from: at(run.model.from), ...(run.model["add-head"] ? { "add-head": true } : {}) }
       : {
           init: at(run.model.init ?? ""),
           tokenizer: run.model.tokenizer === undefined ? undefined : at(run.model.tokenizer),
         };
-  const hasMoments = "from" in model && !model.addHead && existsSync(join(model.from, "optimizer.safetensors"));
+  const hasMoments =
+    "from" in model && model["add-head"] !== true && existsSync(join(model.from, "optimizer.safetensors"));
   if (run.optimizer.moments === "keep" && !hasMoments) {
     const where = "from" in model ? model.from : "a model drawn at random";
     throw file.error(
@@ -118,7 +119,7 @@ export function spelledOut(run: RunSettings): Record<string, unknown> {
     seed: run.seed,
     model:
       "from" in model
-        ? { from: from(model.from), ...(model.addHead ? { "add-head": true } : {}) }
+        ? { ...model, from: from(model.from) }
         : { init: from(model.init), ...(model.tokenizer === undefined ? {} : { tokenizer: from(model.tokenizer) }) },
     data: { from: from(run.data.from) },
     objective: run.objective,

@@ -80,7 +80,7 @@ export async function openStart(settings: RunSettings, dataset: Dataset): Promis
   await checkFiles(source.from, (name) => name.endsWith(".safetensors"));
   const opened = await openModel(source.from);
   try {
-    const begun = source.addHead ? addHead(opened, settings.seed) : opened;
+    const begun = source["add-head"] === true ? addHead(opened, settings.seed) : opened;
     const start = await startFrom(begun, dataset, settings.optimizer.moments === "keep");
     const said = (await remarks(opened, begun.model.heads)).map((remark) => `${source.from}: ${remark}`);
     return { ...start, notes: [...said, ...headWords(opened.model, begun.model)] };
