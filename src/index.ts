@@ -44,9 +44,11 @@ export type { Architecture, Model, ModelSettings } from "./model/architecture.ts
 export { architectureOf, architectures } from "./model/architectures.ts";
 export { type CreateOptions, createModel } from "./model/create.ts";
 export { paperFlops, type StepFlops, type StepShape } from "./model/flops.ts";
+export { headsWithLanguageModel } from "./model/head.ts";
 export { initialise } from "./model/init.ts";
 export { type OpenModel, openModel, type ParameterWeights } from "./model/load.ts";
 export type { Objective } from "./model/objectives.ts";
+export { remarks } from "./model/remarks.ts";
 export { type Axis, type Dim, type Dimensions, elements, type Heads, type Parameter, shapeOf } from "./model/table.ts";
 export { type ProbeInputs, readProbeInputs } from "./probe/inputs.ts";
 export { type ProbeOptions, type ProbeTensor, probe, writeProbe } from "./probe/probe.ts";

@@ -3,7 +3,8 @@
  * the function. Nothing is read but configs; nothing is written.
  */
 import type { Model } from "../model/architecture.ts";
-import type { Dimensions, Parameter } from "../model/table.ts";
+import { isAdded } from "../model/head.ts";
+import type { Dimensions, Heads, Parameter } from "../model/table.ts";
 import { shapeOf } from "../model/table.ts";
 import { UserError } from "../util/errors.ts";
 import type { Json } from "../util/json.ts";
@@ -14,7 +15,7 @@ import { axisMaps, type DrawnMaps, drawMaps, type MapKind, mapKind } from "./map
 import { methodOf, optionsOf } from "./methods.ts";
 import { type MomentMode, momentMode } from "./moments.ts";
 import { constant, type Recipe } from "./recipe.ts";
-import { corner } from "./width.ts";
+import { corner, fresh } from "./width.ts";
 
 /** What a user asks for, names not yet looked up. Programs may give a method or rule of their own instead of a name. */
 export interface GrowthChoices {
@@ -98,12 +99,13 @@ export function planGrowth(source: Model, asked: Model, choices: GrowthChoices):
     return origin?.fresh === true ? none : corner(growth, parameter, made, none);
   };
   const parameters = target.parameters.map((parameter): PlannedParameter => {
-    const weight = recipe(parameter, "weight");
+    const added = isAdded(source, parameter);
+    const weight = added ? fresh(growth, parameter) : recipe(parameter, "weight");
     const shape = shapeOf(parameter);
     if (weight.shape.join() !== shape.join()) {
       throw new Error(`${method.name} makes ${parameter.name} [${weight.shape}] instead of [${shape}]`);
     }
-    if (mode === "drop") return { parameter, shape, weight, moments: undefined };
+    if (mode === "drop" || added) return { parameter, shape, weight, moments: undefined };
     const m = recipe(parameter, "m");
     const [stepsOf] = m.reads;
     return {
@@ -134,10 +136,10 @@ export interface TargetSizes {
   readonly layers?: number;
 }
 
-/** The model of a size, otherwise like the source. @throws UserError if the sizes do not go together */
-export function resizedModel(source: Model, sizes: TargetSizes): Model {
+/** The model of a size, otherwise like the source. @param heads which it has; default: the source's @throws UserError if the sizes do not go together */
+export function resizedModel(source: Model, sizes: TargetSizes, heads: Heads = source.heads): Model {
   const from = source.dimensions;
-  if (Object.values(sizes).every((size) => size === undefined)) {
+  if (heads.lm === source.heads.lm && Object.values(sizes).every((size) => size === undefined)) {
     throw new UserError(
       "no target size is given",
       "grow",
@@ -154,15 +156,15 @@ export function resizedModel(source: Model, sizes: TargetSizes): Model {
       `heads are grown whole: take ${[...near, below + from.headWidth].join(" or ")}`,
     );
   }
-  const heads = sizes.heads ?? hidden / from.headWidth;
-  if (heads * from.headWidth !== hidden) throw wholeHeads(heads, hidden, from, "--heads");
+  const count = sizes.heads ?? hidden / from.headWidth;
+  if (count * from.headWidth !== hidden) throw wholeHeads(count, hidden, from, "--heads");
   const ffn = sizes.ffn ?? Math.round((from.ffn * hidden) / from.hidden);
-  const config = source.architecture.resize(source.config, { hidden, heads, ffn, layers: sizes.layers ?? from.layers });
-  return source.architecture.model(config, "target config", source.heads);
+  const to = { hidden, heads: count, ffn, layers: sizes.layers ?? from.layers };
+  return source.architecture.model(source.architecture.resize(source.config, to), "target config", heads);
 }
 
-/** The model that a config of the target describes, with the source's heads. @throws UserError if it is of another architecture */
-export function targetModel(source: Model, config: Json, where: string): Model {
+/** The model that a config of the target describes. @param heads default: the source's @throws UserError if it is of another architecture */
+export function targetModel(source: Model, config: Json, where: string, heads: Heads = source.heads): Model {
   if (config.model_type !== source.architecture.type) {
     throw new UserError(
       `\`model_type\` is ${JSON.stringify(config.model_type ?? null)}, the source is ${source.architecture.type}`,
@@ -170,7 +172,7 @@ export function targetModel(source: Model, config: Json, where: string): Model {
       "a model grows into a larger one of its own kind: give a config of that kind",
     );
   }
-  return source.architecture.model(config, where, source.heads);
+  return source.architecture.model(config, where, heads);
 }
 
 function wholeHeads(heads: number, hidden: number, from: Dimensions, where: string): UserError {

@@ -28,6 +28,8 @@ export interface GrowthRecord {
   /** The format the result's weights are stored in. */
   readonly dtype: FloatDType;
   readonly promise: Promised;
+  /** Whether a language-model head was drawn that the source lacks. */
+  readonly addHead: boolean;
 }
 
 /** @param source the source's files and their sha256 @param withMoments whether the optimizer's state was grown too */
@@ -52,6 +54,7 @@ export function recordOf(
       AXES.map((axis) => [axis, { source: drawn[axis].source, of: Array.from(drawn[axis].of) }]),
     ),
     promise: { ...plan.promise },
+    ...(growth.target.heads.lm === growth.source.heads.lm ? {} : { addHead: true }),
     ...(plan.learned === undefined ? {} : { learned: plan.learned }),
   };
 }
@@ -110,6 +113,7 @@ export function parseRecord(json: Json, where: string): GrowthRecord {
     },
     dtype,
     promise: promiseOf(read.inner("promise")),
+    addHead: json.addHead === true,
   };
 }
 

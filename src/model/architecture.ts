@@ -5,6 +5,7 @@
 import type { ProgramBuilder } from "../program/builder.ts";
 import type { Value } from "../program/graph.ts";
 import type { Json } from "../util/json.ts";
+import type { ModelClass } from "./classes.ts";
 import type { Activation } from "./config.ts";
 import type { Dimensions, Heads, Parameter } from "./table.ts";
 
@@ -35,13 +36,17 @@ export type Spelling =
   | { readonly kind: "parameter"; readonly name: string }
   /** A tied copy of a parameter: must equal it, and stands for it where the parameter itself is not stored. */
   | { readonly kind: "copy"; readonly of: string }
-  /** Stored beside the parameters without being one (position_ids, attn.bias), or of a head the model leaves out. */
+  /** Stored beside the parameters without being one (position_ids, attn.bias). */
   | { readonly kind: "ignored" }
+  /** Of a head the model leaves out: one that its class has not, or one for a task (classification, question answering). */
+  | { readonly kind: "head" }
   | { readonly kind: "unknown" };
 
 export interface Architecture {
   /** config.json's model_type. */
   readonly type: string;
+  /** transformers' classes of it, the bare model last. */
+  readonly classes: readonly ModelClass[];
   /**
    * The model a config describes. @param heads which heads; default: what `architectures` in the config names, and
    * where it names none, a language model
@@ -49,10 +54,11 @@ export interface Architecture {
    */
   model(config: Json, where: string, heads?: Heads): Model;
   /**
-   * The heads a checkpoint holds: those of the class `architectures` names, or of the class above it whose heads are
-   * all stored (bert-base-uncased says BertForMaskedLM and stores pooler and NSP too); by what is stored where none is named.
+   * The heads a checkpoint holds, by the names stored: those of the largest class that is all there, whichever
+   * `architectures` names (bert-base-uncased says BertForMaskedLM and stores pooler and NSP too). `architectures`
+   * decides of a head that has no tensor of its own.
    */
-  headsStored(config: Json, where: string, stored: Iterable<string>): Heads;
+  headsStored(config: Json, stored: Iterable<string>): Heads;
   /** How a stored tensor's name, whatever its prefix or spelling, is to be read in a model with these heads. */
   spelling(stored: string, heads: Heads): Spelling;
   /** The config of the same model with other dimensions (absent keeps) or another LayerNorm eps, as transformers would write it. */

@@ -13,7 +13,7 @@ import { tanh } from "../program/ops/index.ts";
 import type { Json } from "../util/json.ts";
 import type { Architecture, Spelling } from "./architecture.ts";
 import { embed, Frame, postNormBlock } from "./blocks.ts";
-import { classOf, headsToRead, type ModelClass, modelClass } from "./classes.ts";
+import { classNames, headsToRead, type ModelClass, modelClass } from "./classes.ts";
 import { type Activation, ConfigReader } from "./config.ts";
 import { bias, linearLayer, matrix, norm, out, type Place, reads } from "./parameters.ts";
 import { ModelStates } from "./states.ts";
@@ -27,6 +27,7 @@ export interface Flavour {
   readonly prefix?: string;
   /** What transformers' configuration class fills in. */
   readonly defaults: Json;
+  /** The bare model last. */
   readonly classes: readonly ModelClass[];
   /** The class of a config that names none. */
   readonly defaultClass: ModelClass;
@@ -44,6 +45,9 @@ export interface Flavour {
   /** Whether positions count from the padding id + 1, and only what is not padding. */
   readonly positionsAfterPadding: boolean;
 }
+
+/** What transformers' classes for classification, multiple choice and question answering store beside the encoder. */
+const TASK_HEAD = /^(classifier|qa_outputs)\./;
 
 const WORD = "embeddings.word_embeddings.weight";
 
@@ -152,22 +156,23 @@ export function encoderArchitecture(flavour: Flavour): Architecture {
     const name = bare(stored);
     const base = encoderPrefix(flavour, heads);
     if (name === "embeddings.position_ids" || name === "embeddings.token_type_ids") return { kind: "ignored" };
-    if (name === `${flavour.lm.decoder}.weight`)
-      return heads.lm ? { kind: "copy", of: base + WORD } : { kind: "ignored" };
+    if (name === `${flavour.lm.decoder}.weight`) return heads.lm ? { kind: "copy", of: base + WORD } : { kind: "head" };
     if (name === `${flavour.lm.decoder}.bias`)
-      return heads.lm ? { kind: "copy", of: flavour.lm.bias } : { kind: "ignored" };
+      return heads.lm ? { kind: "copy", of: flavour.lm.bias } : { kind: "head" };
     const block = /^encoder\.layer\.\d+\.(.+)$/.exec(name);
     if (block !== null ? blockKinds.has(block[1]) : encoderKinds.has(name) && !blockKinds.has(name)) {
       const leftOut = name.startsWith("pooler.") && !heads.pooler;
-      return leftOut ? { kind: "ignored" } : { kind: "parameter", name: base + name };
+      return leftOut ? { kind: "head" } : { kind: "parameter", name: base + name };
     }
+    if (TASK_HEAD.test(name)) return { kind: "head" };
     if (!headKinds.has(name)) return { kind: "unknown" };
     const ofNsp = flavour.nsp !== undefined && name.startsWith(`${flavour.nsp}.`);
-    return (ofNsp ? heads.nsp : heads.lm) ? { kind: "parameter", name } : { kind: "ignored" };
+    return (ofNsp ? heads.nsp : heads.lm) ? { kind: "parameter", name } : { kind: "head" };
   }
 
   const architecture: Architecture = {
     type: flavour.type,
+    classes: flavour.classes,
     spelling,
 
     model(given, where, chosen) {
@@ -176,10 +181,9 @@ export function encoderArchitecture(flavour: Flavour): Architecture {
       read.only("is_decoder", false, "a BERT that decodes is");
       read.only("add_cross_attention", false, "cross-attention is");
       read.only("position_embedding_type", "absolute", "relative positions are");
-      read.only("tie_word_embeddings", true, "a decoder not tied to the embeddings is");
-      const named = read.className(flavour.classes.map((known) => known.name));
-      const heads =
-        chosen ?? flavour.classes.find((known) => known.name === named)?.heads ?? flavour.defaultClass.heads;
+      const named = () => read.className(flavour.classes.map((known) => known.name));
+      const heads = chosen ?? (flavour.classes.find((known) => known.name === named()) ?? flavour.defaultClass).heads;
+      if (heads.lm) read.only("tie_word_embeddings", true, "a decoder not tied to the embeddings is");
       const padding = read.countOrNull("pad_token_id");
       const positionRows = read.count("max_position_embeddings");
       const offset = flavour.positionsAfterPadding ? read.count("pad_token_id", 0) + 1 : 0;
@@ -199,7 +203,7 @@ export function encoderArchitecture(flavour: Flavour): Architecture {
       const std = read.positive("initializer_range");
       return {
         architecture,
-        config: { ...config, architectures: [classOf(flavour.classes, heads)?.name ?? flavour.defaultClass.name] },
+        config: { ...config, architectures: classNames(flavour.classes, heads) },
         dimensions,
         heads,
         parameters: encoderTable(flavour, dimensions, { std, padding, positionRows }, heads),
@@ -213,13 +217,16 @@ export function encoderArchitecture(flavour: Flavour): Architecture {
       };
     },
 
-    headsStored(config, where, stored) {
-      const named = new ConfigReader(config, where).className(flavour.classes.map((known) => known.name));
-      const names = new Set(Array.from(stored, bare));
-      return headsToRead(flavour.classes, named, {
-        lm: names.has(`${flavour.lm.dense}.weight`),
-        pooler: names.has("pooler.dense.weight"),
-        nsp: flavour.nsp !== undefined && names.has(`${flavour.nsp}.weight`),
+    headsStored(_config, stored) {
+      const names = Array.from(stored, bare);
+      // One tensor will do: what else of its head is missing is then named.
+      const holds = (...parts: readonly string[]) =>
+        parts.some((part) => names.some((name) => name === part || name.startsWith(`${part}.`)));
+      const { lm, nsp } = flavour;
+      return headsToRead(flavour.classes, {
+        lm: holds(lm.dense, lm.norm, lm.bias),
+        pooler: holds("pooler"),
+        nsp: nsp !== undefined && holds(nsp),
       });
     },
 

@@ -2,7 +2,8 @@
  * transformers' model classes as sets of heads: which one a checkpoint is, and which one is written.
  *
  * `architectures` in a written config names the class that holds exactly the heads present, so that transformers opens
- * the folder with neither missing nor unexpected keys.
+ * the folder with neither missing nor unexpected keys. What is stored decides, as in transformers, which never looks at
+ * `architectures` to choose a class.
  */
 import type { Heads } from "./table.ts";
 
@@ -15,7 +16,8 @@ export function modelClass(name: string, lm: boolean, pooler: boolean, nsp: bool
   return { name, heads: { lm, pooler, nsp } };
 }
 
-function within(some: Heads, all: Heads): boolean {
+/** Whether all has every head that some has. */
+export function within(some: Heads, all: Heads): boolean {
   return (all.lm || !some.lm) && (all.pooler || !some.pooler) && (all.nsp || !some.nsp);
 }
 
@@ -34,18 +36,14 @@ export function classOf(classes: readonly ModelClass[], heads: Heads): ModelClas
   return best;
 }
 
-/**
- * The heads to read from a checkpoint.
- * @param named the class its config names; undefined for none
- * @param stored the heads whose parameters it holds
- * @returns those of the largest class whose heads are all stored, the named one's always included
- */
-export function headsToRead(classes: readonly ModelClass[], named: string | undefined, stored: Heads): Heads {
-  const floor = classes.find((candidate) => candidate.name === named)?.heads ?? {
-    lm: false,
-    pooler: false,
-    nsp: false,
-  };
-  const above = classes.filter((candidate) => within(floor, candidate.heads));
-  return classOf(above, stored)?.heads ?? (named === undefined ? stored : floor);
+export const noHeads: Heads = { lm: false, pooler: false, nsp: false };
+
+/** The heads to read from a checkpoint: those of the largest class whose heads are all stored; else none. */
+export function headsToRead(classes: readonly ModelClass[], stored: Heads): Heads {
+  return classOf(classes, stored)?.heads ?? noHeads;
+}
+
+/** What `architectures` says of a model. @param classes the bare model last: it stands for none of its heads as well */
+export function classNames(classes: readonly ModelClass[], heads: Heads): string[] {
+  return [(classOf(classes, heads) ?? classes[classes.length - 1]).name];
 }

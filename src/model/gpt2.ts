@@ -5,21 +5,24 @@
  * GPT2LMHeadModel.
  *
  * Before a tied head the final norm reads units rather than making them, as the MLM transform's norm does in BERT. A
- * checkpoint never stores the head, so `architectures` decides whether there is one.
+ * checkpoint seldom stores the head, so `architectures` decides whether there is one.
  */
 import { ProgramError } from "../program/graph.ts";
 import { linear } from "../program/ops/index.ts";
 import type { Json } from "../util/json.ts";
 import type { Architecture, Spelling } from "./architecture.ts";
 import { embed, Frame, preNormBlock } from "./blocks.ts";
-import { classOf, type ModelClass, modelClass } from "./classes.ts";
-import { ConfigReader } from "./config.ts";
+import { classNames, type ModelClass, modelClass, noHeads } from "./classes.ts";
+import { ConfigReader, namedClass } from "./config.ts";
 import { linearLayer, matrix, norm, out, type Place, reads } from "./parameters.ts";
 import { ModelStates } from "./states.ts";
 import type { Dimensions, Heads, Init, Parameter } from "./table.ts";
 
 const PREFIX = "transformer.";
 const WORD = "wte.weight";
+
+/** What transformers' classes for classification and question answering store in place of the tied head. */
+const TASK_HEAD = /^(score|classifier|qa_outputs)\./;
 
 const languageModel = modelClass("GPT2LMHeadModel", true, false, false);
 const classes: readonly ModelClass[] = [languageModel, modelClass("GPT2Model", false, false, false)];
@@ -82,7 +85,8 @@ const otherKinds = new Set(known.filter((parameter) => parameter.layer === null)
 
 function spelling(stored: string, heads: Heads): Spelling {
   const base = heads.lm ? PREFIX : "";
-  if (stored === "lm_head.weight") return heads.lm ? { kind: "copy", of: base + WORD } : { kind: "ignored" };
+  if (stored === "lm_head.weight") return heads.lm ? { kind: "copy", of: base + WORD } : { kind: "head" };
+  if (TASK_HEAD.test(stored) || stored.startsWith("multiple_choice_head.")) return { kind: "head" };
   const name = stored.startsWith(PREFIX) ? stored.slice(PREFIX.length) : stored;
   // The causal mask and its filler, which older versions of transformers stored with every block.
   if (/^h\.\d+\.attn\.(bias|masked_bias)$/.test(name)) return { kind: "ignored" };
@@ -112,6 +116,7 @@ function inner(config: Json): number | undefined {
 
 export const gpt2: Architecture = {
   type: "gpt2",
+  classes,
   spelling,
 
   model(given, where, chosen) {
@@ -119,10 +124,9 @@ export const gpt2: Architecture = {
     const read = new ConfigReader(config, where);
     read.only("add_cross_attention", false, "cross-attention is");
     read.only("scale_attn_by_inverse_layer_idx", false, "attention scaled by the layer's number is");
-    read.only("reorder_and_upcast_attn", false, "reordered attention is");
-    read.only("tie_word_embeddings", true, "a head not tied to the embeddings is");
-    const named = read.className(classes.map((candidate) => candidate.name));
-    const heads = chosen ?? classes.find((candidate) => candidate.name === named)?.heads ?? languageModel.heads;
+    const named = () => read.className(classes.map((candidate) => candidate.name));
+    const heads = chosen ?? (classes.find((candidate) => candidate.name === named()) ?? languageModel).heads;
+    if (heads.lm) read.only("tie_word_embeddings", true, "a head not tied to the embeddings is");
     const attention = read.attention("n_embd", "n_head");
     const dimensions: Dimensions = {
       layers: read.layers("n_layer"),
@@ -135,7 +139,7 @@ export const gpt2: Architecture = {
     const std = read.positive("initializer_range");
     return {
       architecture: gpt2,
-      config: { ...config, architectures: [classOf(classes, heads)?.name ?? languageModel.name] },
+      config: { ...config, architectures: classNames(classes, heads) },
       dimensions,
       heads,
       parameters: decoderTable(dimensions, std, heads),
@@ -153,9 +157,12 @@ export const gpt2: Architecture = {
     };
   },
 
-  headsStored(config, where) {
-    const named = new ConfigReader(config, where).className(classes.map((candidate) => candidate.name));
-    return classes.find((candidate) => candidate.name === named)?.heads ?? languageModel.heads;
+  headsStored(config, stored) {
+    const names = [...stored];
+    if (names.includes("lm_head.weight")) return languageModel.heads;
+    const named = classes.find((candidate) => candidate.name === namedClass(config));
+    if (named !== undefined) return named.heads;
+    return names.some((name) => TASK_HEAD.test(name)) ? noHeads : languageModel.heads;
   },
 
   resize(given, to) {
