@@ -1,6 +1,6 @@
 /**
  * Writes weights as transformers' `save_pretrained` does, one slice of a tensor in memory at a time: a single file, or
- * shards of at most a given size with their index.
+ * shards of at most a given size with their index. What is not finite, or would not be once stored, is refused.
  *
  * The bytes are those of Python's safetensors: the header's JSON without spaces, padded with blanks to 8 bytes, wider
  * formats first and names in byte order; shards are filled in the order the tensors are given in (huggingface_hub,
@@ -11,7 +11,8 @@ import { join } from "node:path";
 import { writeFileWhole } from "../store/files.ts";
 import { fillFile, type OutputFile } from "../store/output.ts";
 import { UserError } from "../util/errors.ts";
-import { type FloatDType, fromFloat32, fromFloat32InPlace, storedDTypes, widthOf } from "./dtype.ts";
+import { printable } from "../util/json.ts";
+import { type FloatDType, fromFloat32, fromFloat32InPlace, Losses, storedDTypes, widthOf } from "./dtype.ts";
 import { indexFile, weightsFile } from "./weights.ts";
 
 export interface TensorSource {
@@ -44,6 +45,11 @@ export interface WriteOptions {
   readonly fileName?: string;
   /** The header's `__metadata__`; default {format: "pt"}, which transformers asks for. */
   readonly metadata?: Readonly<Record<string, string>>;
+  /**
+   * Told, when all is written, of the tensors that hold NaN or infinity before they are stored, and in how many numbers;
+   * throws unless they are to be kept. Default: they are refused.
+   */
+  readonly notFinite?: (numbers: ReadonlyMap<string, number>) => Promise<void>;
 }
 
 export interface Written {
@@ -51,44 +57,99 @@ export interface Written {
   readonly files: readonly string[];
   /** All their tensors' bytes. */
   readonly bytes: number;
+  /** Numbers that are 0 in the format they are stored in, and were not before. */
+  readonly vanished: number;
 }
 
 /** At most so many elements are converted and handed to the system at once. */
 const sliceLength = 2 ** 20;
 
-/** @throws UserError if the disk has no room for it */
+/** @throws UserError if the disk has no room for it, or numbers are not finite, before or once they are stored */
 export async function writeWeights(
   folder: string,
   tensors: readonly TensorSource[],
   options: WriteOptions = {},
 ): Promise<Written> {
+  await checkRoom(folder, sizeOf(tensors));
+  const losses = new Map<TensorSource, Losses>();
+  const files = await writeFiles(folder, tensors, options, losses);
+  const vanished = await checkLosses(folder, losses, options.notFinite);
+  return { files, bytes: sizeOf(tensors), vanished };
+}
+
+async function writeFiles(
+  folder: string,
+  tensors: readonly TensorSource[],
+  options: WriteOptions,
+  losses: Map<TensorSource, Losses>,
+): Promise<readonly string[]> {
   const metadata = options.metadata ?? { format: "pt" };
-  const bytes = sizeOf(tensors);
-  await checkRoom(folder, bytes);
-  if (options.fileName !== undefined) {
-    await fillFile(join(folder, options.fileName), (file) => fill(file, tensors, metadata), bytes);
-    return { files: [options.fileName], bytes };
-  }
-  const shards = splitIntoShards(tensors, options.maxShardBytes ?? 5e9);
+  const write = (name: string, part: readonly TensorSource[]) =>
+    fillFile(join(folder, name), (file) => fill(file, part, metadata, losses), sizeOf(part));
+  const shards = options.fileName === undefined ? splitIntoShards(tensors, options.maxShardBytes ?? 5e9) : [tensors];
   if (shards.length === 1) {
-    await fillFile(join(folder, weightsFile), (file) => fill(file, tensors, metadata), bytes);
-    return { files: [weightsFile], bytes };
+    const name = options.fileName ?? weightsFile;
+    await write(name, tensors);
+    return [name];
   }
   const files: string[] = [];
   const shardOf = new Map<string, string>();
   for (const [i, shard] of shards.entries()) {
     const number = (n: number) => String(n).padStart(5, "0");
     const name = `model-${number(i + 1)}-of-${number(shards.length)}.safetensors`;
-    await fillFile(join(folder, name), (file) => fill(file, shard, metadata), sizeOf(shard));
+    await write(name, shard);
     files.push(name);
     for (const tensor of shard) shardOf.set(tensor.name, name);
   }
   const index = {
-    metadata: { total_parameters: tensors.reduce((sum, tensor) => sum + elementsOf(tensor), 0), total_size: bytes },
+    metadata: {
+      total_parameters: tensors.reduce((sum, tensor) => sum + elementsOf(tensor), 0),
+      total_size: sizeOf(tensors),
+    },
     weight_map: Object.fromEntries([...shardOf].sort(([a], [b]) => compareBytes(a, b))),
   };
   await fillFile(join(folder, indexFile), `${asciiJson(index)}\n`);
-  return { files: [...files, indexFile], bytes };
+  return [...files, indexFile];
+}
+
+/** @returns how many numbers vanished @throws UserError */
+async function checkLosses(
+  folder: string,
+  losses: ReadonlyMap<TensorSource, Losses>,
+  notFinite: WriteOptions["notFinite"] = refuse(folder),
+): Promise<number> {
+  const all = [...losses];
+  const broken = all.filter(([, { notFinite }]) => notFinite > 0).map(([t, { notFinite }]) => [t.name, notFinite] as const);
+  if (broken.length > 0) await notFinite(new Map(broken));
+  const large = all.filter(([, { overflowed }]) => overflowed > 0);
+  if (large.length > 0) {
+    const count = large.reduce((sum, [, { overflowed }]) => sum + overflowed, 0);
+    const largest = Math.max(...large.map(([, losses]) => losses.largest));
+    const [{ name, dtype }] = large[0];
+    throw new UserError(
+      `${numbersIn(count, large.length)}, such as ${printable(name)}, are too large for ${dtype}: up to ${largest.toPrecision(3)}`,
+      folder,
+      dtype === "F16" ? "store them as BF16 or F32 (`--dtype`)" : "store them as F32 (`--dtype`)",
+    );
+  }
+  return all.reduce((sum, [, { vanished }]) => sum + vanished, 0);
+}
+
+function refuse(folder: string) {
+  return async (numbers: ReadonlyMap<string, number>): Promise<void> => {
+    throw new UserError(notFiniteWords(numbers), folder, "use weights that are finite: nothing can be computed with these");
+  };
+}
+
+/** "3 numbers of 2 tensors, such as NAME, are NaN or infinite". @param numbers how many, by tensor; not empty */
+export function notFiniteWords(numbers: ReadonlyMap<string, number>): string {
+  const count = [...numbers.values()].reduce((sum, n) => sum + n, 0);
+  const [name] = numbers.keys();
+  return `${numbersIn(count, numbers.size)}, such as ${printable(name)}, are NaN or infinite`;
+}
+
+function numbersIn(count: number, tensors: number): string {
+  return `${count} ${count === 1 ? "number" : "numbers"} of ${tensors === 1 ? "one tensor" : `${tensors} tensors`}`;
 }
 
 /** "5GB", "200MB", "1.5 GiB" or a number of bytes. @param where the option or key it was given at; @throws UserError */
@@ -131,25 +192,27 @@ export function writeSafetensors(
   tensors: readonly TensorSource[],
   metadata: Readonly<Record<string, string>> = {},
 ): Promise<void> {
-  return writeFileWhole(path, (file) => fill(file, tensors, metadata));
+  return writeFileWhole(path, (file) => fill(file, tensors, metadata, new Map()));
 }
 
 async function fill(
   file: OutputFile,
   tensors: readonly TensorSource[],
   metadata: Readonly<Record<string, string>>,
+  losses: Map<TensorSource, Losses>,
 ): Promise<void> {
   const rank = (tensor: TensorSource) => storedDTypes.indexOf(tensor.dtype);
   const sorted = [...tensors].sort((a, b) => rank(b) - rank(a) || compareBytes(a.name, b.name));
   await file.write(header(sorted, metadata));
-  for (const tensor of sorted) await writeTensor(file, tensor);
+  for (const tensor of sorted) losses.set(tensor, await writeTensor(file, tensor));
 }
 
-async function writeTensor(file: OutputFile, tensor: TensorSource): Promise<void> {
+async function writeTensor(file: OutputFile, tensor: TensorSource): Promise<Losses> {
+  const losses = new Losses();
   const end = file.position + bytesOf(tensor);
   const put = (slice: Float32Array, convert: typeof fromFloat32): Promise<void> => {
     if (file.position + slice.length * widthOf(tensor.dtype) > end) throw wrongLength(tensor);
-    return file.write(convert(slice, tensor.dtype));
+    return file.write(convert(slice, tensor.dtype, losses));
   };
   const data = tensor.data();
   if ("push" in data) {
@@ -167,6 +230,7 @@ async function writeTensor(file: OutputFile, tensor: TensorSource): Promise<void
     }
   }
   if (file.position !== end) throw wrongLength(tensor);
+  return losses;
 }
 
 function wrongLength(tensor: TensorSource): Error {
