@@ -1,6 +1,7 @@
 /** `bert2bert grow`: grows a checkpoint into a larger one. */
 import type { Command } from "commander";
 import type { FloatDType } from "../checkpoint/dtype.ts";
+import type { ApplyOptions } from "../growth/apply.ts";
 import { depthRules } from "../growth/depth.ts";
 import type { OptionDefinition } from "../growth/growth.ts";
 import { MAP_KINDS } from "../growth/maps.ts";
@@ -23,6 +24,7 @@ interface Flags {
   readonly depth?: string;
   readonly moments?: string;
   readonly dtype?: string;
+  readonly keepNonfinite?: true;
   readonly maxShard?: string;
   readonly seed: number;
   readonly data?: string;
@@ -56,6 +58,7 @@ export function register(command: Command): void {
     .option("--depth <rule>", `how the depth grows: ${depthRules.map((rule) => rule.name).join(", ")}`)
     .option("--moments <mode>", `Adam's moments beside the source: ${MOMENT_MODES.join(", ")}`)
     .option("--dtype <format>", "F32, F16 or BF16 (default: the source's)")
+    .option("--keep-nonfinite", "take NaN and infinity over where the source has them (default: they are refused)")
     .option("--max-shard <size>", "largest weights file, such as 5GB")
     .option("--seed <n>", "for whatever is drawn", wholeNumber("--seed"), 0)
     .option("--data <folder>", "prepared data, for a method that is learned (ligo)")
@@ -80,7 +83,7 @@ function methodsHelp(): string {
 }
 
 async function grow(folder: string, out: string | undefined, flags: Flags): Promise<void> {
-  const [{ applyGrowth, promiseWords, storedDType }, { openModel }, { parseSize }, { checkFolderFreeOrMade }] =
+  const [{ applyGrowth, promiseIn, promiseWords, storedDType }, { openModel }, { parseSize }, { checkFolderFreeOrMade }] =
     await Promise.all([
       import("../growth/apply.ts"),
       import("../model/load.ts"),
@@ -94,10 +97,10 @@ async function grow(folder: string, out: string | undefined, flags: Flags): Prom
   const maxShardBytes = flags.maxShard === undefined ? undefined : parseSize(flags.maxShard, "--max-shard");
   const source = await openModel(folder);
   try {
-    const { plan: planned, dtype } = await planFrom(source, flags);
+    const { plan: planned, dtype, keepNotFinite } = await planFrom(source, flags);
     const format = dtype ?? storedDType(source);
     if (flags.dryRun === true) {
-      await describe(planned, format, flags.json === true);
+      await describe({ ...planned, promise: promiseIn(format, planned, source) }, format, flags.json === true);
       return;
     }
     if (out === undefined) return;
@@ -106,15 +109,17 @@ async function grow(folder: string, out: string | undefined, flags: Flags): Prom
     const applied = await applyGrowth(plan, source, out, {
       dtype: format,
       maxShardBytes,
+      keepNotFinite,
       progress: (done, total) => progress.update(() => `growing: ${Math.floor((100 * done) / total)} %`),
     });
     progress.end();
     if (flags.json === true) {
-      printJson({ out, ...applied, promise: { ...plan.promise } });
+      printJson({ out, ...applied, promise: { ...applied.promise } });
       return;
     }
     if (applied.already) note(`${out} holds this growth already; nothing was written`);
-    note(promiseWords(plan));
+    note(promiseWords(applied.promise));
+    if (applied.vanished > 0) note(`${applied.vanished} weights are too small for ${applied.dtype} and are 0 in it`);
     const moments = applied.moments ? ", Adam's moments with them" : "";
     print(
       `${out}: ${formatCount(applied.parameters)} parameters in ${applied.dtype}, ${formatBytes(applied.bytes)}${moments}`,
@@ -142,7 +147,7 @@ async function learned(plan: GrowthPlan, source: OpenModel, flags: Flags, progre
   });
 }
 
-async function planFrom(source: OpenModel, flags: Flags): Promise<{ plan: GrowthPlan; dtype: FloatDType | undefined }> {
+async function planFrom(source: OpenModel, flags: Flags): Promise<{ plan: GrowthPlan } & ApplyOptions> {
   const [{ planGrowth, resizedModel, targetModel }, { readJsonObject }] = await Promise.all([
     import("../growth/plan.ts"),
     import("../util/json.ts"),
@@ -179,7 +184,7 @@ async function planFrom(source: OpenModel, flags: Flags): Promise<{ plan: Growth
     moments: flags.moments,
     seed: flags.seed,
   });
-  return { plan, dtype: await dtypeOf(flags.dtype) };
+  return { plan, dtype: await dtypeOf(flags.dtype), keepNotFinite: flags.keepNonfinite };
 }
 
 async function dtypeOf(name: string | undefined): Promise<FloatDType | undefined> {
@@ -223,5 +228,5 @@ async function describe(plan: GrowthPlan, dtype: FloatDType, json: boolean): Pro
   print(
     `\n${formatCount(parameterCount(source.parameters))} → ${formatCount(total)} parameters, ${formatBytes(total * widthOf(dtype))} in ${dtype}`,
   );
-  print(promiseWords(plan));
+  print(promiseWords(plan.promise));
 }

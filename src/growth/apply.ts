@@ -3,6 +3,7 @@
  */
 import { join } from "node:path";
 import { type FloatDType, widthOf } from "../checkpoint/dtype.ts";
+import { countNotFinite } from "../checkpoint/finite.ts";
 import {
   configFile,
   copyGenerationConfig,
@@ -19,7 +20,7 @@ import {
   optimizerTensors,
 } from "../checkpoint/optimizer.ts";
 import { indexFile } from "../checkpoint/weights.ts";
-import { type TensorSource as OutputTensor, writeWeights } from "../checkpoint/write.ts";
+import { notFiniteWords, type TensorSource as OutputTensor, writeWeights } from "../checkpoint/write.ts";
 import type { OpenModel } from "../model/load.ts";
 import { elements, parameterCount, shapeOf } from "../model/table.ts";
 import { checkHashes, hashFiles } from "../store/checksums.ts";
@@ -27,6 +28,7 @@ import { holdsAlready, writeFolderWhole } from "../store/files.ts";
 import { fillFile } from "../store/output.ts";
 import { UserError } from "../util/errors.ts";
 import type { Json } from "../util/json.ts";
+import type { Promised } from "./growth.ts";
 import { checkLearned, type GrowthPlan } from "./plan.ts";
 import { Reader } from "./reader.ts";
 import { recordOf, recordText } from "./record.ts";
@@ -37,6 +39,8 @@ export interface ApplyOptions {
   readonly dtype?: FloatDType;
   /** Largest shard, in bytes; default 5 GB. */
   readonly maxShardBytes?: number;
+  /** Take NaN and infinity over where the source has them; default: they are refused. */
+  readonly keepNotFinite?: boolean;
   /** Told after each slice how many numbers of all are written. */
   readonly progress?: (done: number, total: number) => void;
 }
@@ -48,6 +52,10 @@ export interface Applied {
   readonly bytes: number;
   /** Whether the optimizer's state was grown with them. */
   readonly moments: boolean;
+  /** What holds of the function, stored as it is. */
+  readonly promise: Promised;
+  /** Weights that are 0 in the format they are stored in, and were not before; 0 where nothing was written. */
+  readonly vanished: number;
   /** Whether the same growth stood there already, and nothing was written. */
   readonly already: boolean;
 }
@@ -58,34 +66,51 @@ export function storedDType(source: OpenModel): FloatDType {
   return rest.length === 0 ? first : "F32";
 }
 
-/** Writes the grown folder. @throws UserError if the target exists, the disk is full, or the optimizer's state does not fit */
+/** What holds of a plan's promise once the weights are stored in a format: where that is less than the source's, less. */
+export function promiseIn(dtype: FloatDType, plan: GrowthPlan, source: OpenModel): Promised {
+  const { promise } = plan;
+  const narrower = plan.growth.source.parameters.some(({ name }) => source.weights.dtype(name) !== dtype);
+  return promise.kind === "none" || dtype === "F32" || !narrower ? promise : { ...promise, alike: dtype };
+}
+
+/**
+ * Writes the grown folder.
+ * @throws UserError if the target exists, the disk is full, the optimizer's state does not fit, or what is written would
+ * not be finite
+ */
 export async function applyGrowth(
-  plan: GrowthPlan,
+  planned: GrowthPlan,
   source: OpenModel,
   out: string,
   options: ApplyOptions = {},
 ): Promise<Applied> {
-  checkLearned(plan);
+  checkLearned(planned);
   const dtype = options.dtype ?? storedDType(source);
+  const kept = options.keepNotFinite === true ? await notFiniteOf(source) : new Map<string, number>();
+  const broken = [...kept.values()].reduce((sum, count) => sum + count, 0);
+  const promise: Promised =
+    broken === 0
+      ? promiseIn(dtype, planned, source)
+      : { kind: "none", reason: `${broken} of the source's weights are NaN or infinite` };
+  const plan = { ...planned, promise };
   const optimizer = plan.momentMode === "drop" ? undefined : await openOptimizer(source.folder);
   const end = new AbortController();
   try {
     if (optimizer !== undefined) checkOptimizer(plan, optimizer);
     const parameters = parameterCount(plan.growth.target.parameters);
-    const applied = { dtype, parameters, bytes: parameters * widthOf(dtype), moments: optimizer !== undefined };
+    const moments = optimizer !== undefined;
+    const applied = { dtype, parameters, bytes: parameters * widthOf(dtype), moments, promise, vanished: 0 };
     let record: Promise<string> | undefined;
     const recorded = () => {
       record ??= sourceHashes(source, optimizer, end.signal).then((hashes) =>
-        recordText(recordOf(plan, hashes, dtype, applied.moments)),
+        recordText(recordOf(plan, hashes, dtype, moments, broken)),
       );
       return record;
     };
     const origin = async () => `grow, shards of ${options.maxShardBytes}\n${await recorded()}`;
     if (await holdsAlready(out, origin)) return { ...applied, already: true };
-    await writeFolderWhole(out, (folder) => fill(folder, plan, source, optimizer, dtype, options, recorded), {
-      origin,
-    });
-    return { ...applied, already: false };
+    const write = (folder: string) => fill(folder, plan, source, optimizer, dtype, options, recorded, kept);
+    return { ...applied, vanished: await writeFolderWhole(out, write, { origin }), already: false };
   } finally {
     // Where the growth failed, its source may still be being hashed.
     end.abort();
@@ -101,7 +126,8 @@ async function fill(
   dtype: FloatDType,
   options: ApplyOptions,
   record: () => Promise<string>,
-): Promise<void> {
+  kept: ReadonlyMap<string, number>,
+): Promise<number> {
   // The source is hashed by another thread meanwhile. What it finds is thrown where it is awaited, and not before.
   record().catch(() => {});
   const tell = counter(plan, optimizer !== undefined, options.progress);
@@ -111,13 +137,41 @@ async function fill(
     const data = () => slices(weight, reader, memory, tell);
     return { name: parameter.name, dtype, shape, data };
   });
-  await writeWeights(folder, weights, { maxShardBytes: options.maxShardBytes });
+  const notFinite = async (found: ReadonlyMap<string, number>) => {
+    const reads = plan.parameters.filter(({ parameter }) => found.has(parameter.name)).map(({ weight }) => weight.reads);
+    if (kept.size > 0 && reads.every((names) => names.some((name) => kept.has(name)))) return;
+    throw await refusal(source, found);
+  };
+  const { vanished } = await writeWeights(folder, weights, { maxShardBytes: options.maxShardBytes, notFinite });
   if (optimizer !== undefined) await writeMoments(folder, plan, optimizer, tell);
   await writeConfig(folder, configOf(plan, dtype));
   await copyTokenizerFiles(source.folder, folder);
   await copyGenerationConfig(source.folder, folder);
   await fillFile(join(folder, growthFile), await record());
-  await writeCard(folder, plan, dtype);
+  await writeCard(folder, plan, dtype, vanished);
+  return vanished;
+}
+
+/** How many numbers are NaN or infinite, by parameter of the source that has some. */
+async function notFiniteOf(source: OpenModel): Promise<Map<string, number>> {
+  const found = new Map<string, number>();
+  for (const parameter of source.model.parameters) {
+    const count = elements(parameter);
+    for (let start = 0; start < count; start += SLICE) {
+      const slice = await source.weights.readF32(parameter.name, start, Math.min(SLICE, count - start));
+      const broken = countNotFinite(slice);
+      if (broken > 0) found.set(parameter.name, (found.get(parameter.name) ?? 0) + broken);
+    }
+  }
+  return found;
+}
+
+/** Why what was grown is not finite: by its source, or only now. @param grown how many numbers, by parameter */
+async function refusal(source: OpenModel, grown: ReadonlyMap<string, number>): Promise<UserError> {
+  const before = await notFiniteOf(source);
+  return before.size > 0
+    ? new UserError(notFiniteWords(before), source.folder, "use another checkpoint, or take them over: --keep-nonfinite")
+    : new UserError(`${notFiniteWords(grown)} once they are grown`, source.folder, "use another method");
 }
 
 /** SHA-256 of what the growth reads. @throws UserError if the source's own SHA256SUMS says otherwise */
@@ -162,7 +216,10 @@ async function writeMoments(
     },
     steps: async () => (moments === undefined ? 0 : optimizer.steps(moments.stepsOf)),
   }));
-  await writeWeights(folder, optimizerTensors(states), { fileName: optimizerFile });
+  const notFinite = async (found: ReadonlyMap<string, number>) => {
+    throw new UserError(notFiniteWords(found), optimizer.path, "use another checkpoint, or --moments drop");
+  };
+  await writeWeights(folder, optimizerTensors(states), { fileName: optimizerFile, notFinite });
 }
 
 function* zeros(count: number, tell: (count: number) => void): Generator<Float32Array> {
@@ -197,7 +254,7 @@ function counter(plan: GrowthPlan, moments: boolean, progress: ApplyOptions["pro
   };
 }
 
-async function writeCard(folder: string, plan: GrowthPlan, dtype: FloatDType): Promise<void> {
+async function writeCard(folder: string, plan: GrowthPlan, dtype: FloatDType, vanished: number): Promise<void> {
   const { source, target, options } = plan.growth;
   const { type } = target.architecture;
   const size = (d: typeof source.dimensions) => `${d.layers} layers, ${d.hidden} wide, ${d.heads} heads, FFN ${d.ffn}`;
@@ -213,7 +270,7 @@ async function writeCard(folder: string, plan: GrowthPlan, dtype: FloatDType): P
       : undefined,
     text: [
       `Grown by bert2bert with ${plan.method.name} (${plan.method.description}; ${plan.method.paper.title}, ${plan.method.paper.url}) and meant to be pre-trained further.`,
-      promiseWords(plan),
+      promiseWords(plan.promise),
       "`growth.json` holds all that is needed to repeat the growth bit for bit.",
     ],
     facts: [
@@ -222,6 +279,7 @@ async function writeCard(folder: string, plan: GrowthPlan, dtype: FloatDType): P
       ...(deeper ? [["depth", plan.depth.name] as const] : []),
       ["parameters", grouped(parameterCount(target.parameters))],
       ["dtype", dtype],
+      ...(vanished > 0 ? [["weights too small for it, now 0", grouped(vanished)] as const] : []),
       ["seed", String(plan.growth.seed)],
     ],
   });
@@ -233,12 +291,13 @@ function grouped(count: number): string {
 }
 
 /** What is kept of the source's function, in a sentence. */
-export function promiseWords(plan: GrowthPlan): string {
-  const { promise } = plan;
+export function promiseWords(promise: Promised): string {
   const kept = {
     exact: "It computes what its source computes",
     near: "It computes nearly what its source computes",
     none: "It does not compute what its source computes",
   }[promise.kind];
-  return `${kept}: ${promise.reason}.`;
+  const alike = promise.kind === "none" ? undefined : promise.alike;
+  const rounded = alike === undefined ? "" : ` once that is rounded to ${alike} too (\`verify\` shows what that changes)`;
+  return `${kept}${rounded}: ${promise.reason}.`;
 }

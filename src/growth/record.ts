@@ -28,14 +28,20 @@ export interface GrowthRecord {
   /** The format the result's weights are stored in. */
   readonly dtype: FloatDType;
   readonly promise: Promised;
+  /** The source's weights that are NaN or infinite and were kept so. */
+  readonly notFinite: number;
 }
 
-/** @param source the source's files and their sha256 @param withMoments whether the optimizer's state was grown too */
+/**
+ * @param source the source's files and their sha256 @param withMoments whether the optimizer's state was grown too
+ * @param notFinite how many of the source's weights are not finite and kept
+ */
 export function recordOf(
   plan: GrowthPlan,
   source: Readonly<Record<string, string>>,
   dtype: FloatDType,
   withMoments: boolean,
+  notFinite = 0,
 ): Json {
   const { growth, drawn } = plan;
   return {
@@ -52,6 +58,7 @@ export function recordOf(
       AXES.map((axis) => [axis, { source: drawn[axis].source, of: Array.from(drawn[axis].of) }]),
     ),
     promise: { ...plan.promise },
+    ...(notFinite === 0 ? {} : { not_finite: notFinite }),
     ...(plan.learned === undefined ? {} : { learned: plan.learned }),
   };
 }
@@ -110,14 +117,17 @@ export function parseRecord(json: Json, where: string): GrowthRecord {
     },
     dtype,
     promise: promiseOf(read.inner("promise")),
+    notFinite: json.not_finite === undefined ? 0 : read.number("not_finite"),
   };
 }
 
 function promiseOf(read: Reader): Promised {
   const kind = read.text("kind");
   const reason = read.text("reason");
-  if (kind === "near") return { kind, within: read.number("within"), reason };
-  if (kind === "exact") return { kind, reason, ...(read.json.rounded === true ? { rounded: true } : {}) };
+  const dtype = floatDTypes.find((known) => known === read.json.alike);
+  const alike = dtype === undefined ? {} : { alike: dtype };
+  if (kind === "near") return { kind, within: read.number("within"), reason, ...alike };
+  if (kind === "exact") return { kind, reason, ...(read.json.rounded === true ? { rounded: true } : {}), ...alike };
   if (kind === "none") return { kind, reason };
   throw read.refusal("kind");
 }
