@@ -119,7 +119,9 @@ async function checkLosses(
   notFinite: WriteOptions["notFinite"] = refuse(folder),
 ): Promise<number> {
   const all = [...losses];
-  const broken = all.filter(([, { notFinite }]) => notFinite > 0).map(([t, { notFinite }]) => [t.name, notFinite] as const);
+  const broken = all
+    .filter(([, { notFinite }]) => notFinite > 0)
+    .map(([t, { notFinite }]) => [t.name, notFinite] as const);
   if (broken.length > 0) await notFinite(new Map(broken));
   const large = all.filter(([, { overflowed }]) => overflowed > 0);
   if (large.length > 0) {
@@ -137,7 +139,11 @@ async function checkLosses(
 
 function refuse(folder: string) {
   return async (numbers: ReadonlyMap<string, number>): Promise<void> => {
-    throw new UserError(notFiniteWords(numbers), folder, "use weights that are finite: nothing can be computed with these");
+    throw new UserError(
+      notFiniteWords(numbers),
+      folder,
+      "use weights that are finite: nothing can be computed with these",
+    );
   };
 }
 

@@ -83,13 +83,17 @@ function methodsHelp(): string {
 }
 
 async function grow(folder: string, out: string | undefined, flags: Flags): Promise<void> {
-  const [{ applyGrowth, promiseIn, promiseWords, storedDType }, { openModel }, { parseSize }, { checkFolderFreeOrMade }] =
-    await Promise.all([
-      import("../growth/apply.ts"),
-      import("../model/load.ts"),
-      import("../checkpoint/write.ts"),
-      import("../store/files.ts"),
-    ]);
+  const [
+    { applyGrowth, promiseIn, promiseWords, storedDType },
+    { openModel },
+    { parseSize },
+    { checkFolderFreeOrMade },
+  ] = await Promise.all([
+    import("../growth/apply.ts"),
+    import("../model/load.ts"),
+    import("../checkpoint/write.ts"),
+    import("../store/files.ts"),
+  ]);
   if (out === undefined && flags.dryRun !== true) {
     throw new UserError("no folder to write is named", "bert2bert grow", "add OUT after the source, or --dry-run");
   }

@@ -138,7 +138,9 @@ async function fill(
     return { name: parameter.name, dtype, shape, data };
   });
   const notFinite = async (found: ReadonlyMap<string, number>) => {
-    const reads = plan.parameters.filter(({ parameter }) => found.has(parameter.name)).map(({ weight }) => weight.reads);
+    const reads = plan.parameters
+      .filter(({ parameter }) => found.has(parameter.name))
+      .map(({ weight }) => weight.reads);
     if (kept.size > 0 && reads.every((names) => names.some((name) => kept.has(name)))) return;
     throw await refusal(source, found);
   };
@@ -170,7 +172,11 @@ async function notFiniteOf(source: OpenModel): Promise<Map<string, number>> {
 async function refusal(source: OpenModel, grown: ReadonlyMap<string, number>): Promise<UserError> {
   const before = await notFiniteOf(source);
   return before.size > 0
-    ? new UserError(notFiniteWords(before), source.folder, "use another checkpoint, or take them over: --keep-nonfinite")
+    ? new UserError(
+        notFiniteWords(before),
+        source.folder,
+        "use another checkpoint, or take them over: --keep-nonfinite",
+      )
     : new UserError(`${notFiniteWords(grown)} once they are grown`, source.folder, "use another method");
 }
 
@@ -298,6 +304,7 @@ export function promiseWords(promise: Promised): string {
     none: "It does not compute what its source computes",
   }[promise.kind];
   const alike = promise.kind === "none" ? undefined : promise.alike;
-  const rounded = alike === undefined ? "" : ` once that is rounded to ${alike} too (\`verify\` shows what that changes)`;
+  const rounded =
+    alike === undefined ? "" : ` once that is rounded to ${alike} too (\`verify\` shows what that changes)`;
   return `${kept}${rounded}: ${promise.reason}.`;
 }

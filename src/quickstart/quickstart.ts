@@ -32,7 +32,7 @@ import type { RunProgress, RunResult } from "../train/trainer.ts";
 import { Interrupted, UserError } from "../util/errors.ts";
 import { packageVersion } from "../util/paths.ts";
 import { comparisonOf } from "./comparison.ts";
-import { openFolder } from "./folder.ts";
+import { forgetText, openFolder } from "./folder.ts";
 import { modelConfig, type QuickstartSettings, quickstartSettings, runYaml } from "./settings.ts";
 import { generateStories } from "./stories.ts";
 
@@ -47,6 +47,8 @@ export interface QuickstartOptions {
   /** A result, one sentence. */
   readonly say?: (text: string) => void;
   readonly progress?: (progress: RunProgress) => void;
+  /** Told up to which step the run that is going is saved. */
+  readonly saved?: (step: number) => void;
   readonly stopped?: () => "SIGINT" | "SIGTERM" | undefined;
 }
 
@@ -65,11 +67,8 @@ export async function quickstart(options: QuickstartOptions): Promise<Quickstart
   const { step = () => {}, say = () => {} } = options;
   const out = options.out;
   const given = options.corpus?.map((path) => resolve(path));
-  const again = await openFolder(out, {
-    version: packageVersion(),
-    corpus: given ?? "stories",
-    settings: { ...settings },
-  });
+  const words = { version: packageVersion(), corpus: given ?? "stories", settings: { ...settings } };
+  const again = await openFolder(out, words, given ?? []);
   if (again) say("What is done already is taken as it is.");
   const at = (...parts: string[]) => join(out, ...parts);
   const check = () => {
@@ -77,32 +76,12 @@ export async function quickstart(options: QuickstartOptions): Promise<Quickstart
     if (signal !== undefined) throw new Interrupted(signal, "what is done is kept; the same command goes on from here");
   };
 
-  step("A corpus", "A language model learns from text.");
   const corpus = given ?? [at("corpus.txt")];
-  if (given === undefined && !existsSync(corpus[0])) {
-    await writeFileWhole(corpus[0], generateStories({ seed: settings.seed, stories: settings.stories }));
-  }
-  say(
-    given === undefined
-      ? `${settings.stories.toLocaleString("en")} short stories from a grammar: ${corpus[0]}`
-      : `Yours: ${corpus.map((path) => basename(path)).join(", ")}`,
-  );
-
-  step("A tokenizer", "A model reads numbers: it needs a vocabulary of word pieces.");
-  const tokenizer = at("tokenizer");
-  if (!existsSync(tokenizer)) {
-    await trainTokenizer({ paths: corpus, out: tokenizer, kind: "bpe", vocabulary: settings.vocabulary });
-  }
-  check();
-  const data = at("data");
-  if (!existsSync(data)) {
-    await prepare({ paths: corpus, tokenizer, out: data, length: settings.length, validation: settings.validation });
-  }
-  const { vocabulary, special } = (await openTokenizer(tokenizer)).info;
-  const tokens = await countTokens(data, settings, given);
-  say(
-    `${vocabulary.toLocaleString("en")} entries; ${tokens.train.toLocaleString("en")} tokens to train on, ${tokens.validation.toLocaleString("en")} held out to measure with`,
-  );
+  const { tokens, vocabulary, special } = await textOf(corpus, options, settings, check).catch(async (error) => {
+    // Little is lost, and the corpus may be another when the command is given again.
+    if (error instanceof UserError) await forgetText(out, given ?? []);
+    throw error;
+  });
   check();
 
   const end = special.eos ?? vocabulary - 1;
@@ -113,7 +92,8 @@ export async function quickstart(options: QuickstartOptions): Promise<Quickstart
   ): Promise<RunResult> => {
     const path = at(`${name}.yaml`);
     if (!existsSync(path)) await writeFileWhole(path, yaml(await steps()));
-    return pretrain(await loadRun(path), { stopped: options.stopped, progress: options.progress });
+    const { stopped, progress, saved } = options;
+    return pretrain(await loadRun(path), { stopped, progress, saved });
   };
   const config = async (name: string, width: number) => {
     const text = JSON.stringify(modelConfig(settings, width, vocabulary, end), null, 2);
@@ -175,10 +155,10 @@ export async function quickstart(options: QuickstartOptions): Promise<Quickstart
     "First parts of the network, which costs less a step; then all of it. The budget of FLOPs is the scratch model's.",
   );
   const [from, plan] = ["{from: grown}", `{two-stage: {block: ${settings.block}, share: ${settings.share}}}`];
-  const words = "The grown model in two stages, as many steps as the scratch model's FLOPs allow.";
+  const about = "The grown model in two stages, as many steps as the scratch model's FLOPs allow.";
   const large = await run(
     "grown",
-    (steps) => runYaml(settings, { out: "runs/grown", model: from, plan, steps, words }),
+    (steps) => runYaml(settings, { out: "runs/grown", model: from, plan, steps, words: about }),
     () => equalBudget(at("scratch.yaml"), from, plan, settings.steps),
   );
   say(`validation loss ${lossText(lossOf(large))} after ${large.steps} steps`);
@@ -213,6 +193,41 @@ export async function quickstart(options: QuickstartOptions): Promise<Quickstart
   };
 }
 
+/** The corpus, a tokenizer and prepared data, as far as they are not there. @throws UserError if the corpus does not serve */
+async function textOf(
+  corpus: readonly string[],
+  options: QuickstartOptions,
+  settings: QuickstartSettings,
+  check: () => void,
+) {
+  const { out, corpus: given, step = () => {}, say = () => {} } = options;
+  step("A corpus", "A language model learns from text.");
+  if (given === undefined && !existsSync(corpus[0])) {
+    await writeFileWhole(corpus[0], generateStories({ seed: settings.seed, stories: settings.stories }));
+  }
+  say(
+    given === undefined
+      ? `${settings.stories.toLocaleString("en")} short stories from a grammar: ${corpus[0]}`
+      : `Yours: ${corpus.map((path) => basename(path)).join(", ")}`,
+  );
+
+  step("A tokenizer", "A model reads numbers: it needs a vocabulary of word pieces.");
+  const [tokenizer, data] = [join(out, "tokenizer"), join(out, "data")];
+  if (!existsSync(tokenizer)) {
+    await trainTokenizer({ paths: corpus, out: tokenizer, kind: "bpe", vocabulary: settings.vocabulary });
+  }
+  check();
+  if (!existsSync(data)) {
+    await prepare({ paths: corpus, tokenizer, out: data, length: settings.length, validation: settings.validation });
+  }
+  const { vocabulary, special } = (await openTokenizer(tokenizer)).info;
+  const tokens = await countTokens(data, settings, given);
+  say(
+    `${vocabulary.toLocaleString("en")} entries; ${tokens.train.toLocaleString("en")} tokens to train on, ${tokens.validation.toLocaleString("en")} held out to measure with`,
+  );
+  return { tokens, vocabulary, special };
+}
+
 /** What was saved, in words. */
 export function savingWords({ saving, losses }: QuickstartResult): string {
   if (saving.reuse === null || saving.reached === null) {
@@ -240,7 +255,7 @@ async function countTokens(data: string, settings: QuickstartSettings, given: re
       throw new UserError(
         `the corpus is too small: ${train.tokens} tokens to train on and ${validation.tokens} held out`,
         given?.join(", ") ?? data,
-        "give more text, with a blank line between documents, and another --out",
+        "give more text, with a blank line between documents",
       );
     }
     return { train: train.tokens, validation: validation.tokens };

@@ -51,6 +51,8 @@ export interface RunProgress {
 export interface PretrainOptions {
   /** Called after every step. */
   readonly progress?: (progress: RunProgress) => void;
+  /** Told the step that the run stands saved after: where it begins, then after every checkpoint. */
+  readonly saved?: (step: number) => void;
   /** One sentence for a person. */
   readonly note?: (text: string) => void;
   /** Asked after every step: a signal that came in ends the run after a checkpoint. */
@@ -304,6 +306,7 @@ export class Trainer {
       this.#facts,
     );
     this.#saved = this.#position.step;
+    this.#options.saved?.(this.#saved);
   }
 
   async #finish(settingsText: string): Promise<void> {
