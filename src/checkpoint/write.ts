@@ -129,7 +129,7 @@ async function checkLosses(
     const largest = Math.max(...large.map(([, losses]) => losses.largest));
     const [{ name, dtype }] = large[0];
     throw new UserError(
-      `${numbersIn(count, large.length)}, such as ${printable(name)}, are too large for ${dtype}: up to ${largest.toPrecision(3)}`,
+      `too large for ${dtype}: ${numbersIn(count, large.length, name)}, up to ${largest.toPrecision(3)}`,
       folder,
       dtype === "F16" ? "store them as BF16 or F32 (`--dtype`)" : "store them as F32 (`--dtype`)",
     );
@@ -147,15 +147,16 @@ function refuse(folder: string) {
   };
 }
 
-/** "3 numbers of 2 tensors, such as NAME, are NaN or infinite". @param numbers how many, by tensor; not empty */
+/** "NaN or infinity in 3 numbers of 2 tensors, such as NAME". @param numbers how many, by tensor; not empty */
 export function notFiniteWords(numbers: ReadonlyMap<string, number>): string {
   const count = [...numbers.values()].reduce((sum, n) => sum + n, 0);
   const [name] = numbers.keys();
-  return `${numbersIn(count, numbers.size)}, such as ${printable(name)}, are NaN or infinite`;
+  return `NaN or infinity in ${numbersIn(count, numbers.size, name)}`;
 }
 
-function numbersIn(count: number, tensors: number): string {
-  return `${count} ${count === 1 ? "number" : "numbers"} of ${tensors === 1 ? "one tensor" : `${tensors} tensors`}`;
+function numbersIn(count: number, tensors: number, name: string): string {
+  const numbers = count === 1 ? "1 number" : `${count} numbers`;
+  return `${numbers} of ${tensors === 1 ? "" : `${tensors} tensors, such as `}${printable(name)}`;
 }
 
 /** "5GB", "200MB", "1.5 GiB" or a number of bytes. @param where the option or key it was given at; @throws UserError */

@@ -137,13 +137,7 @@ async function fill(
     const data = () => slices(weight, reader, memory, tell);
     return { name: parameter.name, dtype, shape, data };
   });
-  const notFinite = async (found: ReadonlyMap<string, number>) => {
-    const reads = plan.parameters
-      .filter(({ parameter }) => found.has(parameter.name))
-      .map(({ weight }) => weight.reads);
-    if (kept.size > 0 && reads.every((names) => names.some((name) => kept.has(name)))) return;
-    throw await refusal(source, found);
-  };
+  const notFinite = (found: ReadonlyMap<string, number>) => checkNotFinite(found, plan, source, kept);
   const { vanished } = await writeWeights(folder, weights, { maxShardBytes: options.maxShardBytes, notFinite });
   if (optimizer !== undefined) await writeMoments(folder, plan, optimizer, tell);
   await writeConfig(folder, configOf(plan, dtype));
@@ -168,16 +162,27 @@ async function notFiniteOf(source: OpenModel): Promise<Map<string, number>> {
   return found;
 }
 
-/** Why what was grown is not finite: by its source, or only now. @param grown how many numbers, by parameter */
-async function refusal(source: OpenModel, grown: ReadonlyMap<string, number>): Promise<UserError> {
-  const before = await notFiniteOf(source);
-  return before.size > 0
-    ? new UserError(
-        notFiniteWords(before),
-        source.folder,
-        "use another checkpoint, or take them over: --keep-nonfinite",
-      )
-    : new UserError(`${notFiniteWords(grown)} once they are grown`, source.folder, "use another method");
+/**
+ * @param found how many numbers are not finite, by parameter of the target @param kept the same of the source, to be kept
+ * @throws UserError unless all of it is what the source has
+ */
+async function checkNotFinite(
+  found: ReadonlyMap<string, number>,
+  plan: GrowthPlan,
+  source: OpenModel,
+  kept: ReadonlyMap<string, number>,
+): Promise<void> {
+  const before = kept.size > 0 ? kept : await notFiniteOf(source);
+  if (before.size > 0 && kept.size === 0) {
+    const wayOut = "use another checkpoint, or take them over: --keep-nonfinite";
+    throw new UserError(notFiniteWords(before), source.folder, wayOut);
+  }
+  const own = new Map(found);
+  for (const { parameter, weight } of plan.parameters) {
+    if (weight.reads.some((name) => before.has(name))) own.delete(parameter.name);
+  }
+  if (own.size === 0) return;
+  throw new UserError(`${notFiniteWords(own)}, once it is grown`, source.folder, "use another method");
 }
 
 /** SHA-256 of what the growth reads. @throws UserError if the source's own SHA256SUMS says otherwise */
