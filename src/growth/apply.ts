@@ -225,7 +225,7 @@ async function writeMoments(
       if (moments === undefined) return zeros(elements(parameter), tell);
       return slices(moments[which], readers[which], memory, tell);
     },
-    steps: async () => (moments === undefined ? 0 : optimizer.steps(moments.stepsOf)),
+    steps: async () => (moments?.stepsOf === undefined ? 0 : optimizer.steps(moments.stepsOf)),
   }));
   const notFinite = async (found: ReadonlyMap<string, number>) => {
     throw new UserError(notFiniteWords(found), optimizer.path, "use another checkpoint, or --moments drop");
