@@ -117,21 +117,6 @@ export class Losses {
   overflowed = 0;
   /** Not 0 before, 0 after. */
   vanished = 0;
-  /** The bits of the largest that overflowed, without its sign. */
-  #largest = 0;
-
-  /** The largest that overflowed, without its sign. */
-  get largest(): number {
-    return new Float32Array(Uint32Array.of(this.#largest).buffer)[0];
-  }
-
-  /** Counts a number that becomes infinite or was not finite. @param bits its own, without the sign */
-  large(bits: number): void {
-    if (bits >= INFINITE) this.notFinite++;
-    else this.overflowed++;
-    // Without the sign, bits are in the numbers' order.
-    if (bits < INFINITE && bits > this.#largest) this.#largest = bits;
-  }
 }
 
 /** The bits of infinity in float32. */
@@ -176,7 +161,7 @@ function toBrain(bits: Uint32Array, out: Uint16Array, losses: Losses): void {
     const size = u & 0x7fffffff;
     if (size > INFINITE) out[i] = (high & 0x7f) === 0 ? high | 0x40 : high;
     else out[i] = (u + 0x7fff + (high & 1)) >>> 16;
-    if (size >= BRAIN_INFINITE) losses.large(size);
+    if (size >= BRAIN_INFINITE) losses[size < INFINITE ? "overflowed" : "notFinite"]++;
     else if (size <= BRAIN_NONE && size > 0) losses.vanished++;
   }
 }
@@ -214,7 +199,7 @@ function toHalf(bits: Uint32Array, out: Uint16Array, losses: Losses): void {
       if (rounded === 0) losses.vanished++;
     } else {
       out[i] = sign | 0x7c00 | (size > INFINITE ? (u & 0x7fffff) >>> 13 || 0x200 : 0);
-      losses.large(size);
+      losses[size < INFINITE ? "overflowed" : "notFinite"]++;
     }
   }
 }

@@ -45,11 +45,10 @@ export interface WriteOptions {
   readonly fileName?: string;
   /** The header's `__metadata__`; default {format: "pt"}, which transformers asks for. */
   readonly metadata?: Readonly<Record<string, string>>;
-  /**
-   * Told, when all is written, of the tensors that hold NaN or infinity before they are stored, and in how many numbers;
-   * throws unless they are to be kept. Default: they are refused.
-   */
-  readonly notFinite?: (numbers: ReadonlyMap<string, number>) => Promise<void>;
+  /** Tensors whose NaN and infinity are written as they are; in all others they are refused. */
+  readonly keep?: ReadonlySet<string>;
+  /** What is to be done about NaN and infinity, for the message. */
+  readonly wayOut?: string;
 }
 
 export interface Written {
@@ -57,7 +56,7 @@ export interface Written {
   readonly files: readonly string[];
   /** All their tensors' bytes. */
   readonly bytes: number;
-  /** Numbers that are 0 in the format they are stored in, and were not before. */
+  /** Numbers that are 0 as they are stored, and were not before. */
   readonly vanished: number;
 }
 
@@ -70,27 +69,17 @@ export async function writeWeights(
   tensors: readonly TensorSource[],
   options: WriteOptions = {},
 ): Promise<Written> {
-  await checkRoom(folder, sizeOf(tensors));
-  const losses = new Map<TensorSource, Losses>();
-  const files = await writeFiles(folder, tensors, options, losses);
-  const vanished = await checkLosses(folder, losses, options.notFinite);
-  return { files, bytes: sizeOf(tensors), vanished };
-}
-
-async function writeFiles(
-  folder: string,
-  tensors: readonly TensorSource[],
-  options: WriteOptions,
-  losses: Map<TensorSource, Losses>,
-): Promise<readonly string[]> {
   const metadata = options.metadata ?? { format: "pt" };
+  const bytes = sizeOf(tensors);
+  await checkRoom(folder, bytes);
+  const losses = new Map<TensorSource, Losses>();
   const write = (name: string, part: readonly TensorSource[]) =>
     fillFile(join(folder, name), (file) => fill(file, part, metadata, losses), sizeOf(part));
   const shards = options.fileName === undefined ? splitIntoShards(tensors, options.maxShardBytes ?? 5e9) : [tensors];
   if (shards.length === 1) {
     const name = options.fileName ?? weightsFile;
     await write(name, tensors);
-    return [name];
+    return { files: [name], bytes, vanished: checkLosses(folder, losses, options) };
   }
   const files: string[] = [];
   const shardOf = new Map<string, string>();
@@ -102,61 +91,28 @@ async function writeFiles(
     for (const tensor of shard) shardOf.set(tensor.name, name);
   }
   const index = {
-    metadata: {
-      total_parameters: tensors.reduce((sum, tensor) => sum + elementsOf(tensor), 0),
-      total_size: sizeOf(tensors),
-    },
+    metadata: { total_parameters: tensors.reduce((sum, tensor) => sum + elementsOf(tensor), 0), total_size: bytes },
     weight_map: Object.fromEntries([...shardOf].sort(([a], [b]) => compareBytes(a, b))),
   };
   await fillFile(join(folder, indexFile), `${asciiJson(index)}\n`);
-  return [...files, indexFile];
+  return { files: [...files, indexFile], bytes, vanished: checkLosses(folder, losses, options) };
 }
 
 /** @returns how many numbers vanished @throws UserError */
-async function checkLosses(
-  folder: string,
-  losses: ReadonlyMap<TensorSource, Losses>,
-  notFinite: WriteOptions["notFinite"] = refuse(folder),
-): Promise<number> {
-  const all = [...losses];
-  const broken = all
-    .filter(([, { notFinite }]) => notFinite > 0)
-    .map(([t, { notFinite }]) => [t.name, notFinite] as const);
-  if (broken.length > 0) await notFinite(new Map(broken));
-  const large = all.filter(([, { overflowed }]) => overflowed > 0);
-  if (large.length > 0) {
-    const count = large.reduce((sum, [, { overflowed }]) => sum + overflowed, 0);
-    const largest = Math.max(...large.map(([, losses]) => losses.largest));
-    const [{ name, dtype }] = large[0];
-    throw new UserError(
-      `too large for ${dtype}: ${numbersIn(count, large.length, name)}, up to ${largest.toPrecision(3)}`,
-      folder,
-      dtype === "F16" ? "store them as BF16 or F32 (`--dtype`)" : "store them as F32 (`--dtype`)",
-    );
-  }
-  return all.reduce((sum, [, { vanished }]) => sum + vanished, 0);
-}
-
-function refuse(folder: string) {
-  return async (numbers: ReadonlyMap<string, number>): Promise<void> => {
-    throw new UserError(
-      notFiniteWords(numbers),
-      folder,
-      "use weights that are finite: nothing can be computed with these",
-    );
+function checkLosses(folder: string, all: ReadonlyMap<TensorSource, Losses>, { keep, wayOut }: WriteOptions): number {
+  const refuse = (what: string, count: (losses: Losses) => number, hint: string, but?: ReadonlySet<string>) => {
+    const found = [...all].filter(([{ name }, losses]) => count(losses) > 0 && but?.has(name) !== true);
+    if (found.length === 0) return;
+    const sum = found.reduce((sum, [, losses]) => sum + count(losses), 0);
+    const more = found.length > 1 ? `${found.length} tensors, such as ` : "";
+    const name = printable(found[0][0].name);
+    throw new UserError(`${what} ${sum} ${sum === 1 ? "number" : "numbers"} of ${more}${name}`, folder, hint);
   };
-}
-
-/** "NaN or infinity in 3 numbers of 2 tensors, such as NAME". @param numbers how many, by tensor; not empty */
-export function notFiniteWords(numbers: ReadonlyMap<string, number>): string {
-  const count = [...numbers.values()].reduce((sum, n) => sum + n, 0);
-  const [name] = numbers.keys();
-  return `NaN or infinity in ${numbersIn(count, numbers.size, name)}`;
-}
-
-function numbersIn(count: number, tensors: number, name: string): string {
-  const numbers = count === 1 ? "1 number" : `${count} numbers`;
-  return `${numbers} of ${tensors === 1 ? "" : `${tensors} tensors, such as `}${printable(name)}`;
+  refuse("NaN or infinity in", ({ notFinite }) => notFinite, wayOut ?? "nothing can be computed with these", keep);
+  const dtype = [...all].find(([, { overflowed }]) => overflowed > 0)?.[0].dtype;
+  const wider = dtype === "F16" ? "BF16 or F32" : "F32";
+  refuse(`too large for ${dtype}:`, ({ overflowed }) => overflowed, `store them as ${wider} (\`--dtype\`)`);
+  return [...all.values()].reduce((sum, { vanished }) => sum + vanished, 0);
 }
 
 /** "5GB", "200MB", "1.5 GiB" or a number of bytes. @param where the option or key it was given at; @throws UserError */

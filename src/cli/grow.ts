@@ -84,7 +84,7 @@ function methodsHelp(): string {
 
 async function grow(folder: string, out: string | undefined, flags: Flags): Promise<void> {
   const [
-    { applyGrowth, promiseIn, promiseWords, storedDType },
+    { applyGrowth, promiseWords, roundedFor, storedDType },
     { openModel },
     { parseSize },
     { checkFolderFreeOrMade },
@@ -104,7 +104,7 @@ async function grow(folder: string, out: string | undefined, flags: Flags): Prom
     const { plan: planned, dtype, keepNotFinite } = await planFrom(source, flags);
     const format = dtype ?? storedDType(source);
     if (flags.dryRun === true) {
-      await describe({ ...planned, promise: promiseIn(format, planned, source) }, format, flags.json === true);
+      await describe(planned, format, flags.json === true, promiseWords(planned.promise, roundedFor(format, source)));
       return;
     }
     if (out === undefined) return;
@@ -122,7 +122,7 @@ async function grow(folder: string, out: string | undefined, flags: Flags): Prom
       return;
     }
     if (applied.already) note(`${out} holds this growth already; nothing was written`);
-    note(promiseWords(applied.promise));
+    note(promiseWords(applied.promise, roundedFor(format, source)));
     if (applied.vanished > 0) note(`${applied.vanished} weights are too small for ${applied.dtype} and are 0 in it`);
     const moments = applied.moments ? ", Adam's moments with them" : "";
     print(
@@ -200,10 +200,9 @@ async function dtypeOf(name: string | undefined): Promise<FloatDType | undefined
   return found;
 }
 
-async function describe(plan: GrowthPlan, dtype: FloatDType, json: boolean): Promise<void> {
-  const [{ describeGroups, describeJson }, { promiseWords }, { parameterCount }, { widthOf }] = await Promise.all([
+async function describe(plan: GrowthPlan, dtype: FloatDType, json: boolean, promise: string): Promise<void> {
+  const [{ describeGroups, describeJson }, { parameterCount }, { widthOf }] = await Promise.all([
     import("../growth/describe.ts"),
-    import("../growth/apply.ts"),
     import("../model/table.ts"),
     import("../checkpoint/dtype.ts"),
   ]);
@@ -232,5 +231,5 @@ async function describe(plan: GrowthPlan, dtype: FloatDType, json: boolean): Pro
   print(
     `\n${formatCount(parameterCount(source.parameters))} → ${formatCount(total)} parameters, ${formatBytes(total * widthOf(dtype))} in ${dtype}`,
   );
-  print(promiseWords(plan.promise));
+  print(promise);
 }

@@ -55,17 +55,14 @@ export function register(command: Command): void {
         const result = await pretrain(run, {
           stopped: signals.received,
           note: say,
-          saved: signals.saved,
-          progress: ({ step, steps, stage, loss, tokensPerSecond, secondsLeft }) => {
-            signals.at(step);
+          progress: ({ step, steps, stage, loss, tokensPerSecond, secondsLeft }) =>
             progress.update(() => {
               const parts = [`step ${step}/${steps}`, stage];
               if (loss !== undefined) parts.push(`loss ${loss.toFixed(4)}`);
               if (tokensPerSecond !== undefined) parts.push(`${formatCount(tokensPerSecond)} tokens/s`);
               if (secondsLeft !== undefined) parts.push(`${formatDuration(secondsLeft)} left`);
               return parts.join(", ");
-            });
-          },
+            }),
         });
         progress.end();
         const { evaluation } = result;

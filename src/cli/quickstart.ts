@@ -34,17 +34,14 @@ export function register(command: Command): void {
             note(`\n${++count}. ${title}. ${why}`);
           },
           say: (text) => progress.end(`   ${text}`),
-          saved: signals.saved,
-          progress: ({ step, steps, loss, tokensPerSecond, secondsLeft }) => {
-            signals.at(step);
+          progress: ({ step, steps, loss, tokensPerSecond, secondsLeft }) =>
             progress.update(() => {
               const parts = [`   step ${step} of ${steps}`];
               if (loss !== undefined) parts.push(`loss ${loss.toFixed(2)}`);
               if (tokensPerSecond !== undefined) parts.push(`${formatCount(tokensPerSecond)} tokens/s`);
               if (secondsLeft !== undefined) parts.push(`${formatDuration(secondsLeft)} left`);
               return parts.join(", ");
-            });
-          },
+            }),
         });
         progress.end();
         if (options.json === true) {

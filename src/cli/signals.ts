@@ -2,21 +2,20 @@
 import { note } from "./output.ts";
 
 export interface Signals {
-  readonly received: () => "SIGINT" | "SIGTERM" | undefined;
-  /** How far the run has come. */
-  readonly at: (step: number) => void;
-  /** Up to which step it is saved. */
-  readonly saved: (step: number) => void;
+  /** @param step how far the run is @param saved up to where it is saved */
+  readonly received: (step?: number, saved?: number) => "SIGINT" | "SIGTERM" | undefined;
   readonly end: () => void;
 }
 
 /** @param words what happens now, for a person */
 export function watchSignals(words = "saving after this step"): Signals {
   let received: "SIGINT" | "SIGTERM" | undefined;
-  let [at, saved] = [0, 0];
+  let [at, safe] = [0, 0];
   const handle = (signal: "SIGINT" | "SIGTERM") => {
     if (received !== undefined) {
-      note(`${signal}: stopped at once: ${lostWords(at, saved)}`);
+      const lost = at > safe ? `steps ${safe + 1} to ${at} are lost` : "no step is lost";
+      const then = safe > 0 ? `carries on after step ${safe}` : "begins again";
+      note(`${signal}: stopped at once: ${lost}; the same command ${then}`);
       process.exit(signal === "SIGINT" ? 130 : 143);
     }
     received = signal;
@@ -25,24 +24,13 @@ export function watchSignals(words = "saving after this step"): Signals {
   process.on("SIGINT", handle);
   process.on("SIGTERM", handle);
   return {
-    received: () => received,
-    at: (step) => {
-      at = step;
-    },
-    saved: (step) => {
-      [at, saved] = [step, step];
+    received: (step, saved) => {
+      if (step !== undefined && saved !== undefined) [at, safe] = [step, saved];
+      return received;
     },
     end: () => {
       process.removeListener("SIGINT", handle);
       process.removeListener("SIGTERM", handle);
     },
   };
-}
-
-/** @param at steps done @param saved steps saved */
-function lostWords(at: number, saved: number): string {
-  const after = saved > 0 ? `carries on after step ${saved}` : "begins at the first step";
-  if (at <= saved) return `no step that was done is lost; the same command ${saved > 0 ? after : "begins again"}`;
-  const steps = at === saved + 1 ? `step ${at} is` : `steps ${saved + 1} to ${at} are`;
-  return `${steps} lost; the same command ${after}`;
 }

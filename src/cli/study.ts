@@ -64,17 +64,14 @@ export function register(command: Command): void {
               },
               finished: async (now) => void (await writeResults(now)),
               note: (text) => progress.end(`  ${text}`),
-              saved: signals.saved,
-              progress: ({ step, steps, stage, loss, tokensPerSecond, secondsLeft }) => {
-                signals.at(step);
+              progress: ({ step, steps, stage, loss, tokensPerSecond, secondsLeft }) =>
                 progress.update(() => {
                   const parts = [`${about}: step ${step}/${steps}`, stage];
                   if (loss !== undefined) parts.push(`loss ${loss.toFixed(4)}`);
                   if (tokensPerSecond !== undefined) parts.push(`${formatCount(tokensPerSecond)} tokens/s`);
                   if (secondsLeft !== undefined) parts.push(`${formatDuration(secondsLeft)} left`);
                   return parts.join(", ");
-                });
-              },
+                }),
             })
           : await stateOf(await openStudy(study));
         progress.end();

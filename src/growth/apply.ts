@@ -20,7 +20,7 @@ import {
   optimizerTensors,
 } from "../checkpoint/optimizer.ts";
 import { indexFile } from "../checkpoint/weights.ts";
-import { notFiniteWords, type TensorSource as OutputTensor, writeWeights } from "../checkpoint/write.ts";
+import { type TensorSource as OutputTensor, writeWeights } from "../checkpoint/write.ts";
 import type { OpenModel } from "../model/load.ts";
 import { elements, parameterCount, shapeOf } from "../model/table.ts";
 import { checkHashes, hashFiles } from "../store/checksums.ts";
@@ -66,11 +66,10 @@ export function storedDType(source: OpenModel): FloatDType {
   return rest.length === 0 ? first : "F32";
 }
 
-/** What holds of a plan's promise once the weights are stored in a format: where that is less than the source's, less. */
-export function promiseIn(dtype: FloatDType, plan: GrowthPlan, source: OpenModel): Promised {
-  const { promise } = plan;
-  const narrower = plan.growth.source.parameters.some(({ name }) => source.weights.dtype(name) !== dtype);
-  return promise.kind === "none" || dtype === "F32" || !narrower ? promise : { ...promise, alike: dtype };
+/** The format that the source must be rounded to for what is promised: one that holds less than the source's. */
+export function roundedFor(dtype: FloatDType, source: OpenModel): FloatDType | undefined {
+  const narrower = source.model.parameters.some(({ name }) => source.weights.dtype(name) !== dtype);
+  return narrower && dtype !== "F32" ? dtype : undefined;
 }
 
 /**
@@ -88,10 +87,8 @@ export async function applyGrowth(
   const dtype = options.dtype ?? storedDType(source);
   const kept = options.keepNotFinite === true ? await notFiniteOf(source) : new Map<string, number>();
   const broken = [...kept.values()].reduce((sum, count) => sum + count, 0);
-  const promise: Promised =
-    broken === 0
-      ? promiseIn(dtype, planned, source)
-      : { kind: "none", reason: `${broken} of the source's weights are NaN or infinite` };
+  const reason = `${broken} of the source's weights are NaN or infinite`;
+  const promise: Promised = broken === 0 ? planned.promise : { kind: "none", reason };
   const plan = { ...planned, promise };
   const optimizer = plan.momentMode === "drop" ? undefined : await openOptimizer(source.folder);
   const end = new AbortController();
@@ -137,14 +134,18 @@ async function fill(
     const data = () => slices(weight, reader, memory, tell);
     return { name: parameter.name, dtype, shape, data };
   });
-  const notFinite = (found: ReadonlyMap<string, number>) => checkNotFinite(found, plan, source, kept);
-  const { vanished } = await writeWeights(folder, weights, { maxShardBytes: options.maxShardBytes, notFinite });
+  const reading = plan.parameters.filter(({ weight }) => weight.reads.some((name) => kept.has(name)));
+  const { vanished } = await writeWeights(folder, weights, {
+    maxShardBytes: options.maxShardBytes,
+    keep: new Set(reading.map(({ parameter }) => parameter.name)),
+    wayOut: "use another checkpoint, or take over what the source has: --keep-nonfinite",
+  });
   if (optimizer !== undefined) await writeMoments(folder, plan, optimizer, tell);
   await writeConfig(folder, configOf(plan, dtype));
   await copyTokenizerFiles(source.folder, folder);
   await copyGenerationConfig(source.folder, folder);
   await fillFile(join(folder, growthFile), await record());
-  await writeCard(folder, plan, dtype, vanished);
+  await writeCard(folder, plan, dtype, roundedFor(dtype, source), vanished);
   return vanished;
 }
 
@@ -160,29 +161,6 @@ async function notFiniteOf(source: OpenModel): Promise<Map<string, number>> {
     }
   }
   return found;
-}
-
-/**
- * @param found how many numbers are not finite, by parameter of the target @param kept the same of the source, to be kept
- * @throws UserError unless all of it is what the source has
- */
-async function checkNotFinite(
-  found: ReadonlyMap<string, number>,
-  plan: GrowthPlan,
-  source: OpenModel,
-  kept: ReadonlyMap<string, number>,
-): Promise<void> {
-  const before = kept.size > 0 ? kept : await notFiniteOf(source);
-  if (before.size > 0 && kept.size === 0) {
-    const wayOut = "use another checkpoint, or take them over: --keep-nonfinite";
-    throw new UserError(notFiniteWords(before), source.folder, wayOut);
-  }
-  const own = new Map(found);
-  for (const { parameter, weight } of plan.parameters) {
-    if (weight.reads.some((name) => before.has(name))) own.delete(parameter.name);
-  }
-  if (own.size === 0) return;
-  throw new UserError(`${notFiniteWords(own)}, once it is grown`, source.folder, "use another method");
 }
 
 /** SHA-256 of what the growth reads. @throws UserError if the source's own SHA256SUMS says otherwise */
@@ -227,10 +205,8 @@ async function writeMoments(
     },
     steps: async () => (moments?.stepsOf === undefined ? 0 : optimizer.steps(moments.stepsOf)),
   }));
-  const notFinite = async (found: ReadonlyMap<string, number>) => {
-    throw new UserError(notFiniteWords(found), optimizer.path, "use another checkpoint, or --moments drop");
-  };
-  await writeWeights(folder, optimizerTensors(states), { fileName: optimizerFile, notFinite });
+  const wayOut = "use another checkpoint, or --moments drop";
+  await writeWeights(folder, optimizerTensors(states), { fileName: optimizerFile, wayOut });
 }
 
 function* zeros(count: number, tell: (count: number) => void): Generator<Float32Array> {
@@ -265,7 +241,13 @@ function counter(plan: GrowthPlan, moments: boolean, progress: ApplyOptions["pro
   };
 }
 
-async function writeCard(folder: string, plan: GrowthPlan, dtype: FloatDType, vanished: number): Promise<void> {
+async function writeCard(
+  folder: string,
+  plan: GrowthPlan,
+  dtype: FloatDType,
+  rounded: FloatDType | undefined,
+  vanished: number,
+): Promise<void> {
   const { source, target, options } = plan.growth;
   const { type } = target.architecture;
   const size = (d: typeof source.dimensions) => `${d.layers} layers, ${d.hidden} wide, ${d.heads} heads, FFN ${d.ffn}`;
@@ -281,7 +263,7 @@ async function writeCard(folder: string, plan: GrowthPlan, dtype: FloatDType, va
       : undefined,
     text: [
       `Grown by bert2bert with ${plan.method.name} (${plan.method.description}; ${plan.method.paper.title}, ${plan.method.paper.url}) and meant to be pre-trained further.`,
-      promiseWords(plan.promise),
+      promiseWords(plan.promise, rounded),
       "`growth.json` holds all that is needed to repeat the growth bit for bit.",
     ],
     facts: [
@@ -301,15 +283,13 @@ function grouped(count: number): string {
   return String(count).replace(/\B(?=(\d{3})+$)/g, ",");
 }
 
-/** What is kept of the source's function, in a sentence. */
-export function promiseWords(promise: Promised): string {
+/** What is kept of the source's function, in a sentence. @param rounded as `roundedFor` has it */
+export function promiseWords(promise: Promised, rounded?: FloatDType): string {
   const kept = {
     exact: "It computes what its source computes",
     near: "It computes nearly what its source computes",
     none: "It does not compute what its source computes",
   }[promise.kind];
-  const alike = promise.kind === "none" ? undefined : promise.alike;
-  const rounded =
-    alike === undefined ? "" : ` once that is rounded to ${alike} too (\`verify\` shows what that changes)`;
-  return `${kept}${rounded}: ${promise.reason}.`;
+  const alike = rounded !== undefined && promise.kind !== "none" ? ` once that is rounded to ${rounded} too` : "";
+  return `${kept}${alike}: ${promise.reason}.`;
 }

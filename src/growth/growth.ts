@@ -5,7 +5,6 @@
  * layers); a depth rule says which widened layer each target layer is, and what becomes of it. Both say what they keep
  * of the source's function, as a function of the growth, and `verify` holds them to it.
  */
-import type { FloatDType } from "../checkpoint/dtype.ts";
 import type { Model } from "../model/architecture.ts";
 import type { Parameter } from "../model/table.ts";
 import type { AxisMaps, UnitMap } from "./maps.ts";
@@ -20,14 +19,9 @@ export type Content = "weight" | "m" | "v";
  */
 export type Promised =
   /** `rounded`: weights are other than the source's by a power of two, so in less than float32 they are rounded anew. */
-  | ({ readonly kind: "exact"; readonly reason: string; readonly rounded?: boolean } & StoredAlike)
-  | ({ readonly kind: "near"; readonly within: number; readonly reason: string } & StoredAlike)
+  | { readonly kind: "exact"; readonly reason: string; readonly rounded?: boolean }
+  | { readonly kind: "near"; readonly within: number; readonly reason: string }
   | { readonly kind: "none"; readonly reason: string };
-
-/** Where the grown weights are stored in less than the source's: what is kept is the function of the source so stored. */
-interface StoredAlike {
-  readonly alike?: FloatDType;
-}
 
 /** An option of a width method: one of several words, or a number. The first word, or `default`, holds where none is given. */
 export type OptionDefinition =

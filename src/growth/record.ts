@@ -124,10 +124,8 @@ export function parseRecord(json: Json, where: string): GrowthRecord {
 function promiseOf(read: Reader): Promised {
   const kind = read.text("kind");
   const reason = read.text("reason");
-  const dtype = floatDTypes.find((known) => known === read.json.alike);
-  const alike = dtype === undefined ? {} : { alike: dtype };
-  if (kind === "near") return { kind, within: read.number("within"), reason, ...alike };
-  if (kind === "exact") return { kind, reason, ...(read.json.rounded === true ? { rounded: true } : {}), ...alike };
+  if (kind === "near") return { kind, within: read.number("within"), reason };
+  if (kind === "exact") return { kind, reason, ...(read.json.rounded === true ? { rounded: true } : {}) };
   if (kind === "none") return { kind, reason };
   throw read.refusal("kind");
 }

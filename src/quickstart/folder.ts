@@ -21,9 +21,9 @@ const text = ["data", "tokenizer", "corpus.txt", marker];
  * @param given somebody's own files, which stay wherever they are
  */
 export async function forgetText(out: string, given: readonly string[]): Promise<void> {
-  if (existsSync(join(out, "runs"))) return;
+  if (!existsSync(join(out, marker)) || existsSync(join(out, "runs"))) return;
   for (const place of text.map((name) => resolve(out, name))) {
-    if (!given.some((path) => path === place || path.startsWith(place + sep))) await removeWhole(place);
+    if (!given.some((path) => `${resolve(path)}${sep}`.startsWith(place + sep))) await removeWhole(place);
   }
   await removeMade(join(out, marker));
 }

@@ -47,8 +47,6 @@ export interface QuickstartOptions {
   /** A result, one sentence. */
   readonly say?: (text: string) => void;
   readonly progress?: (progress: RunProgress) => void;
-  /** Told up to which step the run that is going is saved. */
-  readonly saved?: (step: number) => void;
   readonly stopped?: () => "SIGINT" | "SIGTERM" | undefined;
 }
 
@@ -61,14 +59,26 @@ export interface QuickstartResult {
   readonly saving: Saving;
 }
 
-/** @throws UserError before anything is written if `out` holds something else; Interrupted after saving */
+/**
+ * @throws UserError if `out` holds something else, or the corpus does not serve: then nothing is left of it
+ * @throws Interrupted after saving
+ */
 export async function quickstart(options: QuickstartOptions): Promise<QuickstartResult> {
+  try {
+    return await wholeWay(options);
+  } catch (error) {
+    if (error instanceof UserError) await forgetText(options.out, options.corpus ?? []);
+    throw error;
+  }
+}
+
+async function wholeWay(options: QuickstartOptions): Promise<QuickstartResult> {
   const settings = options.settings ?? quickstartSettings;
   const { step = () => {}, say = () => {} } = options;
   const out = options.out;
   const given = options.corpus?.map((path) => resolve(path));
-  const words = { version: packageVersion(), corpus: given ?? "stories", settings: { ...settings } };
-  const again = await openFolder(out, words, given ?? []);
+  const origin = { version: packageVersion(), corpus: given ?? "stories", settings: { ...settings } };
+  const again = await openFolder(out, origin, given ?? []);
   if (again) say("What is done already is taken as it is.");
   const at = (...parts: string[]) => join(out, ...parts);
   const check = () => {
@@ -76,12 +86,32 @@ export async function quickstart(options: QuickstartOptions): Promise<Quickstart
     if (signal !== undefined) throw new Interrupted(signal, "what is done is kept; the same command goes on from here");
   };
 
+  step("A corpus", "A language model learns from text.");
   const corpus = given ?? [at("corpus.txt")];
-  const { tokens, vocabulary, special } = await textOf(corpus, options, settings, check).catch(async (error) => {
-    // Little is lost, and the corpus may be another when the command is given again.
-    if (error instanceof UserError) await forgetText(out, given ?? []);
-    throw error;
-  });
+  if (given === undefined && !existsSync(corpus[0])) {
+    await writeFileWhole(corpus[0], generateStories({ seed: settings.seed, stories: settings.stories }));
+  }
+  say(
+    given === undefined
+      ? `${settings.stories.toLocaleString("en")} short stories from a grammar: ${corpus[0]}`
+      : `Yours: ${corpus.map((path) => basename(path)).join(", ")}`,
+  );
+
+  step("A tokenizer", "A model reads numbers: it needs a vocabulary of word pieces.");
+  const tokenizer = at("tokenizer");
+  if (!existsSync(tokenizer)) {
+    await trainTokenizer({ paths: corpus, out: tokenizer, kind: "bpe", vocabulary: settings.vocabulary });
+  }
+  check();
+  const data = at("data");
+  if (!existsSync(data)) {
+    await prepare({ paths: corpus, tokenizer, out: data, length: settings.length, validation: settings.validation });
+  }
+  const { vocabulary, special } = (await openTokenizer(tokenizer)).info;
+  const tokens = await countTokens(data, settings, given);
+  say(
+    `${vocabulary.toLocaleString("en")} entries; ${tokens.train.toLocaleString("en")} tokens to train on, ${tokens.validation.toLocaleString("en")} held out to measure with`,
+  );
   check();
 
   const end = special.eos ?? vocabulary - 1;
@@ -92,8 +122,7 @@ export async function quickstart(options: QuickstartOptions): Promise<Quickstart
   ): Promise<RunResult> => {
     const path = at(`${name}.yaml`);
     if (!existsSync(path)) await writeFileWhole(path, yaml(await steps()));
-    const { stopped, progress, saved } = options;
-    return pretrain(await loadRun(path), { stopped, progress, saved });
+    return pretrain(await loadRun(path), { stopped: options.stopped, progress: options.progress });
   };
   const config = async (name: string, width: number) => {
     const text = JSON.stringify(modelConfig(settings, width, vocabulary, end), null, 2);
@@ -155,10 +184,10 @@ export async function quickstart(options: QuickstartOptions): Promise<Quickstart
     "First parts of the network, which costs less a step; then all of it. The budget of FLOPs is the scratch model's.",
   );
   const [from, plan] = ["{from: grown}", `{two-stage: {block: ${settings.block}, share: ${settings.share}}}`];
-  const about = "The grown model in two stages, as many steps as the scratch model's FLOPs allow.";
+  const words = "The grown model in two stages, as many steps as the scratch model's FLOPs allow.";
   const large = await run(
     "grown",
-    (steps) => runYaml(settings, { out: "runs/grown", model: from, plan, steps, words: about }),
+    (steps) => runYaml(settings, { out: "runs/grown", model: from, plan, steps, words }),
     () => equalBudget(at("scratch.yaml"), from, plan, settings.steps),
   );
   say(`validation loss ${lossText(lossOf(large))} after ${large.steps} steps`);
@@ -191,41 +220,6 @@ export async function quickstart(options: QuickstartOptions): Promise<Quickstart
     losses: { small: smallLoss, grown: lossOf(large), scratch: lossOf(scratch) },
     saving,
   };
-}
-
-/** The corpus, a tokenizer and prepared data, as far as they are not there. @throws UserError if the corpus does not serve */
-async function textOf(
-  corpus: readonly string[],
-  options: QuickstartOptions,
-  settings: QuickstartSettings,
-  check: () => void,
-) {
-  const { out, corpus: given, step = () => {}, say = () => {} } = options;
-  step("A corpus", "A language model learns from text.");
-  if (given === undefined && !existsSync(corpus[0])) {
-    await writeFileWhole(corpus[0], generateStories({ seed: settings.seed, stories: settings.stories }));
-  }
-  say(
-    given === undefined
-      ? `${settings.stories.toLocaleString("en")} short stories from a grammar: ${corpus[0]}`
-      : `Yours: ${corpus.map((path) => basename(path)).join(", ")}`,
-  );
-
-  step("A tokenizer", "A model reads numbers: it needs a vocabulary of word pieces.");
-  const [tokenizer, data] = [join(out, "tokenizer"), join(out, "data")];
-  if (!existsSync(tokenizer)) {
-    await trainTokenizer({ paths: corpus, out: tokenizer, kind: "bpe", vocabulary: settings.vocabulary });
-  }
-  check();
-  if (!existsSync(data)) {
-    await prepare({ paths: corpus, tokenizer, out: data, length: settings.length, validation: settings.validation });
-  }
-  const { vocabulary, special } = (await openTokenizer(tokenizer)).info;
-  const tokens = await countTokens(data, settings, given);
-  say(
-    `${vocabulary.toLocaleString("en")} entries; ${tokens.train.toLocaleString("en")} tokens to train on, ${tokens.validation.toLocaleString("en")} held out to measure with`,
-  );
-  return { tokens, vocabulary, special };
 }
 
 /** What was saved, in words. */

@@ -26,8 +26,6 @@ import type { Study } from "./settings.ts";
 
 export interface BuildOptions {
   readonly progress?: (progress: RunProgress) => void;
-  /** Told up to which step the cell's run is saved. */
-  readonly saved?: (step: number) => void;
   readonly note?: (text: string) => void;
   readonly stopped?: () => "SIGINT" | "SIGTERM" | undefined;
 }

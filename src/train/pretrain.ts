@@ -65,7 +65,6 @@ export async function pretrain(run: LoadedRun, options: PretrainOptions = {}): P
           try {
             const facts = { layers, data, engine: engine.description };
             const trainer = new Trainer(settings, plan, dataset, engine, start, metrics, facts, options);
-            options.saved?.(position.step);
             return await trainer.run(position, text);
           } finally {
             await metrics.close();

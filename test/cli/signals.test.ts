@@ -91,7 +91,7 @@ describe("a run", () => {
     // Regular checkpoints come every third step.
     expect(Math.max(...steps)).toBeGreaterThanOrEqual(first + 3);
     const lost =
-      /SIGINT: stopped at once: (?:no step that was done is|steps? (\d+) (?:to (\d+) are|is)) lost; the same command carries on after step (\d+)/;
+      /SIGINT: stopped at once: (?:no step is|steps (\d+) to (\d+) are) lost; the same command carries on after step (\d+)/;
     const [, from, to, saved] = lost.exec(said.text) ?? [];
     expect(Number(saved), said.text).toBe(Math.max(...steps));
     // What was done may be one step more than what is written down.

@@ -361,7 +361,7 @@ export const places: Group = {
         return ["grow", source, join(folder, "deep", "out"), "--method", "fpi", "--layers", "4"];
       },
       says: "<folder>: NaN or infinity in <n> of <name>",
-      hint: "use another checkpoint, or take them over: --keep-nonfinite",
+      hint: "use another checkpoint, or take over what the source has: --keep-nonfinite",
       cause: "a checkpoint of a run that diverged: what grows from it would be of no use either",
     },
     {
@@ -372,7 +372,7 @@ export const places: Group = {
         return ["init", path, join(folder, "deep", "out")];
       },
       says: "<folder>: NaN or infinity in <n> of <n> tensors, such as <name>",
-      hint: "use weights that are finite: nothing can be computed with these",
+      hint: "nothing can be computed with these",
       cause: "an `initializer_range` in config.json that is far too large",
     },
     {
@@ -381,7 +381,7 @@ export const places: Group = {
         const { source } = await withNaN(folder, 1e5);
         return ["grow", source, join(folder, "deep", "out"), "--method", "fpi", "--layers", "4", "--dtype", "F16"];
       },
-      says: "<folder>: too large for F16: <n> of <name>, up to <n>",
+      says: "<folder>: too large for F16: <n> of <name>",
       hint: "store them as BF16 or F32 (`--dtype`)",
       cause: "F16 holds up to 65504; what is larger would become infinity",
     },
