@@ -1,6 +1,7 @@
 /** `bert2bert grow`: grows a checkpoint into a larger one. */
 import type { Command } from "commander";
 import type { FloatDType } from "../checkpoint/dtype.ts";
+import type { ApplyOptions } from "../growth/apply.ts";
 import { depthRules } from "../growth/depth.ts";
 import type { OptionDefinition } from "../growth/growth.ts";
 import { MAP_KINDS } from "../growth/maps.ts";
@@ -23,6 +24,7 @@ interface Flags {
   readonly depth?: string;
   readonly moments?: string;
   readonly dtype?: string;
+  readonly keepNonfinite?: true;
   readonly maxShard?: string;
   readonly seed: number;
   readonly data?: string;
@@ -58,6 +60,7 @@ export function register(command: Command): void {
     .option("--moments <mode>", `Adam's moments beside the source: ${MOMENT_MODES.join(", ")}`)
     .option("--add-head", "draw a language-model head for a source that has none")
     .option("--dtype <format>", "F32, F16 or BF16 (default: the source's)")
+    .option("--keep-nonfinite", "take NaN and infinity over where the source has them (default: they are refused)")
     .option("--max-shard <size>", "largest weights file, such as 5GB")
     .option("--seed <n>", "for whatever is drawn", wholeNumber("--seed"), 0)
     .option("--data <folder>", "prepared data, for a method that is learned (ligo)")
@@ -83,7 +86,7 @@ function methodsHelp(): string {
 
 async function grow(folder: string, out: string | undefined, flags: Flags): Promise<void> {
   const [
-    { applyGrowth, promiseWords, storedDType },
+    { applyGrowth, promiseWords, roundedFor, storedDType },
     { openModel },
     { parseSize },
     { checkFolderFreeOrMade },
@@ -104,11 +107,11 @@ async function grow(folder: string, out: string | undefined, flags: Flags): Prom
   const maxShardBytes = flags.maxShard === undefined ? undefined : parseSize(flags.maxShard, "--max-shard");
   const source = await openModel(folder);
   try {
-    const { plan: planned, dtype } = await planFrom(source, flags);
+    const { plan: planned, dtype, keepNotFinite } = await planFrom(source, flags);
     for (const remark of await remarks(source, planned.growth.target.heads)) note(`${folder}: ${remark}`);
     const format = dtype ?? storedDType(source);
     if (flags.dryRun === true) {
-      await describe(planned, format, flags.json === true);
+      await describe(planned, format, flags.json === true, promiseWords(planned.promise, roundedFor(format, source)));
       return;
     }
     if (out === undefined) return;
@@ -117,15 +120,18 @@ async function grow(folder: string, out: string | undefined, flags: Flags): Prom
     const applied = await applyGrowth(plan, source, out, {
       dtype: format,
       maxShardBytes,
+      keepNotFinite,
       progress: (done, total) => progress.update(() => `growing: ${Math.floor((100 * done) / total)} %`),
     });
     progress.end();
     if (flags.json === true) {
-      printJson({ out, ...applied, promise: { ...plan.promise } });
+      printJson({ out, ...applied, promise: { ...applied.promise } });
       return;
     }
     if (applied.already) note(`${out} holds this growth already; nothing was written`);
-    for (const words of [promiseWords(plan), ...headWords(source.model, plan.growth.target)]) note(words);
+    note(promiseWords(applied.promise, roundedFor(format, source)));
+    for (const words of headWords(source.model, plan.growth.target)) note(words);
+    if (applied.vanished > 0) note(`${applied.vanished} weights are too small for ${applied.dtype} and are 0 in it`);
     const moments = applied.moments ? ", Adam's moments with them" : "";
     print(
       `${out}: ${formatCount(applied.parameters)} parameters in ${applied.dtype}, ${formatBytes(applied.bytes)}${moments}`,
@@ -153,7 +159,7 @@ async function learned(plan: GrowthPlan, source: OpenModel, flags: Flags, progre
   });
 }
 
-async function planFrom(source: OpenModel, flags: Flags): Promise<{ plan: GrowthPlan; dtype: FloatDType | undefined }> {
+async function planFrom(source: OpenModel, flags: Flags): Promise<{ plan: GrowthPlan } & ApplyOptions> {
   const [{ planGrowth, resizedModel, targetModel }, { readJsonObject }, { headsWithLanguageModel }] = await Promise.all(
     [import("../growth/plan.ts"), import("../util/json.ts"), import("../model/head.ts")],
   );
@@ -191,7 +197,7 @@ async function planFrom(source: OpenModel, flags: Flags): Promise<{ plan: Growth
     moments: flags.moments,
     seed: flags.seed,
   });
-  return { plan, dtype: await dtypeOf(flags.dtype) };
+  return { plan, dtype: await dtypeOf(flags.dtype), keepNotFinite: flags.keepNonfinite };
 }
 
 async function dtypeOf(name: string | undefined): Promise<FloatDType | undefined> {
@@ -203,10 +209,9 @@ async function dtypeOf(name: string | undefined): Promise<FloatDType | undefined
   return found;
 }
 
-async function describe(plan: GrowthPlan, dtype: FloatDType, json: boolean): Promise<void> {
-  const [{ describeGroups, describeJson }, { promiseWords }, { parameterCount }, { widthOf }] = await Promise.all([
+async function describe(plan: GrowthPlan, dtype: FloatDType, json: boolean, promise: string): Promise<void> {
+  const [{ describeGroups, describeJson }, { parameterCount }, { widthOf }] = await Promise.all([
     import("../growth/describe.ts"),
-    import("../growth/apply.ts"),
     import("../model/table.ts"),
     import("../checkpoint/dtype.ts"),
   ]);
@@ -235,5 +240,5 @@ async function describe(plan: GrowthPlan, dtype: FloatDType, json: boolean): Pro
   print(
     `\n${formatCount(parameterCount(source.parameters))} → ${formatCount(total)} parameters, ${formatBytes(total * widthOf(dtype))} in ${dtype}`,
   );
-  print(promiseWords(plan));
+  print(promise);
 }

@@ -1,5 +1,6 @@
 /** `bert2bert verify`: holds a grown model to what its method promised. */
 import type { Command } from "commander";
+import type { FloatDType } from "../checkpoint/dtype.ts";
 import type { OpenModel } from "../model/load.ts";
 import type { ProbeInputs } from "../probe/inputs.ts";
 import type { Verification } from "../probe/verify.ts";
@@ -59,7 +60,7 @@ async function verify(sourceFolder: string, grownFolder: string, options: Option
           allowed: result.allowed ?? null,
           promise: { ...result.promise },
         });
-      else show(result);
+      else show(result, record.dtype);
       if (!result.kept) process.exitCode = 1;
     } finally {
       await grown.close();
@@ -77,19 +78,26 @@ async function inputsOfText(source: OpenModel, path: string): Promise<ProbeInput
   return textInputs(source.model, await openTokenizer(source.folder), path);
 }
 
-function show({ promise, allowed, differences, kept }: Verification): void {
-  const rows = differences.map(({ name, largest, scale, share, judged }) => [
+function show({ promise, allowed, differences, kept }: Verification, dtype: FloatDType): void {
+  const rounded = differences.some(({ alike }) => alike !== undefined);
+  const rows = differences.map(({ name, largest, scale, share, alike, judged }) => [
     name,
     largest.toExponential(1),
     scale.toPrecision(3),
     share.toExponential(1),
+    ...(rounded ? [alike?.toExponential(1) ?? ""] : []),
     judged && allowed !== undefined ? "promised" : "",
   ]);
-  print(table([["output", "largest difference", "largest value", "share", ""], ...rows]));
+  const columns = rounded ? [`share, source in ${dtype} too`] : [];
+  print(table([["output", "largest difference", "largest value", "share", ...columns, ""], ...rows]));
   if (allowed === undefined) {
     note(`nothing is promised: ${promise.reason}`);
     return;
   }
-  const bar = `at most ${allowed.toExponential(0)} of the scale is promised (${promise.kind}: ${promise.reason})`;
+  const of = rounded ? ` against the source in ${dtype} too` : "";
+  const bar = `at most ${allowed.toExponential(0)} of the scale is promised${of} (${promise.kind}: ${promise.reason})`;
   print(`${kept ? styled("green", "kept") : styled("red", "broken")}: ${bar}`);
+  if (!rounded) return;
+  const most = Math.max(...differences.filter(({ judged }) => judged).map(({ share }) => share));
+  print(`against the source as it is: ${most.toExponential(1)}, which is what ${dtype} costs`);
 }

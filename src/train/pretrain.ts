@@ -6,7 +6,7 @@ import { UserError } from "../util/errors.ts";
 import { checkRunMemory, memoryOf } from "./estimate.ts";
 import { stageModels } from "./growth.ts";
 import { newestCheckpoint, removeOld, stepsThere } from "./run/checkpoint.ts";
-import { checkRunFolder, lockRunFolder, metricsFile, writeRunFile } from "./run/folder.ts";
+import { checkRunFolder, forgetRun, lockRunFolder, metricsFile, writeRunFile } from "./run/folder.ts";
 import { openMetrics } from "./run/metrics.ts";
 import { beginning } from "./run/position.ts";
 import type { LoadedRun } from "./run/settings.ts";
@@ -48,6 +48,7 @@ export async function pretrain(run: LoadedRun, options: PretrainOptions = {}): P
       try {
         await loadState(engine, start.model, start.parameters, start.where, start.moments);
         const lock = await lockRunFolder(settings.out);
+        let unsaved = false;
         try {
           // Whoever held the folder until now may have gone on from where we looked.
           if ((await stepsThere(settings.out)).at(0) !== newest) {
@@ -69,8 +70,12 @@ export async function pretrain(run: LoadedRun, options: PretrainOptions = {}): P
           } finally {
             await metrics.close();
           }
+        } catch (error) {
+          unsaved = error instanceof UserError && (await stepsThere(settings.out)).length === 0;
+          throw error;
         } finally {
           lock.release();
+          if (unsaved) await forgetRun(settings.out);
         }
       } finally {
         await engine.close();

@@ -53,8 +53,8 @@ export interface PretrainOptions {
   readonly progress?: (progress: RunProgress) => void;
   /** One sentence for a person. */
   readonly note?: (text: string) => void;
-  /** Asked after every step: a signal that came in ends the run after a checkpoint. */
-  readonly stopped?: () => "SIGINT" | "SIGTERM" | undefined;
+  /** Asked after every step, and told how far the run is and is saved: a signal that came in ends it after a checkpoint. */
+  readonly stopped?: (step: number, saved: number) => "SIGINT" | "SIGTERM" | undefined;
 }
 
 export interface RunResult {
@@ -250,7 +250,7 @@ export class Trainer {
     const { step } = this.#position;
     if (this.#isEvaluated(step)) {
       const stage = stageAt(this.#plan.stages, Math.max(0, step - 1)).name;
-      const stopped = () => this.#options.stopped?.() !== undefined;
+      const stopped = () => this.#signal() !== undefined;
       // Stopped in the middle: the checkpoint says that it is still to be done.
       if (!(await this.#measure(stage, stopped))) return;
     }
@@ -282,7 +282,7 @@ export class Trainer {
   async #saveIfTime(): Promise<void> {
     const { step } = this.#position;
     const { every } = this.#settings.checkpoint;
-    const signal = this.#options.stopped?.();
+    const signal = this.#signal();
     const regular = step > 0 && !this.#position.due && (step === this.#plan.steps || (every > 0 && step % every === 0));
     if ((regular || signal !== undefined) && this.#saved !== step) await this.#save();
     if (signal !== undefined) {
@@ -304,6 +304,11 @@ export class Trainer {
       this.#facts,
     );
     this.#saved = this.#position.step;
+    this.#signal();
+  }
+
+  #signal(): "SIGINT" | "SIGTERM" | undefined {
+    return this.#options.stopped?.(this.#position.step, Math.max(0, this.#saved));
   }
 
   async #finish(settingsText: string): Promise<void> {

@@ -2,10 +2,12 @@
  * A run folder: `run.yaml` as resolved, `metrics.jsonl`, `checkpoints/`, `model/` at the end, `report.html`, and while
  * somebody writes, `run.lock`. A folder that holds the same run is carried on; any other is refused.
  */
+import { existsSync } from "node:fs";
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { writeFileWhole } from "../../store/files.ts";
+import { removeWhole, writeFileWhole } from "../../store/files.ts";
 import { checkLock, type Lock, takeLock } from "../../store/lock.ts";
+import { removeMade } from "../../store/places.ts";
 import { UserError } from "../../util/errors.ts";
 import { errorCode, systemError } from "../../util/system.ts";
 import { anotherRun, differences, type RunSettings, spelledOut } from "./settings.ts";
@@ -61,6 +63,13 @@ export async function writeRunFile(settings: RunSettings): Promise<string> {
   const text = head + stringify(spelledOut(settings), { lineWidth: 120 });
   await writeFileWhole(join(settings.out, runFile), text);
   return text;
+}
+
+/** Removes what a run leaves that ended before anything was saved: corrected, it can be given again. Its lock is free. */
+export async function forgetRun(out: string): Promise<void> {
+  if (existsSync(join(out, modelFolder))) return;
+  for (const name of [runFile, metricsFile]) await removeWhole(join(out, name));
+  await removeMade(join(out, runFile));
 }
 
 async function readIfThere(path: string): Promise<string | undefined> {

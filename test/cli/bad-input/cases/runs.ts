@@ -362,6 +362,37 @@ export const places: Group = {
       cause: "a checkpoint of a run that diverged",
     },
     {
+      name: "NaN in the weights of a source",
+      words: async (folder) => {
+        const { source } = await withNaN(folder);
+        return ["grow", source, join(folder, "deep", "out"), "--method", "fpi", "--layers", "4"];
+      },
+      says: "<folder>: NaN or infinity in <n> of <name>",
+      hint: "use another checkpoint, or take over what the source has: --keep-nonfinite",
+      cause: "a checkpoint of a run that diverged: what grows from it would be of no use either",
+    },
+    {
+      name: "a spread of random weights that float32 has not",
+      words: (folder) => {
+        const path = join(folder, "config.json");
+        writeFileSync(path, JSON.stringify({ ...smallBert, initializer_range: 1e39 }));
+        return ["init", path, join(folder, "deep", "out")];
+      },
+      says: "<folder>: NaN or infinity in <n> of <n> tensors, such as <name>",
+      hint: "nothing can be computed with these",
+      cause: "an `initializer_range` in config.json that is far too large",
+    },
+    {
+      name: "weights too large for the format",
+      words: async (folder) => {
+        const { source } = await withNaN(folder, 1e5);
+        return ["grow", source, join(folder, "deep", "out"), "--method", "fpi", "--layers", "4", "--dtype", "F16"];
+      },
+      says: "<folder>: too large for F16: <n> of <name>",
+      hint: "store them as BF16 or F32 (`--dtype`)",
+      cause: "F16 holds up to 65504; what is larger would become infinity",
+    },
+    {
       name: "a loss that is not a number",
       words: async (folder) => [
         "pretrain",
@@ -374,7 +405,6 @@ export const places: Group = {
       says: "<folder>: step <n> gave a loss that is not a number (before it all weights were finite, the largest <n> in <name>); no checkpoint had been written",
       hint: "start again with a lower optimizer.lr or a longer warm-up",
       cause: "the run diverged; the newest checkpoint is from before",
-      leaves: ["out/"],
     },
     {
       name: "weights that overflow",
@@ -389,20 +419,19 @@ export const places: Group = {
       says: "<folder>: step <n> gave a loss that is not a number (<name> held NaN or infinity before it); no checkpoint had been written",
       hint: "start again with a lower optimizer.lr or a longer warm-up",
       cause: "the run diverged; the newest checkpoint is from before",
-      leaves: ["out/"],
     },
   ],
 };
 
-/** A run from a model with one weight that is not a number. */
-async function withNaN(folder: string): Promise<{ path: string; source: string }> {
+/** A run from a model with one weight that is not a number, or is `value`. */
+async function withNaN(folder: string, value = Number.NaN): Promise<{ path: string; source: string }> {
   const source = model(folder, "bert-tiny", "source");
   const weights = join(source, "model.safetensors");
   const { header, data } = takeApart(new Uint8Array(readFileSync(weights)));
   const own = data.slice();
   new DataView(own.buffer).setFloat32(
     header["bert.encoder.layer.1.attention.self.key.weight"].data_offsets[0] + 8,
-    Number.NaN,
+    value,
     true,
   );
   writeFileSync(weights, putTogether(header, own));
