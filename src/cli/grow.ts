@@ -94,6 +94,7 @@ async function grow(folder: string, out: string | undefined, flags: Flags): Prom
   const maxShardBytes = flags.maxShard === undefined ? undefined : parseSize(flags.maxShard, "--max-shard");
   const source = await openModel(folder);
   try {
+    await noteBeyond(source);
     const { plan: planned, dtype } = await planFrom(source, flags);
     const format = dtype ?? storedDType(source);
     if (flags.dryRun === true) {
@@ -122,6 +123,16 @@ async function grow(folder: string, out: string | undefined, flags: Flags): Prom
   } finally {
     await source.close();
   }
+}
+
+/** Says now, and not when it is trained, what the folder's tokenizer has that the model lacks. */
+async function noteBeyond({ folder, model }: OpenModel): Promise<void> {
+  const [{ beyondVocabulary }, { supports }] = await Promise.all([
+    import("../data/tokenizer/beyond.ts"),
+    import("../model/objectives.ts"),
+  ]);
+  const beyond = await beyondVocabulary(folder, model.dimensions.vocab, !supports(model, "clm"));
+  if (beyond !== undefined) note(`${folder}: ${beyond}`);
 }
 
 /** The plan, its weights learned where its method asks for that. */

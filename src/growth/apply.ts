@@ -8,6 +8,7 @@ import {
   copyGenerationConfig,
   copyTokenizerFiles,
   growthFile,
+  withLimit,
   writeConfig,
   writeModelCard,
 } from "../checkpoint/folder.ts";
@@ -114,7 +115,8 @@ async function fill(
   await writeWeights(folder, weights, { maxShardBytes: options.maxShardBytes });
   if (optimizer !== undefined) await writeMoments(folder, plan, optimizer, tell);
   await writeConfig(folder, configOf(plan, dtype));
-  await copyTokenizerFiles(source.folder, folder);
+  const { positions } = plan.growth.target.dimensions;
+  await copyTokenizerFiles(source.folder, folder, (config) => withLimit(config, positions));
   await copyGenerationConfig(source.folder, folder);
   await fillFile(join(folder, growthFile), await record());
   await writeCard(folder, plan, dtype);

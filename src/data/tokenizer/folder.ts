@@ -83,6 +83,11 @@ export async function describeTokenizer(folder: string): Promise<TokenizerDescri
   };
 }
 
+/** tokenizer_config.json that names the class: the files are then read alike beside whichever model's config.json. */
+export function withClass(config: Json, { tokenizerClass }: TokenizerDescription): Json {
+  return typeof config.tokenizer_class === "string" ? config : { ...config, tokenizer_class: tokenizerClass };
+}
+
 /** tokenizer.json's added tokens. */
 export function addedTokens(json: Json): readonly AddedToken[] {
   return listOf(json.added_tokens).flatMap((value) => {

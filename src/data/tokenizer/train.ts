@@ -140,6 +140,7 @@ function wordPiece(tokens: readonly string[], lowercase: boolean): Build {
       }),
     config: {
       tokenizer_class: "BertTokenizer",
+      model_max_length: 512,
       do_lower_case: lowercase,
       strip_accents: null,
       tokenize_chinese_chars: true,
@@ -170,13 +171,15 @@ function byteLevel(tokens: readonly string[], roles: Specials): Build {
       byteLevelJson({
         vocabulary: new Map(names.map((name, id) => [name, id])),
         merges,
-        added: tokens.map((token, id) => specialToken(id, token)),
+        // RoBERTa's mask takes the space before it, as in the sentences that it was trained on.
+        added: tokens.map((token, id) => ({ ...specialToken(id, token), lstrip: token === roles.mask })),
         addPrefixSpace: false,
         cls: place(roles.cls),
         sep: place(roles.sep),
       }),
     config: {
       tokenizer_class: roles.cls === undefined ? "GPT2Tokenizer" : "RobertaTokenizer",
+      model_max_length: roles.cls === undefined ? 1024 : 512,
       add_prefix_space: false,
     },
     start(words) {

@@ -4,7 +4,6 @@ import fc from "fast-check";
 import tokenizers from "tokenizers";
 import { expect, test } from "vitest";
 import { describeTokenizer } from "../../../src/data/tokenizer/folder.ts";
-import { byteLevelJson } from "../../../src/data/tokenizer/json.ts";
 import { specialToken } from "../../../src/data/tokenizer/special.ts";
 import { openTokenizer } from "../../../src/data/tokenizer/tokenizer.ts";
 import type { Json } from "../../../src/util/json.ts";
