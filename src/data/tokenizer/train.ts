@@ -14,6 +14,7 @@ import type { Json } from "../../util/json.ts";
 import { packageVersion } from "../../util/paths.ts";
 import type { Fingerprint } from "../text/blocks.ts";
 import { findSources } from "../text/sources.ts";
+import { addedTokens } from "./folder.ts";
 import { byteLevelJson, wordPieceJson } from "./json.ts";
 import { learnMerges, type Merge, type Words } from "./merges.ts";
 import { type Role, specialToken } from "./special.ts";
@@ -100,7 +101,13 @@ export async function trainTokenizer(options: TrainTokenizerOptions): Promise<Tr
   const fill = async (folder: string) => {
     await writeJson(join(folder, "tokenizer.json"), json);
     const map = Object.fromEntries(Object.entries(roles).map(([role, token]) => [`${role}_token`, token]));
-    await writeJson(join(folder, "special_tokens_map.json"), map);
+    // A token that takes a blank with it is described in full, for whoever reads vocab.json and merges.txt.
+    const described = addedTokens(json).filter(({ lstrip }) => lstrip);
+    const full = Object.entries(map).map(([key, token]) => {
+      const { id: _, ...flags } = described.find(({ content }) => content === token) ?? specialToken(0, token);
+      return [key, flags.lstrip ? flags : token];
+    });
+    await writeJson(join(folder, "special_tokens_map.json"), Object.fromEntries(full));
     await writeJson(join(folder, "tokenizer_config.json"), { ...map, ...build.config });
     if (kind === "wordpiece") {
       await fillFile(join(folder, "vocab.txt"), `${names.join("\n")}\n`);
