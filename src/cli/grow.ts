@@ -94,8 +94,8 @@ async function grow(folder: string, out: string | undefined, flags: Flags): Prom
   const maxShardBytes = flags.maxShard === undefined ? undefined : parseSize(flags.maxShard, "--max-shard");
   const source = await openModel(folder);
   try {
-    await noteBeyond(source);
     const { plan: planned, dtype } = await planFrom(source, flags);
+    await noteBeyond(source);
     const format = dtype ?? storedDType(source);
     if (flags.dryRun === true) {
       await describe(planned, format, flags.json === true);
