@@ -91,6 +91,13 @@ export function makeFolder(parent: string, seed: number): MadeFolder {
     if (draw.chance(20)) model.model_type = draw.one("bert", "gpt2", "roberta");
     if (model.model_type !== undefined && config.tokenizer_class === undefined)
       model.model_type = draw.one(...kind.types);
+    // A class that builds something else of the same vocabulary.
+    if (inFiles === "json" && draw.chance(8)) config.tokenizer_class = draw.one("GPT2Tokenizer", "RobertaTokenizer");
+    // A vocabulary with a gap.
+    if (draw.chance(8))
+      vocabulary.delete(
+        draw.one(...words.filter((word) => !merges.some((merge) => merge.replace(" ", "") === word))) ?? "",
+      );
   } else {
     if (draw.chance(70))
       config.tokenizer_class = draw.one(
@@ -195,7 +202,8 @@ export function makeFolder(parent: string, seed: number): MadeFolder {
   if (inFiles !== "json") {
     if (isBert) {
       const end = draw.one("", "\n", "\n", "\n\n", " \n");
-      write("vocab.txt", [...vocabulary.keys()].join(draw.chance(15) ? "\r\n" : "\n") + end);
+      const lines = [...vocabulary.keys(), ...(draw.chance(15) ? [inVocabulary()] : [])];
+      write("vocab.txt", lines.join(draw.chance(15) ? "\r\n" : "\n") + end);
     } else {
       write("vocab.json", Object.fromEntries(vocabulary));
       write("merges.txt", `#version: 0.2\n${merges.join("\n")}\n`);
