@@ -109,6 +109,7 @@ async function grow(folder: string, out: string | undefined, flags: Flags): Prom
   try {
     const { plan: planned, dtype, keepNotFinite } = await planFrom(source, flags);
     for (const remark of await remarks(source, planned.growth.target.heads)) note(`${folder}: ${remark}`);
+    await noteBeyond(source);
     const format = dtype ?? storedDType(source);
     if (flags.dryRun === true) {
       await describe(planned, format, flags.json === true, promiseWords(planned.promise, roundedFor(format, source)));
@@ -139,6 +140,16 @@ async function grow(folder: string, out: string | undefined, flags: Flags): Prom
   } finally {
     await source.close();
   }
+}
+
+/** Says now, and not when it is trained, what the folder's tokenizer has that the model lacks. */
+async function noteBeyond({ folder, model }: OpenModel): Promise<void> {
+  const [{ beyondVocabulary }, { supports }] = await Promise.all([
+    import("../data/tokenizer/beyond.ts"),
+    import("../model/objectives.ts"),
+  ]);
+  const beyond = await beyondVocabulary(folder, model.dimensions.vocab, !supports(model, "clm"));
+  if (beyond !== undefined) note(`${folder}: ${beyond}`);
 }
 
 /** The plan, its weights learned where its method asks for that. */

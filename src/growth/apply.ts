@@ -9,6 +9,7 @@ import {
   copyGenerationConfig,
   copyTokenizerFiles,
   growthFile,
+  withLimit,
   writeConfig,
   writeModelCard,
 } from "../checkpoint/folder.ts";
@@ -143,7 +144,8 @@ async function fill(
   });
   if (optimizer !== undefined) await writeMoments(folder, plan, optimizer, tell);
   await writeConfig(folder, configOf(plan, dtype));
-  await copyTokenizerFiles(source.folder, folder);
+  const { positions } = plan.growth.target.dimensions;
+  await copyTokenizerFiles(source.folder, folder, (config) => withLimit(config, positions));
   await copyGenerationConfig(source.folder, folder);
   await fillFile(join(folder, growthFile), await record());
   await writeCard(folder, plan, dtype, roundedFor(dtype, source), vanished);

@@ -33,7 +33,7 @@ export async function pretrain(run: LoadedRun, options: PretrainOptions = {}): P
       for (const text of start.notes) note(text);
       const layers = found?.checkpoint.facts.layers ?? start.model.dimensions.layers;
       const plan = await planRun(run, dataset, start.model, layers);
-      await checkFit(start.model, start.where, dataset, plan.objective, start.tokenizer);
+      const fitting = await checkFit(start.model, start.where, dataset, plan.objective, start.tokenizer);
       // A growth that can't be done is said now, not when its stage comes.
       const models = stageModels(start.model, plan.stages, settings.seed, found?.checkpoint.position.step ?? 0);
       const tight = checkRunMemory(memoryOf(plan, models), run.file.where([]));
@@ -65,7 +65,7 @@ export async function pretrain(run: LoadedRun, options: PretrainOptions = {}): P
           const metrics = await openMetrics(join(settings.out, metricsFile), position.metrics);
           try {
             const facts = { layers, data, engine: engine.description };
-            const trainer = new Trainer(settings, plan, dataset, engine, start, metrics, facts, options);
+            const trainer = new Trainer(settings, plan, fitting, engine, start, metrics, facts, options);
             return await trainer.run(position, text);
           } finally {
             await metrics.close();

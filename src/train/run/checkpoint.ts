@@ -8,13 +8,16 @@ import {
   generationConfigFile,
   growthFile,
   presentOf,
+  tokenizerConfigFile,
   tokenizerFiles,
+  withLimit,
   writeConfig,
   writeJson,
   writeModelCard,
 } from "../../checkpoint/folder.ts";
 import { openOptimizer, optimizerFile, trainerFile } from "../../checkpoint/optimizer.ts";
 import { writeWeights } from "../../checkpoint/write.ts";
+import { describeTokenizer, withClass } from "../../data/tokenizer/folder.ts";
 import type { Engine } from "../../engine/engine.ts";
 import type { Model } from "../../model/architecture.ts";
 import { type OpenModel, openModel } from "../../model/load.ts";
@@ -75,13 +78,27 @@ export interface Companions {
   readonly growth: Json | undefined;
 }
 
-/** @param tokenizer a folder with tokenizer files @param model a model folder, if there is one */
-export async function readCompanions(tokenizer: string, model: string | undefined): Promise<Companions> {
+/**
+ * @param tokenizer a folder with tokenizer files @param model a model folder, if there is one
+ * @param positions the longest text that the model takes
+ */
+export async function readCompanions(
+  tokenizer: string,
+  model: string | undefined,
+  positions: number,
+): Promise<Companions> {
   const files = new Map<string, Uint8Array>();
   const read = async (folder: string, names: readonly string[]) => {
     for (const name of await presentOf(folder, names)) files.set(name, await readFile(join(folder, name)));
   };
   await read(tokenizer, tokenizerFiles);
+  if (files.size > 0) {
+    const own = tokenizer === model;
+    const stored = files.has(tokenizerConfigFile) ? await readJsonObject(join(tokenizer, tokenizerConfigFile)) : {};
+    const limited = withLimit(stored, positions, own);
+    const config = own ? limited : withClass(limited, await describeTokenizer(tokenizer));
+    if (config !== stored) files.set(tokenizerConfigFile, Buffer.from(`${JSON.stringify(config, null, 2)}\n`));
+  }
   if (model === undefined) return { files, growth: undefined };
   await read(model, [generationConfigFile]);
   const grown = (await presentOf(model, [growthFile])).length > 0;

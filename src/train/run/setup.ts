@@ -65,7 +65,7 @@ export async function openStart(settings: RunSettings, dataset: Dataset): Promis
       parameters: drawn(model, settings.seed),
       where: source.init,
       tokenizer,
-      companions: await readCompanions(tokenizer, undefined),
+      companions: await readCompanions(tokenizer, undefined, model.dimensions.positions),
       moments: undefined,
       notes:
         vocab === vocabulary
@@ -103,7 +103,7 @@ export async function startFrom(
     parameters: opened.weights,
     where: folder,
     tokenizer,
-    companions: await readCompanions(tokenizer, folder),
+    companions: await readCompanions(tokenizer, folder, opened.model.dimensions.positions),
     moments: moments ? folder : undefined,
     notes: [],
     close: () => opened.close(),
@@ -203,6 +203,7 @@ export async function planRun(run: LoadedRun, dataset: Dataset, model: Model, la
 /**
  * Whether model, data and objective belong together.
  * @param tokenizer folder of the model's own tokenizer; where it is the data's there is nothing to compare
+ * @returns the data for this model: nothing is drawn that its vocabulary does not have
  * @throws UserError
  */
 export async function checkFit(
@@ -211,7 +212,7 @@ export async function checkFit(
   dataset: Dataset,
   objective: Objective,
   tokenizer: string,
-): Promise<void> {
+): Promise<Dataset> {
   const { info } = dataset;
   if (!supports(model, objective)) {
     const other = objectives.find((known) => supports(model, known));
@@ -232,14 +233,18 @@ export async function checkFit(
       `prepare the data with --length ${model.dimensions.positions} or less`,
     );
   }
-  if (info.tokenizer.vocabulary > model.dimensions.vocab) {
-    throw new UserError(
-      `the data's tokenizer has ${info.tokenizer.vocabulary} tokens, the model's vocabulary ${model.dimensions.vocab}`,
-      dataset.folder,
-      "prepare the data with the model's own tokenizer",
-    );
+  const { vocab } = model.dimensions;
+  const { cls = 0, sep = 0, mask = 0, pad = 0 } = objective === "clm" ? {} : info.tokenizer.special;
+  const padding = termsOf(objective).includes("nsp") ? pad : 0;
+  const largest = Math.max(info.largest ?? info.tokenizer.vocabulary - 1, cls, sep, mask, padding);
+  if (largest >= vocab) {
+    const what = `the data holds or needs token ${largest}, and the model's vocabulary has ${vocab}`;
+    const wayOut =
+      "prepare the data with the model's own tokenizer: bert2bert prepare … --model FOLDER checks every id";
+    throw new UserError(what, dataset.folder, wayOut);
   }
-  if (tokenizer === dataset.tokenizerFolder) return;
+  const fitting = { ...dataset, drawnBelow: vocab };
+  if (tokenizer === dataset.tokenizerFolder) return fitting;
   if ((await presentOf(tokenizer, tokenizerFiles)).length === 0) {
     throw new UserError("holds no tokenizer", tokenizer, "name a folder with tokenizer.json, or vocab.txt");
   }
@@ -251,6 +256,7 @@ export async function checkFit(
       `prepare it anew: bert2bert prepare … --tokenizer ${tokenizer}`,
     );
   }
+  return fitting;
 }
 
 /** What prepared data is known by: its info, which holds the tokenizer's and the sources' hashes. */

@@ -157,6 +157,20 @@ test("vocab.txt alone, or vocab.json and merges.txt, are the same tokenizer as t
   }
 });
 
+test("RoBERTa's mask takes the blank before it, and texts are cut off at a length", async () => {
+  const roberta = await openTokenizer(join(folder, "bpe-400-1"));
+  const { ids } = await roberta.encode(["the <mask> mill"]);
+  expect(Array.from(ids, (id) => roberta.tokenOf(id)).join("")).toBe("the<mask>Ġmill");
+  for (const [name, most] of [
+    ["wordpiece-300-1", 512],
+    ["bpe-500-1", 1024],
+    ["bpe-400-1", 512],
+  ] as const) {
+    const config = JSON.parse(readFileSync(join(folder, name, "tokenizer_config.json"), "utf8"));
+    expect([name, config.model_max_length]).toEqual([name, most]);
+  }
+});
+
 test("what can't be trained is refused; a small corpus gives what it has", async () => {
   const path = corpus("refused.jsonl");
   const out = join(folder, "refused");
