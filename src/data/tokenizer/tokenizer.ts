@@ -88,7 +88,7 @@ export async function fromDescription(description: TokenizerDescription, where: 
     special,
     specialIds: [...specialIds].sort((a, b) => a - b),
   };
-  return new Tokenizer(info, description, new Encoder(native, description.json));
+  return new Tokenizer(info, description, new Encoder(native, checked));
 }
 
 /** Independent of the order of keys, of how merges are written, and of defaults written out or not. */
