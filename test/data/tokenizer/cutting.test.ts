@@ -162,9 +162,16 @@ const long: Readonly<Record<string, string>> = {
   "a long word among others": `the ${"b".repeat(34_000)}. ${"é0".repeat(17_000)}a.b ${"a".repeat(99)} ${"a".repeat(101)}`,
 };
 
-test.each(Object.entries(kinds))("%s: long texts", { timeout: 60_000 }, async (_, json) => {
-  await same(json, [...Object.values(long), "", "ab"]);
-});
+const someKinds = ["gpt2, found after normalisation", "gpt2, a mixture", "roberta", "bert", "cased", "bert with words"];
+someKinds.push("a sequence", "white space", "punctuation alone");
+
+test.each(someKinds.map((name): [string, Json] => [name, kinds[name]]))(
+  "%s: long texts",
+  { timeout: 60_000 },
+  async (_, json) => {
+    await same(json, [...Object.values(long), "", "ab"]);
+  },
+);
 
 test("a word in windows: what byte pair encoding makes of the whole", { timeout: 60_000 }, async () => {
   const pair = fc.tuple(fc.nat(), fc.nat());
@@ -212,10 +219,11 @@ test("the characters at which cut.ts cuts are what it takes them for", () => {
     return count;
   };
   // Each beside a letter, a digit, a mark of punctuation and an accent.
-  for (const beside of ["a", "0", "!", "é", "\u0301", " ", "日"]) {
-    const around = (letter: string) => `${beside}${letter}${beside}`;
-    expect(cutAt(kinds.gpt2, around)).toBeGreaterThan(60);
-    expect(cutAt(kinds.bert, around)).toBeGreaterThan(60);
-    expect(cutAt(kinds.cased, around)).toBeGreaterThan(60);
+  for (const name of ["gpt2", "bert", "cased"]) {
+    let cuts = 0;
+    for (const beside of ["a", "0", "!", "\u0301"]) {
+      cuts += cutAt(kinds[name], (letter) => `${beside}${letter}${beside}`);
+    }
+    expect(cuts).toBeGreaterThan(20_000);
   }
 });
