@@ -12,7 +12,7 @@
 import type { Tokenizer as Native } from "tokenizers";
 import { isJsonObject, type Json } from "../../util/json.ts";
 import { LONG } from "./cut.ts";
-import { encodeLong } from "./long-word.ts";
+import { encodeLong, joinIds } from "./long-word.ts";
 import { type Part, type Parting, partingFor } from "./parts.ts";
 
 /** Ids of several texts: text i's are `ids.subarray(ends[i − 1] ?? 0, ends[i])`. */
@@ -73,7 +73,7 @@ export class Encoder {
       textEnds.push([i, parts.length]);
     }
     await finish();
-    return { ids: joined(done, total), ends };
+    return { ids: joinIds(done), ends };
   }
 
   async #round(parts: readonly Part[]): Promise<EncodedTexts> {
@@ -162,7 +162,7 @@ export class Encoder {
 
   #keep(piece: string, ids: Ids): void {
     const end = this.#stored + ids.length + 1;
-    if (end > this.#store.length) this.#store = joined([this.#store], Math.max(2 * this.#store.length, end));
+    if (end > this.#store.length) this.#store = joinIds([this.#store], Math.max(2 * this.#store.length, end));
     this.#store[this.#stored] = ids.length;
     this.#store.set(ids, this.#stored + 1);
     // A piece is a slice that would keep the whole text it was cut from in memory: keep a copy.
@@ -201,10 +201,4 @@ async function ask(native: Native, texts: string[]): Promise<readonly (readonly 
   if (texts.length === 0) return [];
   const encodings = await native.encodeBatch(texts, { addSpecialTokens: false });
   return encodings.map((encoding) => encoding.getIds());
-}
-
-function joined(parts: readonly Uint32Array[], length: number): Uint32Array<ArrayBuffer> {
-  const all = new Uint32Array(length);
-  for (let i = 0, at = 0; i < parts.length; at += parts[i++].length) all.set(parts[i], at);
-  return all;
 }

@@ -26,8 +26,7 @@ export async function encodeLong(
   text: string,
   window = 2 ** 14,
 ): Promise<Uint32Array> {
-  const done: (readonly number[])[] = [];
-  let count = 0;
+  const done: Uint32Array[] = [];
   for (let start = 0, width = window, ids: readonly number[] | undefined; ; ) {
     const end = atCharacter(text, start + width);
     ids ??= await encode(text.slice(start, end));
@@ -37,17 +36,16 @@ export async function encodeLong(
       [width, ids] = [2 * width, undefined];
       continue;
     }
-    done.push(next === undefined ? ids : ids.slice(0, next.tokens));
-    count += next?.tokens ?? ids.length;
-    if (next === undefined) break;
+    done.push(Uint32Array.from(next === undefined ? ids : ids.slice(0, next.tokens)));
+    if (next === undefined) return joinIds(done);
     [start, width, ids] = [next.start, window, next.ids];
   }
-  const all = new Uint32Array(count);
-  let at = 0;
-  for (const ids of done) {
-    all.set(ids, at);
-    at += ids.length;
-  }
+}
+
+/** One after the other. */
+export function joinIds(parts: readonly Uint32Array[], length = parts.reduce((sum, part) => sum + part.length, 0)) {
+  const all = new Uint32Array(length);
+  for (let i = 0, at = 0; i < parts.length; at += parts[i++].length) all.set(parts[i], at);
   return all;
 }
 
@@ -66,7 +64,7 @@ async function carriedOn(
   let tries = 0;
   for (let last = ids.length - 1; last > 0 && tries < 8; last--) {
     const place = ends[last];
-    if (place === undefined || end - place < (end - start) / 4) continue;
+    if (place === undefined || end - place < (end - start) / 32) continue;
     const around = text.slice(place - 1, place + 2);
     if (unsure.test(around) && !within.test(around)) continue;
     tries++;
