@@ -38,6 +38,10 @@ export interface PrepareOptions {
   readonly validation?: number;
   /** Workers; default one a core. */
   readonly threads?: number;
+  /** The field of JSON Lines that holds the text; default `text`. */
+  readonly field?: string;
+  /** Takes what a person should know of how the files were read. */
+  readonly note?: (text: string) => void;
   /** Called after every block. */
   readonly progress?: (done: { readonly bytes: number; readonly tokens: number }) => void;
 }
@@ -57,7 +61,7 @@ export async function prepare(options: PrepareOptions): Promise<PrepareResult> {
   checkOptions(length, validation, threads);
   await checkFolderFreeOrMade(out);
   const started = performance.now();
-  const sources = await findSources(options.paths);
+  const sources = await findSources(options.paths, options);
   const tokenizer = await openTokenizer(options.tokenizer);
   const separator = separatorOf(tokenizer, options.tokenizer);
   const encloses = tokenizer.info.special.cls !== undefined && tokenizer.info.special.sep !== undefined;
@@ -69,7 +73,15 @@ export async function prepare(options: PrepareOptions): Promise<PrepareResult> {
   const origin = async () => {
     const files = await presentOf(options.tokenizer, tokenizerFiles);
     const hashes = await hashFiles(files.map((name) => join(options.tokenizer, name)));
-    return `prepare ${JSON.stringify({ version: packageVersion(), length, validation, tokenizer: hashes, sources: found })}`;
+    const made = {
+      version: packageVersion(),
+      length,
+      validation,
+      field: options.field,
+      tokenizer: hashes,
+      sources: found,
+    };
+    return `prepare ${JSON.stringify(made)}`;
   };
   const readAgain = async () => {
     for (const source of sources) {
