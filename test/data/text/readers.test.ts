@@ -7,7 +7,7 @@ import { type Fingerprint, readBlocks } from "../../../src/data/text/blocks.ts";
 import { parseLines } from "../../../src/data/text/lines.ts";
 import { findSources, type Reading, sourceOf } from "../../../src/data/text/sources.ts";
 import { UserError } from "../../../src/util/errors.ts";
-import { temporaryFolder } from "../../support.ts";
+import { sharedData, temporaryFolder } from "../../support.ts";
 
 const folder = temporaryFolder();
 
@@ -169,4 +169,10 @@ test("what is not JSON Lines is refused by file and line", async () => {
     /c\.json:3: no field `text` \(found: content\)/,
   );
   expect(await refused([file("d.json", '{"text": 3}\n')])).toMatch(/d\.json:1: `text` is not a string/);
+});
+
+const cases = sharedData("..", "cases", "jsonl-by-name", "names.jsonlines");
+test.skipIf(cases === undefined)("names.jsonlines of the cases is JSON Lines", async () => {
+  const found = await documents([cases ?? ""]);
+  expect(found[0]).toEqual(["The miller mends the kettle.", "The baker paints a ladder."]);
 });

@@ -1,13 +1,17 @@
 /** Cutting a text never changes an id: against the native library on the whole text, whatever the tokenizer's flags. */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import fc from "fast-check";
 import tokenizers from "tokenizers";
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { cutFor } from "../../../src/data/tokenizer/cut.ts";
 import { Encoder } from "../../../src/data/tokenizer/encode.ts";
 import { byteLevelJson, wordPieceJson } from "../../../src/data/tokenizer/json.ts";
 import { encodeLong } from "../../../src/data/tokenizer/long-word.ts";
 import { specialToken } from "../../../src/data/tokenizer/special.ts";
+import { openTokenizer } from "../../../src/data/tokenizer/tokenizer.ts";
 import type { Json } from "../../../src/util/json.ts";
+import { sharedData } from "../../support.ts";
 
 const bytes = tokenizers.byteLevelAlphabet().sort();
 
@@ -143,6 +147,20 @@ test.each(Object.entries(kinds))("%s: short texts", async (_, json) => {
   await fc.assert(property, { numRuns: 100 });
 });
 
+test.each(["gpt2", "gpt2, found after normalisation", "bert", "roberta", "a word alone"])(
+  "%s: what was seen is not asked for again, beside an added token either",
+  async (name) => {
+    const encoder = new Encoder(tokenizers.Tokenizer.fromString(JSON.stringify(kinds[name])), kinds[name]);
+    const ask = vi.spyOn(encoder.native, "encodeBatch");
+    const line = `the zebra ab, ab the${eos} the [SEP] ab<s>`;
+    await encoder.encode([line]);
+    ask.mockClear();
+    await encoder.encode([`ab ${line}`, line.repeat(3)]);
+    const asked = ask.mock.calls.flatMap(([texts]) => texts.map((text) => String(text).length));
+    expect(asked.filter((length) => length > 12)).toEqual([]);
+  },
+);
+
 /** Long texts of one line, most without a space. */
 const long: Readonly<Record<string, string>> = {
   letters: "ab".repeat(20_000),
@@ -226,4 +244,14 @@ test("the characters at which cut.ts cuts are what it takes them for", () => {
     }
     expect(cuts).toBeGreaterThan(20_000);
   }
+});
+
+const cases = sharedData("..", "cases", "normalized-slow", "t-norm");
+test.skipIf(cases === undefined)("an end of text that is found after normalisation: transformers' ids", async () => {
+  const root = join(cases ?? "", "..", "..");
+  const { texts, folders } = JSON.parse(readFileSync(join(root, "expected.json"), "utf8"));
+  const tokenizer = await openTokenizer(join(root, "normalized-slow", "t-norm"));
+  const { ids, ends } = await tokenizer.encode(texts);
+  const found = Array.from(ends, (end, i) => Array.from(ids.subarray(ends[i - 1] ?? 0, end)));
+  expect(found).toEqual(folders["normalized-slow/t-norm"].ids);
 });
