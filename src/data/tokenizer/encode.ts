@@ -41,6 +41,7 @@ export class Encoder {
   readonly #kept = new Map<string, number>();
   #store = new Uint32Array(2 ** 16);
   #stored = 0;
+  #turn: Promise<unknown> = Promise.resolve();
 
   /** @param json what the native tokenizer was made of */
   constructor(native: Native, json: Json) {
@@ -49,7 +50,14 @@ export class Encoder {
     this.#parting = partingFor(native, json);
   }
 
-  async encode(texts: readonly string[]): Promise<EncodedTexts> {
+  encode(texts: readonly string[]): Promise<EncodedTexts> {
+    // One call after the other: what a round found kept must be there when it ends.
+    const turn = this.#turn.then(() => this.#encode(texts));
+    this.#turn = turn.catch(() => {});
+    return turn;
+  }
+
+  async #encode(texts: readonly string[]): Promise<EncodedTexts> {
     const done: Uint32Array[] = [];
     const ends = new Uint32Array(texts.length);
     let total = 0;

@@ -12,34 +12,62 @@
  * apostrophe may begin or end a match of its own, nor where white space meets something else.
  */
 const unsure = /'[a-z]|[\s\x85]/i;
-const within = /^[ \t\n\r\xa0\u3000]{2}/;
+const white = /^[ \t\n\r\xa0\u3000]{2}/;
+
+interface Window {
+  readonly start: number;
+  readonly end: number;
+  readonly ids: readonly number[];
+  /** Where in the text each token ends, undefined within a character; none if they do not make up the text. */
+  readonly ends: readonly (number | undefined)[];
+}
 
 /**
  * @param encode the library's ids of a text
  * @param sizeOf bytes that a token stands for
  * @param text without added tokens
- * @param window UTF-16 units given at a time, where they suffice
+ * @param width UTF-16 units given at a time, where they suffice
  */
 export async function encodeLong(
   encode: (text: string) => Promise<readonly number[]>,
   sizeOf: (id: number) => number,
   text: string,
-  window = 2 ** 14,
+  width = 2 ** 14,
 ): Promise<Uint32Array> {
-  const done: Uint32Array[] = [];
-  for (let start = 0, width = window, ids: readonly number[] | undefined; ; ) {
-    const end = atCharacter(text, start + width);
-    ids ??= await encode(text.slice(start, end));
-    const next = end < text.length ? await carriedOn(encode, sizeOf, text, start, end, ids, window) : undefined;
-    if (end < text.length && next === undefined) {
-      // Nothing in this window is sure yet: a longer one.
-      [width, ids] = [2 * width, undefined];
-      continue;
+  const open = async (start: number, units: number): Promise<Window> => {
+    const within = start + units < text.length;
+    // Not in the midst of a surrogate pair.
+    const end = within ? start + units - (/[\udc00-\udfff]/.test(text[start + units]) ? 1 : 0) : text.length;
+    const ids = await encode(text.slice(start, end));
+    return { start, end, ids, ends: endsOf(ids.map(sizeOf), text, start, end) };
+  };
+  /** How many of a window's tokens are sure, and the window that begins after them. */
+  const carryOn = async ({ start, end, ids, ends }: Window): Promise<[tokens: number, next: Window] | undefined> => {
+    for (let last = ids.length - 1, tries = 0; last > 0 && tries < 8; last--) {
+      const place = ends[last];
+      if (place === undefined || end - place < (end - start) / 32) continue;
+      const around = text.slice(place - 1, place + 2);
+      if (unsure.test(around) && !white.test(around)) continue;
+      tries++;
+      const next = await open(place, width);
+      const right = next.ends.findIndex((one) => one !== undefined);
+      let left = last - 1;
+      while (left >= 0 && ends[left] === undefined) left--;
+      const wanted = [...ids.slice(left + 1, last + 1), ...next.ids.slice(0, right + 1)];
+      const together = right < 0 ? [] : await encode(text.slice(left < 0 ? start : ends[left], next.ends[right]));
+      if (together.length === wanted.length && together.every((id, i) => id === wanted[i])) return [last + 1, next];
     }
-    done.push(Uint32Array.from(next === undefined ? ids : ids.slice(0, next.tokens)));
-    if (next === undefined) return joinIds(done);
-    [start, width, ids] = [next.start, window, next.ids];
+    return undefined;
+  };
+  const done: Uint32Array[] = [];
+  let window = await open(0, width);
+  while (window.end < text.length) {
+    const carried = await carryOn(window);
+    if (carried !== undefined) done.push(Uint32Array.from(window.ids.slice(0, carried[0])));
+    // Where nothing in this window is sure yet: a longer one.
+    window = carried?.[1] ?? (await open(window.start, 2 * (window.end - window.start)));
   }
+  return joinIds([...done, Uint32Array.from(window.ids)]);
 }
 
 /** One after the other. */
@@ -49,53 +77,10 @@ export function joinIds(parts: readonly Uint32Array[], length = parts.reduce((su
   return all;
 }
 
-/** Where the window that was encoded to `ids` may be left: after how many tokens, where that is, the ids from there. */
-async function carriedOn(
-  encode: (text: string) => Promise<readonly number[]>,
-  sizeOf: (id: number) => number,
-  text: string,
-  start: number,
-  end: number,
-  ids: readonly number[],
-  window: number,
-): Promise<{ tokens: number; start: number; ids: readonly number[] } | undefined> {
-  const ends = endsOf(ids, sizeOf, text, start, end);
-  if (ends === undefined) return undefined;
-  let tries = 0;
-  for (let last = ids.length - 1; last > 0 && tries < 8; last--) {
-    const place = ends[last];
-    if (place === undefined || end - place < (end - start) / 32) continue;
-    const around = text.slice(place - 1, place + 2);
-    if (unsure.test(around) && !within.test(around)) continue;
-    tries++;
-    const nextEnd = atCharacter(text, place + window);
-    const following = await encode(text.slice(place, nextEnd));
-    const followingEnds = endsOf(following, sizeOf, text, place, nextEnd);
-    const right = followingEnds?.findIndex((one) => one !== undefined) ?? -1;
-    let left = last - 1;
-    while (left >= 0 && ends[left] === undefined) left--;
-    const stop = followingEnds?.[right];
-    if (stop === undefined) continue;
-    const together = await encode(text.slice(left < 0 ? start : ends[left], stop));
-    const wanted = [...ids.slice(left + 1, last + 1), ...following.slice(0, right + 1)];
-    if (together.length === wanted.length && together.every((id, i) => id === wanted[i])) {
-      return { tokens: last + 1, start: place, ids: following };
-    }
-  }
-  return undefined;
-}
-
-/** Where in the text each token ends, undefined within a character; undefined if they do not make up the text. */
-function endsOf(
-  ids: readonly number[],
-  sizeOf: (id: number) => number,
-  text: string,
-  start: number,
-  end: number,
-): (number | undefined)[] | undefined {
+function endsOf(sizes: readonly number[], text: string, start: number, end: number): readonly (number | undefined)[] {
   let [bytes, read, at] = [0, 0, start];
-  const ends = ids.map((id) => {
-    bytes += sizeOf(id);
+  const ends = sizes.map((size) => {
+    bytes += size;
     while (read < bytes && at < end) {
       const code = text.codePointAt(at) ?? 0;
       read += code < 0x80 ? 1 : code < 0x800 ? 2 : code < 0x10000 ? 3 : 4;
@@ -103,10 +88,5 @@ function endsOf(
     }
     return read === bytes ? at : undefined;
   });
-  return at === end && read === bytes ? ends : undefined;
-}
-
-/** The place itself, or the one before where it lies within a character. */
-function atCharacter(text: string, place: number): number {
-  return place < text.length && (text.charCodeAt(place) & 0xfc00) === 0xdc00 ? place - 1 : Math.min(place, text.length);
+  return at === end && read === bytes ? ends : [];
 }
