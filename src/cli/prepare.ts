@@ -12,17 +12,19 @@ interface Options {
   readonly length: number;
   readonly validation: number;
   readonly threads?: number;
+  readonly field?: string;
   readonly json?: boolean;
 }
 
 export function register(command: Command): void {
   command
-    .argument("<files...>", "text files (.gz too), JSON Lines with a `text` field, or folders of them")
+    .argument("<files...>", "text files (.gz too), JSON Lines, or folders of them")
     .option("--tokenizer <folder>", "tokenizer.json, vocab.txt, or vocab.json and merges.txt")
     .option("--model <folder>", "the model that is to learn from it: its tokenizer, and every id is held against it")
     .requiredOption("--out <folder>", "the folder to write")
     .requiredOption("--length <n>", "tokens of a sequence, special tokens included", wholeNumber("--length"))
     .option("--validation <share>", "share of the documents held out, 0 for none", Number, 0.01)
+    .option("--field <name>", "the field of JSON Lines that holds the text (default: text)")
     .option("--threads <n>", "workers (default: one a core)", wholeNumber("--threads", 1))
     .option("--json", "print the result as JSON")
     .action(async (files: string[], options: Options) => {
@@ -41,7 +43,7 @@ export function register(command: Command): void {
         tokenizer,
         model,
         paths: files,
-        note,
+        note: (text) => progress.end(text),
         progress: (done) =>
           progress.update(() => {
             const speed = done.bytes / ((performance.now() - started) / 1000);

@@ -9,6 +9,7 @@ import { note, print, printJson, styled, table } from "./output.ts";
 
 interface Options {
   readonly text?: string;
+  readonly field?: string;
   readonly engine: string;
   readonly seed: number;
   readonly json?: boolean;
@@ -19,6 +20,7 @@ export function register(command: Command): void {
     .argument("<source>", "the model folder that was grown")
     .argument("<grown>", "what it grew into, with its growth.json")
     .option("--text <file>", "compare on this text, by the model's tokenizer (default: random token ids)")
+    .option("--field <name>", "the field of JSON Lines that holds the text (default: text)")
     .option("--engine <kind>", "what computes", "onnx")
     .option("--seed <n>", "of the random token ids", wholeNumber("--seed"), 0)
     .option("--json", "print the result as JSON")
@@ -49,7 +51,7 @@ async function verify(sourceFolder: string, grownFolder: string, options: Option
       const inputs =
         options.text === undefined
           ? randomInputs(source.model, options.seed)
-          : await inputsOfText(source, options.text);
+          : await inputsOfText(source, options.text, options.field);
       const threads = os.availableParallelism();
       const open = () => openEngine({ kind: options.engine, threads, precision: "f32" });
       const result = await verifyGrowth(source, grown, record, inputs, open);
@@ -70,12 +72,12 @@ async function verify(sourceFolder: string, grownFolder: string, options: Option
   }
 }
 
-async function inputsOfText(source: OpenModel, path: string): Promise<ProbeInputs> {
+async function inputsOfText(source: OpenModel, path: string, field?: string): Promise<ProbeInputs> {
   const [{ openTokenizer }, { textInputs }] = await Promise.all([
     import("../data/tokenizer/tokenizer.ts"),
     import("../probe/text.ts"),
   ]);
-  return textInputs(source.model, await openTokenizer(source.folder), path);
+  return textInputs(source.model, await openTokenizer(source.folder), path, { field, note });
 }
 
 function show({ promise, allowed, differences, kept }: Verification, dtype: FloatDType): void {

@@ -60,6 +60,7 @@ export const studySchema = z.strictObject({
     z.strictObject({ from: z.string().min(1) }),
     z.strictObject({
       files: z.array(z.string().min(1)).min(1),
+      field: z.string().min(1).optional(),
       tokenizer: z.strictObject({
         kind: z.enum(["wordpiece", "bpe"]),
         vocabulary: z.int().min(2),

@@ -42,7 +42,9 @@ export interface PrepareOptions {
   readonly threads?: number;
   /** What the model that is to learn from it takes: it is said here if it can't. */
   readonly model?: { readonly vocabulary: number; readonly positions: number; readonly where: string };
-  /** Told what whoever uses the data should know. */
+  /** The field of JSON Lines that holds the text; default `text`. */
+  readonly field?: string;
+  /** Told what whoever uses the data should know, of its files and of the tokenizer. */
   readonly note?: (text: string) => void;
   /** Called after every block. */
   readonly progress?: (done: { readonly bytes: number; readonly tokens: number }) => void;
@@ -63,7 +65,7 @@ export async function prepare(options: PrepareOptions): Promise<PrepareResult> {
   checkOptions(length, validation, threads);
   await checkFolderFreeOrMade(out);
   const started = performance.now();
-  const sources = await findSources(options.paths);
+  const sources = await findSources(options.paths, options);
   const tokenizer = await openTokenizer(options.tokenizer);
   const note = (text: string) => options.note?.(`${options.tokenizer}: ${text}`);
   for (const text of tokenizer.description.notes) note(text);
@@ -92,7 +94,15 @@ export async function prepare(options: PrepareOptions): Promise<PrepareResult> {
   const origin = async () => {
     const files = await presentOf(options.tokenizer, tokenizerFiles);
     const hashes = await hashFiles(files.map((name) => join(options.tokenizer, name)));
-    return `prepare ${JSON.stringify({ version: packageVersion(), length, validation, tokenizer: hashes, sources: found })}`;
+    const made = {
+      version: packageVersion(),
+      length,
+      validation,
+      field: options.field,
+      tokenizer: hashes,
+      sources: found,
+    };
+    return `prepare ${JSON.stringify(made)}`;
   };
   const readAgain = async () => {
     for (const source of sources) {

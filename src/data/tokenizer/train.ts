@@ -33,6 +33,10 @@ export interface TrainTokenizerOptions {
   readonly lowercase?: boolean;
   /** BPE: whose special tokens; default "gpt2". */
   readonly special?: "gpt2" | "roberta";
+  /** The field of JSON Lines that holds the text; default `text`. */
+  readonly field?: string;
+  /** Takes what a person should know of how the files were read. */
+  readonly note?: (text: string) => void;
   /** Called after every block of text. */
   readonly progress?: (bytes: number) => void;
 }
@@ -76,7 +80,7 @@ export async function trainTokenizer(options: TrainTokenizerOptions): Promise<Tr
   check(options);
   await checkFolderFreeOrMade(options.out);
   const started = performance.now();
-  const sources = await findSources(options.paths);
+  const sources = await findSources(options.paths, options);
   const { tokens, roles } = specials[kind === "wordpiece" ? "bert" : (options.special ?? "gpt2")];
   const build = kind === "wordpiece" ? wordPiece(tokens, lowercase) : byteLevel(tokens, roles);
   const fingerprints: Fingerprint[] = [];
@@ -85,8 +89,8 @@ export async function trainTokenizer(options: TrainTokenizerOptions): Promise<Tr
   if (words.size === 0)
     throw new UserError("the corpus is empty", options.paths.join(", "), "name files that hold text");
   const origin = async () => {
-    const { special } = options;
-    const made = { version: packageVersion(), kind, size, lowercase, special, sources: fingerprints };
+    const { special, field } = options;
+    const made = { version: packageVersion(), kind, size, lowercase, special, field, sources: fingerprints };
     return `tokenizer train ${JSON.stringify(made)}`;
   };
   const seconds = () => (performance.now() - started) / 1000;

@@ -2,6 +2,7 @@ import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";
 import { expect, test } from "vitest";
+import { sourceOf } from "../../../src/data/text/sources.ts";
 import { learnMerges } from "../../../src/data/tokenizer/merges.ts";
 import { openTokenizer } from "../../../src/data/tokenizer/tokenizer.ts";
 import { trainTokenizer } from "../../../src/data/tokenizer/train.ts";
@@ -100,7 +101,7 @@ test("words are counted as the tokenizer cuts them", async () => {
         wanted.set(word, (wanted.get(word) ?? 0) + 1);
       }
     }
-    const counted = await countWords([{ path, kind: "jsonl" }], description.json);
+    const counted = await countWords([sourceOf(path)], description.json);
     expect(Object.fromEntries(counted)).toEqual(Object.fromEntries(wanted));
   }
 });
