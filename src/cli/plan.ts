@@ -1,11 +1,11 @@
-/** `bert2bert plan`: what a run will take. Nothing runs. */
+/** `bert2bert plan`: what a run will take. A few steps are timed; nothing is written. */
 import type { Command } from "commander";
 import { UserError } from "../util/errors.ts";
-import { formatBytes, formatCount, formatDuration, print, printJson, table } from "./output.ts";
+import { formatBytes, formatCount, formatDuration, note, print, printJson, table } from "./output.ts";
 
 interface Options {
   readonly set: readonly string[];
-  readonly speed: number;
+  readonly speed?: number;
   readonly json?: boolean;
 }
 
@@ -13,13 +13,17 @@ export function register(command: Command): void {
   command
     .argument("<run>", "a RUN.yaml")
     .option("--set <key.path=value>", "a key of the file, set anew (may be given again)", gather, [])
-    .option("--speed <GFLOP/s>", "the speed to reckon the time with", speed, 100)
+    .option("--speed <GFLOP/s>", "the speed to compute the time with (default: a few steps are run and timed)", speed)
     .option("--json", "print the estimate as JSON")
     .action(async (path: string, options: Options) => {
       const { loadRun } = await import("../train/run/settings.ts");
       const { estimateRun } = await import("../train/estimate.ts");
-      const estimate = await estimateRun(await loadRun(path, options.set));
-      const seconds = estimate.flops.exact / (options.speed * 1e9);
+      const given = options.speed;
+      const estimate = await estimateRun(await loadRun(path, options.set), { measure: given === undefined, note });
+      const { speed: found, left, done } = estimate;
+      const measured = "flops" in found ? found : undefined;
+      const gigaflops = given ?? (measured === undefined ? undefined : measured.flops / 1e9);
+      const seconds = gigaflops === undefined ? undefined : left.exact / (gigaflops * 1e9);
       if (options.json) {
         const stages = estimate.stages.map((stage) => ({
           ...stage,
@@ -30,9 +34,11 @@ export function register(command: Command): void {
           ...estimate,
           stages,
           flops: { ...estimate.flops },
+          left: { ...left },
           memory: { ...estimate.memory },
-          speed: options.speed,
-          seconds,
+          speed: gigaflops ?? null,
+          measured: measured ?? null,
+          seconds: seconds ?? null,
         });
         return;
       }
@@ -44,7 +50,16 @@ export function register(command: Command): void {
         ["", `${formatBytes(estimate.memory.working)} working, at least`],
         ["cost", `${flops(estimate.flops.exact)} as run`],
         ["", `${flops(estimate.flops.paper)} by the paper's convention`],
-        ["time", `${formatDuration(seconds)} at ${options.speed} GFLOP/s`],
+        [
+          "time",
+          time(seconds, gigaflops) + (done === 0 ? "" : `, for the ${estimate.steps - done} steps that are left`),
+        ],
+        [
+          "",
+          measured !== undefined
+            ? `measured: ${measured.steps} steps of ${measured.stage} on ${measured.engine}`
+            : `computed, nothing was run: ${"unmeasured" in found ? found.unmeasured : ""}`,
+        ],
       ];
       for (const [name, value] of facts) print(`${name.padEnd(8)}${value}`);
       print("");
@@ -59,6 +74,11 @@ export function register(command: Command): void {
       );
       print(table([["stage", "steps", "blocks", "trained", "FLOPs a step"], ...rows]));
     });
+}
+
+function time(seconds: number | undefined, gigaflops: number | undefined): string {
+  if (seconds === undefined || gigaflops === undefined) return "not known: give --speed GFLOP/s";
+  return `${formatDuration(seconds)} at ${gigaflops.toPrecision(3)} GFLOP/s`;
 }
 
 function gather(value: string, before: readonly string[]): readonly string[] {

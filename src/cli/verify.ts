@@ -3,7 +3,7 @@ import type { Command } from "commander";
 import type { OpenModel } from "../model/load.ts";
 import type { ProbeInputs } from "../probe/inputs.ts";
 import type { Verification } from "../probe/verify.ts";
-import { wholeNumber } from "./options.ts";
+import { modelFolder, wholeNumber } from "./options.ts";
 import { note, print, printJson, styled, table } from "./output.ts";
 
 interface Options {
@@ -15,8 +15,8 @@ interface Options {
 
 export function register(command: Command): void {
   command
-    .argument("<source>", "the model folder that was grown")
-    .argument("<grown>", "what it grew into, with its growth.json")
+    .argument("<source>", "the model folder that was grown", modelFolder)
+    .argument("<grown>", "what it grew into, with its growth.json", modelFolder)
     .option("--text <file>", "compare on this text, by the model's tokenizer (default: random token ids)")
     .option("--engine <kind>", "what computes", "onnx")
     .option("--seed <n>", "of the random token ids", wholeNumber("--seed"), 0)

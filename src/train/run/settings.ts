@@ -4,16 +4,17 @@
  * Relative paths in the file are relative to it. What the run folder keeps (`run.yaml`) has every key, and its paths
  * are relative to the run folder, so that file starts the same run again.
  */
-import { existsSync } from "node:fs";
 import { availableParallelism } from "node:os";
-import { dirname, join, relative, resolve, sep } from "node:path";
-import { UserError } from "../../util/errors.ts";
+import { dirname, relative, resolve, sep } from "node:path";
+import type { UserError } from "../../util/errors.ts";
 import type { SettingsFile } from "../../util/settings.ts";
 import { checkStages, PlanError, placeStages, type Stage, type StageSpec } from "../plan/stage.ts";
 import type { RunFile } from "./schema.ts";
 
-/** Where the model comes from; paths absolute. */
-export type ModelSource = { readonly from: string } | { readonly init: string; readonly tokenizer: string | undefined };
+/** Where the model comes from; paths absolute. With `step` it is a run, which this one is from that step on. */
+export type ModelSource =
+  | { readonly from: string; readonly step?: number }
+  | { readonly init: string; readonly tokenizer: string | undefined };
 
 /** How long a run is, in the unit the user chose. */
 export type Length = { readonly steps: number } | { readonly tokens: number } | { readonly epochs: number };
@@ -26,7 +27,7 @@ export interface RunSettings {
   readonly data: { readonly from: string };
   readonly objective: RunFile["objective"];
   readonly batch: RunFile["batch"];
-  readonly optimizer: Omit<RunFile["optimizer"], "moments"> & { readonly moments: "keep" | "fresh" };
+  readonly optimizer: RunFile["optimizer"];
   readonly schedule: RunFile["schedule"];
   readonly length: Length;
   readonly plan: RunFile["plan"];
@@ -68,29 +69,16 @@ function completed(run: RunFile, folder: string, file: SettingsFile): RunSetting
   const at = (place: string) => resolve(folder, place);
   const model: ModelSource =
     run.model.from !== undefined
-      ? { from: at(run.model.from) }
+      ? { from: at(run.model.from), ...(run.model.step === undefined ? {} : { step: run.model.step }) }
       : {
           init: at(run.model.init ?? ""),
           tokenizer: run.model.tokenizer === undefined ? undefined : at(run.model.tokenizer),
         };
-  const hasMoments = "from" in model && existsSync(join(model.from, "optimizer.safetensors"));
-  if (run.optimizer.moments === "keep" && !hasMoments) {
-    const where = "from" in model ? model.from : "a model drawn at random";
-    throw file.error(
-      ["optimizer", "moments"],
-      `there are no moments to keep in ${where}`,
-      "set it to fresh, or start from a folder that holds optimizer.safetensors",
-    );
-  }
   return {
     ...rest,
     out: at(run.out),
     model,
     data: { from: at(run.data.from) },
-    optimizer: {
-      ...run.optimizer,
-      moments: run.optimizer.moments === "fresh" || !hasMoments ? "fresh" : "keep",
-    },
     length: lengths[0],
     engine: {
       kind: engine.kind,
@@ -112,7 +100,7 @@ export function spelledOut(run: RunSettings): Record<string, unknown> {
     seed: run.seed,
     model:
       "from" in model
-        ? { from: from(model.from) }
+        ? { ...model, from: from(model.from) }
         : { init: from(model.init), ...(model.tokenizer === undefined ? {} : { tokenizer: from(model.tokenizer) }) },
     data: { from: from(run.data.from) },
     objective: run.objective,
@@ -185,20 +173,49 @@ function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** The refusal to carry on a run folder that holds another run. */
-export function anotherRun(folder: string, found: readonly Difference[]): UserError {
+/** What a run may change and still be the same: it is not part of what is computed, or (a path) known by its content. */
+const FREE = /^(log|checkpoint|evaluate|engine)\b|^data\.from$|^model\.(from|init|tokenizer)$/;
+/** What the batches are a function of, and with them the place in the data's order. */
+export const ORDER = /^(seed|objective|batch)\b/;
+
+/** Of the differences between a stored run and this one those that make it another. */
+export function thatMatter(found: readonly Difference[]): readonly Difference[] {
+  return found.filter(
+    ({ key, before, now }) =>
+      !FREE.test(key) && !(key === "optimizer.moments" && (before === "auto" || now === "auto")),
+  );
+}
+
+/**
+ * The refusal to carry on a run folder that holds another run.
+ * @param steps of its checkpoints, newest first
+ */
+export function anotherRun(run: LoadedRun, found: readonly Difference[], steps: readonly number[]): UserError {
+  const { out, length, schedule } = run.settings;
   const list = found
     .slice(0, 3)
     .map(({ key, before, now }) => `\`${key}\` was ${shown(before)} and is now ${shown(now)}`)
     .join(", ");
   const more = found.length > 3 ? ` and ${found.length - 3} more` : "";
-  return new UserError(
-    `holds another run: ${list}${more}`,
-    folder,
-    "name another folder in `out`, undo the change, or remove the folder",
-  );
+  const { key } = found.find(({ now }) => now !== undefined) ?? found[0];
+  const step = steps.find((there) => !("steps" in length) || there < length.steps);
+  const way = (path: string) =>
+    JSON.stringify(
+      relative(dirname(resolve(run.file.where([]))), path)
+        .split(sep)
+        .join("/"),
+    );
+  const flow = (value: object) =>
+    `{ ${Object.entries(value)
+      .map(([name, each]) => `${name}: ${each}`)
+      .join(", ")} }`;
+  const wayOut =
+    step === undefined || found.some((one) => ORDER.test(one.key) || one.key.startsWith("model"))
+      ? "name another folder in `out`, undo the change, or remove the folder"
+      : `undo the change, or carry that run further by these lines: \`out: ${way(`${out}-further`)}\`, \`model: ${flow({ from: way(out), step })}\`, \`${flow(length).slice(2, -2)}\` (counted from its first step), \`schedule: ${flow(schedule)}\` (over all of them)`;
+  return run.file.error(key.split("."), `${out} holds another run: ${list}${more}`, wayOut);
 }
 
-function shown(value: unknown): string {
+export function shown(value: unknown): string {
   return value === undefined ? "absent" : JSON.stringify(value);
 }

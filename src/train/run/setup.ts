@@ -3,7 +3,10 @@
  * written here, so whatever is wrong is said before anything is touched.
  */
 import { createHash } from "node:crypto";
+import { existsSync } from "node:fs";
+import { join } from "node:path";
 import { presentOf, tokenizerFiles } from "../../checkpoint/folder.ts";
+import { optimizerFile, trainerFile } from "../../checkpoint/optimizer.ts";
 import type { BatchShape } from "../../data/batch/batch.ts";
 import { type DataSize, dataSize } from "../../data/batch/batches.ts";
 import { type Dataset, infoJson } from "../../data/prepared/dataset.ts";
@@ -12,14 +15,25 @@ import type { Model } from "../../model/architecture.ts";
 import { architectureOf } from "../../model/architectures.ts";
 import { type OpenModel, openModel } from "../../model/load.ts";
 import { inputsOf, type Objective, objectives, supports, termsOf } from "../../model/objectives.ts";
-import { checkFiles } from "../../store/checksums.ts";
+import { checkFiles, hashFiles, sha256 } from "../../store/checksums.ts";
+import { modelPlace } from "../../store/places.ts";
 import { UserError } from "../../util/errors.ts";
 import { readJsonObject } from "../../util/json.ts";
-import type { Stage } from "../plan/stage.ts";
+import { layersByStage, type Stage, type StageGrowth } from "../plan/stage.ts";
 import type { StepCommon } from "../step/compiled.ts";
 import { drawn, type ParameterSource } from "../step/state.ts";
-import { type Companions, readCompanions } from "./checkpoint.ts";
-import { type LoadedRun, type RunSettings, stagesOf, stepsOf } from "./settings.ts";
+import { type Companions, checkpointOf, type OpenCheckpoint, readCompanions } from "./checkpoint.ts";
+import { runFile, storedRun } from "./folder.ts";
+import {
+  differences,
+  type LoadedRun,
+  ORDER,
+  type RunSettings,
+  shown,
+  spelledOut,
+  stagesOf,
+  stepsOf,
+} from "./settings.ts";
 
 /** How the validation part is measured. */
 export interface EvaluationForm {
@@ -46,26 +60,85 @@ export interface Start {
   close(): Promise<void>;
 }
 
-/** The model that the settings name. @throws UserError */
-export async function openStart(settings: RunSettings, dataset: Dataset): Promise<Start> {
-  const source = settings.model;
+/** What a run begins with. */
+export interface Beginning {
+  readonly start: Start;
+  /** Of the run that it carries further, if it does. */
+  readonly trunk: OpenCheckpoint["checkpoint"] | undefined;
+  /** What the model is known by, wherever it lies. Reads all of it. */
+  identity(): Promise<string>;
+}
+
+/** The model that the settings name. @param note told what a person may not expect @throws UserError */
+export async function openBeginning(
+  run: LoadedRun,
+  dataset: Dataset,
+  note: (text: string) => void,
+): Promise<Beginning> {
+  const { model: source, optimizer, seed } = run.settings;
+  const fresh = "init" in source || optimizer.moments === "fresh";
+  const noMoments = (where: string) =>
+    run.file.error(
+      ["optimizer", "moments"],
+      `there are no moments to keep in ${where}`,
+      "set it to fresh, or start from a folder that holds optimizer.safetensors",
+    );
   if ("init" in source) {
+    if (optimizer.moments === "keep") throw noMoments("a model drawn at random");
     const config = await readJsonObject(source.init);
     const model = architectureOf(config, source.init).model(config, source.init);
     const tokenizer = source.tokenizer ?? dataset.tokenizerFolder;
-    return {
+    const start = {
       model,
-      parameters: drawn(model, settings.seed),
+      parameters: drawn(model, seed),
       where: source.init,
       tokenizer,
       companions: await readCompanions(tokenizer, undefined),
       moments: undefined,
       close: async () => {},
     };
+    return { start, trunk: undefined, identity: async () => sha256(JSON.stringify(config)) };
   }
+  if (source.step !== undefined) {
+    await checkSameOrder(run, source.from);
+    const { checkpoint, opened } = await checkpointOf(source.from, source.step);
+    const start = await startFrom(opened, dataset, !fresh);
+    return { start, trunk: checkpoint, identity: () => identityOf(opened) };
+  }
+  const folder = modelPlace(source.from, note);
   // A config may be edited by hand; weights are not.
-  await checkFiles(source.from, (name) => name.endsWith(".safetensors"));
-  return startFrom(await openModel(source.from), dataset, settings.optimizer.moments === "keep");
+  await checkFiles(folder, (name) => name.endsWith(".safetensors"));
+  const opened = await openModel(folder);
+  const [trained, stored] = [trainerFile, optimizerFile].map((name) => existsSync(join(folder, name)));
+  if (optimizer.moments === "keep" && !stored) throw noMoments(folder);
+  if (trained || folder !== source.from) {
+    note("the batches are drawn from the first one on: `model: { from: RUN, step: N }` goes on where a run was");
+  }
+  return {
+    start: await startFrom(opened, dataset, !fresh && stored),
+    trunk: undefined,
+    identity: () => identityOf(opened),
+  };
+}
+
+/** @throws UserError if what the batches are a function of is not as in the run that is carried further */
+async function checkSameOrder(run: LoadedRun, from: string): Promise<void> {
+  const before = await storedRun(from);
+  if (before === undefined) {
+    throw run.file.error(["model", "from"], `${from} is no run: there is no ${runFile}`, "name a run's folder");
+  }
+  const other = differences(before, spelledOut(run.settings)).find(({ key }) => ORDER.test(key));
+  if (other === undefined) return;
+  throw run.file.error(
+    other.key.split("."),
+    `\`${other.key}\` is ${shown(other.now)}, and was ${shown(other.before)} in the run it carries further: its place in the data's order would be another`,
+    "write what that run has, or leave out `model.step` and name its checkpoint's folder: it then starts at step 0",
+  );
+}
+
+/** By the bytes of config and weights, wherever they lie. */
+async function identityOf({ config, weights }: OpenModel): Promise<string> {
+  return sha256(JSON.stringify([config, await hashFiles(weights.files)]));
 }
 
 /** A model folder to start from. @param moments whether its optimizer's state goes on */
@@ -138,14 +211,30 @@ export function stepCommon(
 /** A value of a program that is larger is refused before anything is built of it: 128 GiB in float32. */
 const MOST_NUMBERS = 2 ** 35;
 
-/** @param layers of the model that the run started with @throws UserError */
-export async function planRun(run: LoadedRun, dataset: Dataset, model: Model, layers: number): Promise<RunPlan> {
+/**
+ * @param layers of the model that the run started with
+ * @param done steps that the model has had
+ * @throws UserError
+ */
+export async function planRun(
+  run: LoadedRun,
+  dataset: Dataset,
+  model: Model,
+  layers = model.dimensions.layers,
+  done = 0,
+): Promise<RunPlan> {
   const { settings } = run;
   const { batch, objective } = settings;
   const size = dataSize(dataset, objective, batch);
   const { length } = dataset.info;
   const steps = stepsOf(settings, size.tokensPerStep, size.sequences);
   const stages = await stagesOf(run, layers, steps);
+  const late = settings.checkpoint.at?.find((step) => step > steps);
+  if (late !== undefined) {
+    const what = `\`checkpoint.at\` names step ${late}, and the run has ${steps}`;
+    throw run.file.error(["checkpoint", "at"], what, "name steps of the run");
+  }
+  checkGrown(run, stages, model, layers, done);
   const common = stepCommon(settings, model, length, size.perSequence);
   const { heads, vocab } = model.dimensions;
   const largest = batch.sequences * length * Math.max(heads * length, vocab);
@@ -171,6 +260,21 @@ export async function planRun(run: LoadedRun, dataset: Dataset, model: Model, la
       limit: settings.evaluate.sequences,
     },
   };
+}
+
+/** @throws UserError if the plan tells otherwise of the steps that are done than the model does */
+function checkGrown(run: LoadedRun, stages: readonly Stage[], model: Model, layers: number, done: number): void {
+  const had = stages.filter(({ start }) => start < done);
+  // Width that a growth does not name may have followed: the last one's words count.
+  const { hidden, heads, ffn }: Partial<StageGrowth> = had.findLast(({ grow }) => grow !== undefined)?.grow ?? {};
+  const sizes = { layers: layersByStage(had, layers).at(-1) ?? layers, hidden, heads, ffn };
+  for (const axis of ["layers", "hidden", "heads", "ffn"] as const) {
+    const is = model.dimensions[axis];
+    if (sizes[axis] === undefined || sizes[axis] === is) continue;
+    const what = `by the plan ${axis} is ${sizes[axis]} after ${done} steps, in the checkpoint it is ${is}`;
+    const wayOut = "write the stages up to that step as the run had them that this one carries further";
+    throw run.file.error(["plan"], what, wayOut);
+  }
 }
 
 /**

@@ -1,0 +1,91 @@
+/** How fast a run's steps are where it is to run: a few of them, timed. Nothing is written. */
+import { trainingBatch } from "../data/batch/batches.ts";
+import type { Engine } from "../engine/engine.ts";
+import { openEngine } from "../engine/engines.ts";
+import type { Model } from "../model/architecture.ts";
+import type { OpenRun } from "./open.ts";
+import { type Stage, subModels } from "./plan/stage.ts";
+import type { RunSettings } from "./run/settings.ts";
+import { CompiledSteps, runStep } from "./step/compiled.ts";
+import { batchInputs, dropoutKey } from "./step/inputs.ts";
+import { drawn, loadState } from "./step/state.ts";
+
+export interface Measured {
+  /** Operations a second of the program, whole steps. */
+  readonly flops: number;
+  readonly engine: string;
+  /** Whose steps were timed, and how many. */
+  readonly stage: string;
+  readonly steps: number;
+}
+
+/** Steps are timed until there are so many, or so much time went by. */
+const STEPS = 6;
+const MILLISECONDS = 5000;
+
+/**
+ * Puts what a stage trains into the engine. What is still to be grown is drawn at random: its steps take as long.
+ * @returns the model
+ */
+export async function loadStage(
+  engine: Engine,
+  { start, plan, models }: OpenRun,
+  stage: Stage,
+  seed: number,
+): Promise<Model> {
+  const model = models[plan.stages.indexOf(stage)];
+  await loadState(engine, start.model, start.parameters, start.where, start.moments);
+  if (model === start.model) return model;
+  await engine.drop(engine.names());
+  await loadState(engine, model, drawn(model, seed), start.where, undefined);
+  return model;
+}
+
+/**
+ * Times steps of a stage's largest sub-model.
+ * @throws UserError if the engine can't run here, or not take up what the run begins with
+ */
+export async function measureSpeed(
+  open: OpenRun,
+  settings: RunSettings,
+  stage: Stage,
+  note: (text: string) => void,
+): Promise<Measured> {
+  const { seed, batch } = settings;
+  const { plan } = open;
+  const engine = await openEngine({ ...settings.engine, before: open.before }, note);
+  try {
+    const model = await loadStage(engine, open, stage, seed);
+    const sub = largestOf(stage, model);
+    const compiled = await new CompiledSteps(engine, model, plan.common).get(sub, stage.head);
+    const inputs = (step: number, micro: number) => {
+      const made = trainingBatch(open.dataset, { objective: plan.objective, seed, step, micro, batch });
+      return batchInputs(made, plan.dropout ? dropoutKey(seed, step, micro, batch.accumulate) : undefined);
+    };
+    const times: number[] = [];
+    const began = performance.now();
+    while (times.length < STEPS && performance.now() - began < MILLISECONDS) {
+      const step = stage.start + times.length;
+      const from = performance.now();
+      await runStep(compiled, batch.accumulate, (micro) => inputs(step, micro), 0);
+      times.push(performance.now() - from);
+    }
+    // The first one warms up, where there is another.
+    const steps = times.slice(Math.min(1, times.length - 1));
+    const flops = (1000 * compiled.flops.exact) / median(steps);
+    return { flops, engine: engine.description, stage: stage.name, steps: steps.length };
+  } finally {
+    await engine.close();
+  }
+}
+
+/** Of the sub-models that a stage draws from the one with the most blocks, and the most of them trained. */
+export function largestOf(stage: Stage, model: Model) {
+  return subModels(stage, model.dimensions.layers).reduce((most, sub) =>
+    sub.layers + sub.train > most.layers + most.train ? sub : most,
+  );
+}
+
+export function median(values: readonly number[]): number {
+  return [...values].sort((a, b) => a - b)[values.length >> 1];
+}
