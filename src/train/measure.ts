@@ -53,7 +53,7 @@ export async function measureSpeed(
 ): Promise<Measured> {
   const { seed, batch } = settings;
   const { plan } = open;
-  const engine = await openEngine({ ...settings.engine, before: open.before }, note);
+  const engine = await openEngine(open.engine, note);
   try {
     const model = await loadStage(engine, open, stage, seed);
     const sub = largestOf(stage, model);

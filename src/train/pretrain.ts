@@ -8,7 +8,7 @@ import { rateAt } from "./plan/schedule.ts";
 import { stageAt } from "./plan/stage.ts";
 import { removeOld, stepsThere } from "./run/checkpoint.ts";
 import { lockRunFolder, metricsFile, writeRunFile } from "./run/folder.ts";
-import { isEvaluation, openMetrics, readMetrics } from "./run/metrics.ts";
+import { openMetrics } from "./run/metrics.ts";
 import type { LoadedRun } from "./run/settings.ts";
 import { loadState } from "./step/state.ts";
 import { type PretrainOptions, type RunResult, Trainer } from "./trainer.ts";
@@ -24,10 +24,10 @@ export async function pretrain(run: LoadedRun, options: PretrainOptions = {}): P
   const note = options.note ?? (() => {});
   const open = await openRun(run, note);
   try {
-    const { start, plan, position, before } = open;
+    const { start, plan, position } = open;
     const tight = checkRunMemory(memoryOf(plan, open.models), run.file.where([]));
     if (tight !== undefined) note(tight);
-    const engine = await openEngine({ ...settings.engine, before }, note);
+    const engine = await openEngine(open.engine, note);
     try {
       await loadState(engine, start.model, start.parameters, start.where, start.moments);
       const lock = await lockRunFolder(out);
@@ -39,21 +39,17 @@ export async function pretrain(run: LoadedRun, options: PretrainOptions = {}): P
         await clearFolder(out);
         const text = await writeRunFile(settings);
         await removeOld(out, checkpoint, position.step);
-        const metrics = await openMetrics(join(out, metricsFile), position.metrics, open.metrics);
+        const before = start.checkpoint === undefined ? out : join(start.checkpoint.folder, "..", "..");
+        const metrics = await openMetrics(join(out, metricsFile), position.metrics, join(before, metricsFile));
         try {
-          if (open.carriedOn) note(`carrying on after step ${position.step} of ${plan.steps}`);
-          else if (position.step > 0) {
-            const { step } = position;
+          const { step } = position;
+          if (open.newest !== undefined) note(`carrying on after step ${step} of ${plan.steps}`);
+          else if (step > 0) {
             const rate = rateAt(optimizer.lr, schedule, plan.stages, stageAt(plan.stages, step), step);
-            const lines = await readMetrics(metrics.path);
-            const last = lines.flatMap((line) => (isEvaluation(line) ? [] : [line])).at(-1);
-            const was = last === undefined ? "" : `; the rate was ${last.rate.toPrecision(3)} in step ${last.step}`;
-            note(
-              `a run carried further: step ${step + 1} of ${plan.steps} is next, its rate ${rate.toPrecision(3)}${was}`,
-            );
+            note(`${before} is carried further: step ${step + 1} of ${plan.steps} has the rate ${rate.toPrecision(3)}`);
           }
-          if (before !== undefined && before !== engine.description) {
-            note(`the run went on ${before} before: from here its bytes are another's`);
+          if (open.engine.before !== undefined && open.engine.before !== engine.description) {
+            note(`the run went on ${open.engine.before} before: from here its bytes are another's`);
           }
           const facts = { ...open.facts, engine: engine.description };
           const trainer = new Trainer(settings, plan, open.dataset, engine, start, metrics, facts, options);

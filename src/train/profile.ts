@@ -33,7 +33,7 @@ export async function profileRun(run: LoadedRun, note: (text: string) => void = 
   const open = await openRun(run, note);
   try {
     const { dataset, plan } = open;
-    const engine = await openEngine({ ...settings.engine, before: open.before }, note);
+    const engine = await openEngine(open.engine, note);
     try {
       const stage = stageAt(plan.stages, Math.min(open.position.step, plan.steps - 1));
       const model = await loadStage(engine, open, stage, settings.seed);

@@ -4,8 +4,10 @@
  * Relative paths in the file are relative to it. What the run folder keeps (`run.yaml`) has every key, and its paths
  * are relative to the run folder, so that file starts the same run again.
  */
+import { existsSync, readFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
-import { dirname, relative, resolve, sep } from "node:path";
+import { dirname, join, relative, resolve, sep } from "node:path";
+import { modelPlace } from "../../store/places.ts";
 import type { UserError } from "../../util/errors.ts";
 import type { SettingsFile } from "../../util/settings.ts";
 import { checkStages, PlanError, placeStages, type Stage, type StageSpec } from "../plan/stage.ts";
@@ -27,7 +29,7 @@ export interface RunSettings {
   readonly data: { readonly from: string };
   readonly objective: RunFile["objective"];
   readonly batch: RunFile["batch"];
-  readonly optimizer: RunFile["optimizer"];
+  readonly optimizer: Omit<RunFile["optimizer"], "moments"> & { readonly moments: "keep" | "fresh" };
   readonly schedule: RunFile["schedule"];
   readonly length: Length;
   readonly plan: RunFile["plan"];
@@ -74,11 +76,23 @@ function completed(run: RunFile, folder: string, file: SettingsFile): RunSetting
           init: at(run.model.init ?? ""),
           tokenizer: run.model.tokenizer === undefined ? undefined : at(run.model.tokenizer),
         };
+  const begun = begunWith(at(run.out));
+  const start = "from" in model ? startFolder(model) : "a model drawn at random";
+  const hasMoments = existsSync(join(start, "optimizer.safetensors"));
+  if (run.optimizer.moments === "keep" && !hasMoments && begun === undefined) {
+    throw file.error(
+      ["optimizer", "moments"],
+      `there are no moments to keep in ${start}`,
+      "set it to fresh, or start from a folder that holds optimizer.safetensors",
+    );
+  }
+  const auto = begun ?? (hasMoments ? "keep" : "fresh");
   return {
     ...rest,
     out: at(run.out),
     model,
     data: { from: at(run.data.from) },
+    optimizer: { ...run.optimizer, moments: run.optimizer.moments === "auto" ? auto : run.optimizer.moments },
     length: lengths[0],
     engine: {
       kind: engine.kind,
@@ -86,6 +100,18 @@ function completed(run: RunFile, folder: string, file: SettingsFile): RunSetting
       precision: engine.precision,
     },
   };
+}
+
+/** The folder of the weights that a run starts from. @param say told where it is not the one that is named */
+export function startFolder({ from, step }: { from: string; step?: number }, say: (text: string) => void = () => {}) {
+  return step === undefined ? modelPlace(from, say) : join(from, "checkpoints", `step-${step}`);
+}
+
+/** What a run that has begun took `moments: auto` for: the folder it began from may be gone. */
+function begunWith(out: string): "keep" | "fresh" | undefined {
+  const path = join(out, "run.yaml");
+  const text = existsSync(path) ? readFileSync(path, "utf8") : "";
+  return /^ {2}moments: keep$/m.test(text) ? "keep" : /^ {2}moments: fresh$/m.test(text) ? "fresh" : undefined;
 }
 
 /** The run as `run.yaml` in its folder says it: every key, paths relative to the run folder. */
@@ -180,10 +206,7 @@ export const ORDER = /^(seed|objective|batch)\b/;
 
 /** Of the differences between a stored run and this one those that make it another. */
 export function thatMatter(found: readonly Difference[]): readonly Difference[] {
-  return found.filter(
-    ({ key, before, now }) =>
-      !FREE.test(key) && !(key === "optimizer.moments" && (before === "auto" || now === "auto")),
-  );
+  return found.filter(({ key }) => !FREE.test(key));
 }
 
 /**

@@ -6,7 +6,7 @@ import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { presentOf, tokenizerFiles } from "../../checkpoint/folder.ts";
-import { optimizerFile, trainerFile } from "../../checkpoint/optimizer.ts";
+import { trainerFile } from "../../checkpoint/optimizer.ts";
 import type { BatchShape } from "../../data/batch/batch.ts";
 import { type DataSize, dataSize } from "../../data/batch/batches.ts";
 import { type Dataset, infoJson } from "../../data/prepared/dataset.ts";
@@ -16,13 +16,12 @@ import { architectureOf } from "../../model/architectures.ts";
 import { type OpenModel, openModel } from "../../model/load.ts";
 import { inputsOf, type Objective, objectives, supports, termsOf } from "../../model/objectives.ts";
 import { checkFiles, hashFiles, sha256 } from "../../store/checksums.ts";
-import { modelPlace } from "../../store/places.ts";
 import { UserError } from "../../util/errors.ts";
 import { readJsonObject } from "../../util/json.ts";
 import { layersByStage, type Stage, type StageGrowth } from "../plan/stage.ts";
 import type { StepCommon } from "../step/compiled.ts";
 import { drawn, type ParameterSource } from "../step/state.ts";
-import { type Companions, checkpointOf, type OpenCheckpoint, readCompanions } from "./checkpoint.ts";
+import { type Checkpoint, type Companions, checkpointOf, readCompanions } from "./checkpoint.ts";
 import { runFile, storedRun } from "./folder.ts";
 import {
   differences,
@@ -32,6 +31,7 @@ import {
   shown,
   spelledOut,
   stagesOf,
+  startFolder,
   stepsOf,
 } from "./settings.ts";
 
@@ -57,68 +57,44 @@ export interface Start {
   readonly companions: Companions;
   /** A folder whose optimizer.safetensors goes on. */
   readonly moments: string | undefined;
+  /** Where it stands: a checkpoint of this run, or of the one that this one carries further. */
+  readonly checkpoint?: Checkpoint;
+  /** What the model is known by, wherever it lies. Reads all of it. */
+  identity(): Promise<string>;
   close(): Promise<void>;
 }
 
-/** What a run begins with. */
-export interface Beginning {
-  readonly start: Start;
-  /** Of the run that it carries further, if it does. */
-  readonly trunk: OpenCheckpoint["checkpoint"] | undefined;
-  /** What the model is known by, wherever it lies. Reads all of it. */
-  identity(): Promise<string>;
-}
-
 /** The model that the settings name. @param note told what a person may not expect @throws UserError */
-export async function openBeginning(
-  run: LoadedRun,
-  dataset: Dataset,
-  note: (text: string) => void,
-): Promise<Beginning> {
+export async function openStart(run: LoadedRun, dataset: Dataset, note: (text: string) => void): Promise<Start> {
   const { model: source, optimizer, seed } = run.settings;
-  const fresh = "init" in source || optimizer.moments === "fresh";
-  const noMoments = (where: string) =>
-    run.file.error(
-      ["optimizer", "moments"],
-      `there are no moments to keep in ${where}`,
-      "set it to fresh, or start from a folder that holds optimizer.safetensors",
-    );
   if ("init" in source) {
-    if (optimizer.moments === "keep") throw noMoments("a model drawn at random");
     const config = await readJsonObject(source.init);
     const model = architectureOf(config, source.init).model(config, source.init);
     const tokenizer = source.tokenizer ?? dataset.tokenizerFolder;
-    const start = {
+    return {
       model,
       parameters: drawn(model, seed),
       where: source.init,
       tokenizer,
       companions: await readCompanions(tokenizer, undefined),
       moments: undefined,
+      identity: async () => sha256(JSON.stringify(config)),
       close: async () => {},
     };
-    return { start, trunk: undefined, identity: async () => sha256(JSON.stringify(config)) };
   }
+  const keep = optimizer.moments === "keep";
   if (source.step !== undefined) {
     await checkSameOrder(run, source.from);
-    const { checkpoint, opened } = await checkpointOf(source.from, source.step);
-    const start = await startFrom(opened, dataset, !fresh);
-    return { start, trunk: checkpoint, identity: () => identityOf(opened) };
+    return startFrom(await checkpointOf(source.from, source.step), dataset, keep);
   }
-  const folder = modelPlace(source.from, note);
+  const folder = startFolder(source, note);
   // A config may be edited by hand; weights are not.
   await checkFiles(folder, (name) => name.endsWith(".safetensors"));
   const opened = await openModel(folder);
-  const [trained, stored] = [trainerFile, optimizerFile].map((name) => existsSync(join(folder, name)));
-  if (optimizer.moments === "keep" && !stored) throw noMoments(folder);
-  if (trained || folder !== source.from) {
+  if (folder !== source.from || existsSync(join(folder, trainerFile))) {
     note("the batches are drawn from the first one on: `model: { from: RUN, step: N }` goes on where a run was");
   }
-  return {
-    start: await startFrom(opened, dataset, !fresh && stored),
-    trunk: undefined,
-    identity: () => identityOf(opened),
-  };
+  return startFrom({ opened }, dataset, keep);
 }
 
 /** @throws UserError if what the batches are a function of is not as in the run that is carried further */
@@ -136,22 +112,23 @@ async function checkSameOrder(run: LoadedRun, from: string): Promise<void> {
   );
 }
 
-/** By the bytes of config and weights, wherever they lie. */
-async function identityOf({ config, weights }: OpenModel): Promise<string> {
-  return sha256(JSON.stringify([config, await hashFiles(weights.files)]));
-}
-
 /** A model folder to start from. @param moments whether its optimizer's state goes on */
-export async function startFrom(opened: OpenModel, dataset: Dataset, moments: boolean): Promise<Start> {
-  const { folder } = opened;
+export async function startFrom(
+  { opened, checkpoint }: { readonly opened: OpenModel; readonly checkpoint?: Checkpoint },
+  dataset: Dataset,
+  moments: boolean,
+): Promise<Start> {
+  const { folder, model, weights, config } = opened;
   const tokenizer = await tokenizerOf(folder, dataset);
   return {
-    model: opened.model,
-    parameters: opened.weights,
+    model,
+    parameters: weights,
     where: folder,
     tokenizer,
     companions: await readCompanions(tokenizer, folder),
     moments: moments ? folder : undefined,
+    checkpoint,
+    identity: async () => sha256(JSON.stringify([config, await hashFiles(weights.files)])),
     close: () => opened.close(),
   };
 }
