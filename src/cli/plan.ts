@@ -18,30 +18,14 @@ export function register(command: Command): void {
     .action(async (path: string, options: Options) => {
       const { loadRun } = await import("../train/run/settings.ts");
       const { estimateRun } = await import("../train/estimate.ts");
-      const given = options.speed;
-      const estimate = await estimateRun(await loadRun(path, options.set), { measure: given === undefined, note });
-      const { speed: found, left, done } = estimate;
-      const measured = "flops" in found ? found : undefined;
-      const gigaflops = given ?? (measured === undefined ? undefined : measured.flops / 1e9);
-      const seconds = gigaflops === undefined ? undefined : left.exact / (gigaflops * 1e9);
-      if (options.json) {
-        const stages = estimate.stages.map((stage) => ({
-          ...stage,
-          flops: { ...stage.flops },
-          models: stage.models.map((model) => ({ ...model, flops: { ...model.flops } })),
-        }));
-        printJson({
-          ...estimate,
-          stages,
-          flops: { ...estimate.flops },
-          left: { ...left },
-          memory: { ...estimate.memory },
-          speed: gigaflops ?? null,
-          measured: measured ?? null,
-          seconds: seconds ?? null,
-        });
-        return;
-      }
+      const run = await loadRun(path, options.set);
+      const estimate = await estimateRun(run, { measure: options.speed === undefined, note });
+      const { measured, left, done, steps } = estimate;
+      const speed = options.speed ?? ("flops" in measured ? measured.flops / 1e9 : null);
+      const seconds = speed === null ? null : left.exact / (speed * 1e9);
+      if (options.json) return printJson({ ...estimate, speed, seconds });
+      const time =
+        seconds === null ? "not known: give --speed" : `${formatDuration(seconds)} at ${speed?.toPrecision(3)} GFLOP/s`;
       const flops = (count: number) => `${count.toExponential(2)} FLOPs`;
       const facts: [string, string][] = [
         ["model", `${estimate.architecture}, ${formatCount(estimate.parameters)} parameters`],
@@ -50,15 +34,12 @@ export function register(command: Command): void {
         ["", `${formatBytes(estimate.memory.working)} working, at least`],
         ["cost", `${flops(estimate.flops.exact)} as run`],
         ["", `${flops(estimate.flops.paper)} by the paper's convention`],
-        [
-          "time",
-          time(seconds, gigaflops) + (done === 0 ? "" : `, for the ${estimate.steps - done} steps that are left`),
-        ],
+        ["time", done === 0 ? time : `${time}, for the ${steps - done} steps that are left`],
         [
           "",
-          measured !== undefined
-            ? `measured: ${measured.steps} steps of ${measured.stage} on ${measured.engine}`
-            : `computed, nothing was run: ${"unmeasured" in found ? found.unmeasured : ""}`,
+          "flops" in measured
+            ? `measured in ${measured.steps} steps of stage ${measured.stage}, on ${measured.engine}`
+            : `computed, no step was run: ${measured.unmeasured}`,
         ],
       ];
       for (const [name, value] of facts) print(`${name.padEnd(8)}${value}`);
@@ -74,11 +55,6 @@ export function register(command: Command): void {
       );
       print(table([["stage", "steps", "blocks", "trained", "FLOPs a step"], ...rows]));
     });
-}
-
-function time(seconds: number | undefined, gigaflops: number | undefined): string {
-  if (seconds === undefined || gigaflops === undefined) return "not known: give --speed GFLOP/s";
-  return `${formatDuration(seconds)} at ${gigaflops.toPrecision(3)} GFLOP/s`;
 }
 
 function gather(value: string, before: readonly string[]): readonly string[] {

@@ -50,6 +50,8 @@ export interface StageEstimate {
   readonly models: readonly StepEstimate[];
   /** Of all its steps, in the mean over the draws. */
   readonly flops: FlopsSoFar;
+  /** Of those that are to come. */
+  readonly left: FlopsSoFar;
 }
 
 export interface RunEstimate {
@@ -61,11 +63,11 @@ export interface RunEstimate {
   readonly stages: readonly StageEstimate[];
   readonly flops: FlopsSoFar;
   readonly memory: RunMemory;
-  /** Steps that are done, those of a run that it carries further with them, and the operations of the others. */
+  /** Steps that are done, also by a run that it carries further; and the operations of the others. */
   readonly done: number;
   readonly left: FlopsSoFar;
   /** How fast its steps are here; where they were not timed, why not. */
-  readonly speed: Measured | { readonly unmeasured: string };
+  readonly measured: Measured | { readonly unmeasured: string };
 }
 
 export interface RunMemory {
@@ -79,62 +81,51 @@ export interface RunMemory {
 }
 
 /**
- * @param options.measure whether a few steps are run to see how fast they are; default yes
+ * @param options.measure whether a few steps are run to see how fast they are; default no
  * @throws UserError for whatever `pretrain` would refuse before its first step, but for a lack of memory or of an engine
  * here: the run may be meant for another machine
  */
 export async function estimateRun(
   run: LoadedRun,
-  options: { readonly measure?: boolean; readonly note?: (text: string) => void } = {},
+  { measure = false, note = () => {} }: { readonly measure?: boolean; readonly note?: (text: string) => void } = {},
 ): Promise<RunEstimate> {
-  const { settings } = run;
-  const { measure = true, note = () => {} } = options;
   const open = await openRun(run, note);
   try {
     const { plan, models, position } = open;
-    const stages = plan.stages.map((stage, i) => {
-      const steps = stage.end - stage.start;
-      const subs = stepEstimates(models[i], stage, plan.common);
-      const mean = meanFlops(subs);
-      const left = Math.min(steps, Math.max(0, stage.end - position.step));
-      return {
-        stage,
-        left: times(mean, left),
-        estimate: { name: stage.name, steps, models: subs, flops: times(mean, steps) },
-      };
+    const stages = plan.stages.map(({ name, start, end }, i): StageEstimate => {
+      const subs = stepEstimates(models[i], plan.stages[i], plan.common);
+      const { exact, paper } = meanFlops(subs);
+      const of = (steps: number) => ({ exact: exact * steps, paper: paper * steps });
+      const left = Math.max(0, end - Math.max(start, position.step));
+      return { name, steps: end - start, models: subs, flops: of(end - start), left: of(left) };
+    });
+    const sum = (of: "flops" | "left"): FlopsSoFar => ({
+      exact: stages.reduce((sum, stage) => sum + stage[of].exact, 0),
+      paper: stages.reduce((sum, stage) => sum + stage[of].paper, 0),
     });
     const memory = memoryOf(plan, models);
-    const most = stages.reduce((most, one) => (one.left.exact > most.left.exact ? one : most));
-    const unmeasured = (await absence(settings.engine.kind)) ?? lacks(memory, run.file.where([]), note);
+    const longest = stages.reduce((most, { left }, i) => (left.exact > stages[most].left.exact ? i : most), 0);
+    const unmeasured =
+      position.step >= plan.steps
+        ? "the run has ended"
+        : ((await absence(open.engine.kind)) ??
+          lacks(memory, run.file.where([]), note) ??
+          (measure ? undefined : "that was not asked for"));
     return {
       architecture: open.start.model.architecture.type,
       parameters: parameterCount(models[models.length - 1].parameters),
       steps: plan.steps,
       tokens: plan.steps * plan.size.tokensPerStep,
-      stages: stages.map(({ estimate }) => estimate),
-      flops: sum(stages.map(({ estimate }) => estimate.flops)),
+      stages,
+      flops: sum("flops"),
       memory,
       done: position.step,
-      left: sum(stages.map(({ left }) => left)),
-      speed:
-        !measure || unmeasured !== undefined
-          ? { unmeasured: unmeasured ?? "a speed is given" }
-          : await measureSpeed(open, settings, most.stage, note),
+      left: sum("left"),
+      measured: unmeasured === undefined ? await measureSpeed(run, open, longest, note) : { unmeasured },
     };
   } finally {
     await open.close();
   }
-}
-
-function times({ exact, paper }: FlopsSoFar, steps: number): FlopsSoFar {
-  return { exact: exact * steps, paper: paper * steps };
-}
-
-function sum(all: readonly FlopsSoFar[]): FlopsSoFar {
-  return {
-    exact: all.reduce((sum, flops) => sum + flops.exact, 0),
-    paper: all.reduce((sum, flops) => sum + flops.paper, 0),
-  };
 }
 
 /** What is said where a run can't be held; undefined where it can. */

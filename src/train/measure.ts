@@ -4,8 +4,8 @@ import type { Engine } from "../engine/engine.ts";
 import { openEngine } from "../engine/engines.ts";
 import type { Model } from "../model/architecture.ts";
 import type { OpenRun } from "./open.ts";
-import { type Stage, subModels } from "./plan/stage.ts";
-import type { RunSettings } from "./run/settings.ts";
+import { type Stage, type SubModel, subModels } from "./plan/stage.ts";
+import type { LoadedRun } from "./run/settings.ts";
 import { CompiledSteps, runStep } from "./step/compiled.ts";
 import { batchInputs, dropoutKey } from "./step/inputs.ts";
 import { drawn, loadState } from "./step/state.ts";
@@ -25,15 +25,16 @@ const MILLISECONDS = 5000;
 
 /**
  * Puts what a stage trains into the engine. What is still to be grown is drawn at random: its steps take as long.
- * @returns the model
+ * @param stage its place in the plan
+ * @throws UserError if what the run begins with can't be taken up
  */
 export async function loadStage(
   engine: Engine,
-  { start, plan, models }: OpenRun,
-  stage: Stage,
+  { start, models }: OpenRun,
+  stage: number,
   seed: number,
 ): Promise<Model> {
-  const model = models[plan.stages.indexOf(stage)];
+  const model = models[stage];
   await loadState(engine, start.model, start.parameters, start.where, start.moments);
   if (model === start.model) return model;
   await engine.drop(engine.names());
@@ -41,33 +42,28 @@ export async function loadStage(
   return model;
 }
 
-/**
- * Times steps of a stage's largest sub-model.
- * @throws UserError if the engine can't run here, or not take up what the run begins with
- */
+/** Times steps of a stage's largest sub-model. @param index the stage's @throws UserError if they can't run here */
 export async function measureSpeed(
+  { settings: { seed, batch } }: LoadedRun,
   open: OpenRun,
-  settings: RunSettings,
-  stage: Stage,
+  index: number,
   note: (text: string) => void,
 ): Promise<Measured> {
-  const { seed, batch } = settings;
-  const { plan } = open;
+  const { plan, dataset } = open;
+  const stage = plan.stages[index];
   const engine = await openEngine(open.engine, note);
   try {
-    const model = await loadStage(engine, open, stage, seed);
-    const sub = largestOf(stage, model);
-    const compiled = await new CompiledSteps(engine, model, plan.common).get(sub, stage.head);
+    const model = await loadStage(engine, open, index, seed);
+    const compiled = await new CompiledSteps(engine, model, plan.common).get(largestOf(stage, model), stage.head);
     const inputs = (step: number, micro: number) => {
-      const made = trainingBatch(open.dataset, { objective: plan.objective, seed, step, micro, batch });
+      const made = trainingBatch(dataset, { objective: plan.objective, seed, step, micro, batch });
       return batchInputs(made, plan.dropout ? dropoutKey(seed, step, micro, batch.accumulate) : undefined);
     };
     const times: number[] = [];
     const began = performance.now();
     while (times.length < STEPS && performance.now() - began < MILLISECONDS) {
-      const step = stage.start + times.length;
       const from = performance.now();
-      await runStep(compiled, batch.accumulate, (micro) => inputs(step, micro), 0);
+      await runStep(compiled, batch.accumulate, (micro) => inputs(stage.start + times.length, micro), 0);
       times.push(performance.now() - from);
     }
     // The first one warms up, where there is another.
@@ -80,7 +76,7 @@ export async function measureSpeed(
 }
 
 /** Of the sub-models that a stage draws from the one with the most blocks, and the most of them trained. */
-export function largestOf(stage: Stage, model: Model) {
+export function largestOf(stage: Stage, model: Model): SubModel {
   return subModels(stage, model.dimensions.layers).reduce((most, sub) =>
     sub.layers + sub.train > most.layers + most.train ? sub : most,
   );

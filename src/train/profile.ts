@@ -36,7 +36,7 @@ export async function profileRun(run: LoadedRun, note: (text: string) => void = 
     const engine = await openEngine(open.engine, note);
     try {
       const stage = stageAt(plan.stages, Math.min(open.position.step, plan.steps - 1));
-      const model = await loadStage(engine, open, stage, settings.seed);
+      const model = await loadStage(engine, open, plan.stages.indexOf(stage), settings.seed);
       const sub = subModelAt(stage, model.dimensions.layers, settings.seed, stage.start);
       const { batch } = await new CompiledSteps(engine, model, plan.common).get(sub, stage.head);
       const { seed, batch: form } = settings;

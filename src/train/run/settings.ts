@@ -110,8 +110,8 @@ export function startFolder({ from, step }: { from: string; step?: number }, say
 /** What a run that has begun took `moments: auto` for: the folder it began from may be gone. */
 function begunWith(out: string): "keep" | "fresh" | undefined {
   const path = join(out, "run.yaml");
-  const text = existsSync(path) ? readFileSync(path, "utf8") : "";
-  return /^ {2}moments: keep$/m.test(text) ? "keep" : /^ {2}moments: fresh$/m.test(text) ? "fresh" : undefined;
+  if (!existsSync(join(out, "checkpoints")) || !existsSync(path)) return undefined;
+  return /^ {2}moments: keep$/m.test(readFileSync(path, "utf8")) ? "keep" : "fresh";
 }
 
 /** The run as `run.yaml` in its folder says it: every key, paths relative to the run folder. */
@@ -222,21 +222,23 @@ export function anotherRun(run: LoadedRun, found: readonly Difference[], steps: 
   const more = found.length > 3 ? ` and ${found.length - 3} more` : "";
   const { key } = found.find(({ now }) => now !== undefined) ?? found[0];
   const step = steps.find((there) => !("steps" in length) || there < length.steps);
-  const way = (path: string) =>
-    JSON.stringify(
-      relative(dirname(resolve(run.file.where([]))), path)
-        .split(sep)
-        .join("/"),
-    );
+  const file = dirname(resolve(run.file.where([])));
+  const way = (path: string) => yamlText(relative(file, path).split(sep).join("/"));
   const flow = (value: object) =>
-    `{ ${Object.entries(value)
+    Object.entries(value)
       .map(([name, each]) => `${name}: ${each}`)
-      .join(", ")} }`;
+      .join(", ");
+  const lines = [`out: ${way(`${out}-further`)}`, `model: { from: ${way(out)}, step: ${step} }`, flow(length)];
   const wayOut =
     step === undefined || found.some((one) => ORDER.test(one.key) || one.key.startsWith("model"))
       ? "name another folder in `out`, undo the change, or remove the folder"
-      : `undo the change, or carry that run further by these lines: \`out: ${way(`${out}-further`)}\`, \`model: ${flow({ from: way(out), step })}\`, \`${flow(length).slice(2, -2)}\` (counted from its first step), \`schedule: ${flow(schedule)}\` (over all of them)`;
+      : `undo the change, or carry that run further: \`${lines.join("`, `")}\`, counted from its first step, and over all of them \`schedule: { ${flow(schedule)} }\``;
   return run.file.error(key.split("."), `${out} holds another run: ${list}${more}`, wayOut);
+}
+
+/** A scalar as YAML reads it back. */
+function yamlText(text: string): string {
+  return /^[\w./][\w./-]*$/.test(text) ? text : JSON.stringify(text);
 }
 
 export function shown(value: unknown): string {
