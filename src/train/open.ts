@@ -53,7 +53,8 @@ export async function openRun(run: LoadedRun, note: (text: string) => void): Pro
       const what = `${out} holds another run: it did not begin with this model`;
       throw run.file.error(["model"], what, "name another folder in `out`, or the model that it began with");
     }
-    const layers = facts?.layers ?? model.dimensions.layers;
+    // A plan by name is made for the model that the run began with.
+    const layers = (own && facts?.layers) ?? model.dimensions.layers;
     const plan = await planRun(run, dataset, model, layers, position.step);
     await checkFit(model, start.where, dataset, plan.objective, start.tokenizer);
     const prints = fingerprint(dataset);

@@ -198,7 +198,7 @@ export async function stepsThere(run: string): Promise<readonly number[]> {
   try {
     names = await readdir(join(run, checkpointsFolder));
   } catch (error) {
-    if (errorCode(error) === "ENOENT" || errorCode(error) === "ENOTDIR") return [];
+    if (errorCode(error) === "ENOENT") return [];
     throw error;
   }
   return names

@@ -9,7 +9,7 @@ import { checkLock, type Lock, takeLock } from "../../store/lock.ts";
 import { UserError } from "../../util/errors.ts";
 import { errorCode, systemError } from "../../util/system.ts";
 import { stepsThere } from "./checkpoint.ts";
-import { anotherRun, differences, type LoadedRun, type RunSettings, spelledOut, thatMatter } from "./settings.ts";
+import { anotherRun, differences, FREE, type LoadedRun, type RunSettings, spelledOut } from "./settings.ts";
 
 export const runFile = "run.yaml";
 export const metricsFile = "metrics.jsonl";
@@ -50,7 +50,7 @@ export async function checkRunFolder(run: LoadedRun): Promise<"new" | "same" | "
     return "new";
   }
   const found = differences(before, spelledOut(run.settings));
-  const matter = thatMatter(found);
+  const matter = found.filter(({ key }) => !FREE.test(key));
   if (matter.length > 0) throw anotherRun(run, matter, await stepsThere(out));
   return found.some(({ key }) => key.startsWith("model.")) ? "moved" : "same";
 }

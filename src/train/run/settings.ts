@@ -77,12 +77,12 @@ function completed(run: RunFile, folder: string, file: SettingsFile): RunSetting
           tokenizer: run.model.tokenizer === undefined ? undefined : at(run.model.tokenizer),
         };
   const begun = begunWith(at(run.out));
-  const start = "from" in model ? startFolder(model) : "a model drawn at random";
-  const hasMoments = existsSync(join(start, "optimizer.safetensors"));
+  const start = "from" in model ? startFolder(model) : undefined;
+  const hasMoments = start !== undefined && existsSync(join(start, "optimizer.safetensors"));
   if (run.optimizer.moments === "keep" && !hasMoments && begun === undefined) {
     throw file.error(
       ["optimizer", "moments"],
-      `there are no moments to keep in ${start}`,
+      `there are no moments to keep in ${start ?? "a model drawn at random"}`,
       "set it to fresh, or start from a folder that holds optimizer.safetensors",
     );
   }
@@ -152,14 +152,25 @@ export function stepsOf(run: RunSettings, tokensPerStep: number, examples: numbe
 
 /**
  * The run's stages for a model of so many layers.
+ * @param now layers after `done` steps
  * @throws UserError if the plan does not fit the run or the model
  */
-export async function stagesOf(loaded: LoadedRun, layers: number, steps: number): Promise<readonly Stage[]> {
+export async function stagesOf(
+  loaded: LoadedRun,
+  layers: number,
+  steps: number,
+  now = layers,
+  done = 0,
+): Promise<readonly Stage[]> {
   const { plan } = loaded.settings;
   try {
-    const specs = await expandPlan(plan, layers);
-    checkStages(specs, layers);
-    return placeStages(specs, steps);
+    const stages = placeStages(await expandPlan(plan, layers), steps);
+    const toCome = stages.filter(({ end }) => end > done);
+    checkStages(
+      toCome.map((stage) => (stage.start < done ? { ...stage, grow: undefined } : stage)),
+      now,
+    );
+    return stages;
   } catch (error) {
     if (!(error instanceof PlanError)) throw error;
     throw loaded.file.error(["plan"], error.message, "change the stages, or the length of the run");
@@ -200,14 +211,9 @@ function isRecord(value: unknown): value is Record<string, unknown> {
 }
 
 /** What a run may change and still be the same: it is not part of what is computed, or (a path) known by its content. */
-const FREE = /^(log|checkpoint|evaluate|engine)\b|^data\.from$|^model\.(from|init|tokenizer)$/;
+export const FREE = /^(log|checkpoint|evaluate|engine)\b|^data\.from$|^model\.(from|init|tokenizer)$/;
 /** What the batches are a function of, and with them the place in the data's order. */
 export const ORDER = /^(seed|objective|batch)\b/;
-
-/** Of the differences between a stored run and this one those that make it another. */
-export function thatMatter(found: readonly Difference[]): readonly Difference[] {
-  return found.filter(({ key }) => !FREE.test(key));
-}
 
 /**
  * The refusal to carry on a run folder that holds another run.

@@ -18,7 +18,7 @@ import { inputsOf, type Objective, objectives, supports, termsOf } from "../../m
 import { checkFiles, hashFiles, sha256 } from "../../store/checksums.ts";
 import { UserError } from "../../util/errors.ts";
 import { readJsonObject } from "../../util/json.ts";
-import { layersByStage, type Stage, type StageGrowth } from "../plan/stage.ts";
+import type { Stage } from "../plan/stage.ts";
 import type { StepCommon } from "../step/compiled.ts";
 import { drawn, type ParameterSource } from "../step/state.ts";
 import { type Checkpoint, type Companions, checkpointOf, readCompanions } from "./checkpoint.ts";
@@ -189,29 +189,34 @@ export function stepCommon(
 const MOST_NUMBERS = 2 ** 35;
 
 /**
- * @param layers of the model that the run started with
- * @param done steps that the model has had
+ * @param model after `done` steps @param layers of the model that the run started with
  * @throws UserError
  */
 export async function planRun(
   run: LoadedRun,
   dataset: Dataset,
   model: Model,
-  layers = model.dimensions.layers,
-  done = 0,
+  layers: number,
+  done: number,
 ): Promise<RunPlan> {
   const { settings } = run;
   const { batch, objective } = settings;
   const size = dataSize(dataset, objective, batch);
   const { length } = dataset.info;
   const steps = stepsOf(settings, size.tokensPerStep, size.sequences);
-  const stages = await stagesOf(run, layers, steps);
+  const stages = await stagesOf(run, layers, steps, model.dimensions.layers, done);
   const late = settings.checkpoint.at?.find((step) => step > steps);
   if (late !== undefined) {
     const what = `\`checkpoint.at\` names step ${late}, and the run has ${steps}`;
     throw run.file.error(["checkpoint", "at"], what, "name steps of the run");
   }
-  checkGrown(run, stages, model, layers, done);
+  const grown = stages.findLast(({ grow, start }) => grow !== undefined && start < done)?.grow;
+  for (const axis of ["layers", "hidden", "heads", "ffn"] as const) {
+    const is = model.dimensions[axis];
+    if ((grown?.[axis] ?? is) === is) continue;
+    const what = `by the plan ${axis} is ${grown?.[axis]} after ${done} steps, in the checkpoint it is ${is}`;
+    throw run.file.error(["plan"], what, "write the growth up to that step as it was, or none of it");
+  }
   const common = stepCommon(settings, model, length, size.perSequence);
   const { heads, vocab } = model.dimensions;
   const largest = batch.sequences * length * Math.max(heads * length, vocab);
@@ -237,21 +242,6 @@ export async function planRun(
       limit: settings.evaluate.sequences,
     },
   };
-}
-
-/** @throws UserError if the plan tells otherwise of the steps that are done than the model does */
-function checkGrown(run: LoadedRun, stages: readonly Stage[], model: Model, layers: number, done: number): void {
-  const had = stages.filter(({ start }) => start < done);
-  // Width that a growth does not name may have followed: the last one's words count.
-  const { hidden, heads, ffn }: Partial<StageGrowth> = had.findLast(({ grow }) => grow !== undefined)?.grow ?? {};
-  const sizes = { layers: layersByStage(had, layers).at(-1) ?? layers, hidden, heads, ffn };
-  for (const axis of ["layers", "hidden", "heads", "ffn"] as const) {
-    const is = model.dimensions[axis];
-    if (sizes[axis] === undefined || sizes[axis] === is) continue;
-    const what = `by the plan ${axis} is ${sizes[axis]} after ${done} steps, in the checkpoint it is ${is}`;
-    const wayOut = "write the stages up to that step as the run had them that this one carries further";
-    throw run.file.error(["plan"], what, wayOut);
-  }
 }
 
 /**

@@ -111,6 +111,13 @@ describe.each([
     expect(results(out, 19)).toEqual(whole);
   });
 
+  it.runIf(objective === "mlm")("needs no word of what is done: a plan for what is to come will do", async () => {
+    const plan = "[{steps: 12, models: [{layers: 3, train: 2}, {layers: 6, train: 3}]}, {name: whole}]";
+    const { out } = await run("rest", { model: "{from: trunk, step: 9}", ...end, plan });
+    expect(results(out, 19).weights).toBe(whole.weights);
+    expect(results(out, 19).moments).toBe(whole.moments);
+  });
+
   it.runIf(objective === "mlm")("says what does not fit, and where", async () => {
     const model = "{from: trunk, step: 9}";
     const other = { model, ...end };
@@ -120,14 +127,14 @@ describe.each([
     expect(await refusal("batch", { ...other, batch: "{sequences: 8}" })).toContain(
       "`batch.sequences` is 8, and was 4",
     );
-    expect(await refusal("short", { ...other, checkpoint: "{}", steps: "9", plan: "[{steps: 6}, {grow: {layers: 6}}]" })).toMatch(
-      /the run has 9 steps, and is to go on after 9 of them\nhint: `steps` counts from the first step/,
-    );
+    expect(
+      await refusal("short", { ...other, checkpoint: "{}", steps: "9", plan: "[{steps: 6}, {grow: {layers: 6}}]" }),
+    ).toMatch(/the run has 9 steps, and is to go on after 9 of them\nhint: `steps` counts from the first step/);
     expect(await refusal("missing", { ...other, model: "{from: trunk, step: 7}" })).toContain(
       "there is no checkpoint of step 7\nhint: take one of 5, 6, 9, 14, 20; `checkpoint: { at: [7] }` makes a run keep it",
     );
-    expect(await refusal("plan", { ...other, plan: "full" })).toContain(
-      "by the plan layers is 4 after 9 steps, in the checkpoint it is 6",
+    expect(await refusal("plan", { ...other, plan: "[{steps: 6}, {grow: {layers: 8}}]" })).toContain(
+      "by the plan layers is 8 after 9 steps, in the checkpoint it is 6",
     );
     expect(await refusal("none", { ...other, model: "{from: data, step: 7}" })).toContain("data is no run");
     expect(await refusal("drawn", { ...other, model: "{init: config.json, step: 7}" })).toContain(
