@@ -50,7 +50,7 @@ export async function openRun(run: LoadedRun, note: (text: string) => void): Pro
     // A checkpoint of before it was kept doesn't say what its run began with.
     const identity = (own && facts?.model) || (await begun?.identity()) || "";
     if (own !== undefined && begun !== undefined && (await begun.identity()) !== identity) {
-      const what = `${out} holds another run: it did not begin with this model`;
+      const what = `${out}: holds another run, which did not begin with this model`;
       throw run.file.error(["model"], what, "name another folder in `out`, or the model that it began with");
     }
     // A plan by name is made for the model that the run began with.

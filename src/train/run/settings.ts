@@ -239,7 +239,7 @@ export function anotherRun(run: LoadedRun, found: readonly Difference[], steps: 
     step === undefined || found.some((one) => ORDER.test(one.key) || one.key.startsWith("model"))
       ? "name another folder in `out`, undo the change, or remove the folder"
       : `undo the change, or carry that run further: \`${lines.join("`, `")}\`, counted from its first step, and over all of them \`schedule: { ${flow(schedule)} }\``;
-  return run.file.error(key.split("."), `${out} holds another run: ${list}${more}`, wayOut);
+  return run.file.error(key.split("."), `${out}: holds another run: ${list}${more}`, wayOut);
 }
 
 /** A scalar as YAML reads it back. */

@@ -223,7 +223,9 @@ describe.each([
     expect(await refused("optimizer", "{lr: 5e-3, eps: 1e-5}")).toContain("`optimizer.eps` was 0.000001 and is now");
     expect(await refused("optimizer", "{lr: 5e-3, moments: keep}")).toContain("`optimizer.moments` was ");
     expect(await refused("steps", "13")).toContain("`steps` was 12 and is now 13");
-    expect(await refused("model", "{from: trunk/checkpoints/step-14}")).toContain("it did not begin with this model");
+    expect(await refused("model", "{from: trunk/checkpoints/step-14}")).toContain(
+      "which did not begin with this model",
+    );
     const { out } = await run("moved", changed);
     expect(results(out, 12).weights).toBe(results(first.out, 12).weights);
     expect(results(out, 12).moments).toBe(results(first.out, 12).moments);
