@@ -27,7 +27,7 @@ export function register(command: Command): void {
     .option("--json", "print {loss, perplexity, accuracy, tokens} as JSON, with pairs next_sentence {loss, accuracy}")
     .action(async (folder: string, options: Options) => {
       const { evaluateFolder } = await import("../train/evaluate-folder.ts");
-      const progress = new Progress();
+      const progress = new Progress(true);
       const result = await evaluateFolder(folder, options.data, {
         objective: options.objective,
         sequences: options.sequences,

@@ -101,7 +101,7 @@ async function grow(folder: string, out: string | undefined, flags: Flags): Prom
       return;
     }
     if (out === undefined) return;
-    const progress = new Progress();
+    const progress = new Progress(true);
     const plan = await learned(planned, source, flags, progress);
     const applied = await applyGrowth(plan, source, out, {
       dtype: format,

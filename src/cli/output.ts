@@ -51,9 +51,14 @@ export function table(rows: readonly (readonly string[])[]): string {
 /** The state of something long, on stderr. */
 export class Progress {
   readonly #terminal = process.stderr.isTTY === true;
-  #last = this.#terminal ? Number.NEGATIVE_INFINITY : performance.now();
+  #last: number;
 
-  /** Shows the line if it is time: ten times a second on a terminal, else when a minute has gone by. */
+  /** @param brief what is often done at once: without a terminal its first line comes after a minute */
+  constructor(brief = false) {
+    this.#last = brief && !this.#terminal ? performance.now() : Number.NEGATIVE_INFINITY;
+  }
+
+  /** Shows the line if it is time: ten times a second on a terminal, else once a minute. */
   update(line: () => string): void {
     const now = performance.now();
     if (now - this.#last < (this.#terminal ? 100 : 60_000)) return;
@@ -69,8 +74,10 @@ export class Progress {
 
   /** Removes the line from a terminal; a last word may take its place. */
   end(lastWord?: string): void {
-    if (shown === this) process.stderr.write("\r\x1b[2K");
-    if (shown === this) shown = undefined;
+    if (shown === this) {
+      process.stderr.write("\r\x1b[2K");
+      shown = undefined;
+    }
     if (lastWord !== undefined) note(lastWord);
   }
 }

@@ -24,7 +24,7 @@ export function register(command: Command): void {
     .action(async (files: string[], options: Options) => {
       const { prepare } = await import("../data/prepared/prepare.ts");
       const { infoJson } = await import("../data/prepared/dataset.ts");
-      const progress = new Progress();
+      const progress = new Progress(true);
       const started = performance.now();
       const { info, bytes, seconds, already } = await prepare({
         ...options,

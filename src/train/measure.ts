@@ -1,6 +1,5 @@
 /** How fast a run's steps are where it is to run: a few of them, timed. Nothing is written. */
 import { trainingBatch } from "../data/batch/batches.ts";
-import type { Engine } from "../engine/engine.ts";
 import { openEngine } from "../engine/engines.ts";
 import type { Model } from "../model/architecture.ts";
 import type { OpenRun } from "./open.ts";
@@ -23,25 +22,6 @@ export interface Measured {
 const STEPS = 6;
 const MILLISECONDS = 5000;
 
-/**
- * Puts what a stage trains into the engine. What is still to be grown is drawn at random: its steps take as long.
- * @param stage its place in the plan
- * @throws UserError if what the run begins with can't be taken up
- */
-export async function loadStage(
-  engine: Engine,
-  { start, models }: OpenRun,
-  stage: number,
-  seed: number,
-): Promise<Model> {
-  const model = models[stage];
-  await loadState(engine, start.model, start.parameters, start.where, start.moments);
-  if (model === start.model) return model;
-  await engine.drop(engine.names());
-  await loadState(engine, model, drawn(model, seed), start.where, undefined);
-  return model;
-}
-
 /** Times steps of a stage's largest sub-model. @param index the stage's @throws UserError if they can't run here */
 export async function measureSpeed(
   { settings: { seed, batch } }: LoadedRun,
@@ -49,11 +29,17 @@ export async function measureSpeed(
   index: number,
   note: (text: string) => void,
 ): Promise<Measured> {
-  const { plan, dataset } = open;
+  const { plan, dataset, start, models } = open;
   const stage = plan.stages[index];
   const engine = await openEngine(open.engine, note);
   try {
-    const model = await loadStage(engine, open, index, seed);
+    const model = models[index];
+    await loadState(engine, start.model, start.parameters, start.where, start.moments);
+    if (model !== start.model) {
+      // What is still to be grown is drawn at random: its steps take as long.
+      await engine.drop(engine.names());
+      await loadState(engine, model, drawn(model, seed), start.where, undefined);
+    }
     const compiled = await new CompiledSteps(engine, model, plan.common).get(largestOf(stage, model), stage.head);
     const inputs = (step: number, micro: number) => {
       const made = trainingBatch(dataset, { objective: plan.objective, seed, step, micro, batch });

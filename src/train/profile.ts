@@ -1,18 +1,20 @@
-/** Where the time of a run's steps goes: some steps of the stage it stands in, timed by class of operation. Nothing is written. */
+/** Where the time of a run's steps goes: some of its first steps, timed by class of operation. Nothing is written. */
 import { trainingBatch } from "../data/batch/batches.ts";
+import { openDataset } from "../data/prepared/dataset.ts";
 import type { TensorData } from "../engine/engine.ts";
 import { openEngine } from "../engine/engines.ts";
 import { UserError } from "../util/errors.ts";
-import { loadStage, median } from "./measure.ts";
-import { openRun } from "./open.ts";
-import { stageAt, subModelAt } from "./plan/stage.ts";
+import { median } from "./measure.ts";
+import { subModelAt } from "./plan/stage.ts";
 import type { LoadedRun } from "./run/settings.ts";
+import { openStart, planRun } from "./run/setup.ts";
 import { CompiledSteps } from "./step/compiled.ts";
 import { batchInputs, dropoutKey } from "./step/inputs.ts";
+import { loadState } from "./step/state.ts";
 
 export interface StepProfile {
   readonly engine: string;
-  /** Whose steps were timed. */
+  /** Of the first stage, whose steps were timed. */
   readonly stage: string;
   /** Milliseconds of a whole step, the median. */
   readonly step: number;
@@ -24,56 +26,61 @@ const WARM_UP = 3;
 const TIMED = 9;
 
 /**
- * Times steps of the stage that a run stands in, on its engine. The calls between the operations are timed too,
+ * Times steps of the run's first stage, from its start, on its engine. The calls between the operations are timed too,
  * so the classes add up to a little more than the step.
  * @throws UserError if the engine can't tell
  */
 export async function profileRun(run: LoadedRun, note: (text: string) => void = () => {}): Promise<StepProfile> {
   const { settings } = run;
-  const open = await openRun(run, note);
+  const dataset = await openDataset(settings.data.from);
   try {
-    const { dataset, plan } = open;
-    const engine = await openEngine(open.engine, note);
+    const start = await openStart(run, dataset, note);
     try {
-      const stage = stageAt(plan.stages, Math.min(open.position.step, plan.steps - 1));
-      const model = await loadStage(engine, open, plan.stages.indexOf(stage), settings.seed);
-      const sub = subModelAt(stage, model.dimensions.layers, settings.seed, stage.start);
-      const { batch } = await new CompiledSteps(engine, model, plan.common).get(sub, stage.head);
-      const { seed, batch: form } = settings;
-      const inputs = (step: number): Record<string, TensorData> => {
-        const made = trainingBatch(dataset, { objective: plan.objective, seed, step, micro: 0, batch: form });
-        const key = plan.dropout ? dropoutKey(seed, step, 0, form.accumulate) : undefined;
-        const given = batchInputs(made, key);
-        return form.accumulate === 1 ? { ...given, rate: Float32Array.of(0) } : given;
-      };
-      if (batch.profile === undefined) {
-        const wayOut = "profile it on oneDNN: `bert2bert doctor` says how to get that";
-        throw new UserError(`the engine ${engine.kind} can't tell where its time goes`, "engine.kind", wayOut);
+      const plan = await planRun(run, dataset, start.model, start.model.dimensions.layers, 0);
+      const engine = await openEngine(settings.engine, note);
+      try {
+        await loadState(engine, start.model, start.parameters, start.where, start.moments);
+        const [stage] = plan.stages;
+        const sub = subModelAt(stage, start.model.dimensions.layers, settings.seed, 0);
+        const { batch } = await new CompiledSteps(engine, start.model, plan.common).get(sub, stage.head);
+        const { seed, batch: form } = settings;
+        const inputs = (step: number): Record<string, TensorData> => {
+          const made = trainingBatch(dataset, { objective: plan.objective, seed, step, micro: 0, batch: form });
+          const key = plan.dropout ? dropoutKey(seed, step, 0, form.accumulate) : undefined;
+          const given = batchInputs(made, key);
+          return form.accumulate === 1 ? { ...given, rate: Float32Array.of(0) } : given;
+        };
+        if (batch.profile === undefined) {
+          const wayOut = "profile it on oneDNN: `bert2bert doctor` says how to get that";
+          throw new UserError(`the engine ${engine.kind} can't tell where its time goes`, "engine.kind", wayOut);
+        }
+        const profiles: Readonly<Record<string, number>>[] = [];
+        const steps: number[] = [];
+        for (let step = 0; step < WARM_UP + TIMED; step++) {
+          const given = inputs(step);
+          const began = performance.now();
+          await batch.run(given);
+          if (step >= WARM_UP) steps.push(performance.now() - began);
+          const profile = await batch.profile(given);
+          if (step >= WARM_UP) profiles.push(profile);
+        }
+        const medians = Object.keys(profiles[0]).map((of): [string, number] => [
+          of,
+          median(profiles.map((profile) => profile[of])),
+        ]);
+        return {
+          engine: engine.description,
+          stage: stage.name,
+          step: median(steps),
+          classes: Object.fromEntries(medians.sort((a, b) => b[1] - a[1])),
+        };
+      } finally {
+        await engine.close();
       }
-      const profiles: Readonly<Record<string, number>>[] = [];
-      const steps: number[] = [];
-      for (let step = 0; step < WARM_UP + TIMED; step++) {
-        const given = inputs(step);
-        const began = performance.now();
-        await batch.run(given);
-        if (step >= WARM_UP) steps.push(performance.now() - began);
-        const profile = await batch.profile(given);
-        if (step >= WARM_UP) profiles.push(profile);
-      }
-      const medians = Object.keys(profiles[0]).map((of): [string, number] => [
-        of,
-        median(profiles.map((profile) => profile[of])),
-      ]);
-      return {
-        engine: engine.description,
-        stage: stage.name,
-        step: median(steps),
-        classes: Object.fromEntries(medians.sort((a, b) => b[1] - a[1])),
-      };
     } finally {
-      await engine.close();
+      await start.close();
     }
   } finally {
-    await open.close();
+    dataset.close();
   }
 }
