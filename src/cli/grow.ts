@@ -10,7 +10,7 @@ import { MOMENT_MODES } from "../growth/moments.ts";
 import type { GrowthPlan } from "../growth/plan.ts";
 import type { OpenModel } from "../model/load.ts";
 import { suggestion, UserError } from "../util/errors.ts";
-import { wholeNumber } from "./options.ts";
+import { modelFolder, wholeNumber } from "./options.ts";
 import { formatBytes, formatCount, note, Progress, print, printJson, table } from "./output.ts";
 
 interface Flags {
@@ -38,7 +38,7 @@ interface Flags {
 
 export function register(command: Command): void {
   command
-    .argument("<source>", "a model folder: config.json and weights in safetensors")
+    .argument("<source>", "a model folder: config.json and weights in safetensors", modelFolder)
     .argument("[out]", "the folder to write (not needed with --dry-run)")
     .option("--to <config.json>", "the target's config, of the source's kind")
     .option(
@@ -116,7 +116,7 @@ async function grow(folder: string, out: string | undefined, flags: Flags): Prom
       return;
     }
     if (out === undefined) return;
-    const progress = new Progress();
+    const progress = new Progress(true);
     const plan = await learned(planned, source, flags, progress);
     const applied = await applyGrowth(plan, source, out, {
       dtype: format,

@@ -36,7 +36,7 @@ export function register(command: Command): void {
         throw new UserError("no tokenizer is named", "bert2bert prepare", wayOut);
       }
       const model = options.model === undefined ? undefined : await limitsOf(options.model);
-      const progress = new Progress();
+      const progress = new Progress(true);
       const started = performance.now();
       const { info, bytes, seconds, already } = await prepare({
         ...options,

@@ -4,7 +4,7 @@ import type { FloatDType } from "../checkpoint/dtype.ts";
 import type { OpenModel } from "../model/load.ts";
 import type { ProbeInputs } from "../probe/inputs.ts";
 import type { Verification } from "../probe/verify.ts";
-import { wholeNumber } from "./options.ts";
+import { modelFolder, wholeNumber } from "./options.ts";
 import { note, print, printJson, styled, table } from "./output.ts";
 
 interface Options {
@@ -17,8 +17,8 @@ interface Options {
 
 export function register(command: Command): void {
   command
-    .argument("<source>", "the model folder that was grown")
-    .argument("<grown>", "what it grew into, with its growth.json")
+    .argument("<source>", "the model folder that was grown", modelFolder)
+    .argument("<grown>", "what it grew into, with its growth.json", modelFolder)
     .option("--text <file>", "compare on this text, by the model's tokenizer (default: random token ids)")
     .option("--field <name>", "the field of JSON Lines that holds the text (default: text)")
     .option("--engine <kind>", "what computes", "onnx")

@@ -1,4 +1,5 @@
 /** Places in the file system: what a path means, what stands there, folders that outlast a power cut. */
+import { existsSync, readdirSync } from "node:fs";
 import { lstat, mkdir, open, readdir, realpath, rmdir, stat } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { errorCode } from "../util/system.ts";
@@ -13,6 +14,23 @@ export async function finalPlace(path: string): Promise<string> {
   }
   await makeFolders(dirname(absolute));
   return join(await realpath(dirname(absolute)), basename(absolute));
+}
+
+/**
+ * The model folder that a path means: of a run its `model/`, else its newest checkpoint; of anything else itself.
+ * @param say told which of a run it is
+ */
+export function modelPlace(path: string, say: (text: string) => void): string {
+  const holdsModel = (inner: string) => existsSync(join(path, inner, "config.json"));
+  if (holdsModel(".") || !existsSync(path)) return path;
+  const checkpoints = join(path, "checkpoints");
+  const steps = (existsSync(checkpoints) ? readdirSync(checkpoints) : [])
+    .flatMap((name) => /^step-(\d+)$/.exec(name)?.[1] ?? [])
+    .sort((a, b) => Number(b) - Number(a));
+  const inner = ["model", ...steps.map((step) => `checkpoints/step-${step}`)].find(holdsModel);
+  if (inner === undefined) return path;
+  say(`${path} is a run: its ${inner} is read`);
+  return join(path, inner);
 }
 
 /** What stands at a path. */

@@ -1,6 +1,6 @@
 /** The schema of STUDY.yaml. What the runs have in common is written as in RUN.yaml. */
 import { z } from "zod";
-import { runSchema } from "../train/run/schema.ts";
+import { betas, runSchema } from "../train/run/schema.ts";
 import { count } from "../util/settings.ts";
 
 /** A config.json: its path, or written out. */
@@ -15,7 +15,7 @@ const change = z
   .strictObject({
     lr: z.number().gt(0),
     weight_decay: z.number().min(0),
-    betas: z.tuple([z.number().min(0).lt(1), z.number().min(0).lt(1)]),
+    betas,
     eps: z.number().gt(0),
     clip: z.number().min(0),
     dropout: z.union([z.literal("config"), z.number().min(0).lt(1)]),

@@ -4,6 +4,7 @@ import { openDataset } from "../data/prepared/dataset.ts";
 import type { TensorData } from "../engine/engine.ts";
 import { openEngine } from "../engine/engines.ts";
 import { UserError } from "../util/errors.ts";
+import { median } from "./measure.ts";
 import { subModelAt } from "./plan/stage.ts";
 import type { LoadedRun } from "./run/settings.ts";
 import { checkFit, openStart, planRun } from "./run/setup.ts";
@@ -33,9 +34,9 @@ export async function profileRun(run: LoadedRun, note: (text: string) => void = 
   const { settings } = run;
   const dataset = await openDataset(settings.data.from);
   try {
-    const start = await openStart(settings, dataset);
+    const start = await openStart(run, dataset, note);
     try {
-      const plan = await planRun(run, dataset, start.model, start.model.dimensions.layers);
+      const plan = await planRun(run, dataset, start.model, start.model.dimensions.layers, 0);
       const fitting = await checkFit(start.model, start.where, dataset, plan.objective, start.tokenizer);
       const engine = await openEngine(settings.engine, note);
       try {
@@ -83,8 +84,4 @@ export async function profileRun(run: LoadedRun, note: (text: string) => void = 
   } finally {
     dataset.close();
   }
-}
-
-function median(values: readonly number[]): number {
-  return [...values].sort((a, b) => a - b)[values.length >> 1];
 }

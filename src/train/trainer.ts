@@ -87,6 +87,8 @@ export class Trainer {
   readonly #energy: EnergyMeter | undefined = openEnergyMeter();
   #position: Position = beginning;
   #saved = -1;
+  /** Steps done when this session began, with what `start` holds. */
+  #begun = 0;
 
   constructor(
     settings: RunSettings,
@@ -124,6 +126,7 @@ export class Trainer {
     const { steps, stages } = this.#plan;
     const { out } = this.#settings;
     this.#position = from;
+    this.#begun = from.step;
     if (!from.due) this.#saved = from.step;
     await this.#evaluateIfDue();
     await this.#saveIfTime();
@@ -281,9 +284,10 @@ export class Trainer {
   /** Saves where a checkpoint is due, or a signal came in; then the run ends here. */
   async #saveIfTime(): Promise<void> {
     const { step } = this.#position;
-    const { every } = this.#settings.checkpoint;
+    const { every, at } = this.#settings.checkpoint;
     const signal = this.#signal();
-    const regular = step > 0 && !this.#position.due && (step === this.#plan.steps || (every > 0 && step % every === 0));
+    const named = step === this.#plan.steps || (at?.includes(step) ?? false);
+    const regular = step > 0 && !this.#position.due && (named || (every > 0 && step % every === 0));
     if ((regular || signal !== undefined) && this.#saved !== step) await this.#save();
     if (signal !== undefined) {
       const { out } = this.#settings;
@@ -296,7 +300,7 @@ export class Trainer {
     this.#position = { ...this.#position, metrics: this.#metrics.lines };
     await writeCheckpoint(
       this.#settings.out,
-      this.#settings.checkpoint.keep,
+      this.#settings.checkpoint,
       this.#engine,
       this.#model,
       this.#companions,
@@ -336,13 +340,13 @@ export class Trainer {
 
   /** Which parameter made a step fail. Repeats the steps since the last good state, unless they are too many. */
   async #diagnose(step: number): Promise<string> {
-    const from = Math.max(0, this.#saved);
+    const from = Math.max(this.#begun, this.#saved);
     const { stages, common } = this.#plan;
     const grown = stages.some((stage) => stage.grow !== undefined && stage.start >= from && stage.start <= step);
     if (grown || step - from > MOST_REPEATED) return "which parameter it was is not known";
     this.#options.note?.(`step ${step + 1} failed: repeating ${step - from} steps to see why`);
     const folder = join(this.#settings.out, checkpointsFolder, `step-${from}`);
-    const opened = this.#saved > 0 ? await openModel(folder, { compareCopies: false }) : undefined;
+    const opened = this.#saved > this.#begun ? await openModel(folder, { compareCopies: false }) : undefined;
     const { parameters, where, moments } = this.#start;
     try {
       if (opened === undefined) await loadState(this.#engine, this.#model, parameters, where, moments);

@@ -117,6 +117,8 @@ export class SettingsFile {
     const path = issue.path.map((key) => (typeof key === "symbol" ? String(key) : key));
     const name = path.length === 0 ? "the file" : `\`${path.join(".")}\``;
     const given = at(value, path);
+    const example = schemaAt(schema, path)?.meta()?.examples;
+    const wayOut = (words: string) => (Array.isArray(example) ? `write \`${listed(example[0])}\`` : words);
     switch (issue.code) {
       case "unrecognized_keys": {
         const key = issue.keys[0];
@@ -128,11 +130,11 @@ export class SettingsFile {
       }
       case "invalid_type":
         return given === undefined || given === null
-          ? this.error(path, `${name} is missing`, `give ${article(issue.expected)}`)
+          ? this.error(path, `${name} is missing`, wayOut(`give ${article(issue.expected)}`))
           : this.error(
               path,
               `${name} is ${shown(given)}, not ${article(issue.expected)}`,
-              `give ${article(issue.expected)}`,
+              wayOut(`give ${article(issue.expected)}`),
             );
       case "invalid_value": {
         const known = issue.values.map(String);
@@ -144,17 +146,17 @@ export class SettingsFile {
         return this.error(
           path,
           `${name} is ${shown(given)}`,
-          `give ${issue.inclusive === false ? "more than" : "at least"} ${issue.minimum}`,
+          wayOut(`give ${issue.inclusive === false ? "more than" : "at least"} ${issue.minimum}`),
         );
       case "too_big":
         return this.error(
           path,
           `${name} is ${shown(given)}`,
-          `give ${issue.inclusive === false ? "less than" : "at most"} ${issue.maximum}`,
+          wayOut(`give ${issue.inclusive === false ? "less than" : "at most"} ${issue.maximum}`),
         );
       case "custom": {
-        const wayOut = issue.params?.wayOut;
-        return this.error(path, issue.message, typeof wayOut === "string" ? wayOut : "mend it");
+        const hint = issue.params?.wayOut;
+        return this.error(path, issue.message, typeof hint === "string" ? hint : "mend it");
       }
       default:
         return this.error(path, `${name} is ${shown(given)}: ${issue.message}`, "mend it");
@@ -204,6 +206,11 @@ function shown(value: unknown): string {
   return printable(typeof value === "string" ? `"${value}"` : String(JSON.stringify(value) ?? value));
 }
 
+/** As one writes it. */
+function listed(value: unknown): string {
+  return Array.isArray(value) ? `[${value.map(listed).join(", ")}]` : shown(value);
+}
+
 function reason(error: unknown): string {
   return printable(error instanceof Error ? error.message.split("\n")[0] : String(error));
 }
@@ -226,20 +233,23 @@ function read(path: string): string {
 function article(type: string): string {
   if (type === "int") return "a whole number";
   if (type === "object" || type === "record") return "a map of keys";
-  if (type === "array") return "a list";
+  if (type === "array" || type === "tuple") return "a list";
   return `a ${type}`;
 }
 
 /** The keys a schema knows at a path; none where it is not a map. */
 export function keysAt(schema: z.core.$ZodType, path: Path): readonly string[] {
+  const inner = schemaAt(schema, path);
+  return inner instanceof z.ZodObject ? Object.keys(inner.shape) : [];
+}
+
+function schemaAt(schema: z.core.$ZodType, path: Path): z.ZodType | undefined {
   const inner = unwrapped(schema);
-  if (path.length === 0) return inner instanceof z.ZodObject ? Object.keys(inner.shape) : [];
+  if (path.length === 0) return inner instanceof z.ZodType ? inner : undefined;
   const [key, ...rest] = path;
-  if (inner instanceof z.ZodObject) {
-    const next: unknown = inner.shape[String(key)];
-    return next instanceof z.ZodType ? keysAt(next, rest) : [];
-  }
-  return inner instanceof z.ZodArray ? keysAt(inner.element, rest) : [];
+  if (inner instanceof z.ZodArray) return schemaAt(inner.element, rest);
+  const next: unknown = inner instanceof z.ZodObject ? inner.shape[String(key)] : undefined;
+  return next instanceof z.ZodType ? schemaAt(next, rest) : undefined;
 }
 
 function unwrapped(schema: z.core.$ZodType): z.core.$ZodType {
