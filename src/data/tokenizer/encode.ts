@@ -26,6 +26,7 @@ const MOST_KEPT = 2 ** 20;
 /** Pieces that are encoded together. */
 const GROUP = 256;
 
+/** @internal */
 export class Encoder {
   readonly native: Native;
   readonly #cutter: Cutter | undefined;

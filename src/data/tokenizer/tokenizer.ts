@@ -27,6 +27,7 @@ export class Tokenizer {
   readonly description: TokenizerDescription;
   readonly #encoder: Encoder;
 
+  /** @internal */
   constructor(info: TokenizerInfo, description: TokenizerDescription, encoder: Encoder) {
     this.info = info;
     this.description = description;
