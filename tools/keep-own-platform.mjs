@@ -9,10 +9,11 @@ import { fileURLToPath } from "node:url";
 const bin = fileURLToPath(new URL("../dist/vendor/onnxruntime-node/bin/napi-v6", import.meta.url));
 try {
   for (const platform of readdirSync(bin)) {
-    for (const cpu of readdirSync(join(bin, platform))) {
-      if (platform === process.platform && cpu === process.arch) continue;
-      rmSync(join(bin, platform, cpu), { recursive: true, force: true });
-    }
+    const own = platform === process.platform ? readdirSync(join(bin, platform)) : [];
+    if (!own.includes(process.arch)) rmSync(join(bin, platform), { recursive: true, force: true });
+    else
+      for (const cpu of own)
+        if (cpu !== process.arch) rmSync(join(bin, platform, cpu), { recursive: true, force: true });
   }
 } catch {
   // In a clone there is no such copy, and where it can't be changed it stays whole.
