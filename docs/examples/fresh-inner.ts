@@ -1,12 +1,19 @@
 /**
- * Fresh inner units: new heads and FFN units read the stream with random weights and write nothing into it yet, so the
- * function stays and no two units are alike. The stream itself, where it grows, is copied as by fpi.
+ * Fresh inner units: new heads and FFN units read the stream with random weights and write nothing into it yet: the
+ * function stays, no two are alike. The stream is copied as by fpi. `npx vitest run test/growth/example.test.ts` runs it.
  */
-import type { Growth, WidthMethod } from "../../src/growth/growth.ts";
-import type { UnitMap } from "../../src/growth/maps.ts";
-import { copiesKeepTheFunction } from "../../src/growth/methods/fpi.ts";
-import { choose, constant } from "../../src/growth/recipe.ts";
-import { copied, fresh, grownMap, newUnits } from "../../src/growth/width.ts";
+import {
+  choose,
+  constant,
+  copied,
+  copiesKeepTheFunction,
+  fresh,
+  type Growth,
+  grownMap,
+  newUnits,
+  type UnitMap,
+  type WidthMethod,
+} from "bert2bert";
 
 const isInner = (growth: Growth, map: UnitMap | undefined) => map === growth.maps.heads || map === growth.maps.ffn;
 

@@ -49,12 +49,7 @@ export function register(command: Command): void {
     .option("--heads <n>", "attention heads (default: as many as fit the hidden size)", wholeNumber("--heads", 1))
     .option("--ffn <n>", "FFN width", wholeNumber("--ffn", 1))
     .option("--layers <n>", "layers", wholeNumber("--layers", 1))
-    .option("--method <name>", `how the width grows: ${methods.map((method) => method.name).join(", ")}`);
-  for (const option of distinctOptions()) {
-    const words = "words" in option ? option.words.join(" | ") : `default ${option.default}`;
-    command.option(`--${option.name} <value>`, `${option.description} (${words})`);
-  }
-  command
+    .option("--method <name>", `how the width grows: ${methods.map((method) => method.name).join(", ")}`)
     .option("--map <kind>", `how new units find the ones they are made from: ${MAP_KINDS.join(", ")}`)
     .option("--depth <rule>", `how the depth grows: ${depthRules.map((rule) => rule.name).join(", ")}`)
     .option("--moments <mode>", `Adam's moments beside the source: ${MOMENT_MODES.join(", ")}`)
@@ -71,6 +66,13 @@ export function register(command: Command): void {
     .option("--json", "print the result as JSON")
     .addHelpText("after", methodsHelp)
     .action(grow);
+  for (const option of distinctOptions()) {
+    const takers = methods.filter(({ options }) => options.some(({ name }) => name === option.name));
+    const words = "words" in option ? option.words.join(" | ") : `default ${option.default}`;
+    command
+      .optionsGroup(`Only with --method ${takers.map(({ name }) => name).join(", ")}:`)
+      .option(`--${option.name} <value>`, `${option.description} (${words})`);
+  }
 }
 
 function distinctOptions(): readonly OptionDefinition[] {

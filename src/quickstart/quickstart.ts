@@ -149,7 +149,7 @@ async function wholeWay(options: QuickstartOptions): Promise<QuickstartResult> {
 
   step(
     "Growing it, exactly",
-    "FPI copies units and shares out what reads them. At twice the width the grown model must compute the same.",
+    "FPI copies units and divides the weights that read them. At twice the width the grown model must compute the same.",
   );
   const twice = at("grown-exact");
   const exact = await growAndVerify(small.model, twice, "fpi", 2 * settings.small, corpus[0]);

@@ -107,7 +107,7 @@ function curves(results: StudyResults): string {
     axes: axes(accounting),
     colours: shown.map(({ colour }) => colour),
     training: false,
-    note: `Lower is better, further left is cheaper. ${counted} A curve is the mean over its seeds; dotted uprights in its colour show where a stage begins.`,
+    note: `Lower is better, further left is cheaper. ${counted} A curve is the mean over its seeds; dotted vertical lines in its colour show where a stage begins.`,
     level:
       target === undefined ? undefined : { y: target, label: `${reference?.method.label} ends at ${lossText(target)}` },
     bracket:

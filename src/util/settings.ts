@@ -6,7 +6,7 @@
  * `--set`), and for an unknown key the nearest known one. Only commands that read such a file load this module.
  */
 import { readFileSync, statSync } from "node:fs";
-import { isCollection, isMap, isScalar, LineCounter, parse, parseDocument, visit } from "yaml";
+import { Document, isCollection, isMap, isScalar, LineCounter, parse, parseDocument, visit } from "yaml";
 import { z } from "zod";
 import { suggestion, UserError } from "./errors.ts";
 import { decodeUtf8, printable } from "./json.ts";
@@ -19,16 +19,21 @@ const LARGEST = 2 ** 20;
 
 export class SettingsFile {
   readonly #path: string;
-  readonly #document: ReturnType<typeof parseDocument>;
+  readonly #document: Document;
   readonly #lines = new LineCounter();
   readonly #set: string[] = [];
 
-  /** @param sets `key.path=value`, the value read as YAML. @throws UserError if the file is missing or is not YAML */
-  constructor(path: string, sets: readonly string[] = []) {
+  /**
+   * @param source a file's path, or the settings themselves: messages then name the key alone
+   * @param sets `key.path=value`, the value read as YAML
+   * @throws UserError if the file is missing or is not YAML
+   */
+  constructor(source: string | object, sets: readonly string[] = []) {
+    const path = typeof source === "string" ? source : "the settings given";
     this.#path = path;
-    const text = read(path);
+    const options = { lineCounter: this.#lines, logLevel: "error" } as const;
     try {
-      this.#document = parseDocument(text, { lineCounter: this.#lines, logLevel: "error" });
+      this.#document = typeof source === "string" ? parseDocument(read(source), options) : new Document(source);
     } catch (cause) {
       // Only what no person writes gets here: brackets nested by the thousand.
       throw new UserError(`is not YAML that can be read (${reason(cause)})`, path, "mend it", { cause });

@@ -32,6 +32,7 @@ const GROUP = 256;
 /** Units of text in a round. */
 const ROUND = 2 ** 18;
 
+/** @internal */
 export class Encoder {
   readonly native: Native;
   readonly #json: Json;

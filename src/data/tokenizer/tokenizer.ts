@@ -28,6 +28,7 @@ export class Tokenizer {
   readonly #encoder: Encoder;
   readonly #where: string;
 
+  /** @internal */
   constructor(info: TokenizerInfo, description: TokenizerDescription, encoder: Encoder, where: string) {
     this.info = info;
     this.description = description;

@@ -200,3 +200,5 @@ export const runSchema = z.strictObject({
 });
 
 export type RunFile = z.infer<typeof runSchema>;
+/** What may be written in it. */
+export type RunInput = z.input<typeof runSchema>;

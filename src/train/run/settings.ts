@@ -11,7 +11,7 @@ import { modelPlace } from "../../store/places.ts";
 import type { UserError } from "../../util/errors.ts";
 import type { SettingsFile } from "../../util/settings.ts";
 import { checkStages, PlanError, placeStages, type Stage, type StageSpec } from "../plan/stage.ts";
-import type { RunFile } from "./schema.ts";
+import type { RunFile, RunInput } from "./schema.ts";
 
 /** Where the model comes from; paths absolute. With `step` it is a run, which this one is from that step on. */
 export type ModelSource =
@@ -51,16 +51,18 @@ export interface LoadedRun {
 }
 
 /**
- * Reads RUN.yaml. @param sets `key.path=value`, on top of the file
- * @throws UserError naming the line of what does not fit
+ * Reads RUN.yaml, or takes an object with its keys, whose paths are relative to the working directory.
+ * @param sets `key.path=value`, on top of it
+ * @throws UserError naming the line, or the key, of what does not fit
  */
-export async function loadRun(path: string, sets: readonly string[] = []): Promise<LoadedRun> {
+export async function loadRun(run: string | RunInput, sets: readonly string[] = []): Promise<LoadedRun> {
   const [{ SettingsFile }, { runSchema }] = await Promise.all([
     import("../../util/settings.ts"),
     import("./schema.ts"),
   ]);
-  const file = new SettingsFile(path, sets);
-  return { settings: completed(file.checked(runSchema), dirname(resolve(path)), file), file };
+  const file = new SettingsFile(run, sets);
+  const folder = typeof run === "string" ? dirname(resolve(run)) : process.cwd();
+  return { settings: completed(file.checked(runSchema), folder, file), file };
 }
 
 function completed(run: RunFile, folder: string, file: SettingsFile): RunSettings {
