@@ -224,6 +224,8 @@ async function wholeWay(options: QuickstartOptions): Promise<QuickstartResult> {
 
 /** What was saved, in words. */
 export function savingWords({ saving, losses }: QuickstartResult): string {
+  if (saving.coarse)
+    return "The grown model got to the other's final loss between evaluations too far apart to say where.";
   if (saving.reuse === null || saving.reached === null) {
     return `Nothing was saved: the grown model ended at ${lossText(losses.grown)} and did not reach ${lossText(losses.scratch)}, where the one from scratch ended.`;
   }
