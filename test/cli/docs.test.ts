@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { Command } from "commander";
 import { expect, it } from "vitest";
 import { commands } from "../../src/cli/commands.ts";
+import { methods } from "../../src/growth/methods.ts";
 import { packageRoot } from "../../src/util/paths.ts";
 
 const path = join(packageRoot(), "docs", "commands.md");
@@ -51,4 +52,21 @@ it("every command of an example exists", async () => {
   );
   expect(examples.length).toBeGreaterThan(8);
   for (const words of examples) expect(known).toContain(words);
+});
+
+it("`grow --help` names above each option of a method the methods that take it, and no others", () => {
+  const [, ...groups] = help("grow").split(/^Only with --method /m);
+  const shown = groups.map((group) => {
+    const takers = group.slice(0, group.indexOf(":\n")).split(", ");
+    return [...group.split("\n\n")[0].matchAll(/^ {2}--([a-z]+) <value>/gm)].map(([, name]) => ({ name, takers }));
+  });
+  const options = new Set(methods.flatMap((method) => method.options.map(({ name }) => name)));
+  const wanted = [...options].map((name) => ({
+    name,
+    takers: methods
+      .filter((method) => method.options.some((option) => option.name === name))
+      .map((method) => method.name),
+  }));
+  const byName = (a: { name: string }, b: { name: string }) => a.name.localeCompare(b.name);
+  expect(shown.flat().sort(byName)).toEqual(wanted.sort(byName));
 });

@@ -1,7 +1,8 @@
 import { mkdirSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { describe, expect, it } from "vitest";
 import { stringify } from "yaml";
+import type { RunInput } from "../../../src/train/run/schema.ts";
 import { differences, loadRun, spelledOut } from "../../../src/train/run/settings.ts";
 import { UserError } from "../../../src/util/errors.ts";
 import { temporaryFolder } from "../../support.ts";
@@ -24,6 +25,39 @@ async function refusal(text: string, sets: readonly string[] = []): Promise<stri
   }
   throw new Error("it was accepted");
 }
+
+describe("a run as an object", () => {
+  const run: RunInput = {
+    out: "runs/one",
+    model: { from: "grown" },
+    data: { from: "data" },
+    objective: "mlm",
+    steps: 1000,
+    optimizer: { lr: 2e-4, betas: [0.9, 0.98] },
+  };
+
+  it("is what the same file in the working directory is, --set included", async () => {
+    const { settings } = await loadRun(run, ["batch.sequences=4"]);
+    expect(settings).toMatchObject({
+      out: resolve("runs/one"),
+      model: { from: resolve("grown") },
+      data: { from: resolve("data") },
+    });
+    const file = write(stringify(run));
+    const { settings: read } = await loadRun(file, ["batch.sequences=4"]);
+    const here = (path: string) => path.replace(folder, process.cwd());
+    expect(settings).toEqual(
+      JSON.parse(JSON.stringify(read), (_, value) => (typeof value === "string" ? here(value) : value)),
+    );
+  });
+
+  it("is refused by the key that does not fit", async () => {
+    await expect(loadRun({ ...run, optimizer: { lr: -1 } })).rejects.toThrow(
+      /the settings given.*`optimizer.lr` is -1/s,
+    );
+    await expect(loadRun({ ...run, epochs: 2 })).rejects.toThrow(/the settings given.*more than once/s);
+  });
+});
 
 describe("RUN.yaml", () => {
   it("gets every default, and paths relative to the file", async () => {
