@@ -3,14 +3,13 @@
  * the function. Nothing is read but configs; nothing is written.
  */
 import type { Model } from "../model/architecture.ts";
-import type { Dimensions, Parameter } from "../model/table.ts";
-import { shapeOf } from "../model/table.ts";
+import { AXES, type Dimensions, type Parameter, shapeOf } from "../model/table.ts";
 import { UserError } from "../util/errors.ts";
 import type { Json } from "../util/json.ts";
 import { depthRuleOf } from "./depth.ts";
 import type { Content, DepthRule, Growth, LayerOrigin, OptionValues, Promised, WidthMethod } from "./growth.ts";
-import { weaker } from "./growth.ts";
-import { axisMaps, type DrawnMaps, drawMaps, type MapKind, mapKind } from "./maps.ts";
+import { growthBy, weaker } from "./growth.ts";
+import { type AxisMaps, axisSizes, drawMaps, type MapKind, mapKind } from "./maps.ts";
 import { methodOf, optionsOf } from "./methods.ts";
 import { type MomentMode, momentMode } from "./moments.ts";
 import { constant, type Recipe } from "./recipe.ts";
@@ -29,7 +28,7 @@ export interface GrowthChoices {
   /** Default 0. */
   readonly seed?: number;
   /** Maps to use instead of drawing them, as growth.json holds them. */
-  readonly maps?: DrawnMaps;
+  readonly maps?: AxisMaps;
 }
 
 /** What one target parameter becomes. */
@@ -46,7 +45,6 @@ export interface GrowthPlan {
   readonly method: WidthMethod;
   readonly depth: DepthRule;
   readonly mapKind: MapKind;
-  readonly drawn: DrawnMaps;
   readonly momentMode: MomentMode;
   /** For each target layer the source layer it is made from. */
   readonly layers: readonly LayerOrigin[];
@@ -70,9 +68,9 @@ export function planGrowth(source: Model, asked: Model, choices: GrowthChoices):
   const seed = choices.seed ?? 0;
   checkTarget(source, asked, method.eps?.(source, asked));
   const target = withEps(asked, method.eps?.(source, asked) ?? source.settings.eps);
-  const drawn = choices.maps ?? drawMaps(kind, source.dimensions, target.dimensions, seed);
-  const maps = axisMaps(drawn, source.dimensions.headWidth);
-  const growth: Growth = { source, target, maps, options, seed };
+  const drawn =
+    choices.maps === undefined ? drawMaps(kind, source, target, seed) : fitting(choices.maps, source, target);
+  const growth = growthBy(method, { source, target, drawn, options, seed });
   const { layers: from } = source.dimensions;
   const { layers: to } = target.dimensions;
   const deeper = to > from;
@@ -113,7 +111,20 @@ export function planGrowth(source: Model, asked: Model, choices: GrowthChoices):
       moments: stepsOf === undefined ? undefined : { m, v: recipe(parameter, "v"), stepsOf },
     };
   });
-  return { growth, method, depth, mapKind: kind, drawn, momentMode: mode, layers, promise, parameters };
+  return { growth, method, depth, mapKind: kind, momentMode: mode, layers, promise, parameters };
+}
+
+/** Those of the maps that these models need. @throws UserError if one is missing or of another size */
+function fitting(maps: AxisMaps, source: Model, target: Model): AxisMaps {
+  const to = axisSizes(target.parameters);
+  return new Map(
+    [...axisSizes(source.parameters)].map(([axis, size]) => {
+      const map = maps.get(axis);
+      if (map?.source === size && map.of.length === to.get(axis)) return [axis, map];
+      const what = `the map of ${AXES[axis].name} is not one from ${size} units to ${to.get(axis)}`;
+      throw new UserError(what, "maps", "use the maps with the models that they were drawn for");
+    }),
+  );
 }
 
 /** @throws UserError for a plan whose weights are still to be learned */
@@ -191,12 +202,16 @@ function checkTarget(source: Model, target: Model, eps: number | undefined): voi
   const from = source.dimensions;
   const to = target.dimensions;
   const where = "target";
-  for (const size of ["hidden", "heads", "ffn", "layers"] as const) {
-    if (to[size] >= from[size]) continue;
+  const sizes = axisSizes(target.parameters);
+  const grown = [...axisSizes(source.parameters)].map(
+    ([axis, size]) => [AXES[axis].name, size, sizes.get(axis) ?? 0] as const,
+  );
+  for (const [name, is, would] of [...grown, ["layers", from.layers, to.layers] as const]) {
+    if (would >= is) continue;
     throw new UserError(
-      `${size} would shrink from ${from[size]} to ${to[size]}`,
+      `${name} would shrink from ${is} to ${would}`,
       where,
-      `give at least the source's ${from[size]}: models only grow`,
+      `give at least the source's ${is}: models only grow`,
     );
   }
   if (to.headWidth !== from.headWidth) throw wholeHeads(to.heads, to.hidden, from, where);

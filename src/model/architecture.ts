@@ -6,7 +6,7 @@ import type { ProgramBuilder } from "../program/builder.ts";
 import type { Value } from "../program/graph.ts";
 import type { Json } from "../util/json.ts";
 import type { Activation } from "./config.ts";
-import type { Dimensions, Heads, Parameter } from "./table.ts";
+import type { Dimensions, Heads, Parameter, Sizes } from "./table.ts";
 
 /** One model of an architecture: a config and the heads it has. */
 export interface Model {
@@ -56,7 +56,7 @@ export interface Architecture {
   /** How a stored tensor's name, whatever its prefix or spelling, is to be read in a model with these heads. */
   spelling(stored: string, heads: Heads): Spelling;
   /** The config of the same model with other dimensions (absent keeps) or another LayerNorm eps, as transformers would write it. */
-  resize(config: Json, to: Partial<Pick<Dimensions, "layers" | "hidden" | "heads" | "ffn"> & { eps: number }>): Json;
+  resize(config: Json, to: Partial<Sizes & { readonly eps: number }>): Json;
   /** Which of the objectives mlm, nsp and clm it can be trained for, given its heads. */
   objectives(heads: Heads): readonly string[];
   /**

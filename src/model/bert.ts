@@ -65,22 +65,22 @@ function encoderTable(flavour: Flavour, d: Dimensions, drawing: Drawing, heads: 
   const base = encoderPrefix(flavour, heads);
   const init: Init = { kind: "normal", std: drawing.std };
   const padded: Init = drawing.padding === null ? init : { ...init, zeroRow: drawing.padding };
-  const stream = out("hidden", d.hidden);
-  const fromStream = reads("hidden", d.hidden);
-  const units = out("heads", d.hidden);
-  const inner = out("ffn", d.ffn);
+  const stream = out(["hidden", d.hidden]);
+  const fromStream = reads(["hidden", d.hidden]);
+  const units = out(["kv", d.heads], ["head", d.headWidth]);
+  const inner = out(["ffn", d.ffn]);
 
   const entry: Place = { prefix: base, layer: null, group: "embedding" };
   const table: Parameter[] = [
-    matrix(entry, WORD, "embedding", [out("vocab", d.vocab), stream], padded),
+    matrix(entry, WORD, "embedding", [out(["vocab", d.vocab]), stream], padded),
     matrix(
       entry,
       "embeddings.position_embeddings.weight",
       "embedding",
-      [out("position", drawing.positionRows), stream],
+      [out(["position", drawing.positionRows]), stream],
       flavour.positionsAfterPadding ? padded : init,
     ),
-    matrix(entry, "embeddings.token_type_embeddings.weight", "embedding", [out("type", d.types), stream], init),
+    matrix(entry, "embeddings.token_type_embeddings.weight", "embedding", [out(["type", d.types]), stream], init),
     ...norm(entry, "embeddings.LayerNorm", stream, { place: "stream", of: "embedding" }),
   ];
   for (let layer = 0; layer < d.layers; layer++) {
@@ -93,33 +93,33 @@ function encoderTable(flavour: Flavour, d: Dimensions, drawing: Drawing, heads: 
         block,
         "attention.output.dense",
         "branch-output",
-        [stream, reads("heads", d.hidden)],
+        [stream, reads(["kv", d.heads], ["head", d.headWidth])],
         stream,
         init,
       ),
       ...norm(block, "attention.output.LayerNorm", stream, { place: "stream", of: "attention" }),
       ...linearLayer(block, "intermediate.dense", "branch-input", [inner, fromStream], inner, init),
-      ...linearLayer(block, "output.dense", "branch-output", [stream, reads("ffn", d.ffn)], stream, init),
+      ...linearLayer(block, "output.dense", "branch-output", [stream, reads(["ffn", d.ffn])], stream, init),
       ...norm(block, "output.LayerNorm", stream, { place: "stream", of: "ffn" }),
     );
   }
   if (heads.pooler) {
     const pooler: Place = { prefix: base, layer: null, group: "head" };
-    const made = out("pooler", d.hidden);
+    const made = out(["pooler", d.hidden]);
     table.push(...linearLayer(pooler, "pooler.dense", "head", [made, fromStream], made, init));
   }
   const head: Place = { prefix: "", layer: null, group: "head" };
   if (heads.lm) {
-    const made = out("transform", d.hidden);
+    const made = out(["transform", d.hidden]);
     table.push(
       ...linearLayer(head, flavour.lm.dense, "head", [made, fromStream], made, init),
-      ...norm(head, flavour.lm.norm, reads("transform", d.hidden), { place: "head", of: "transform" }),
-      bias(head, flavour.lm.bias, "head", out("vocab", d.vocab)),
+      ...norm(head, flavour.lm.norm, reads(["transform", d.hidden]), { place: "head", of: "transform" }),
+      bias(head, flavour.lm.bias, "head", out(["vocab", d.vocab])),
     );
   }
   if (heads.nsp && flavour.nsp !== undefined) {
-    const label = out("label", 2);
-    table.push(...linearLayer(head, flavour.nsp, "head", [label, reads("pooler", d.hidden)], label, init));
+    const label = out(["label", 2]);
+    table.push(...linearLayer(head, flavour.nsp, "head", [label, reads(["pooler", d.hidden])], label, init));
   }
   return table;
 }
@@ -127,7 +127,17 @@ function encoderTable(flavour: Flavour, d: Dimensions, drawing: Drawing, heads: 
 /** A member of the family, from what tells it apart. */
 export function encoderArchitecture(flavour: Flavour): Architecture {
   const every: Heads = { lm: true, pooler: true, nsp: flavour.nsp !== undefined };
-  const one: Dimensions = { layers: 1, hidden: 1, heads: 1, headWidth: 1, ffn: 1, vocab: 1, positions: 1, types: 1 };
+  const one: Dimensions = {
+    layers: 1,
+    hidden: 1,
+    heads: 1,
+    kvHeads: 1,
+    headWidth: 1,
+    ffn: 1,
+    vocab: 1,
+    positions: 1,
+    types: 1,
+  };
   const drawing: Drawing = { std: 1, padding: null, positionRows: 1 };
   /** Names without prefix and layer, of everything a model of the family can hold. */
   const encoderKinds = new Set<string>();

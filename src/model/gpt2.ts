@@ -50,32 +50,49 @@ function decoderTable(d: Dimensions, std: number, heads: Heads): readonly Parame
   const init: Init = { kind: "normal", std };
   // What writes the stream starts smaller, for the 2 · layers branches that add up in it.
   const residual: Init = { kind: "normal", std: std / Math.sqrt(2 * d.layers) };
-  const stream = out("hidden", d.hidden);
-  const fromStream = reads("hidden", d.hidden);
-  const qkv = out("heads", 3 * d.hidden, 3);
-  const inner = out("ffn", d.ffn);
+  const stream = out(["hidden", d.hidden]);
+  const fromStream = reads(["hidden", d.hidden]);
+  const qkv = out(["fused", 3], ["kv", d.heads], ["head", d.headWidth]);
+  const inner = out(["ffn", d.ffn]);
   const entry: Place = { prefix: base, layer: null, group: "embedding" };
   const table: Parameter[] = [
-    matrix(entry, WORD, "embedding", [out("vocab", d.vocab), stream], init),
-    matrix(entry, "wpe.weight", "embedding", [out("position", d.positions), stream], init),
+    matrix(entry, WORD, "embedding", [out(["vocab", d.vocab]), stream], init),
+    matrix(entry, "wpe.weight", "embedding", [out(["position", d.positions]), stream], init),
   ];
   for (let layer = 0; layer < d.layers; layer++) {
     const block: Place = { prefix: `${base}h.${layer}.`, layer, group: "block" };
     table.push(
       ...norm(block, "ln_1", stream, { place: "branch", of: "attention" }),
       ...linearLayer(block, "attn.c_attn", "branch-input", [fromStream, qkv], qkv, init),
-      ...linearLayer(block, "attn.c_proj", "branch-output", [reads("heads", d.hidden), stream], stream, residual),
+      ...linearLayer(
+        block,
+        "attn.c_proj",
+        "branch-output",
+        [reads(["kv", d.heads], ["head", d.headWidth]), stream],
+        stream,
+        residual,
+      ),
       ...norm(block, "ln_2", stream, { place: "branch", of: "ffn" }),
       ...linearLayer(block, "mlp.c_fc", "branch-input", [fromStream, inner], inner, init),
-      ...linearLayer(block, "mlp.c_proj", "branch-output", [reads("ffn", d.ffn), stream], stream, residual),
+      ...linearLayer(block, "mlp.c_proj", "branch-output", [reads(["ffn", d.ffn]), stream], stream, residual),
     );
   }
   const final: Place = { prefix: base, layer: null, group: "head" };
-  const last = heads.lm ? reads("hidden", d.hidden) : stream;
+  const last = heads.lm ? fromStream : stream;
   return [...table, ...norm(final, "ln_f", last, { place: "head", of: "final" })];
 }
 
-const one: Dimensions = { layers: 1, hidden: 1, heads: 1, headWidth: 1, ffn: 1, vocab: 1, positions: 1, types: 1 };
+const one: Dimensions = {
+  layers: 1,
+  hidden: 1,
+  heads: 1,
+  kvHeads: 1,
+  headWidth: 1,
+  ffn: 1,
+  vocab: 1,
+  positions: 1,
+  types: 1,
+};
 const known = decoderTable(one, 1, languageModel.heads);
 const blockKinds = new Set(known.filter((parameter) => parameter.layer !== null).map((parameter) => parameter.kind));
 const otherKinds = new Set(known.filter((parameter) => parameter.layer === null).map((parameter) => parameter.kind));

@@ -1,13 +1,22 @@
 /** How parameter tables are written down: one call a parameter, with the initialisation and decay its kind has. */
 import type { Axis, Dim, Init, Norm, Parameter, Part } from "./table.ts";
 
-export function out(axis: Axis, size: number, blocks?: number): Dim {
-  return blocks === undefined ? { axis, role: "out", size } : { axis, role: "out", size, blocks };
+/** A dimension that makes units. @param factors axes and sizes, the outermost first */
+export function out(...factors: readonly (readonly [Axis, number])[]): Dim {
+  return dim("out", factors);
 }
 
 /** Named so because `in` is a keyword: a dimension that reads units. */
-export function reads(axis: Axis, size: number): Dim {
-  return { axis, role: "in", size };
+export function reads(...factors: readonly (readonly [Axis, number])[]): Dim {
+  return dim("in", factors);
+}
+
+function dim(role: Dim["role"], factors: readonly (readonly [Axis, number])[]): Dim {
+  return {
+    role,
+    factors: factors.map(([axis, size]) => ({ axis, size })),
+    size: factors.reduce((product, [, size]) => product * size, 1),
+  };
 }
 
 export function zeros(): Init {

@@ -10,7 +10,7 @@ import { writeSafetensors } from "../checkpoint/write.ts";
 import type { Engine, TensorData } from "../engine/engine.ts";
 import type { Model } from "../model/architecture.ts";
 import type { ParameterWeights } from "../model/load.ts";
-import { parameterCount, shapeOf } from "../model/table.ts";
+import { parameterCount, runsAlong, shapeOf } from "../model/table.ts";
 import { ProgramBuilder } from "../program/builder.ts";
 import { differentiate } from "../program/differentiate.ts";
 import type { Program, Value } from "../program/graph.ts";
@@ -142,7 +142,7 @@ export function writeProbe(path: string, tensors: ReadonlyMap<string, ProbeTenso
 
 /** 1 where an id's embedding is padding's, which does not train; undefined where there is none. */
 function paddingOf(model: Model, ids: Int32Array): Float32Array | undefined {
-  const words = model.parameters.find(({ part, dims }) => part === "embedding" && dims[0].axis === "vocab");
+  const words = model.parameters.find(({ part, dims }) => part === "embedding" && runsAlong(dims[0], "vocab"));
   const row = words?.init.kind === "normal" ? words.init.zeroRow : undefined;
   return row === undefined || !ids.includes(row) ? undefined : Float32Array.from(ids, (id) => Number(id === row));
 }

@@ -67,6 +67,7 @@ describe.each(names)("%s", (name) => {
     expect(architecture.model(architecture.resize(model.config, to), name).dimensions).toEqual({
       ...dimensions,
       ...to,
+      kvHeads: 5,
       headWidth: 24,
     });
   });

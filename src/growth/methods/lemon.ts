@@ -11,13 +11,14 @@
  * function at whole multiples of the width. Moments: as fpi's at a multiple; else they start at 0, since what reads mean units sends
  * gradients of its own through LayerNorm.
  */
-import { type Parameter, shapeOf } from "../../model/table.ts";
+import { out } from "../../model/parameters.ts";
+import { type Parameter, runsAlong, shapeOf } from "../../model/table.ts";
 import { UserError } from "../../util/errors.ts";
 import type { Content, Growth, Promised, WidthMethod } from "../growth.ts";
-import { copiesOf, grows, type UnitMap } from "../maps.ts";
+import { copiesOf, mapOf, replaced, type UnitMap } from "../maps.ts";
 import { averaged, choose, constant, type Recipe } from "../recipe.ts";
 import { sharing } from "../shares.ts";
-import { copied, filledUnits, fresh, grownMap } from "../width.ts";
+import { copied, fresh, uncopiedUnits } from "../width.ts";
 import { copiesKeepTheFunction } from "./fpi.ts";
 import { ownInner, withFreshInner } from "./fresh.ts";
 
@@ -31,29 +32,26 @@ export const lemon: WidthMethod = {
   ],
 
   promise(growth): Promised {
-    const { hidden } = growth.maps;
-    if (!grows(hidden)) return copiesKeepTheFunction(growth);
-    const stream = streamOf(growth);
-    if (copiesOf(stream) === hidden.of.length) return copiesKeepTheFunction(growth);
-    const copies = stream.counts[0];
+    const hidden = streamOf(growth);
+    if (copiesOf(hidden) === hidden.of.length) return copiesKeepTheFunction(growth);
+    const copies = hidden.counts[0];
     const reason = `the stream is copied ${copies === 1 ? "once" : `${copies} times`}, and no LayerNorm sees the units at its mean`;
     return { kind: "exact", reason, rounded: true };
   },
 
-  stream: streamOf,
+  maps: ({ drawn, source }) => (source.settings.norm === "post" ? drawn : replaced(drawn, "hidden", wholeCopies)),
 
   eps: ({ settings, dimensions }, target) =>
     settings.eps * (settings.norm === "pre" ? variance(dimensions.hidden, target.dimensions.hidden) : 1),
 
-  recipe(parameter, given, content) {
-    const hidden = streamOf(given);
-    const growth: Growth = { ...given, maps: { ...given.maps, hidden, transform: hidden } };
+  recipe(parameter, growth, content) {
+    const hidden = streamOf(growth);
     const atMean = copiesOf(hidden) < hidden.of.length;
     if (atMean && content !== "weight") return constant(shapeOf(parameter), 0);
     const own = withInner(parameter, growth, content);
-    const d = parameter.dims.findIndex((dim) => grownMap(growth, dim) === hidden);
+    const d = parameter.dims.findIndex((dim) => runsAlong(dim, "hidden"));
     if (!atMean || d < 0) return own;
-    const marks = filledUnits(parameter.dims[d], hidden);
+    const marks = uncopiedUnits(growth, parameter.dims[d]);
     const size = hidden.of.length;
     if (parameter.part === "norm-gain") {
       const root = Math.sqrt(variance(hidden.source, size));
@@ -72,9 +70,14 @@ function variance(source: number, target: number): number {
   return (Math.floor(target / source) * source) / target;
 }
 
-/** The stream's map with whole copies alone: what is left over copies nothing. As it was drawn where norms stand on the stream. */
-function streamOf({ source: { settings }, maps: { hidden: map } }: Growth): UnitMap {
-  if (settings.norm === "post") return map;
+function streamOf({ maps }: Growth): UnitMap {
+  const map = mapOf(maps, "hidden");
+  if (map === undefined) throw new Error("a model without a residual stream");
+  return map;
+}
+
+/** The stream's map with whole copies alone: what is left over copies nothing. */
+function wholeCopies(map: UnitMap): UnitMap {
   const whole = Math.floor(map.of.length / map.source);
   const copies = whole * map.source;
   const counts = new Uint32Array(map.source);
@@ -91,13 +94,13 @@ function streamOf({ source: { settings }, maps: { hidden: map } }: Growth): Unit
 
 function withInner(parameter: Parameter, growth: Growth, content: Content): Recipe {
   if (growth.options.inner !== "fresh") return copied(growth, parameter, content);
-  const own = copied(growth, parameter, content, parameter.layer, ownInner(growth));
+  const own = copied(growth, parameter, content, parameter.layer, ownInner);
   return withFreshInner(parameter, growth, content, own);
 }
 
 /** At every index along the stream the mean over its old units. */
 function means(parameter: Parameter, growth: Growth, content: Content, d: number): Recipe {
-  const { hidden } = growth.maps;
+  const hidden = streamOf(growth);
   const old: UnitMap = {
     source: hidden.source,
     of: hidden.of.subarray(0, hidden.source),
@@ -105,9 +108,9 @@ function means(parameter: Parameter, growth: Growth, content: Content, d: number
   };
   const narrow: Parameter = {
     ...parameter,
-    dims: parameter.dims.map((dim, i) => (i === d ? { ...dim, size: hidden.source } : dim)),
+    dims: parameter.dims.map((dim, i) => (i === d ? out(["hidden", hidden.source]) : dim)),
   };
-  const made = withInner(narrow, { ...growth, maps: { ...growth.maps, hidden: old, transform: old } }, content);
+  const made = withInner(narrow, { ...growth, maps: replaced(growth.maps, "hidden", () => old) }, content);
   return averaged(made, d, shapeOf(parameter));
 }
 
