@@ -2,8 +2,8 @@
  * Plans a growth: from a source, a target and the choices made, what each target parameter becomes and what is kept of
  * the function. Nothing is read but configs; nothing is written.
  */
-import type { Model } from "../model/architecture.ts";
-import { AXES, type Dimensions, type Parameter, shapeOf } from "../model/table.ts";
+import { type Model, resizeModel } from "../model/architecture.ts";
+import { AXES, type Dimensions, normName, type Parameter, shapeOf } from "../model/table.ts";
 import { UserError } from "../util/errors.ts";
 import type { Json } from "../util/json.ts";
 import { depthRuleOf } from "./depth.ts";
@@ -66,8 +66,9 @@ export function planGrowth(source: Model, asked: Model, choices: GrowthChoices):
   const depth = typeof rule === "string" ? depthRuleOf(rule) : rule;
   const mode = momentMode(choices.moments ?? "grow");
   const seed = choices.seed ?? 0;
-  checkTarget(source, asked, method.eps?.(source, asked));
-  const target = withEps(asked, method.eps?.(source, asked) ?? source.settings.eps);
+  const eps = method.eps?.(source, asked) ?? source.settings.eps;
+  checkTarget(source, asked, eps);
+  const target = asked.settings.eps === eps ? asked : resizeModel(asked, { eps }, "target config");
   const drawn =
     choices.maps === undefined ? drawMaps(kind, source, target, seed) : fitting(choices.maps, source, target);
   const growth = growthBy(method, { source, target, drawn, options, seed });
@@ -168,8 +169,7 @@ export function resizedModel(source: Model, sizes: TargetSizes): Model {
   const heads = sizes.heads ?? hidden / from.headWidth;
   if (heads * from.headWidth !== hidden) throw wholeHeads(heads, hidden, from, "--heads");
   const ffn = sizes.ffn ?? Math.round((from.ffn * hidden) / from.hidden);
-  const config = source.architecture.resize(source.config, { hidden, heads, ffn, layers: sizes.layers ?? from.layers });
-  return source.architecture.model(config, "target config", source.heads);
+  return resizeModel(source, { hidden, heads, ffn, layers: sizes.layers ?? from.layers }, "target config");
 }
 
 /** The model that a config of the target describes, with the source's heads. @throws UserError if it is of another architecture */
@@ -181,7 +181,7 @@ export function targetModel(source: Model, config: Json, where: string): Model {
       "a model grows into a larger one of its own kind: give a config of that kind",
     );
   }
-  return source.architecture.model(config, where, source.heads);
+  return source.architecture.model(config, where, source.outputs);
 }
 
 function wholeHeads(heads: number, hidden: number, from: Dimensions, where: string): UserError {
@@ -192,13 +192,8 @@ function wholeHeads(heads: number, hidden: number, from: Dimensions, where: stri
   );
 }
 
-function withEps(model: Model, eps: number): Model {
-  if (model.settings.eps === eps) return model;
-  return model.architecture.model(model.architecture.resize(model.config, { eps }), "target config", model.heads);
-}
-
-/** @param eps that the method needs, if not the source's @throws UserError if the target is smaller, cuts heads, or is another network */
-function checkTarget(source: Model, target: Model, eps: number | undefined): void {
+/** @param eps that the method needs @throws UserError if the target is smaller, cuts heads, or is another network */
+function checkTarget(source: Model, target: Model, eps: number): void {
   const from = source.dimensions;
   const to = target.dimensions;
   const where = "target";
@@ -219,9 +214,14 @@ function checkTarget(source: Model, target: Model, eps: number | undefined): voi
     ["vocabulary", from.vocab, to.vocab],
     ["number of positions", from.positions, to.positions],
     ["number of token types", from.types, to.types],
-    ["LayerNorm eps", target.settings.eps === eps ? eps : source.settings.eps, target.settings.eps],
+    [
+      `${normName(source.parameters)} eps`,
+      target.settings.eps === eps ? eps : source.settings.eps,
+      target.settings.eps,
+    ],
     ["activation", source.settings.activation, target.settings.activation],
-    ["place of the norms", source.settings.norm, target.settings.norm],
+    ["language-model head", source.outputs.lm, target.outputs.lm],
+    ...oddKinds(source, target),
     ["attention scale", source.settings.attentionScale, target.settings.attentionScale],
     ["padding id", paddingRow(source), paddingRow(target)],
   ];
@@ -233,6 +233,13 @@ function checkTarget(source: Model, target: Model, eps: number | undefined): voi
       "make the target's config agree with the source's in all but the sizes",
     );
   }
+}
+
+/** The kinds of parameters that one of two models has alone. */
+function oddKinds(source: Model, target: Model): [string, unknown, unknown][] {
+  const [from, to] = [source, target].map(({ parameters }) => new Set(parameters.map(({ kind }) => kind)));
+  const odd = [...from, ...to].filter((kind) => !from.has(kind) || !to.has(kind));
+  return odd.map((kind) => [kind, from.has(kind) ? "there" : "none", to.has(kind) ? "there" : "none"]);
 }
 
 /** The embedding row that stays zero, which positions may be counted from. */

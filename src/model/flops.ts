@@ -89,14 +89,12 @@ function blockFlops(model: Model, length: number): number {
 function headFlops(model: Model, step: StepShape): number {
   const { hidden, vocab } = model.dimensions;
   const parameters = model.parameters.filter((parameter) => parameter.group === "head");
-  const ofPooler = (parameter: Parameter) =>
-    parameter.dims.some((dim) => runsAlong(dim, "pooler") || runsAlong(dim, "label"));
-  const pooling = parameters.filter(ofPooler);
-  const predicting = parameters.filter((parameter) => !ofPooler(parameter));
+  const pooling = parameters.filter(({ output }) => output === "pooler" || output === "nsp");
+  const predicting = parameters.filter((parameter) => !pooling.includes(parameter));
   let total = 0;
-  if (model.heads.lm) {
+  if (model.outputs.lm !== "none") {
     const transformed = predicting.some((parameter) => runsAlong(parameter.dims[0], "transform"));
-    const decoder = 2 * hidden * vocab + SOFTMAX * vocab;
+    const decoder = (model.outputs.lm === "tied" ? 2 * hidden * vocab : 0) + SOFTMAX * vocab;
     total += step.predicted * (sum(predicting) + (transformed ? activation(model, hidden) : 0) + decoder);
   }
   if (step.nsp) total += sum(pooling) + TANH * hidden + SOFTMAX * 2;

@@ -96,11 +96,18 @@ export type Init =
     }
   | { readonly kind: "constant"; readonly value: number };
 
-/** For a gain or shift: what the norm stands behind and what reads it. */
+/** The norm that a gain or shift belongs to. */
 export interface Norm {
-  /** `stream`: it normalises the residual stream itself. `branch`: a branch's input (pre-LN). `head`: an output head's. */
-  readonly place: "stream" | "branch" | "head";
-  /** Orders the norms of one block, and identifies gain and shift of one norm: "attention", "ffn", "embedding", "final", "transform". */
+  /** `layer` takes the mean away and divides by the standard deviation; `rms` divides by the root of the mean square. */
+  readonly kind: "layer" | "rms";
+  /** Whether a shift is added. */
+  readonly shift: boolean;
+  /**
+   * What it sees. `stream`: the residual stream itself, which is what comes out (post-LN). `branch`: the stream, for a
+   * branch to read (pre-LN). `head`: what the output heads read. `query`: the queries or the keys of each head.
+   */
+  readonly sees: "stream" | "branch" | "head" | "query";
+  /** Which one of its block or of the network: "attention", "ffn", "embedding", "final", "transform". */
   readonly of: string;
 }
 
@@ -116,6 +123,8 @@ export interface Parameter {
   /** Name without the layer, so that a parameter can be found in the layer above: equal for all layers. */
   readonly kind: string;
   readonly norm?: Norm;
+  /** The output that it is for alone. */
+  readonly output?: Output;
   readonly init: Init;
   /** Whether AdamW's decoupled weight decay applies (matrices and embeddings: yes; biases and norms: no). */
   readonly decays: boolean;
@@ -141,12 +150,30 @@ export interface Dimensions {
 /** The dimensions that grow. */
 export type Sizes = Pick<Dimensions, "layers" | "hidden" | "heads" | "kvHeads" | "ffn">;
 
-/** Which output heads a checkpoint holds. */
-export interface Heads {
-  /** The language-model head, tied to the token embedding. */
-  readonly lm: boolean;
+export const OUTPUTS = ["lm", "pooler", "nsp"] as const;
+export type Output = (typeof OUTPUTS)[number];
+
+/** What a model computes beside hidden states. */
+export interface Outputs {
+  /** Logits over the vocabulary: by the token embedding, or by a matrix of their own. */
+  readonly lm: "tied" | "untied" | "none";
   readonly pooler: boolean;
+  /** Whether one text follows another. */
   readonly nsp: boolean;
+}
+
+export function has(outputs: Outputs, output: Output): boolean {
+  return outputs[output] !== false && outputs[output] !== "none";
+}
+
+/** The gains and shifts of norms that stand on the stream itself within the blocks (post-LN). */
+export function normsOnStream(parameters: readonly Parameter[]): readonly Parameter[] {
+  return parameters.filter(({ layer, norm }) => layer !== null && norm?.sees === "stream");
+}
+
+/** What these parameters' norms are called. */
+export function normName(parameters: readonly Parameter[]): "LayerNorm" | "RMSNorm" {
+  return parameters.some(({ norm }) => norm?.kind === "rms") ? "RMSNorm" : "LayerNorm";
 }
 
 export function shapeOf(parameter: Parameter): readonly number[] {

@@ -71,7 +71,7 @@ function probeProgram(
   };
   const optional = (name: string, data: TensorData | undefined) => (data === undefined ? undefined : input(name, data));
   const { batch, length } = inputs;
-  const { architecture, heads, dimensions } = model;
+  const { architecture, outputs, dimensions } = model;
   const { hidden, lmLogits, pooled, nspLogits } = architecture.forward(
     b,
     model,
@@ -94,15 +94,15 @@ function probeProgram(
     const labels = input(`${name}_labels`, target.labels);
     terms.push(crossEntropy(b, logits, labels, input(`${name}_weights`, target.weights)).loss);
   };
-  if (heads.lm) {
+  if (outputs.lm !== "none") {
     const logits = lmLogits(last);
     b.output("logits", bySequence(logits));
     addTerm("lm", logits, inputs.lm);
   }
-  if (heads.pooler) {
+  if (outputs.pooler) {
     const pooler = pooled(reshape(b, slice(b, bySequence(last), 1, 0, 1), [batch, dimensions.hidden]));
     b.output("pooler", pooler);
-    if (heads.nsp) {
+    if (outputs.nsp) {
       const logits = nspLogits(pooler);
       b.output("nsp_logits", logits);
       addTerm("nsp", logits, inputs.nsp);
@@ -117,7 +117,7 @@ function probeProgram(
       for (const [i, { name }] of model.parameters.entries()) b.output(`grad/${name}`, gradients[i]);
     }
   } else if (options.gradients) {
-    const trainable = architecture.objectives(heads).join(" and ");
+    const trainable = architecture.objectives(outputs).join(" and ");
     throw new UserError(
       "there is no loss to take gradients of",
       "--gradients",

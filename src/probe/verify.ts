@@ -94,7 +94,7 @@ export function allowedShare(promise: Promised, dtype: FloatDType, maps: AxisMap
 /** Whether the last hidden state comes from a norm whose units are shared among the copies, for a tied head reads it. */
 function lastIsShared(model: Model): boolean {
   return model.parameters.some(({ norm, dims }) => {
-    return norm?.place === "head" && runsAlong(dims[0], "hidden") && dims[0].role === "in";
+    return norm?.sees === "head" && runsAlong(dims[0], "hidden") && dims[0].role === "in";
   });
 }
 

@@ -11,7 +11,7 @@ import { type Growth, grownMaps } from "../growth/growth.ts";
 import { planGrowth } from "../growth/plan.ts";
 import { parseRecord } from "../growth/record.ts";
 import { newUnits, originalAlong, uncopiedUnits } from "../growth/width.ts";
-import type { Model } from "../model/architecture.ts";
+import { type Model, resizeModel } from "../model/architecture.ts";
 import { type Dim, shapeOf } from "../model/table.ts";
 import { UserError } from "../util/errors.ts";
 import type { Json } from "../util/json.ts";
@@ -29,9 +29,7 @@ export class Symmetry {
     if (growth === undefined) return undefined;
     try {
       const { choices, sourceSizes } = parseRecord(growth, "growth.json");
-      const { architecture, config, heads } = model;
-      const source = architecture.model(architecture.resize(config, sourceSizes), "growth.json", heads);
-      const plan = planGrowth(source, model, choices);
+      const plan = planGrowth(resizeModel(model, sourceSizes, "growth.json"), model, choices);
       return grownMaps(plan.growth).length === 0 ? undefined : new Symmetry(plan.growth);
     } catch (error) {
       // A record of another version, or of a method of somebody's own: nothing is known of its copies.

@@ -5,6 +5,7 @@
  * (Chen et al., ICLR 2016). Exact wherever no LayerNorm sees uneven copies: heads and FFN at any ratio, the residual
  * stream where every unit is copied equally often. `shares` unequal or noisy keep it too, and let copies come apart.
  */
+import { normName } from "../../model/table.ts";
 import { type Growth, grownMaps, type Promised, seenByNorms, type WidthMethod } from "../growth.ts";
 import { isUniform } from "../maps.ts";
 import { isUneven, sharing } from "../shares.ts";
@@ -27,11 +28,12 @@ export function copiesKeepTheFunction(growth: Growth): Promised {
     reason,
     ...(isUneven(growth) ? { rounded: true } : {}),
   });
+  const norm = normName(growth.source.parameters);
   const [seen] = seenByNorms(growth).toSorted((a, b) => Number(isUniform(a)) - Number(isUniform(b)));
-  if (seen === undefined) return exactly("no LayerNorm sees the axes that grow");
+  if (seen === undefined) return exactly(`no ${norm} sees the axes that grow`);
   if (isUniform(seen)) return exactly(`every unit of the stream is copied ${seen.counts[0]} times`);
   return {
     kind: "none",
-    reason: `the stream's ${seen.source} units are copied unevenly to ${seen.of.length}: LayerNorm weighs some of them more`,
+    reason: `the stream's ${seen.source} units are copied unevenly to ${seen.of.length}: ${norm} weighs some of them more`,
   };
 }

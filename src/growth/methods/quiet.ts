@@ -8,6 +8,7 @@
  * all units: LayerNorm's mean and variance, and the tied head, whose last norm passes new units on. Moments: the source's
  * in the corner, 0 elsewhere.
  */
+import { normName } from "../../model/table.ts";
 import { grownMaps, seenByNorms, type WidthMethod } from "../growth.ts";
 import { choose, constant } from "../recipe.ts";
 import { fresh, grownFactors, newUnits } from "../width.ts";
@@ -20,8 +21,10 @@ export const quiet: WidthMethod = {
   options: [],
 
   promise(growth) {
-    if (seenByNorms(growth).length > 0)
-      return { kind: "none", reason: "LayerNorm and the tied head see new random units of the stream" };
+    if (seenByNorms(growth).length > 0) {
+      const seeing = `${normName(growth.source.parameters)} and the ${growth.source.outputs.lm === "tied" ? "tied " : ""}head`;
+      return { kind: "none", reason: `${seeing} see new random units of the stream` };
+    }
     const reason = grownMaps(growth).length > 0 ? "new inner units write nothing into the stream" : "no unit is new";
     return { kind: "exact", reason };
   },
