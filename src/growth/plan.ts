@@ -142,13 +142,16 @@ export function checkLearned(plan: Pick<GrowthPlan, "method" | "learned">): void
 export interface TargetSizes {
   readonly hidden?: number;
   readonly heads?: number;
+  /** Default: as many as leave each as many query heads as the source's have, or else the source's. */
+  readonly kvHeads?: number;
   readonly ffn?: number;
   readonly layers?: number;
 }
 
 /** The model of a size, otherwise like the source. @throws UserError if the sizes do not go together */
 export function resizedModel(source: Model, sizes: TargetSizes): Model {
-  const from = source.dimensions;
+  const { dimensions: from, architecture } = source;
+  const { headWidth } = from;
   if (Object.values(sizes).every((size) => size === undefined)) {
     throw new UserError(
       "no target size is given",
@@ -156,20 +159,37 @@ export function resizedModel(source: Model, sizes: TargetSizes): Model {
       "give --to CONFIG.json, or some of --hidden --heads --ffn --layers",
     );
   }
-  const hidden = sizes.hidden ?? (sizes.heads === undefined ? from.hidden : sizes.heads * from.headWidth);
-  if (hidden % from.headWidth !== 0) {
-    const below = Math.floor(hidden / from.headWidth) * from.headWidth;
+  const ofHeads = sizes.heads === undefined || architecture.ownHeadWidth ? from.hidden : sizes.heads * headWidth;
+  const hidden = sizes.hidden ?? ofHeads;
+  const together = from.heads * headWidth === from.hidden;
+  if (together && hidden % headWidth !== 0) {
+    const below = Math.floor(hidden / headWidth) * headWidth;
     const near = below < from.hidden ? [] : [below];
     throw new UserError(
-      `${hidden} is not a whole number of heads of ${from.headWidth}, the source's`,
+      `${hidden} is not a whole number of heads of ${headWidth}, the source's`,
       "--hidden",
-      `heads are grown whole: take ${[...near, below + from.headWidth].join(" or ")}`,
+      `heads are grown whole: take ${[...near, below + headWidth].join(" or ")}`,
     );
   }
-  const heads = sizes.heads ?? hidden / from.headWidth;
-  if (heads * from.headWidth !== hidden) throw wholeHeads(heads, hidden, from, "--heads");
+  const heads = sizes.heads ?? (together ? hidden / headWidth : from.heads);
+  if (!architecture.ownHeadWidth && heads * headWidth !== hidden) throw wholeHeads(heads, hidden, from, "--heads");
+  const kvHeads = sizes.kvHeads ?? kvHeadsFor(heads, from);
   const ffn = sizes.ffn ?? Math.round((from.ffn * hidden) / from.hidden);
-  return resizeModel(source, { hidden, heads, ffn, layers: sizes.layers ?? from.layers }, "target config");
+  const layers = sizes.layers ?? from.layers;
+  return resizeModel(source, { hidden, heads, kvHeads, headWidth, ffn, layers }, "target config");
+}
+
+function kvHeadsFor(heads: number, from: Dimensions): number {
+  const group = from.heads / from.kvHeads;
+  if (heads % group === 0) return heads / group;
+  if (heads % from.kvHeads === 0) return from.kvHeads;
+  const what = `${heads} heads are neither groups of ${group}, the source's, nor groups of its ${from.kvHeads} key-value heads`;
+  const step = Math.min(group, from.kvHeads);
+  throw new UserError(
+    what,
+    "--heads",
+    `take ${Math.ceil(heads / step) * step}, or say how many key-value heads there are`,
+  );
 }
 
 /** The model that a config of the target describes, with the source's heads. @throws UserError if it is of another architecture */

@@ -114,8 +114,10 @@ export function parseRecord(json: Json, where: string): GrowthRecord {
 }
 
 function sizesOf(read: Reader): Sizes {
-  const [layers, hidden, heads, ffn] = ["layers", "hidden", "heads", "ffn"].map((key) => read.number(key));
-  return { layers, hidden, heads, kvHeads: "kvHeads" in read.json ? read.number("kvHeads") : heads, ffn };
+  const [layers, hidden, heads, headWidth, ffn] = ["layers", "hidden", "heads", "headWidth", "ffn"].map((key) => {
+    return read.number(key);
+  });
+  return { layers, hidden, heads, kvHeads: "kvHeads" in read.json ? read.number("kvHeads") : heads, headWidth, ffn };
 }
 
 function promiseOf(read: Reader): Promised {

@@ -41,6 +41,8 @@ export type Spelling =
 export interface Architecture {
   /** config.json's model_type. */
   readonly type: string;
+  /** Whether heads times their width may be other than the hidden size. */
+  readonly ownHeadWidth: boolean;
   /**
    * The model a config describes. @param outputs which of them, whether tied or not is the config's to say; default:
    * what `architectures` in the config names, and where it names none, a language model

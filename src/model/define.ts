@@ -48,7 +48,7 @@ export interface Definition {
   readonly defaults: Json;
   /** Other keys that its config may use, and its own for them. */
   readonly aliases?: Readonly<Record<string, string>>;
-  /** What its config calls the sizes and the norms' eps. */
+  /** What its config calls the sizes and the norms' eps; `headWidth` only where it need not be hidden size / heads. */
   readonly keys: Readonly<Partial<Record<keyof Sizes | "eps", string>>>;
   /** The first is the class of a config that names none. */
   readonly classes: readonly ModelClass[];
@@ -68,10 +68,9 @@ type Forward = Omit<ForwardResult, "pooled" | "nspLogits"> & Partial<ForwardResu
 
 /** A config with sizes and eps under their keys. */
 export function resized(keys: Definition["keys"], config: Json, to: Parameters<Architecture["resize"]>[1]): Json {
-  const sizes = { ...to };
-  const names = ["layers", "hidden", "heads", "kvHeads", "ffn", "eps"] as const;
+  const names = ["layers", "hidden", "heads", "kvHeads", "headWidth", "ffn", "eps"] as const;
   const set = names.flatMap((name) => {
-    const [key, size] = [keys[name], sizes[name]];
+    const [key, size] = [keys[name], to[name]];
     return key === undefined || size === undefined ? [] : [[key, size] as const];
   });
   return { ...config, ...Object.fromEntries(set) };
@@ -131,6 +130,7 @@ export function defineArchitecture(definition: Definition): Architecture {
 
   const architecture: Architecture = {
     type,
+    ownHeadWidth: keys.headWidth !== undefined,
 
     model(config, where, outputs) {
       const named = namedClass(config, where);

@@ -147,8 +147,8 @@ export interface Dimensions {
   readonly types: number;
 }
 
-/** The dimensions that grow. */
-export type Sizes = Pick<Dimensions, "layers" | "hidden" | "heads" | "kvHeads" | "ffn">;
+/** The dimensions that a growth decides; a head's width stays, and is said where the config can. */
+export type Sizes = Pick<Dimensions, "layers" | "hidden" | "heads" | "kvHeads" | "headWidth" | "ffn">;
 
 export const OUTPUTS = ["lm", "pooler", "nsp"] as const;
 export type Output = (typeof OUTPUTS)[number];
