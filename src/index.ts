@@ -26,7 +26,7 @@ export type {
   Promised,
   WidthMethod,
 } from "./growth/growth.ts";
-export { grows, isUniform, type MapKind, makeMap, mapOf, type UnitMap } from "./growth/maps.ts";
+export { type AxisMaps, grows, isUniform, type MapKind, makeMap, mapOf, type UnitMap } from "./growth/maps.ts";
 export { methodOf, methods } from "./growth/methods.ts";
 export {
   type GrowthChoices,
@@ -39,7 +39,17 @@ export {
 export { choose, constant, gather, type Recipe, type TensorSource as RecipeSource } from "./growth/recipe.ts";
 export { type GrowthRecord, readRecord } from "./growth/record.ts";
 export { repeatedPlan } from "./growth/repeat.ts";
-export { copied, corner, fresh, grownMap, indexAlong, newUnits, perIndex } from "./growth/width.ts";
+export {
+  copied,
+  corner,
+  fresh,
+  grownFactors,
+  indexAlong,
+  newUnits,
+  type Share,
+  sharesAlong,
+  uncopiedUnits,
+} from "./growth/width.ts";
 export type { Architecture, Model, ModelSettings } from "./model/architecture.ts";
 export { architectureOf, architectures } from "./model/architectures.ts";
 export { type CreateOptions, createModel } from "./model/create.ts";
@@ -47,7 +57,20 @@ export { paperFlops, type StepFlops, type StepShape } from "./model/flops.ts";
 export { initialise } from "./model/init.ts";
 export { type OpenModel, openModel, type ParameterWeights } from "./model/load.ts";
 export type { Objective } from "./model/objectives.ts";
-export { type Axis, type Dim, type Dimensions, elements, type Heads, type Parameter, shapeOf } from "./model/table.ts";
+export {
+  AXES,
+  type Axis,
+  type Dim,
+  type Dimensions,
+  elements,
+  type Factor,
+  has,
+  type Output,
+  type Outputs,
+  type Parameter,
+  runsAlong,
+  shapeOf,
+} from "./model/table.ts";
 export { type ProbeInputs, readProbeInputs } from "./probe/inputs.ts";
 export { type ProbeOptions, type ProbeTensor, probe, writeProbe } from "./probe/probe.ts";
 export { type Difference, randomInputs, type Verification, verifyGrowth } from "./probe/verify.ts";

@@ -6,25 +6,24 @@ import type { ProgramBuilder } from "../program/builder.ts";
 import type { Value } from "../program/graph.ts";
 import type { Json } from "../util/json.ts";
 import type { Activation } from "./config.ts";
-import type { Dimensions, Heads, Parameter } from "./table.ts";
+import type { Dimensions, Outputs, Parameter, Sizes } from "./table.ts";
 
-/** One model of an architecture: a config and the heads it has. */
+/** One model of an architecture: a config and the outputs it has. */
 export interface Model {
   readonly architecture: Architecture;
-  /** `config.json` as it is to be written: the defaults filled in, `architectures` naming the class of these heads. */
+  /** `config.json` as it is to be written: the defaults filled in, `architectures` naming the class of these outputs. */
   readonly config: Json;
   readonly dimensions: Dimensions;
-  readonly heads: Heads;
+  readonly outputs: Outputs;
   readonly parameters: readonly Parameter[];
-  /** LayerNorm's eps, activation and dropout rates, as the forward function uses them. */
+  /** As the forward function uses them. */
   readonly settings: ModelSettings;
 }
 
 export interface ModelSettings {
+  /** Of every norm. */
   readonly eps: number;
   readonly activation: Activation;
-  /** Whether norms stand before the branches (GPT-2) or after the residual sum (BERT). */
-  readonly norm: "pre" | "post";
   /** What attention scores are multiplied with. */
   readonly attentionScale: number;
   readonly dropout: { readonly embedding: number; readonly attention: number; readonly hidden: number };
@@ -35,30 +34,32 @@ export type Spelling =
   | { readonly kind: "parameter"; readonly name: string }
   /** A tied copy of a parameter: must equal it, and stands for it where the parameter itself is not stored. */
   | { readonly kind: "copy"; readonly of: string }
-  /** Stored beside the parameters without being one (position_ids, attn.bias), or of a head the model leaves out. */
+  /** Stored beside the parameters without being one (position_ids, attn.bias), or of an output the model leaves out. */
   | { readonly kind: "ignored" }
   | { readonly kind: "unknown" };
 
 export interface Architecture {
   /** config.json's model_type. */
   readonly type: string;
+  /** Whether heads times their width may be other than the hidden size. */
+  readonly ownHeadWidth: boolean;
   /**
-   * The model a config describes. @param heads which heads; default: what `architectures` in the config names, and
-   * where it names none, a language model
+   * The model a config describes. @param outputs which of them, whether tied or not is the config's to say; default:
+   * what `architectures` in the config names, and where it names none, a language model
    * @throws UserError naming the key for whatever is not supported
    */
-  model(config: Json, where: string, heads?: Heads): Model;
+  model(config: Json, where: string, outputs?: Outputs): Model;
   /**
-   * The heads a checkpoint holds: those of the class `architectures` names, or of the class above it whose heads are
+   * The outputs a checkpoint holds: those of the class `architectures` names, or of the class above it whose outputs are
    * all stored (bert-base-uncased says BertForMaskedLM and stores pooler and NSP too); by what is stored where none is named.
    */
-  headsStored(config: Json, where: string, stored: Iterable<string>): Heads;
-  /** How a stored tensor's name, whatever its prefix or spelling, is to be read in a model with these heads. */
-  spelling(stored: string, heads: Heads): Spelling;
-  /** The config of the same model with other dimensions (absent keeps) or another LayerNorm eps, as transformers would write it. */
-  resize(config: Json, to: Partial<Pick<Dimensions, "layers" | "hidden" | "heads" | "ffn"> & { eps: number }>): Json;
-  /** Which of the objectives mlm, nsp and clm it can be trained for, given its heads. */
-  objectives(heads: Heads): readonly string[];
+  outputsStored(config: Json, where: string, stored: Iterable<string>): Outputs;
+  /** How a stored tensor's name, whatever its prefix or spelling, is to be read in a model. */
+  spelling(stored: string, model: Model): Spelling;
+  /** The config of the same model with other dimensions (absent keeps) or another eps, as transformers would write it. */
+  resize(config: Json, to: Partial<Sizes & { readonly eps: number }>): Json;
+  /** Which of the objectives mlm, nsp and clm it can be trained for, given its outputs. */
+  objectives(outputs: Outputs): readonly string[];
   /**
    * The rows of the position table that ids [batch · length] take, where they depend on the ids (RoBERTa counts what is
    * not padding); undefined where they are 0, 1, 2 …
@@ -111,8 +112,14 @@ export interface ForwardResult {
   readonly hidden: readonly Value[];
   /** Logits over the vocabulary at rows of the final hidden state [n, hidden] → [n, vocab]. */
   lmLogits(rows: Value): Value;
-  /** From the final hidden state at each sequence's position 0, [batch, hidden] → [batch, pooler]. Throws without the head. */
+  /** From the final hidden state at each sequence's position 0, [batch, hidden] → [batch, pooler]. Throws without the output. */
   pooled(first: Value): Value;
-  /** From the pooler's output → [batch, 2]. Throws without the head. */
+  /** From the pooler's output → [batch, 2]. Throws without the output. */
   nspLogits(pooled: Value): Value;
+}
+
+/** The same model with other dimensions or another eps. @param where names the config in messages */
+export function resizeModel(model: Model, to: Partial<Sizes & { readonly eps: number }>, where: string): Model {
+  const { architecture, config, outputs } = model;
+  return architecture.model(architecture.resize(config, to), where, outputs);
 }

@@ -118,9 +118,9 @@ export class Frame {
     return reshape(b, both, [batch * (perSequence + 1), width]);
   }
 
-  /** Attention of rows [batch · queries, hidden] to all positions → rows of the same shape. */
+  /** Attention of rows [batch · queries, heads · head width] to all positions → rows of the same shape. */
   attend(q: Value, k: Value, v: Value, layer: number, causal: boolean): Value {
-    const { b, batch, length, heads, hidden } = this;
+    const { b, batch, length, heads } = this;
     const queries = q.shape[0] / batch;
     const on = this.#dropout;
     const mask =
@@ -133,12 +133,12 @@ export class Frame {
           });
     const { out } = attention(
       b,
-      reshape(b, q, [batch, queries, hidden]),
-      reshape(b, k, [batch, length, hidden]),
-      reshape(b, v, [batch, length, hidden]),
+      reshape(b, q, [batch, queries, q.shape[1]]),
+      reshape(b, k, [batch, length, k.shape[1]]),
+      reshape(b, v, [batch, length, v.shape[1]]),
       { heads, causal, scale: this.settings.attentionScale, bias: this.#keyBias, mask, apart: this.#apart(queries) },
     );
-    return reshape(b, out, [batch * queries, hidden]);
+    return reshape(b, out, [batch * queries, q.shape[1]]);
   }
 
   /** The documents of so many queries a sequence, and of all keys. */

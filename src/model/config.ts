@@ -6,6 +6,7 @@
  */
 import { suggestion, UserError } from "../util/errors.ts";
 import { type Json, type JsonValue, printable } from "../util/json.ts";
+import type { Dimensions } from "./table.ts";
 
 /** What stands between a block's two FFN layers: GELU with erf, GELU by tanh, or ReLU. */
 export type Activation = "gelu-erf" | "gelu-tanh" | "relu";
@@ -100,8 +101,8 @@ export class ConfigReader {
     );
   }
 
-  /** Hidden size, heads and the width of one. */
-  attention(hiddenKey: string, headsKey: string): { hidden: number; heads: number; headWidth: number } {
+  /** Hidden size, and heads of it that each have keys and values of their own. */
+  attention(hiddenKey: string, headsKey: string): Pick<Dimensions, "hidden" | "heads" | "kvHeads" | "headWidth"> {
     const hidden = this.count(hiddenKey);
     const heads = this.count(headsKey);
     if (hidden % heads !== 0) {
@@ -111,7 +112,7 @@ export class ConfigReader {
         `make it a multiple of \`${headsKey}\``,
       );
     }
-    return { hidden, heads, headWidth: hidden / heads };
+    return { hidden, heads, kvHeads: heads, headWidth: hidden / heads };
   }
 
   /** The first class named in `architectures`; undefined where there is none. */

@@ -81,7 +81,7 @@ export async function openModel(folder: string, options: { compareCopies?: boole
   architecture.model(config, where);
   const weights = await openWeights(folder);
   try {
-    const model = architecture.model(config, where, architecture.headsStored(config, where, weights.names()));
+    const model = architecture.model(config, where, architecture.outputsStored(config, where, weights.names()));
     const { stored, copies, leftOut } = match(model, weights);
     check(model, weights, stored);
     if (options.compareCopies ?? true) {
@@ -109,7 +109,7 @@ function match(model: Model, weights: Weights): Match {
   const leftOut: string[] = [];
   const known = new Set(model.parameters.map((parameter) => parameter.name));
   for (const name of weights.names()) {
-    const spelling = model.architecture.spelling(name, model.heads);
+    const spelling = model.architecture.spelling(name, model);
     if (spelling.kind === "copy") copies.set(name, spelling.of);
     if (spelling.kind === "copy" || spelling.kind === "ignored") leftOut.push(name);
     if (spelling.kind === "unknown" || (spelling.kind === "parameter" && !known.has(spelling.name))) {

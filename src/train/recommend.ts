@@ -8,6 +8,7 @@ import { dataSize } from "../data/batch/batches.ts";
 import { openDataset } from "../data/prepared/dataset.ts";
 import { openModel } from "../model/load.ts";
 import { supports } from "../model/objectives.ts";
+import { normsOnStream } from "../model/table.ts";
 import { UserError } from "../util/errors.ts";
 import { checkFit, tokenizerOf } from "./run/setup.ts";
 
@@ -56,7 +57,8 @@ export async function recommendRun({ model: from, data, out, beside }: Recommend
     const size = dataSize(dataset, objective, { sequences, accumulate: 1, masked: 0.15 });
     const steps = Math.max(1, Math.ceil(size.stepsPerEpoch));
     const every = Math.max(1, Math.ceil(steps / EVALUATIONS));
-    const rate = Number((RATE_TIMES_WIDTH[model.settings.norm] / model.dimensions.hidden).toPrecision(1));
+    const norms = normsOnStream(model.parameters).length > 0 ? "post" : "pre";
+    const rate = Number((RATE_TIMES_WIDTH[norms] / model.dimensions.hidden).toPrecision(1));
     const grown = (await presentOf(from, [growthFile])).length > 0;
     const way = (path: string) => relative(beside, path).split(sep).join("/") || ".";
     const fact = (text: string) => JSON.stringify(text);
@@ -66,7 +68,7 @@ export async function recommendRun({ model: from, data, out, beside }: Recommend
       `data: { from: ${fact(way(data))} }`,
       `objective: ${objective}`,
       `batch: { sequences: ${sequences} } # ${sequences * length} tokens a step`,
-      `optimizer: { lr: ${rate.toExponential()}${BETAS[model.settings.norm]} } # for ${model.dimensions.hidden} units; if the loss jumps, halve it`,
+      `optimizer: { lr: ${rate.toExponential()}${BETAS[norms]} } # for ${model.dimensions.hidden} units; if the loss jumps, halve it`,
       grown
         ? "schedule: { warmup: 0.05, decay: quadratic } # a grown model gains by a rate that falls early"
         : "schedule: { warmup: 0.05, decay: linear }",

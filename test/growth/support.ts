@@ -69,7 +69,7 @@ export async function measure(
   const from = await source(name);
   const plan = await planOf(name, sizes, choices);
   const dtype = options.dtype ?? "F32";
-  const record = { choices: { ...choices, maps: plan.drawn }, dtype, promise: plan.promise };
+  const record = { choices: { ...choices, maps: plan.growth.drawn }, dtype, promise: plan.promise };
   const inputs = options.inputs ?? randomInputs(from.model, 1, 2, 9);
   const result = await verifyGrowth(from, grown(plan, from, dtype), record, inputs, options.engine ?? reference);
   const shares = new Map(result.differences.map((difference: Difference) => [difference.name, difference.share]));
