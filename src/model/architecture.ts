@@ -18,6 +18,8 @@ export interface Model {
   readonly parameters: readonly Parameter[];
   /** As the forward function uses them. */
   readonly settings: ModelSettings;
+  /** What kind each block is of, where they are not all alike: attention over all positions, or inside a window. */
+  readonly kinds?: readonly string[];
 }
 
 export interface ModelSettings {
@@ -26,7 +28,13 @@ export interface ModelSettings {
   readonly activation: Activation;
   /** What attention scores are multiplied with. */
   readonly attentionScale: number;
-  readonly dropout: { readonly embedding: number; readonly attention: number; readonly hidden: number };
+  readonly dropout: {
+    readonly embedding: number;
+    readonly attention: number;
+    readonly hidden: number;
+    /** Of a gated FFN's inner units; absent: 0. */
+    readonly inner?: number;
+  };
 }
 
 /** How a stored tensor's name is to be understood. */
@@ -58,6 +66,8 @@ export interface Architecture {
   spelling(stored: string, model: Model): Spelling;
   /** The config of the same model with other dimensions (absent keeps) or another eps, as transformers would write it. */
   resize(config: Json, to: Partial<Sizes & { readonly eps: number }>): Json;
+  /** The config with another kind for each block; absent where blocks are all alike. */
+  withKinds?(config: Json, kinds: readonly string[]): Json;
   /** Which of the objectives mlm, nsp and clm it can be trained for, given its outputs. */
   objectives(outputs: Outputs): readonly string[];
   /**

@@ -8,14 +8,16 @@ import { suggestion, UserError } from "../util/errors.ts";
 import { type Json, type JsonValue, printable } from "../util/json.ts";
 import type { Dimensions } from "./table.ts";
 
-/** What stands between a block's two FFN layers: GELU with erf, GELU by tanh, or ReLU. */
-export type Activation = "gelu-erf" | "gelu-tanh" | "relu";
+/** What stands between a block's FFN layers: GELU with erf, GELU by tanh, ReLU, or SiLU. */
+export type Activation = "gelu-erf" | "gelu-tanh" | "relu" | "silu";
 
 const ACTIVATIONS: Readonly<Record<string, Activation>> = {
   gelu: "gelu-erf",
   gelu_new: "gelu-tanh",
   gelu_pytorch_tanh: "gelu-tanh",
   relu: "relu",
+  silu: "silu",
+  swish: "silu",
 };
 
 /** The most that a size may be: no tensor is longer in any library. */
@@ -113,6 +115,43 @@ export class ConfigReader {
       );
     }
     return { hidden, heads, kvHeads: heads, headWidth: hidden / heads };
+  }
+
+  /** Attention whose heads may share keys and values, and be of a width of their own. @param own whether they may */
+  groupedAttention(own: boolean): Pick<Dimensions, "hidden" | "heads" | "kvHeads" | "headWidth"> {
+    const [kvKey, widthKey] = ["num_key_value_heads", "head_dim"];
+    const given = this.#values[widthKey] ?? null;
+    const plain =
+      own && given !== null
+        ? {
+            hidden: this.count("hidden_size"),
+            heads: this.count("num_attention_heads"),
+            headWidth: this.count(widthKey),
+          }
+        : this.attention("hidden_size", "num_attention_heads");
+    const { heads } = plain;
+    const kvHeads = (this.#values[kvKey] ?? null) === null ? heads : this.count(kvKey);
+    if (heads % kvHeads !== 0) {
+      const wayOut = `make \`${kvKey}\` a divisor of \`num_attention_heads\``;
+      this.#refuse(kvKey, `is ${kvHeads}, which does not divide ${heads} heads`, wayOut);
+    }
+    if (plain.headWidth % 2 !== 0) {
+      this.#refuse(widthKey, `is ${plain.headWidth}`, "rotary positions pair its units: it must be even");
+    }
+    return { ...plain, kvHeads };
+  }
+
+  /** A word of a list for each block, or nothing where the key is absent. */
+  words(key: string, known: readonly string[], layers: number): readonly string[] | undefined {
+    const value = this.#values[key] ?? null;
+    if (value === null) return undefined;
+    if (!Array.isArray(value) || value.length !== layers) {
+      this.#refuse(key, `is not a list of ${layers}`, "give one for each block");
+    }
+    const words = value.filter((word) => typeof word === "string");
+    const other = value.find((word) => typeof word !== "string" || !known.includes(word));
+    if (other !== undefined) this.#refuse(key, `has ${show(other)}`, `here it can have ${known.join(" and ")}`);
+    return words;
   }
 
   /** The first class named in `architectures`; undefined where there is none. */

@@ -34,6 +34,8 @@ export interface Names {
 export interface Network {
   readonly dimensions: Dimensions;
   readonly settings: ModelSettings;
+  /** The blocks' kinds, where they differ. */
+  readonly kinds?: readonly string[];
   /** Whether the language model's logits are made by the token embedding. */
   readonly tied: boolean;
   /** @param base what stands before the network's own names */
@@ -59,6 +61,7 @@ export interface Definition {
   read(config: Json, reader: ConfigReader): Network;
   /** Default: the sizes under their keys. */
   readonly resize?: Architecture["resize"];
+  readonly withKinds?: Architecture["withKinds"];
   readonly positions?: Architecture["positions"];
   forward(b: ProgramBuilder, model: Model, inputs: ForwardInputs, options: ForwardOptions): Forward;
 }
@@ -103,7 +106,7 @@ export function defineArchitecture(definition: Definition): Architecture {
 
   function modelWith(given: Json, where: string, present: readonly Output[]): Model {
     const config: Json = { ...definition.defaults, ...ownKeys(aliases, given) };
-    const { dimensions, settings, tied, table } = definition.read(config, new ConfigReader(config, where));
+    const { dimensions, settings, tied, table, kinds } = definition.read(config, new ConfigReader(config, where));
     const lm = tied ? "tied" : "untied";
     const outputs: Outputs = {
       lm: present.includes("lm") ? lm : "none",
@@ -112,7 +115,7 @@ export function defineArchitecture(definition: Definition): Architecture {
     };
     const base = outputs.lm !== "none" || outputs.nsp ? names.prefix : "";
     const written = { ...config, architectures: [(classOf(classes, present) ?? classes[0]).name] };
-    return { architecture, config: written, dimensions, outputs, parameters: table(outputs, base), settings };
+    return { architecture, config: written, dimensions, outputs, parameters: table(outputs, base), settings, kinds };
   }
 
   /** A model's stored names, worked out once. */
@@ -167,6 +170,8 @@ export function defineArchitecture(definition: Definition): Architecture {
       ...(has(outputs, "lm") ? [definition.objective] : []),
       ...(has(outputs, "nsp") ? ["nsp"] : []),
     ],
+
+    withKinds: definition.withKinds,
 
     positions: definition.positions ?? (() => undefined),
 

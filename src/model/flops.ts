@@ -13,6 +13,7 @@ import { elements, type Parameter, runsAlong } from "./table.ts";
 const SOFTMAX = 5;
 const NORM = 5;
 const GELU = 8;
+const SILU = 5;
 const DROPOUT = 4;
 const TANH = GELU;
 
@@ -63,7 +64,7 @@ function sum(parameters: readonly Parameter[]): number {
 }
 
 function activation(model: Model, units: number): number {
-  return (model.settings.activation === "relu" ? 1 : GELU) * units;
+  return { relu: 1, silu: SILU, "gelu-erf": GELU, "gelu-tanh": GELU }[model.settings.activation] * units;
 }
 
 /** A token's embeddings: of the position table only the rows that a sequence uses. */

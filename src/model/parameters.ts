@@ -48,15 +48,16 @@ export function bias(place: Place, kind: string, part: Part, dim: Dim): Paramete
   return parameter(place, kind, { dims: [dim], part, init: zeros(), decays: false });
 }
 
-/** Weight and bias of one linear layer; the bias is of what the weight makes. @param dims of the weight, as stored */
+/** Weight and, where it has one, bias of one linear layer; the bias is of what the weight makes. @param dims of the weight, as stored */
 export function linearLayer(
   place: Place,
   kind: string,
   part: Part,
   dims: readonly Dim[],
   init: Init,
+  biased = true,
 ): readonly Parameter[] {
-  const made = dims.filter((one) => one.role === "out");
+  const made = biased ? dims.filter((one) => one.role === "out") : [];
   return [
     matrix(place, `${kind}.weight`, part, dims, init),
     ...made.map((one) => bias(place, `${kind}.bias`, part, one)),
@@ -76,4 +77,9 @@ export function norm(place: Place, kind: string, dim: Dim, is: Norm): readonly P
 /** A layer norm with a shift. */
 export function layerNorm(sees: Norm["sees"], of: string): Norm {
   return { kind: "layer", shift: true, sees, of };
+}
+
+/** A root-mean-square norm. */
+export function rmsNorm(sees: Norm["sees"], of: string): Norm {
+  return { kind: "rms", shift: false, sees, of };
 }

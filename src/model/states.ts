@@ -2,16 +2,17 @@
 import type { ProgramBuilder } from "../program/builder.ts";
 import { ProgramError, type Value } from "../program/graph.ts";
 import type { Model } from "./architecture.ts";
-import { type Parameter, shapeOf } from "./table.ts";
+import { type Norm, type Parameter, shapeOf } from "./table.ts";
 
 export interface LinearStates {
   readonly weight: Value;
-  readonly bias: Value;
+  readonly bias: Value | null;
 }
 
 export interface NormStates {
+  readonly kind: Norm["kind"];
   readonly gain: Value;
-  readonly shift: Value;
+  readonly shift: Value | null;
 }
 
 /** The states of one block, or of what stands outside the blocks, by their names within it. */
@@ -34,10 +35,24 @@ export class ModelStates {
   }
 
   linear(kind: string): LinearStates {
-    return { weight: this.value(`${kind}.weight`), bias: this.value(`${kind}.bias`) };
+    return { weight: this.value(`${kind}.weight`), bias: this.#optional(`${kind}.bias`) };
   }
 
+  /** Undefined where the table has none of that name. */
+  normIf(kind: string): NormStates | undefined {
+    const is = this.#parameters.get(`${kind}.weight`)?.norm;
+    if (is === undefined) return undefined;
+    return { kind: is.kind, gain: this.value(`${kind}.weight`), shift: this.#optional(`${kind}.bias`) };
+  }
+
+  /** @throws ProgramError if the table has no such norm */
   norm(kind: string): NormStates {
-    return { gain: this.value(`${kind}.weight`), shift: this.value(`${kind}.bias`) };
+    const norm = this.normIf(kind);
+    if (norm === undefined) throw new ProgramError(`block ${this.#layer ?? "none"} has no norm ${kind}`);
+    return norm;
+  }
+
+  #optional(kind: string): Value | null {
+    return this.#parameters.has(kind) ? this.value(kind) : null;
   }
 }
