@@ -57,20 +57,8 @@ export { paperFlops, type StepFlops, type StepShape } from "./model/flops.ts";
 export { initialise } from "./model/init.ts";
 export { type OpenModel, openModel, type ParameterWeights } from "./model/load.ts";
 export type { Objective } from "./model/objectives.ts";
-export {
-  AXES,
-  type Axis,
-  type Dim,
-  type Dimensions,
-  elements,
-  type Factor,
-  has,
-  type Output,
-  type Outputs,
-  type Parameter,
-  runsAlong,
-  shapeOf,
-} from "./model/table.ts";
+export type { Axis, Dim, Dimensions, Factor, Output, Outputs, Parameter } from "./model/table.ts";
+export { AXES, elements, has, runsAlong, shapeOf } from "./model/table.ts";
 export { type ProbeInputs, readProbeInputs } from "./probe/inputs.ts";
 export { type ProbeOptions, type ProbeTensor, probe, writeProbe } from "./probe/probe.ts";
 export { type Difference, randomInputs, type Verification, verifyGrowth } from "./probe/verify.ts";

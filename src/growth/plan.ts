@@ -68,16 +68,17 @@ export function planGrowth(source: Model, asked: Model, choices: GrowthChoices):
   const seed = choices.seed ?? 0;
   const eps = method.eps?.(source, asked) ?? source.settings.eps;
   checkTarget(source, asked, eps);
-  const target = asked.settings.eps === eps ? asked : resizeModel(asked, { eps }, "target config");
-  const drawn =
-    choices.maps === undefined ? drawMaps(kind, source, target, seed) : fitting(choices.maps, source, target);
-  const growth = growthBy(method, { source, target, drawn, options, seed });
   const { layers: from } = source.dimensions;
-  const { layers: to } = target.dimensions;
+  const { layers: to } = asked.dimensions;
   const deeper = to > from;
   const layers = deeper
     ? depth.layers(from, to)
     : Array.from({ length: to }, (_, layer): LayerOrigin => ({ from: layer, fresh: false }));
+  const sized = asked.settings.eps === eps ? asked : resizeModel(asked, { eps }, "target config");
+  const target = withKindsOf(source, sized, layers);
+  const drawn =
+    choices.maps === undefined ? drawMaps(kind, source, target, seed) : fitting(choices.maps, source, target);
+  const growth = growthBy(method, { source, target, drawn, options, seed });
   const width = method.promise(growth);
   const promise = deeper ? weaker(width, depth.promise(growth)) : width;
 
@@ -113,6 +114,15 @@ export function planGrowth(source: Model, asked: Model, choices: GrowthChoices):
     };
   });
   return { growth, method, depth, mapKind: kind, momentMode: mode, layers, promise, parameters };
+}
+
+/** Each block takes the kind of the one it is made from along: at another's place it would compute something else. */
+function withKindsOf(source: Model, target: Model, layers: readonly LayerOrigin[]): Model {
+  const { architecture } = target;
+  const kinds = layers.map(({ from }) => source.kinds?.[from] ?? "");
+  if (source.kinds === undefined || kinds.every((kind, layer) => kind === target.kinds?.[layer])) return target;
+  if (architecture.withKinds === undefined) throw new Error(`${architecture.type} can't say what kind its blocks are of`);
+  return architecture.model(architecture.withKinds(target.config, kinds), "target config", target.outputs);
 }
 
 /** Those of the maps that these models need. @throws UserError if one is missing or of another size */

@@ -48,15 +48,6 @@ export function indexAlong(growth: Growth, dim: Dim): Uint32Array {
   return Uint32Array.from(index);
 }
 
-/** For each index along a target's dimension, the index of the units that those it is a copy of have become themselves. */
-export function originalAlong(growth: Growth, dim: Dim): Uint32Array {
-  const index = along(dim, 0, ({ axis, size }) => {
-    const map = mapOf(growth.maps, axis);
-    return (value, j) => value * size + (map === undefined ? j : map.of[j]);
-  });
-  return Uint32Array.from(index);
-}
-
 /** Another share of a unit of an axis than the method's option says; undefined: as that says. */
 export type Share = (axis: Axis, map: UnitMap, unit: number) => number | undefined;
 

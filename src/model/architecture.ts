@@ -63,7 +63,7 @@ export interface Architecture {
    */
   outputsStored(config: Json, where: string, stored: Iterable<string>): Outputs;
   /** How a stored tensor's name, whatever its prefix or spelling, is to be read in a model. */
-  spelling(stored: string, model: Model): Spelling;
+  spelling(model: Model): (stored: string) => Spelling;
   /** The config of the same model with other dimensions (absent keeps) or another eps, as transformers would write it. */
   resize(config: Json, to: Partial<Sizes & { readonly eps: number }>): Json;
   /** The config with another kind for each block; absent where blocks are all alike. */

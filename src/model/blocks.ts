@@ -1,7 +1,6 @@
 /**
- * The transformer's parts that architectures share, over values: embeddings, attention, the FFN, and blocks with norms
- * after the residual sum (Vaswani et al. 2017, BERT) or before the branches (GPT-2). Which parameter is which is the
- * architecture's to say. Dropout stands where transformers has it: on the embeddings, on the attention's
+ * The transformer's parts that architectures share, over values: embeddings, attention, layers. What a block is made of,
+ * and which parameter is which, is the architecture's to say. Dropout stands where transformers has it: on the embeddings, on the attention's
  * probabilities, on what each branch writes into the stream.
  */
 import type { ProgramBuilder } from "../program/builder.ts";
@@ -25,7 +24,6 @@ import {
   scale,
   silu,
   slice,
-  split,
   stopGradient,
   sub,
 } from "../program/ops/index.ts";
@@ -221,55 +219,6 @@ export function embed(
   }
   const inOrder = slice(b, tables.position, 0, offset, offset + length);
   return reshape(b, add(b, reshape(b, sum, [batch, length, hidden]), inOrder), [batch * length, hidden]);
-}
-
-export interface PostNormStates {
-  readonly query: LinearStates;
-  readonly key: LinearStates;
-  readonly value: LinearStates;
-  readonly attentionOutput: LinearStates;
-  readonly attentionNorm: NormStates;
-  readonly ffnInput: LinearStates;
-  readonly ffnOutput: LinearStates;
-  readonly ffnNorm: NormStates;
-}
-
-/** Attention, residual sum, norm; FFN, residual sum, norm. In the last block only the kept rows ask, and go on. */
-export function postNormBlock(frame: Frame, stream: Value, states: PostNormStates, layer: number): Value {
-  const { b } = frame;
-  const x = frame.entry(stream, layer);
-  const kept = frame.kept(x, layer);
-  const k = frame.linear(x, states.key);
-  const v = frame.linear(x, states.value);
-  const read = frame.attend(frame.linear(kept, states.query), k, v, layer, { causal: false });
-  const attended = frame.dropout(frame.linear(read, states.attentionOutput), "hidden", `${layer}/attention`);
-  const middle = frame.norm(add(b, attended, kept), states.attentionNorm);
-  const inner = frame.activation(frame.linear(middle, states.ffnInput));
-  const written = frame.dropout(frame.linear(inner, states.ffnOutput), "hidden", `${layer}/ffn`);
-  return frame.norm(add(b, written, middle), states.ffnNorm);
-}
-
-export interface PreNormStates {
-  readonly attentionNorm: NormStates;
-  /** q, k and v side by side. */
-  readonly qkv: LinearStates;
-  readonly attentionOutput: LinearStates;
-  readonly ffnNorm: NormStates;
-  readonly ffnInput: LinearStates;
-  readonly ffnOutput: LinearStates;
-}
-
-/** Norm, causal attention, residual sum; norm, FFN, residual sum. In the last block only the kept rows leave attention. */
-export function preNormBlock(frame: Frame, stream: Value, states: PreNormStates, layer: number): Value {
-  const { b } = frame;
-  const x = frame.entry(stream, layer);
-  const qkv = frame.linear(frame.norm(x, states.attentionNorm), states.qkv);
-  const [q, k, v] = split(b, qkv, 1, 3);
-  const read = frame.kept(frame.attend(q, k, v, layer, { causal: true }), layer);
-  const attended = frame.dropout(frame.linear(read, states.attentionOutput), "hidden", `${layer}/attention`);
-  const middle = add(b, frame.kept(x, layer), attended);
-  const inner = frame.activation(frame.linear(frame.norm(middle, states.ffnNorm), states.ffnInput));
-  return add(b, middle, frame.dropout(frame.linear(inner, states.ffnOutput), "hidden", `${layer}/ffn`));
 }
 
 export interface GatedStates {

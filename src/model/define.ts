@@ -2,18 +2,9 @@
  * What every architecture does alike, made from what is its own (Definition): a config read into a model, stored names
  * into parameters, sizes into a config, and classes of transformers into outputs.
  */
-import type { ProgramBuilder } from "../program/builder.ts";
 import { ProgramError } from "../program/graph.ts";
 import type { Json } from "../util/json.ts";
-import type {
-  Architecture,
-  ForwardInputs,
-  ForwardOptions,
-  ForwardResult,
-  Model,
-  ModelSettings,
-  Spelling,
-} from "./architecture.ts";
+import type { Architecture, ForwardResult, Model, ModelSettings, Spelling } from "./architecture.ts";
 import { classOf, type ModelClass, outputsToRead } from "./classes.ts";
 import { ConfigReader } from "./config.ts";
 import { type Dimensions, has, OUTPUTS, type Output, type Outputs, type Parameter, type Sizes } from "./table.ts";
@@ -63,11 +54,11 @@ export interface Definition {
   readonly resize?: Architecture["resize"];
   readonly withKinds?: Architecture["withKinds"];
   readonly positions?: Architecture["positions"];
-  forward(b: ProgramBuilder, model: Model, inputs: ForwardInputs, options: ForwardOptions): Forward;
+  /** Outputs that no model of the architecture has are left out. */
+  forward(
+    ...given: Parameters<Architecture["forward"]>
+  ): Pick<ForwardResult, "hidden" | "lmLogits"> & Partial<ForwardResult>;
 }
-
-/** What a forward function makes; outputs that no model of the architecture has are left out. */
-type Forward = Omit<ForwardResult, "pooled" | "nspLogits"> & Partial<ForwardResult>;
 
 /** A config with sizes and eps under their keys. */
 export function resized(keys: Definition["keys"], config: Json, to: Parameters<Architecture["resize"]>[1]): Json {
@@ -81,17 +72,14 @@ export function resized(keys: Definition["keys"], config: Json, to: Parameters<A
 
 /** A config under the architecture's own keys. */
 export function ownKeys(aliases: Definition["aliases"] = {}, config: Json): Json {
-  return Object.fromEntries(
-    Object.entries(config)
-      .filter(([key]) => !(key in aliases && aliases[key] in config))
-      .map(([key, value]) => [aliases[key] ?? key, value]),
-  );
+  const own = (key: string) => (Object.hasOwn(aliases, key) ? aliases[key] : key);
+  const kept = Object.entries(config).filter(([key]) => own(key) === key || !Object.hasOwn(config, own(key)));
+  return Object.fromEntries(kept.map(([key, value]) => [own(key), value]));
 }
 
 export function defineArchitecture(definition: Definition): Architecture {
   const { type, aliases, classes, names, keys } = definition;
   const every = OUTPUTS.filter((output) => classes.some((one) => one.outputs.includes(output)));
-  const stored = new WeakMap<Model, StoredNames>();
 
   function namedClass(config: Json, where: string): ModelClass | undefined {
     const named = new ConfigReader(config, where).className(classes.map((one) => one.name));
@@ -118,19 +106,6 @@ export function defineArchitecture(definition: Definition): Architecture {
     return { architecture, config: written, dimensions, outputs, parameters: table(outputs, base), settings, kinds };
   }
 
-  /** A model's stored names, worked out once. */
-  function storedNames(model: Model): StoredNames {
-    const known = stored.get(model);
-    if (known !== undefined) return known;
-    const whole = modelWith(model.config, "config", every);
-    const made = {
-      own: new Map(model.parameters.map(({ name }) => [full(name), name])),
-      all: new Set(whole.parameters.map(({ name }) => full(name))),
-    };
-    stored.set(model, made);
-    return made;
-  }
-
   const architecture: Architecture = {
     type,
     ownHeadWidth: keys.headWidth !== undefined,
@@ -153,15 +128,16 @@ export function defineArchitecture(definition: Definition): Architecture {
       return modelWith(config, where, outputsToRead(classes, named, found)).outputs;
     },
 
-    spelling(stored, model): Spelling {
-      const name = full(stored);
-      const { own, all } = storedNames(model);
-      const parameter = own.get(name);
-      if (parameter !== undefined) return { kind: "parameter", name: parameter };
-      const copied = own.get(names.copies[name] ?? "");
-      if (copied !== undefined && model.outputs.lm === "tied") return { kind: "copy", of: copied };
-      const known = name in names.copies || names.buffers.test(name) || all.has(name);
-      return { kind: known ? "ignored" : "unknown" };
+    spelling(model) {
+      const known = new Map<string, Spelling>();
+      for (const { name } of modelWith(model.config, "config", every).parameters) known.set(full(name), ignored);
+      const own = new Map(model.parameters.map(({ name }) => [full(name), name]));
+      for (const [copy, copied] of Object.entries(names.copies)) {
+        const of = model.outputs.lm === "tied" ? own.get(copied) : undefined;
+        known.set(copy, of === undefined ? ignored : { kind: "copy", of });
+      }
+      for (const [name, parameter] of own) known.set(name, { kind: "parameter", name: parameter });
+      return (stored) => known.get(full(stored)) ?? (names.buffers.test(full(stored)) ? ignored : { kind: "unknown" });
     },
 
     resize: definition.resize ?? ((config, to) => resized(keys, ownKeys(aliases, config), to)),
@@ -175,22 +151,13 @@ export function defineArchitecture(definition: Definition): Architecture {
 
     positions: definition.positions ?? (() => undefined),
 
-    forward: (b, model, inputs, options) => ({
-      pooled: () => missing(type, "pooler"),
-      nspLogits: () => missing(type, "next-sentence head"),
-      ...definition.forward(b, model, inputs, options),
-    }),
+    forward: (...given) => ({ pooled: missing, nspLogits: missing, ...definition.forward(...given) }),
   };
   return architecture;
 }
 
-interface StoredNames {
-  /** From a parameter's full name to its own. */
-  readonly own: ReadonlyMap<string, string>;
-  /** The full names that a model with every output has. */
-  readonly all: ReadonlySet<string>;
-}
+const ignored: Spelling = { kind: "ignored" };
 
-function missing(type: string, output: string): never {
-  throw new ProgramError(`${type} has no ${output}`);
+function missing(): never {
+  throw new ProgramError("no model of this architecture has that output");
 }

@@ -10,10 +10,10 @@
  */
 import type { ProgramBuilder } from "../program/builder.ts";
 import type { Value } from "../program/graph.ts";
-import { tanh } from "../program/ops/index.ts";
+import { add, tanh } from "../program/ops/index.ts";
 import type { Json } from "../util/json.ts";
 import type { Architecture, ForwardInputs, ForwardOptions, Model } from "./architecture.ts";
-import { embed, Frame, postNormBlock } from "./blocks.ts";
+import { embed, Frame } from "./blocks.ts";
 import type { ModelClass } from "./classes.ts";
 import type { Activation, ConfigReader } from "./config.ts";
 import { defineArchitecture, type Network } from "./define.ts";
@@ -207,18 +207,7 @@ function forward(flavour: Flavour, b: ProgramBuilder, model: Model, inputs: Forw
   const sum = embed(frame, inputs, tables, firstPosition(flavour, model.config));
   const hidden = [frame.dropout(frame.norm(sum, states.norm("embeddings.LayerNorm")), "embedding", "embedding")];
   for (let layer = 0; layer < frame.layers; layer++) {
-    const block = new ModelStates(b, model, layer);
-    const parts = {
-      query: block.linear("attention.self.query"),
-      key: block.linear("attention.self.key"),
-      value: block.linear("attention.self.value"),
-      attentionOutput: block.linear("attention.output.dense"),
-      attentionNorm: block.norm("attention.output.LayerNorm"),
-      ffnInput: block.linear("intermediate.dense"),
-      ffnOutput: block.linear("output.dense"),
-      ffnNorm: block.norm("output.LayerNorm"),
-    };
-    hidden.push(postNormBlock(frame, hidden[layer], parts, layer));
+    hidden.push(postNormBlock(frame, hidden[layer], new ModelStates(b, model, layer), layer));
   }
   return {
     hidden,
@@ -230,6 +219,21 @@ function forward(flavour: Flavour, b: ProgramBuilder, model: Model, inputs: Forw
     pooled: (first: Value) => tanh(b, frame.linear(first, states.linear("pooler.dense"))),
     ...(nsp === undefined ? {} : { nspLogits: (pooled: Value) => frame.linear(pooled, states.linear(nsp)) }),
   };
+}
+
+/** Attention, residual sum, norm; FFN, residual sum, norm. In the last block only the kept rows ask, and go on. */
+function postNormBlock(frame: Frame, stream: Value, states: ModelStates, layer: number): Value {
+  const linear = (rows: Value, kind: string) => frame.linear(rows, states.linear(kind));
+  const x = frame.entry(stream, layer);
+  const kept = frame.kept(x, layer);
+  const k = linear(x, "attention.self.key");
+  const v = linear(x, "attention.self.value");
+  const read = frame.attend(linear(kept, "attention.self.query"), k, v, layer, { causal: false });
+  const attended = frame.dropout(linear(read, "attention.output.dense"), "hidden", `${layer}/attention`);
+  const middle = frame.norm(add(frame.b, attended, kept), states.norm("attention.output.LayerNorm"));
+  const inner = frame.activation(linear(middle, "intermediate.dense"));
+  const written = frame.dropout(linear(inner, "output.dense"), "hidden", `${layer}/ffn`);
+  return frame.norm(add(frame.b, written, middle), states.norm("output.LayerNorm"));
 }
 
 /** The row of the position table where counting begins. */

@@ -7,10 +7,11 @@
  * Before a tied head the final norm reads units rather than making them, as the MLM transform's norm does in BERT. A
  * checkpoint never stores the head, so `architectures` decides whether there is one.
  */
-import { linear } from "../program/ops/index.ts";
+import type { Value } from "../program/graph.ts";
+import { add, linear, split } from "../program/ops/index.ts";
 import type { Json } from "../util/json.ts";
 import type { Architecture } from "./architecture.ts";
-import { embed, Frame, preNormBlock } from "./blocks.ts";
+import { embed, Frame } from "./blocks.ts";
 import { modelClass } from "./classes.ts";
 import { defineArchitecture, ownKeys, resized } from "./define.ts";
 import { layerNorm, linearLayer, matrix, norm, out, type Place, reads } from "./parameters.ts";
@@ -68,6 +69,19 @@ function decoderTable(d: Dimensions, std: number, outputs: Outputs, base: string
   const final: Place = { prefix: base, layer: null, group: "head" };
   const last = outputs.lm === "tied" ? fromStream : stream;
   return [...table, ...norm(final, "ln_f", last, layerNorm("head", "final"))];
+}
+
+/** Norm, causal attention, residual sum; norm, FFN, residual sum. In the last block only the kept rows leave attention. */
+function preNormBlock(frame: Frame, stream: Value, states: ModelStates, layer: number): Value {
+  const { b } = frame;
+  const linear = (rows: Value, kind: string) => frame.linear(rows, states.linear(kind));
+  const x = frame.entry(stream, layer);
+  const [q, k, v] = split(b, linear(frame.norm(x, states.norm("ln_1")), "attn.c_attn"), 1, 3);
+  const read = frame.kept(frame.attend(q, k, v, layer, { causal: true }), layer);
+  const attended = frame.dropout(linear(read, "attn.c_proj"), "hidden", `${layer}/attention`);
+  const middle = add(b, frame.kept(x, layer), attended);
+  const inner = frame.activation(linear(frame.norm(middle, states.norm("ln_2")), "mlp.c_fc"));
+  return add(b, middle, frame.dropout(linear(inner, "mlp.c_proj"), "hidden", `${layer}/ffn`));
 }
 
 const keys = { layers: "n_layer", hidden: "n_embd", heads: "n_head", ffn: "n_inner", eps: "layer_norm_epsilon" };
@@ -141,16 +155,7 @@ export const gpt2: Architecture = defineArchitecture({
     const sum = embed(frame, inputs, { word, position: states.value("wpe.weight") }, 0);
     const hidden = [frame.dropout(sum, "embedding", "embedding")];
     for (let layer = 0; layer < frame.layers; layer++) {
-      const block = new ModelStates(b, model, layer);
-      const parts = {
-        attentionNorm: block.norm("ln_1"),
-        qkv: block.linear("attn.c_attn"),
-        attentionOutput: block.linear("attn.c_proj"),
-        ffnNorm: block.norm("ln_2"),
-        ffnInput: block.linear("mlp.c_fc"),
-        ffnOutput: block.linear("mlp.c_proj"),
-      };
-      hidden.push(preNormBlock(frame, hidden[layer], parts, layer));
+      hidden.push(preNormBlock(frame, hidden[layer], new ModelStates(b, model, layer), layer));
     }
     hidden[frame.layers] = frame.norm(hidden[frame.layers], states.norm("ln_f"));
     return { hidden, lmLogits: (rows) => linear(b, rows, word, null, { transposeWeight: true }) };

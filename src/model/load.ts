@@ -107,12 +107,12 @@ function match(model: Model, weights: Weights): Match {
   const stored = new Map<string, string>();
   const copies = new Map<string, string>();
   const leftOut: string[] = [];
-  const known = new Set(model.parameters.map((parameter) => parameter.name));
+  const spell = model.architecture.spelling(model);
   for (const name of weights.names()) {
-    const spelling = model.architecture.spelling(name, model);
+    const spelling = spell(name);
     if (spelling.kind === "copy") copies.set(name, spelling.of);
     if (spelling.kind === "copy" || spelling.kind === "ignored") leftOut.push(name);
-    if (spelling.kind === "unknown" || (spelling.kind === "parameter" && !known.has(spelling.name))) {
+    if (spelling.kind === "unknown") {
       throw new UserError(
         `tensor ${printable(name)} is none that a ${model.architecture.type} of ${model.dimensions.layers} layers has`,
         weights.pathOf(name),

@@ -7,28 +7,6 @@
  * parameter's name. METHOD: Chen et al., bert2BERT (ACL 2022), section 3; Tensor Programs-style axis roles.
  */
 
-export type Axis =
-  /** The residual stream, one for the whole network. */
-  | "hidden"
-  /** Attention heads: those of keys and values. */
-  | "kv"
-  /** Query heads to each of them; a dimension without this factor has one. */
-  | "group"
-  /** Units of one head. */
-  | "head"
-  /** Inner units of one block. */
-  | "ffn"
-  /** The pooler's outputs. */
-  | "pooler"
-  /** Outputs of the transform before a tied decoder. */
-  | "transform"
-  /** What lies side by side in one tensor: queries, keys and values; gates and inner units. */
-  | "fused"
-  | "vocab"
-  | "position"
-  | "type"
-  | "label";
-
 interface AxisFacts {
   /** What people, growth.json and random streams call it. */
   readonly name: string;
@@ -36,25 +14,36 @@ interface AxisFacts {
   readonly grows?: true;
   /** Whether its units are made and read within a block, so that nothing outside has to agree about them. */
   readonly inner?: true;
-  /** The axis whose map it has: the tied decoder reads the transform's units with the embedding matrix. */
-  readonly follows?: Axis;
+  /** The axis whose map it has, because one matrix reads both. */
+  readonly follows?: "hidden";
 }
 
-/** All that growth knows of an axis. */
-export const AXES: Readonly<Record<Axis, AxisFacts>> = {
+const facts = {
+  /** The residual stream, one for the whole network. */
   hidden: { name: "hidden", grows: true },
+  /** Attention heads: those of keys and values. */
   kv: { name: "heads", grows: true, inner: true },
+  /** Query heads to each of them; a dimension without this factor has one. */
   group: { name: "group", grows: true, inner: true },
+  /** Inner units of one block. */
   ffn: { name: "ffn", grows: true, inner: true },
   pooler: { name: "pooler", grows: true },
+  /** Outputs of the transform that a tied decoder reads with the embedding matrix. */
   transform: { name: "transform", grows: true, follows: "hidden" },
+  /** Units of one head. */
   head: { name: "head" },
+  /** What lies side by side in one tensor: queries, keys and values; gates and inner units. */
   fused: { name: "fused" },
   vocab: { name: "vocab" },
   position: { name: "position" },
   type: { name: "type" },
   label: { name: "label" },
-};
+} as const satisfies Readonly<Record<string, AxisFacts>>;
+
+export type Axis = keyof typeof facts;
+
+/** All that growth knows of an axis. */
+export const AXES: Readonly<Record<Axis, AxisFacts>> = facts;
 
 export const axes: readonly Axis[] = Object.keys(AXES).filter((name): name is Axis => name in AXES);
 

@@ -10,7 +10,7 @@
 import { type Growth, grownMaps } from "../growth/growth.ts";
 import { planGrowth } from "../growth/plan.ts";
 import { parseRecord } from "../growth/record.ts";
-import { newUnits, originalAlong, uncopiedUnits } from "../growth/width.ts";
+import { indexAlong, newUnits, uncopiedUnits } from "../growth/width.ts";
 import { type Model, resizeModel } from "../model/architecture.ts";
 import { type Dim, shapeOf } from "../model/table.ts";
 import { UserError } from "../util/errors.ts";
@@ -56,7 +56,9 @@ export class Symmetry {
 /** The indices along a dimension that are copies, each with the one it is a copy of. */
 function copiesAlong(growth: Growth, dim: Dim): readonly (readonly [copy: number, original: number])[] {
   const [isNew, copiesNone] = [newUnits(growth, dim), uncopiedUnits(growth, dim)];
-  return [...originalAlong(growth, dim).entries()].filter(([i]) => isNew[i] === 1 && copiesNone[i] === 0);
+  const made = [...indexAlong(growth, dim).entries()];
+  const originals = new Map(made.filter(([i]) => isNew[i] === 0).map(([i, unit]) => [unit, i]));
+  return made.filter(([i]) => isNew[i] === 1 && copiesNone[i] === 0).map(([i, unit]) => [i, originals.get(unit) ?? i]);
 }
 
 /** Adds the cosine of every copy along dimension `d` with its original; vectors of 0 are left out. */

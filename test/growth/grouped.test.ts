@@ -12,7 +12,7 @@ import {
   type TargetSizes,
 } from "../../src/growth/plan.ts";
 import { evaluate, type TensorSource } from "../../src/growth/recipe.ts";
-import { indexAlong, newUnits, originalAlong, sharesAlong, uncopiedUnits } from "../../src/growth/width.ts";
+import { indexAlong, newUnits, sharesAlong, uncopiedUnits } from "../../src/growth/width.ts";
 import { reads } from "../../src/model/parameters.ts";
 import { shapeOf } from "../../src/model/table.ts";
 import { coefficientsOf, grownWeights, stored } from "../../src/train/ligo.ts";
@@ -213,15 +213,12 @@ describe("a dimension that is a product of axes", () => {
           const [k, g] = [growth.maps.get("kv"), growth.maps.get("group")];
           if (k === undefined || g === undefined) throw new Error("no maps");
           const dim = reads(["fused", 2], ["kv", kvTo], ["group", groupTo], ["head", width]);
-          const [index, isNew, original, shares] = [indexAlong, newUnits, originalAlong, sharesAlong].map((of) =>
-            of(growth, dim),
-          );
+          const [index, isNew, shares] = [indexAlong, newUnits, sharesAlong].map((of) => of(growth, dim));
           for (let f = 0, i = 0; f < 2; f++) {
             for (let a = 0; a < kvTo; a++) {
               for (let b = 0; b < groupTo; b++) {
                 for (let w = 0; w < width; w++, i++) {
                   expect(index[i]).toBe(((f * kv[0] + k.of[a]) * group[0] + g.of[b]) * width + w);
-                  expect(original[i]).toBe(((f * kvTo + k.of[a]) * groupTo + g.of[b]) * width + w);
                   expect(isNew[i]).toBe(Number(a >= kv[0] || b >= group[0]));
                   expect(shares[i]).toBeCloseTo(1 / k.counts[k.of[a]] / g.counts[g.of[b]], 12);
                 }
@@ -252,15 +249,15 @@ it("names of an untied head are a parameter's, of a tied one a copy's; a bare ne
   const [tied, untied] = kinds.map(([, more]) => grouped.model({ ...small, ...more }, "test"));
   const bare = grouped.model({ ...small, architectures: ["GroupedModel"] }, "test");
   const word = "model.embed_tokens.weight";
-  expect(grouped.spelling("lm_head.weight", tied)).toEqual({ kind: "copy", of: word });
-  expect(grouped.spelling("lm_head.weight", untied)).toEqual({ kind: "parameter", name: "lm_head.weight" });
-  expect(grouped.spelling("lm_head.weight", bare)).toEqual({ kind: "ignored" });
-  expect(grouped.spelling(word, bare)).toEqual({ kind: "parameter", name: "embed_tokens.weight" });
-  expect(grouped.spelling("layers.1.q_proj.bias", tied)).toEqual({
+  expect(grouped.spelling(tied)("lm_head.weight")).toEqual({ kind: "copy", of: word });
+  expect(grouped.spelling(untied)("lm_head.weight")).toEqual({ kind: "parameter", name: "lm_head.weight" });
+  expect(grouped.spelling(bare)("lm_head.weight")).toEqual({ kind: "ignored" });
+  expect(grouped.spelling(bare)(word)).toEqual({ kind: "parameter", name: "embed_tokens.weight" });
+  expect(grouped.spelling(tied)("layers.1.q_proj.bias")).toEqual({
     kind: "parameter",
     name: "model.layers.1.q_proj.bias",
   });
-  expect(grouped.spelling("model.layers.2.q_proj.bias", tied)).toEqual({ kind: "unknown" });
+  expect(grouped.spelling(tied)("model.layers.2.q_proj.bias")).toEqual({ kind: "unknown" });
   const kept = untied.parameters.map(({ name }) => name);
   const { architectures: _, ...unnamed } = untied.config;
   expect(grouped.outputsStored(unnamed, "test", kept)).toEqual({ lm: "untied", pooler: false, nsp: false });

@@ -75,7 +75,7 @@ describe.each(names)("%s", (name) => {
 
   test("every name of the table is its own spelling", () => {
     for (const parameter of model.parameters) {
-      expect(model.architecture.spelling(parameter.name, model)).toEqual({
+      expect(model.architecture.spelling(model)(parameter.name)).toEqual({
         kind: "parameter",
         name: parameter.name,
       });
@@ -87,7 +87,7 @@ test("spellings of the Hub: BERT", () => {
   const eight = { ...config("bert-tiny"), num_hidden_layers: 8 };
   const model = bert.model(eight, "c", all);
   const bare = bert.model(eight, "c", encoder);
-  const read = (stored: string) => bert.spelling(stored, model);
+  const read = (stored: string) => bert.spelling(model)(stored);
   const word = "bert.embeddings.word_embeddings.weight";
   expect(read("embeddings.word_embeddings.weight")).toEqual({ kind: "parameter", name: word });
   expect(read("bert.embeddings.LayerNorm.gamma")).toEqual({
@@ -108,35 +108,35 @@ test("spellings of the Hub: BERT", () => {
   expect(read("classifier.weight")).toEqual({ kind: "unknown" });
   expect(read("bert.encoder.layer.0.attention.self.distance_embedding.weight")).toEqual({ kind: "unknown" });
   // A bare encoder is saved without the prefix; what its heads would have been is left out.
-  expect(bert.spelling("bert.pooler.dense.weight", bare)).toEqual({
+  expect(bert.spelling(bare)("bert.pooler.dense.weight")).toEqual({
     kind: "parameter",
     name: "pooler.dense.weight",
   });
-  expect(bert.spelling("cls.seq_relationship.weight", bare)).toEqual({ kind: "ignored" });
-  expect(bert.spelling("cls.predictions.decoder.weight", bare)).toEqual({ kind: "ignored" });
+  expect(bert.spelling(bare)("cls.seq_relationship.weight")).toEqual({ kind: "ignored" });
+  expect(bert.spelling(bare)("cls.predictions.decoder.weight")).toEqual({ kind: "ignored" });
 });
 
 test("spellings of the Hub: RoBERTa and GPT-2", () => {
   const small = roberta.model(config("roberta-tiny"), "c", lm);
   const four = gpt2.model({ ...config("gpt2-tiny"), n_layer: 4 }, "c", lm);
-  expect(roberta.spelling("embeddings.LayerNorm.weight", small)).toEqual({
+  expect(roberta.spelling(small)("embeddings.LayerNorm.weight")).toEqual({
     kind: "parameter",
     name: "roberta.embeddings.LayerNorm.weight",
   });
-  expect(roberta.spelling("lm_head.decoder.weight", small)).toEqual({
+  expect(roberta.spelling(small)("lm_head.decoder.weight")).toEqual({
     kind: "copy",
     of: "roberta.embeddings.word_embeddings.weight",
   });
-  expect(roberta.spelling("lm_head.decoder.bias", small)).toEqual({ kind: "copy", of: "lm_head.bias" });
-  expect(roberta.spelling("roberta.pooler.dense.bias", small)).toEqual({ kind: "ignored" });
-  expect(gpt2.spelling("h.3.attn.c_attn.weight", four)).toEqual({
+  expect(roberta.spelling(small)("lm_head.decoder.bias")).toEqual({ kind: "copy", of: "lm_head.bias" });
+  expect(roberta.spelling(small)("roberta.pooler.dense.bias")).toEqual({ kind: "ignored" });
+  expect(gpt2.spelling(four)("h.3.attn.c_attn.weight")).toEqual({
     kind: "parameter",
     name: "transformer.h.3.attn.c_attn.weight",
   });
-  expect(gpt2.spelling("h.3.attn.bias", four)).toEqual({ kind: "ignored" });
-  expect(gpt2.spelling("transformer.h.3.attn.masked_bias", four)).toEqual({ kind: "ignored" });
-  expect(gpt2.spelling("lm_head.weight", four)).toEqual({ kind: "copy", of: "transformer.wte.weight" });
-  expect(gpt2.spelling("score.weight", four)).toEqual({ kind: "unknown" });
+  expect(gpt2.spelling(four)("h.3.attn.bias")).toEqual({ kind: "ignored" });
+  expect(gpt2.spelling(four)("transformer.h.3.attn.masked_bias")).toEqual({ kind: "ignored" });
+  expect(gpt2.spelling(four)("lm_head.weight")).toEqual({ kind: "copy", of: "transformer.wte.weight" });
+  expect(gpt2.spelling(four)("score.weight")).toEqual({ kind: "unknown" });
 });
 
 test("the heads read are those of the largest class that is wholly stored", () => {
