@@ -16,6 +16,7 @@ interface Flags {
   readonly to?: string;
   readonly hidden?: number;
   readonly heads?: number;
+  readonly kvHeads?: number;
   readonly ffn?: number;
   readonly layers?: number;
   readonly method?: string;
@@ -44,6 +45,11 @@ export function register(command: Command): void {
       wholeNumber("--hidden", 1),
     )
     .option("--heads <n>", "attention heads (default: as many as fit the hidden size)", wholeNumber("--heads", 1))
+    .option(
+      "--kv-heads <n>",
+      "heads of keys and values, where several heads share one (default: groups stay as large as they are, if they can)",
+      wholeNumber("--kv-heads", 1),
+    )
     .option("--ffn <n>", "FFN width", wholeNumber("--ffn", 1))
     .option("--layers <n>", "layers", wholeNumber("--layers", 1))
     .option("--method <name>", `how the width grows: ${methods.map((method) => method.name).join(", ")}`);
@@ -151,7 +157,13 @@ async function planFrom(source: OpenModel, flags: Flags): Promise<{ plan: Growth
     const { repeatedPlan } = await import("../growth/repeat.ts");
     return repeatedPlan(source, flags.repeat);
   }
-  const sizes = { hidden: flags.hidden, heads: flags.heads, ffn: flags.ffn, layers: flags.layers };
+  const sizes = {
+    hidden: flags.hidden,
+    heads: flags.heads,
+    kvHeads: flags.kvHeads,
+    ffn: flags.ffn,
+    layers: flags.layers,
+  };
   if (flags.to !== undefined && Object.values(sizes).some((size) => size !== undefined)) {
     throw new UserError("the target is given twice", "--to", "give a config, or sizes, not both");
   }

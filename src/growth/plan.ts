@@ -121,7 +121,8 @@ function withKindsOf(source: Model, target: Model, layers: readonly LayerOrigin[
   const { architecture } = target;
   const kinds = layers.map(({ from }) => source.kinds?.[from] ?? "");
   if (source.kinds === undefined || kinds.every((kind, layer) => kind === target.kinds?.[layer])) return target;
-  if (architecture.withKinds === undefined) throw new Error(`${architecture.type} can't say what kind its blocks are of`);
+  if (architecture.withKinds === undefined)
+    throw new Error(`${architecture.type} can't say what kind its blocks are of`);
   return architecture.model(architecture.withKinds(target.config, kinds), "target config", target.outputs);
 }
 
@@ -166,7 +167,7 @@ export function resizedModel(source: Model, sizes: TargetSizes): Model {
     throw new UserError(
       "no target size is given",
       "grow",
-      "give --to CONFIG.json, or some of --hidden --heads --ffn --layers",
+      "give --to CONFIG.json, or some of --hidden --heads --kv-heads --ffn --layers",
     );
   }
   const ofHeads = sizes.heads === undefined || architecture.ownHeadWidth ? from.hidden : sizes.heads * headWidth;
@@ -198,7 +199,7 @@ function kvHeadsFor(heads: number, from: Dimensions): number {
   throw new UserError(
     what,
     "--heads",
-    `take ${Math.ceil(heads / step) * step}, or say how many key-value heads there are`,
+    `take ${Math.ceil(heads / step) * step}, or say how many key-value heads there are (--kv-heads)`,
   );
 }
 

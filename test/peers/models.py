@@ -1,6 +1,6 @@
 """What transformers makes of models, for test/peers/models.test.ts.
 
-    models.py make OUT          random models of many shapes with inputs and what transformers computes for them in float64
+    models.py make OUT [NAME...]  random models of many shapes with inputs and what transformers computes for them in float64
     models.py open FOLDER...    opens model folders: writes FOLDER/opened.json (missing and unexpected keys) and what they
                                 compute for FOLDER/inputs.safetensors, in float64, to FOLDER/expected.safetensors
 """
@@ -156,8 +156,10 @@ def compute(model, inputs, gradients):
     return {k: v.detach().float().contiguous().clone() for k, v in out.items()}
 
 
-def make(out):
+def make(out, names):
     for seed, (name, (cls, config, wanted)) in enumerate(CASES.items()):
+        if names and name not in names:
+            continue
         kind = getattr(transformers, cls)
         config = kind.config_class(**config)
         config._attn_implementation = "eager"
@@ -183,4 +185,4 @@ def open_folders(folders):
 
 
 transformers.logging.set_verbosity_error()
-make(sys.argv[2]) if sys.argv[1] == "make" else open_folders(sys.argv[2:])
+make(sys.argv[2], sys.argv[3:]) if sys.argv[1] == "make" else open_folders(sys.argv[2:])
