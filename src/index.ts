@@ -54,9 +54,11 @@ export type { Architecture, Model, ModelSettings } from "./model/architecture.ts
 export { architectureOf, architectures } from "./model/architectures.ts";
 export { type CreateOptions, createModel } from "./model/create.ts";
 export { paperFlops, type StepFlops, type StepShape } from "./model/flops.ts";
+export { outputsWithLanguageModel } from "./model/head.ts";
 export { initialise } from "./model/init.ts";
 export { type OpenModel, openModel, type ParameterWeights } from "./model/load.ts";
 export type { Objective } from "./model/objectives.ts";
+export { remarks } from "./model/remarks.ts";
 export type { Axis, Dim, Dimensions, Factor, Output, Outputs, Parameter } from "./model/table.ts";
 export { AXES, elements, has, runsAlong, shapeOf } from "./model/table.ts";
 export { type ProbeInputs, readProbeInputs } from "./probe/inputs.ts";

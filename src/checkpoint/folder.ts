@@ -15,6 +15,8 @@ import { openWeights, type Weights } from "./weights.ts";
 
 export const configFile = "config.json";
 export const generationConfigFile = "generation_config.json";
+/** Beside the weights of an adapter (peft), which a model folder may hold as well. */
+export const adapterFile = "adapter_config.json";
 export const growthFile = "growth.json";
 export const modelCardFile = "README.md";
 
@@ -68,6 +70,10 @@ export async function readConfig(folder: string): Promise<Json> {
     if (errorCode(error) === "ENOTDIR") throw new UserError("it is a file, not a folder", folder, "name the folder");
     throw systemError(error, folder);
   });
+  if (!present.includes(configFile) && present.includes(adapterFile)) {
+    const wayOut = "merge it into its base model in peft (merge_and_unload), save that and name its folder";
+    throw new UserError("it holds an adapter, not a model", folder, wayOut);
+  }
   if (!present.includes(configFile)) {
     throw new UserError(`there is no ${configFile}`, folder, "name a model folder as transformers saves it");
   }

@@ -107,7 +107,7 @@ export async function openWeights(folder: string, fileName?: string): Promise<We
       "open it in transformers and save it with save_pretrained, which writes model.safetensors",
     );
   }
-  const other = present.find((name) => name.endsWith(".safetensors"));
+  const other = present.find((name) => name.endsWith(".safetensors") && !name.startsWith("adapter_"));
   throw new UserError(
     `there is no ${weightsFile} and no ${indexFile}`,
     folder,

@@ -30,6 +30,7 @@ interface Flags {
   readonly engine: string;
   readonly threads?: number;
   readonly repeat?: string;
+  readonly addHead?: true;
   readonly dryRun?: true;
   readonly json?: true;
 }
@@ -61,6 +62,7 @@ export function register(command: Command): void {
     .option("--map <kind>", `how new units find the ones they are made from: ${MAP_KINDS.join(", ")}`)
     .option("--depth <rule>", `how the depth grows: ${depthRules.map((rule) => rule.name).join(", ")}`)
     .option("--moments <mode>", `Adam's moments beside the source: ${MOMENT_MODES.join(", ")}`)
+    .option("--add-head", "draw a language-model head for a source that has none")
     .option("--dtype <format>", "F32, F16 or BF16 (default: the source's)")
     .option("--max-shard <size>", "largest weights file, such as 5GB")
     .option("--seed <n>", "for whatever is drawn", wholeNumber("--seed"), 0)
@@ -86,13 +88,21 @@ function methodsHelp(): string {
 }
 
 async function grow(folder: string, out: string | undefined, flags: Flags): Promise<void> {
-  const [{ applyGrowth, promiseWords, storedDType }, { openModel }, { parseSize }, { checkFolderFreeOrMade }] =
-    await Promise.all([
-      import("../growth/apply.ts"),
-      import("../model/load.ts"),
-      import("../checkpoint/write.ts"),
-      import("../store/files.ts"),
-    ]);
+  const [
+    { applyGrowth, promiseWords, storedDType },
+    { openModel },
+    { parseSize },
+    { checkFolderFreeOrMade },
+    { remarks },
+    { headWords },
+  ] = await Promise.all([
+    import("../growth/apply.ts"),
+    import("../model/load.ts"),
+    import("../checkpoint/write.ts"),
+    import("../store/files.ts"),
+    import("../model/remarks.ts"),
+    import("../model/head.ts"),
+  ]);
   if (out === undefined && flags.dryRun !== true) {
     throw new UserError("no folder to write is named", "bert2bert grow", "add OUT after the source, or --dry-run");
   }
@@ -101,6 +111,7 @@ async function grow(folder: string, out: string | undefined, flags: Flags): Prom
   const source = await openModel(folder);
   try {
     const { plan: planned, dtype } = await planFrom(source, flags);
+    for (const remark of await remarks(source, planned.growth.target.outputs)) note(`${folder}: ${remark}`);
     const format = dtype ?? storedDType(source);
     if (flags.dryRun === true) {
       await describe(planned, format, flags.json === true);
@@ -120,7 +131,7 @@ async function grow(folder: string, out: string | undefined, flags: Flags): Prom
       return;
     }
     if (applied.already) note(`${out} holds this growth already; nothing was written`);
-    note(promiseWords(plan));
+    for (const words of [promiseWords(plan), ...headWords(source.model, plan.growth.target)]) note(words);
     const moments = applied.moments ? ", Adam's moments with them" : "";
     print(
       `${out}: ${formatCount(applied.parameters)} parameters in ${applied.dtype}, ${formatBytes(applied.bytes)}${moments}`,
@@ -149,10 +160,8 @@ async function learned(plan: GrowthPlan, source: OpenModel, flags: Flags, progre
 }
 
 async function planFrom(source: OpenModel, flags: Flags): Promise<{ plan: GrowthPlan; dtype: FloatDType | undefined }> {
-  const [{ planGrowth, resizedModel, targetModel }, { readJsonObject }] = await Promise.all([
-    import("../growth/plan.ts"),
-    import("../util/json.ts"),
-  ]);
+  const [{ planGrowth, resizedModel, targetModel }, { readJsonObject }, { outputsWithLanguageModel }] =
+    await Promise.all([import("../growth/plan.ts"), import("../util/json.ts"), import("../model/head.ts")]);
   if (flags.repeat !== undefined) {
     const { repeatedPlan } = await import("../growth/repeat.ts");
     return repeatedPlan(source, flags.repeat);
@@ -175,10 +184,12 @@ async function planFrom(source: OpenModel, flags: Flags): Promise<{ plan: Growth
       `give one of ${known}; direct has saved most so far, fpi promises most (\`bert2bert grow --help\` explains them)`,
     );
   }
+  const { model, folder } = source;
+  const outputs = flags.addHead === true ? outputsWithLanguageModel(model, folder) : model.outputs;
   const target =
     flags.to === undefined
-      ? resizedModel(source.model, sizes)
-      : targetModel(source.model, await readJsonObject(flags.to), flags.to);
+      ? resizedModel(model, sizes, outputs)
+      : targetModel(model, await readJsonObject(flags.to), flags.to, outputs);
   const given: Record<string, string> = {};
   for (const [name, value] of Object.entries(flags)) {
     if (typeof value === "string" && distinctOptions().some((option) => option.name === name)) given[name] = value;
@@ -220,7 +231,7 @@ async function describe(plan: GrowthPlan, dtype: FloatDType, json: boolean): Pro
       ["parameter", "from", "to", "parameters", "becomes"],
       ...groups.map((group) => [
         group.name,
-        `[${group.from.join(", ")}]`,
+        group.from.length === 0 ? "new" : `[${group.from.join(", ")}]`,
         `[${group.to.join(", ")}]`,
         formatCount(group.parameters),
         group.words,

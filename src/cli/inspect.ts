@@ -56,6 +56,7 @@ function describe(found: Inspection): string {
   ];
   if (found.growth !== null) lines.push(`grown          ${describeGrowth(found.growth)}`);
   if (found.leftOut.length > 0) lines.push(`not used       ${found.leftOut.join(", ")}`);
+  for (const [i, text] of found.notes.entries()) lines.push(`${i === 0 ? "note" : "    "}           ${text}`);
   return lines.join("\n");
 }
 

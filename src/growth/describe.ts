@@ -1,5 +1,6 @@
 /** A plan in words and numbers, for `--dry-run` and for programs. Nothing is read and nothing is written. */
 import { type FloatDType, widthOf } from "../checkpoint/dtype.ts";
+import { isAdded } from "../model/head.ts";
 import { elements, parameterCount, shapeOf } from "../model/table.ts";
 import type { Json } from "../util/json.ts";
 import { sourceParameter } from "./growth.ts";
@@ -11,6 +12,7 @@ export interface DescribedGroup {
   readonly name: string;
   /** How many parameters they are. */
   readonly count: number;
+  /** The source's shape; of what it has not, []. */
   readonly from: readonly number[];
   readonly to: readonly number[];
   readonly words: string;
@@ -29,7 +31,9 @@ export function describeGroups(plan: GrowthPlan): readonly DescribedGroup[] {
     return {
       name: group.length > 1 ? `${parameter.kind}, layers ${ranges(group)}` : parameter.name,
       count: group.length,
-      from: shapeOf(sourceParameter(plan.growth, parameter, originOf(plan, parameter.layer))),
+      from: isAdded(plan.growth.source, parameter)
+        ? []
+        : shapeOf(sourceParameter(plan.growth, parameter, originOf(plan, parameter.layer))),
       to: shape,
       words: weight.words,
       parameters: group.length * elements(parameter),

@@ -3,7 +3,8 @@
  * the function. Nothing is read but configs; nothing is written.
  */
 import { type Model, resizeModel } from "../model/architecture.ts";
-import { AXES, type Dimensions, normName, type Parameter, shapeOf } from "../model/table.ts";
+import { isAdded } from "../model/head.ts";
+import { AXES, type Dimensions, normName, type Outputs, type Parameter, shapeOf } from "../model/table.ts";
 import { UserError } from "../util/errors.ts";
 import type { Json } from "../util/json.ts";
 import { depthRuleOf } from "./depth.ts";
@@ -13,7 +14,7 @@ import { type AxisMaps, axisSizes, drawMaps, type MapKind, mapKind } from "./map
 import { methodOf, optionsOf } from "./methods.ts";
 import { type MomentMode, momentMode } from "./moments.ts";
 import { constant, type Recipe } from "./recipe.ts";
-import { corner } from "./width.ts";
+import { corner, fresh } from "./width.ts";
 
 /** What a user asks for, names not yet looked up. Programs may give a method or rule of their own instead of a name. */
 export interface GrowthChoices {
@@ -98,12 +99,13 @@ export function planGrowth(source: Model, asked: Model, choices: GrowthChoices):
     return origin?.fresh === true ? none : corner(growth, parameter, made, none);
   };
   const parameters = target.parameters.map((parameter): PlannedParameter => {
-    const weight = recipe(parameter, "weight");
+    const added = isAdded(source, parameter);
+    const weight = added ? fresh(growth, parameter) : recipe(parameter, "weight");
     const shape = shapeOf(parameter);
     if (weight.shape.join() !== shape.join()) {
       throw new Error(`${method.name} makes ${parameter.name} [${weight.shape}] instead of [${shape}]`);
     }
-    if (mode === "drop") return { parameter, shape, weight, moments: undefined };
+    if (mode === "drop" || added) return { parameter, shape, weight, moments: undefined };
     const m = recipe(parameter, "m");
     const [stepsOf] = m.reads;
     return {
@@ -132,7 +134,7 @@ function fitting(maps: AxisMaps, source: Model, target: Model): AxisMaps {
   return new Map(
     [...axisSizes(source.parameters)].map(([axis, size]) => {
       const map = maps.get(axis);
-      if (map?.source === size && map.of.length === to.get(axis)) return [axis, map];
+      if (map?.source === size && map.of.length === (to.get(axis) ?? size)) return [axis, map];
       const what = `the map of ${AXES[axis].name} is not one from ${size} units to ${to.get(axis)}`;
       throw new UserError(what, "maps", "use the maps with the models that they were drawn for");
     }),
@@ -159,11 +161,14 @@ export interface TargetSizes {
   readonly layers?: number;
 }
 
-/** The model of a size, otherwise like the source. @throws UserError if the sizes do not go together */
-export function resizedModel(source: Model, sizes: TargetSizes): Model {
+/**
+ * The model of a size, otherwise like the source. @param outputs which it has; default: the source's
+ * @throws UserError if the sizes do not go together
+ */
+export function resizedModel(source: Model, sizes: TargetSizes, outputs: Outputs = source.outputs): Model {
   const { dimensions: from, architecture } = source;
   const { headWidth } = from;
-  if (Object.values(sizes).every((size) => size === undefined)) {
+  if (outputs.lm === source.outputs.lm && Object.values(sizes).every((size) => size === undefined)) {
     throw new UserError(
       "no target size is given",
       "grow",
@@ -187,7 +192,7 @@ export function resizedModel(source: Model, sizes: TargetSizes): Model {
   const kvHeads = sizes.kvHeads ?? kvHeadsFor(heads, from);
   const ffn = sizes.ffn ?? Math.round((from.ffn * hidden) / from.hidden);
   const layers = sizes.layers ?? from.layers;
-  return resizeModel(source, { hidden, heads, kvHeads, headWidth, ffn, layers }, "target config");
+  return resizeModel({ ...source, outputs }, { hidden, heads, kvHeads, headWidth, ffn, layers }, "target config");
 }
 
 function kvHeadsFor(heads: number, from: Dimensions): number {
@@ -203,8 +208,8 @@ function kvHeadsFor(heads: number, from: Dimensions): number {
   );
 }
 
-/** The model that a config of the target describes, with the source's heads. @throws UserError if it is of another architecture */
-export function targetModel(source: Model, config: Json, where: string): Model {
+/** The model that a config of the target describes. @param outputs default: the source's @throws UserError if it is of another architecture */
+export function targetModel(source: Model, config: Json, where: string, outputs: Outputs = source.outputs): Model {
   if (config.model_type !== source.architecture.type) {
     throw new UserError(
       `\`model_type\` is ${JSON.stringify(config.model_type ?? null)}, the source is ${source.architecture.type}`,
@@ -212,7 +217,7 @@ export function targetModel(source: Model, config: Json, where: string): Model {
       "a model grows into a larger one of its own kind: give a config of that kind",
     );
   }
-  return source.architecture.model(config, where, source.outputs);
+  return source.architecture.model(config, where, outputs);
 }
 
 function wholeHeads(heads: number, hidden: number, from: Dimensions, where: string): UserError {
@@ -230,10 +235,10 @@ function checkTarget(source: Model, target: Model, eps: number): void {
   const where = "target";
   const sizes = axisSizes(target.parameters);
   const grown = [...axisSizes(source.parameters)].map(
-    ([axis, size]) => [AXES[axis].name, size, sizes.get(axis) ?? 0] as const,
+    ([axis, size]) => [AXES[axis].name, size, sizes.get(axis)] as const,
   );
   for (const [name, is, would] of [...grown, ["layers", from.layers, to.layers] as const]) {
-    if (would >= is) continue;
+    if (would === undefined || would >= is) continue;
     throw new UserError(
       `${name} would shrink from ${is} to ${would}`,
       where,
@@ -251,7 +256,7 @@ function checkTarget(source: Model, target: Model, eps: number): void {
       target.settings.eps,
     ],
     ["activation", source.settings.activation, target.settings.activation],
-    ["language-model head", source.outputs.lm, target.outputs.lm],
+    ["language-model head", source.outputs.lm === "none" ? target.outputs.lm : source.outputs.lm, target.outputs.lm],
     ...oddKinds(source, target),
     ["attention scale", source.settings.attentionScale, target.settings.attentionScale],
     ["padding id", paddingRow(source), paddingRow(target)],
@@ -266,9 +271,11 @@ function checkTarget(source: Model, target: Model, eps: number): void {
   }
 }
 
-/** The kinds of parameters that one of two models has alone. */
+/** The kinds of parameters that one of two models has alone, those of outputs left out: one may have a head more. */
 function oddKinds(source: Model, target: Model): [string, unknown, unknown][] {
-  const [from, to] = [source, target].map(({ parameters }) => new Set(parameters.map(({ kind }) => kind)));
+  const [from, to] = [source, target].map(
+    ({ parameters }) => new Set(parameters.filter(({ output }) => output === undefined).map(({ kind }) => kind)),
+  );
   const odd = [...from, ...to].filter((kind) => !from.has(kind) || !to.has(kind));
   return odd.map((kind) => [kind, from.has(kind) ? "there" : "none", to.has(kind) ? "there" : "none"]);
 }

@@ -29,6 +29,8 @@ export interface GrowthRecord {
   /** The format the result's weights are stored in. */
   readonly dtype: FloatDType;
   readonly promise: Promised;
+  /** Whether a language-model head was drawn that the source lacks. */
+  readonly addHead: boolean;
 }
 
 /** @param source the source's files and their sha256 @param withMoments whether the optimizer's state was grown too */
@@ -53,6 +55,7 @@ export function recordOf(
       [...growth.drawn].map(([axis, map]) => [AXES[axis].name, { source: map.source, of: Array.from(map.of) }]),
     ),
     promise: { ...plan.promise },
+    ...(growth.target.outputs.lm === growth.source.outputs.lm ? {} : { addHead: true }),
     ...(plan.learned === undefined ? {} : { learned: plan.learned }),
   };
 }
@@ -110,6 +113,7 @@ export function parseRecord(json: Json, where: string): GrowthRecord {
     },
     dtype,
     promise: promiseOf(read.inner("promise")),
+    addHead: json.addHead === true,
   };
 }
 

@@ -4,6 +4,7 @@ import type { FloatDType } from "../checkpoint/dtype.ts";
 import { configFile } from "../checkpoint/folder.ts";
 import { optimizerFile } from "../checkpoint/optimizer.ts";
 import { indexFile } from "../checkpoint/weights.ts";
+import { outputsWithLanguageModel } from "../model/head.ts";
 import type { OpenModel } from "../model/load.ts";
 import { hashFiles } from "../store/checksums.ts";
 import { UserError } from "../util/errors.ts";
@@ -15,7 +16,8 @@ import { type GrowthRecord, parseRecord } from "./record.ts";
 export async function repeatedPlan(source: OpenModel, path: string): Promise<{ plan: GrowthPlan; dtype: FloatDType }> {
   const record = parseRecord(await readJsonObject(path), path);
   await checkSource(source, record, path);
-  const target = targetModel(source.model, record.targetConfig, path);
+  const outputs = record.addHead ? outputsWithLanguageModel(source.model, source.folder) : source.model.outputs;
+  const target = targetModel(source.model, record.targetConfig, path, outputs);
   const plan = planGrowth(source.model, target, record.choices);
   if (plan.method.learned === true) {
     const wayOut = "grow with the same words and --data instead";

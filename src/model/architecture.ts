@@ -5,6 +5,7 @@
 import type { ProgramBuilder } from "../program/builder.ts";
 import type { Value } from "../program/graph.ts";
 import type { Json } from "../util/json.ts";
+import type { ModelClass } from "./classes.ts";
 import type { Activation } from "./config.ts";
 import type { Dimensions, Outputs, Parameter, Sizes } from "./table.ts";
 
@@ -42,13 +43,17 @@ export type Spelling =
   | { readonly kind: "parameter"; readonly name: string }
   /** A tied copy of a parameter: must equal it, and stands for it where the parameter itself is not stored. */
   | { readonly kind: "copy"; readonly of: string }
-  /** Stored beside the parameters without being one (position_ids, attn.bias), or of an output the model leaves out. */
+  /** Stored beside the parameters without being one (position_ids, attn.bias). */
   | { readonly kind: "ignored" }
+  /** Of a head the model leaves out: one that its class has not, or one for a task (classification, question answering). */
+  | { readonly kind: "head" }
   | { readonly kind: "unknown" };
 
 export interface Architecture {
   /** config.json's model_type. */
   readonly type: string;
+  /** transformers' classes of it, the bare model last. */
+  readonly classes: readonly ModelClass[];
   /** Whether heads times their width may be other than the hidden size. */
   readonly ownHeadWidth: boolean;
   /**
@@ -58,8 +63,9 @@ export interface Architecture {
    */
   model(config: Json, where: string, outputs?: Outputs): Model;
   /**
-   * The outputs a checkpoint holds: those of the class `architectures` names, or of the class above it whose outputs are
-   * all stored (bert-base-uncased says BertForMaskedLM and stores pooler and NSP too); by what is stored where none is named.
+   * The outputs a checkpoint holds, by the names stored: those of the largest class that is all there, whichever
+   * `architectures` names (bert-base-uncased says BertForMaskedLM and stores pooler and NSP too). `architectures`
+   * decides of a head that has no tensor of its own.
    */
   outputsStored(config: Json, where: string, stored: Iterable<string>): Outputs;
   /** How a stored tensor's name, whatever its prefix or spelling, is to be read in a model. */

@@ -2,7 +2,8 @@
  * transformers' model classes as sets of outputs: which one a checkpoint is, and which one is written.
  *
  * `architectures` in a written config names the class that has exactly the outputs present, so that transformers opens
- * the folder with neither missing nor unexpected keys.
+ * the folder with neither missing nor unexpected keys. What is stored decides, as in transformers, which never looks at
+ * `architectures` to choose a class.
  */
 import type { Output } from "./table.ts";
 
@@ -15,7 +16,8 @@ export function modelClass(name: string, ...outputs: readonly Output[]): ModelCl
   return { name, outputs };
 }
 
-function within(some: readonly Output[], all: readonly Output[]): boolean {
+/** Whether all has every output that some has. */
+export function within(some: readonly Output[], all: readonly Output[]): boolean {
   return some.every((output) => all.includes(output));
 }
 
@@ -23,20 +25,4 @@ function within(some: readonly Output[], all: readonly Output[]): boolean {
 export function classOf(classes: readonly ModelClass[], outputs: readonly Output[]): ModelClass | undefined {
   const inside = classes.filter((candidate) => within(candidate.outputs, outputs));
   return inside.toSorted((a, b) => b.outputs.length - a.outputs.length).at(0);
-}
-
-/**
- * The outputs to read from a checkpoint.
- * @param named the class its config names; undefined for none
- * @param stored the outputs whose parameters it holds
- * @returns those of the largest class whose outputs are all stored, the named one's always included
- */
-export function outputsToRead(
-  classes: readonly ModelClass[],
-  named: ModelClass | undefined,
-  stored: readonly Output[],
-): readonly Output[] {
-  const floor = named?.outputs ?? [];
-  const above = classes.filter((candidate) => within(floor, candidate.outputs));
-  return classOf(above, stored)?.outputs ?? (named === undefined ? stored : floor);
 }

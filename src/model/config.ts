@@ -4,21 +4,20 @@
  * What a config may leave out takes the default of transformers' configuration class. What would change the network in
  * a way no table here describes (decoder mode, cross-attention, relative positions, …) is refused by name.
  */
-import { suggestion, UserError } from "../util/errors.ts";
+import { UserError } from "../util/errors.ts";
 import { type Json, type JsonValue, printable } from "../util/json.ts";
 import type { Dimensions } from "./table.ts";
 
 /** What stands between a block's FFN layers: GELU with erf, GELU by tanh, ReLU, or SiLU. */
 export type Activation = "gelu-erf" | "gelu-tanh" | "relu" | "silu";
 
-const ACTIVATIONS: Readonly<Record<string, Activation>> = {
-  gelu: "gelu-erf",
-  gelu_new: "gelu-tanh",
-  gelu_pytorch_tanh: "gelu-tanh",
-  relu: "relu",
-  silu: "silu",
-  swish: "silu",
-};
+/** Every name that transformers has (ACT2FN) for each of them. */
+const ACTIVATIONS: readonly (readonly [Activation, readonly string[]])[] = [
+  ["gelu-erf", ["gelu", "gelu_python"]],
+  ["gelu-tanh", ["gelu_new", "gelu_fast", "gelu_accurate", "gelu_pytorch_tanh", "gelu_python_tanh"]],
+  ["relu", ["relu"]],
+  ["silu", ["silu", "swish"]],
+];
 
 /** The most that a size may be: no tensor is longer in any library. */
 const LARGEST = 2 ** 31 - 1;
@@ -84,12 +83,13 @@ export class ConfigReader {
     this.#refuse(key, `is ${show(value)}, not true or false`, `set \`${key}\` to one of them`);
   }
 
+  /** Proposes no other name, however near: another function is another network. */
   activation(key: string): Activation {
     const value = this.#values[key];
-    if (typeof value === "string" && Object.hasOwn(ACTIVATIONS, value)) return ACTIVATIONS[value];
-    const known = Object.keys(ACTIVATIONS);
-    const wayOut = typeof value === "string" ? suggestion(value, known) : `known are ${known.join(", ")}`;
-    this.#refuse(key, `is ${show(value)}, an activation that is not supported`, wayOut);
+    const found = ACTIVATIONS.find(([, names]) => typeof value === "string" && names.includes(value));
+    if (found !== undefined) return found[0];
+    const known = ACTIVATIONS.flatMap(([, names]) => names).join(", ");
+    this.#refuse(key, `is ${show(value)}, an activation that is not supported`, `known are ${known}`);
   }
 
   /** Refuses any value but the given one; a key that is absent is fine. */
@@ -154,18 +154,24 @@ export class ConfigReader {
     return words;
   }
 
-  /** The first class named in `architectures`; undefined where there is none. */
+  /** The first class named in `architectures`, where there are no tensors to tell; undefined for none. @throws UserError if it is not known */
   className(known: readonly string[]): string | undefined {
     const value = this.#values.architectures;
     if (value === undefined || value === null || (Array.isArray(value) && value.length === 0)) return undefined;
-    const name: JsonValue = Array.isArray(value) ? value[0] : value;
-    if (typeof name === "string" && known.includes(name)) return name;
+    const name = namedClass(this.#values);
+    if (name !== undefined && known.includes(name)) return name;
     this.#refuse(
       "architectures",
-      `names ${show(name)}, a class that is not supported`,
-      `known are ${known.join(", ")}; load the model as one of them in transformers and save it again`,
+      `names ${show(Array.isArray(value) ? value[0] : value)}, a class that is not supported`,
+      `known are ${known.join(", ")}`,
     );
   }
+}
+
+/** The first class that a config's `architectures`, a list or a string, names; undefined for none. */
+export function namedClass({ architectures }: Json): string | undefined {
+  const name = Array.isArray(architectures) ? architectures[0] : architectures;
+  return typeof name === "string" ? name : undefined;
 }
 
 function show(value: JsonValue | undefined): string {

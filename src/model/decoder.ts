@@ -86,7 +86,9 @@ export function decoderArchitecture(flavour: Flavour): Architecture {
       copies: { [HEAD]: WORD },
       // Angles, which older versions of transformers stored with every block.
       buffers: /^layers\.\d+\.self_attn\.rotary_emb\.inv_freq$/,
+      tasks: /^(score|qa_outputs)\./,
     },
+    untied: true,
     objective: "clm",
     read: (config, read) => readDecoder(flavour, config, read),
     ...(flavour.saysKinds !== true

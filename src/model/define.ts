@@ -5,8 +5,8 @@
 import { ProgramError } from "../program/graph.ts";
 import type { Json } from "../util/json.ts";
 import type { Architecture, ForwardResult, Model, ModelSettings, Spelling } from "./architecture.ts";
-import { classOf, type ModelClass, outputsToRead } from "./classes.ts";
-import { ConfigReader } from "./config.ts";
+import { classOf, type ModelClass } from "./classes.ts";
+import { ConfigReader, namedClass } from "./config.ts";
 import { type Dimensions, has, OUTPUTS, type Output, type Outputs, type Parameter, type Sizes } from "./table.ts";
 
 /** Names beyond those of the parameter table. A full name is one without the network's prefix. */
@@ -19,6 +19,10 @@ export interface Names {
   readonly copies: Readonly<Record<string, string>>;
   /** Stored by some versions without being a parameter. */
   readonly buffers: RegExp;
+  /** Heads that transformers' classes for tasks (classification, question answering) store in place of ours. */
+  readonly tasks: RegExp;
+  /** Heads for tasks that stand beside a language model's. */
+  readonly beside?: RegExp;
 }
 
 /** A config read. */
@@ -43,9 +47,11 @@ export interface Definition {
   readonly aliases?: Readonly<Record<string, string>>;
   /** What its config calls the sizes and the norms' eps; `headWidth` only where it need not be hidden size / heads. */
   readonly keys: Readonly<Partial<Record<keyof Sizes | "eps", string>>>;
-  /** The first is the class of a config that names none. */
+  /** The first is the class of a config that names none, the last the bare model. */
   readonly classes: readonly ModelClass[];
   readonly names: Names;
+  /** Whether its head may be a matrix of its own. */
+  readonly untied?: boolean;
   /** What its language model is trained for. */
   readonly objective: "mlm" | "clm";
   /** @throws UserError for what the table does not describe */
@@ -81,18 +87,14 @@ export function defineArchitecture(definition: Definition): Architecture {
   const { type, aliases, classes, names, keys } = definition;
   const every = OUTPUTS.filter((output) => classes.some((one) => one.outputs.includes(output)));
 
-  function namedClass(config: Json, where: string): ModelClass | undefined {
-    const named = new ConfigReader(config, where).className(classes.map((one) => one.name));
-    return classes.find((one) => one.name === named);
-  }
-
   /** A name as today's spelling has it, without the prefix. */
   function full(name: string): string {
     const today = (names.past ?? []).reduce((text, [past, now]) => text.replace(past, now), name);
     return today.startsWith(names.prefix) ? today.slice(names.prefix.length) : today;
   }
 
-  function modelWith(given: Json, where: string, present: readonly Output[]): Model {
+  /** A config read as a model with these outputs, whether or not its head may be tied. */
+  function tableOf(given: Json, where: string, present: readonly Output[]): Model {
     const config: Json = { ...definition.defaults, ...ownKeys(aliases, given) };
     const { dimensions, settings, tied, table, kinds } = definition.read(config, new ConfigReader(config, where));
     const lm = tied ? "tied" : "untied";
@@ -102,42 +104,67 @@ export function defineArchitecture(definition: Definition): Architecture {
       nsp: present.includes("nsp"),
     };
     const base = outputs.lm !== "none" || outputs.nsp ? names.prefix : "";
-    const written = { ...config, architectures: [(classOf(classes, present) ?? classes[0]).name] };
+    // The bare model is the last: it stands for one without any output of its own as well.
+    const written = { ...config, architectures: [(classOf(classes, present) ?? classes[classes.length - 1]).name] };
     return { architecture, config: written, dimensions, outputs, parameters: table(outputs, base), settings, kinds };
+  }
+
+  function modelWith(config: Json, where: string, present: readonly Output[]): Model {
+    const { untied = false } = definition;
+    const reader = new ConfigReader(config, where);
+    if (present.includes("lm") && !untied)
+      reader.only("tie_word_embeddings", true, "a head not tied to the embeddings is");
+    return tableOf(config, where, present);
   }
 
   const architecture: Architecture = {
     type,
     ownHeadWidth: keys.headWidth !== undefined,
 
+    classes,
+
     model(config, where, outputs) {
-      const named = namedClass(config, where);
-      const chosen = outputs === undefined ? undefined : OUTPUTS.filter((output) => has(outputs, output));
-      return modelWith(config, where, chosen ?? (named ?? classes[0]).outputs);
+      if (outputs !== undefined)
+        return modelWith(
+          config,
+          where,
+          OUTPUTS.filter((output) => has(outputs, output)),
+        );
+      const named = new ConfigReader(config, where).className(classes.map((one) => one.name));
+      return modelWith(config, where, (classes.find((one) => one.name === named) ?? classes[0]).outputs);
     },
 
     outputsStored(config, where, stored) {
-      const named = namedClass(config, where);
       const held = new Set(Array.from(stored, full));
-      const { parameters } = modelWith(config, where, every);
-      // An output without parameters of its own leaves no trace: the class says whether it is there.
+      const { parameters } = tableOf(config, where, every);
       const found = every.filter((output) => {
-        const first = parameters.find((parameter) => parameter.output === output);
-        return first === undefined ? (named ?? classes[0]).outputs.includes(output) : held.has(full(first.name));
+        const own = parameters.filter((parameter) => parameter.output === output);
+        // One tensor will do: what else of it is missing is then named.
+        if (own.length > 0) return own.some(({ name }) => held.has(full(name)));
+        // An output without a tensor of its own leaves no trace but a tied copy: else the class says whether it is there.
+        if (Object.keys(names.copies).some((name) => held.has(name))) return true;
+        const named = classes.find((one) => one.name === namedClass(config));
+        return named?.outputs.includes(output) ?? ![...held].some((name) => names.tasks.test(name));
       });
-      return modelWith(config, where, outputsToRead(classes, named, found)).outputs;
+      return tableOf(config, where, classOf(classes, found)?.outputs ?? []).outputs;
     },
 
     spelling(model) {
       const known = new Map<string, Spelling>();
-      for (const { name } of modelWith(model.config, "config", every).parameters) known.set(full(name), ignored);
+      for (const { name } of tableOf(model.config, "config", every).parameters) known.set(full(name), HEAD);
       const own = new Map(model.parameters.map(({ name }) => [full(name), name]));
       for (const [copy, copied] of Object.entries(names.copies)) {
         const of = model.outputs.lm === "tied" ? own.get(copied) : undefined;
-        known.set(copy, of === undefined ? ignored : { kind: "copy", of });
+        known.set(copy, of === undefined ? HEAD : { kind: "copy", of });
       }
       for (const [name, parameter] of own) known.set(name, { kind: "parameter", name: parameter });
-      return (stored) => known.get(full(stored)) ?? (names.buffers.test(full(stored)) ? ignored : { kind: "unknown" });
+      return (stored) => {
+        const name = full(stored);
+        const of = known.get(name);
+        if (of !== undefined) return of;
+        if (names.tasks.test(name) || names.beside?.test(name)) return HEAD;
+        return { kind: names.buffers.test(name) ? "ignored" : "unknown" };
+      };
     },
 
     resize: definition.resize ?? ((config, to) => resized(keys, ownKeys(aliases, config), to)),
@@ -156,7 +183,8 @@ export function defineArchitecture(definition: Definition): Architecture {
   return architecture;
 }
 
-const ignored: Spelling = { kind: "ignored" };
+/** Of an output that the model has not. */
+const HEAD: Spelling = { kind: "head" };
 
 function missing(): never {
   throw new ProgramError("no model of this architecture has that output");

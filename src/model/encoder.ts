@@ -68,6 +68,7 @@ export function encoderArchitecture(flavour: Flavour): Architecture {
       ],
       copies: { [`${lm.decoder}.weight`]: WORD, [`${lm.decoder}.bias`]: lm.bias },
       buffers: /^embeddings\.(position_ids|token_type_ids)$/,
+      tasks: /^(classifier|qa_outputs)\./,
     },
     objective: "mlm",
     read: (_, reader) => readEncoder(flavour, reader),
@@ -108,7 +109,6 @@ function readEncoder(flavour: Flavour, read: ConfigReader): Network {
   read.only("is_decoder", false, "a BERT that decodes is");
   read.only("add_cross_attention", false, "cross-attention is");
   read.only("position_embedding_type", "absolute", "relative positions are");
-  read.only("tie_word_embeddings", true, "a decoder not tied to the embeddings is");
   const padding = read.countOrNull("pad_token_id");
   const positionRows = read.count("max_position_embeddings");
   const offset = flavour.positionsAfterPadding ? read.count("pad_token_id", 0) + 1 : 0;

@@ -5,7 +5,7 @@
  * GPT2LMHeadModel.
  *
  * Before a tied head the final norm reads units rather than making them, as the MLM transform's norm does in BERT. A
- * checkpoint never stores the head, so `architectures` decides whether there is one.
+ * checkpoint seldom stores a tied head, so `architectures` decides whether there is one.
  */
 import type { Value } from "../program/graph.ts";
 import { add, linear, split } from "../program/ops/index.ts";
@@ -19,6 +19,7 @@ import { ModelStates } from "./states.ts";
 import type { Dimensions, Init, Outputs, Parameter } from "./table.ts";
 
 const WORD = "wte.weight";
+const HEAD = "lm_head.weight";
 
 /** transformers' GPT2Config, less what does not concern the network. */
 const defaults: Json = {
@@ -68,7 +69,12 @@ function decoderTable(d: Dimensions, std: number, outputs: Outputs, base: string
   }
   const final: Place = { prefix: base, layer: null, group: "head" };
   const last = outputs.lm === "tied" ? fromStream : stream;
-  return [...table, ...norm(final, "ln_f", last, layerNorm("head", "final"))];
+  table.push(...norm(final, "ln_f", last, layerNorm("head", "final")));
+  if (outputs.lm === "untied") {
+    const head: Place = { prefix: "", layer: null, group: "head", output: "lm" };
+    table.push(matrix(head, HEAD, "head", [out(["vocab", d.vocab]), fromStream], init));
+  }
+  return table;
 }
 
 /** Norm, causal attention, residual sum; norm, FFN, residual sum. In the last block only the kept rows leave attention. */
@@ -102,17 +108,18 @@ export const gpt2: Architecture = defineArchitecture({
   classes: [modelClass("GPT2LMHeadModel", "lm"), modelClass("GPT2Model")],
   names: {
     prefix: "transformer.",
-    copies: { "lm_head.weight": WORD },
+    copies: { [HEAD]: WORD },
     // The causal mask and its filler, which older versions of transformers stored with every block.
     buffers: /^h\.\d+\.attn\.(bias|masked_bias)$/,
+    tasks: /^(score|classifier|qa_outputs)\./,
+    beside: /^multiple_choice_head\./,
   },
+  untied: true,
   objective: "clm",
 
   read(config, read) {
     read.only("add_cross_attention", false, "cross-attention is");
     read.only("scale_attn_by_inverse_layer_idx", false, "attention scaled by the layer's number is");
-    read.only("reorder_and_upcast_attn", false, "reordered attention is");
-    read.only("tie_word_embeddings", true, "a head not tied to the embeddings is");
     const attention = read.attention("n_embd", "n_head");
     const dimensions: Dimensions = {
       layers: read.layers("n_layer"),
@@ -125,7 +132,7 @@ export const gpt2: Architecture = defineArchitecture({
     const std = read.positive("initializer_range");
     return {
       dimensions,
-      tied: true,
+      tied: read.flag("tie_word_embeddings"),
       settings: {
         eps: read.positive("layer_norm_epsilon"),
         activation: read.activation("activation_function"),
@@ -158,6 +165,7 @@ export const gpt2: Architecture = defineArchitecture({
       hidden.push(preNormBlock(frame, hidden[layer], new ModelStates(b, model, layer), layer));
     }
     hidden[frame.layers] = frame.norm(hidden[frame.layers], states.norm("ln_f"));
-    return { hidden, lmLogits: (rows) => linear(b, rows, word, null, { transposeWeight: true }) };
+    const head = model.outputs.lm === "untied" ? states.value(HEAD) : word;
+    return { hidden, lmLogits: (rows) => linear(b, rows, head, null, { transposeWeight: true }) };
   },
 });

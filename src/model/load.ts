@@ -13,17 +13,23 @@ import type { Model } from "./architecture.ts";
 import { architectureOf } from "./architectures.ts";
 import { shapeOf } from "./table.ts";
 
+/** What PyTorch's wrappers (DataParallel, compile, FSDP) put before or between the names of what they wrap. */
+const WRAPPERS = /(?<=^|\.)(?:module|_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\./g;
+
 /** A checkpoint's parameters, by their names in the table. */
 export class ParameterWeights {
   readonly #weights: Weights;
   readonly #stored: ReadonlyMap<string, string>;
-  /** Stored tensors that the model does not use: buffers, tied copies, heads that no class of the architecture holds beside the rest. */
+  /** Stored tensors that the model does not use: buffers, tied copies, heads that its class does not hold beside the rest. */
   readonly leftOut: readonly string[];
+  /** Those of them that are of heads. */
+  readonly headsLeftOut: readonly string[];
 
-  constructor(weights: Weights, stored: ReadonlyMap<string, string>, leftOut: readonly string[]) {
+  constructor(weights: Weights, { stored, leftOut, headsLeftOut }: Match) {
     this.#weights = weights;
     this.#stored = stored;
     this.leftOut = leftOut;
+    this.headsLeftOut = headsLeftOut;
   }
 
   /** The files that hold them, as full paths. */
@@ -78,16 +84,18 @@ export async function openModel(folder: string, options: { compareCopies?: boole
   const config = await readConfig(folder);
   const architecture = architectureOf(config, where);
   // Before the weights are opened, so that what a config asks for in vain is said first.
-  architecture.model(config, where);
+  architecture.model(config, where, architecture.outputsStored(config, where, []));
   const weights = await openWeights(folder);
   try {
-    const model = architecture.model(config, where, architecture.outputsStored(config, where, weights.names()));
-    const { stored, copies, leftOut } = match(model, weights);
+    const names = weights.names().map(unwrapped);
+    const model = architecture.model(config, where, architecture.outputsStored(config, where, names));
+    const matched = match(model, weights);
+    const { stored, copies } = matched;
     check(model, weights, stored);
     if (options.compareCopies ?? true) {
       for (const [copy, name] of copies) await compare(weights, copy, stored.get(name) ?? name);
     }
-    const parameters = new ParameterWeights(weights, stored, leftOut);
+    const parameters = new ParameterWeights(weights, matched);
     return { folder, model, config, weights: parameters, close: () => parameters.close() };
   } catch (error) {
     await weights.close();
@@ -101,22 +109,29 @@ interface Match {
   /** From a tied copy's stored name to the parameter's name. */
   readonly copies: Map<string, string>;
   readonly leftOut: string[];
+  readonly headsLeftOut: string[];
+}
+
+function unwrapped(name: string): string {
+  return name.replace(WRAPPERS, "");
 }
 
 function match(model: Model, weights: Weights): Match {
   const stored = new Map<string, string>();
   const copies = new Map<string, string>();
   const leftOut: string[] = [];
+  const headsLeftOut: string[] = [];
   const spell = model.architecture.spelling(model);
   for (const name of weights.names()) {
-    const spelling = spell(name);
+    const spelling = spell(unwrapped(name));
     if (spelling.kind === "copy") copies.set(name, spelling.of);
-    if (spelling.kind === "copy" || spelling.kind === "ignored") leftOut.push(name);
+    if (spelling.kind === "head") headsLeftOut.push(name);
+    if (spelling.kind === "copy" || spelling.kind === "ignored" || spelling.kind === "head") leftOut.push(name);
     if (spelling.kind === "unknown") {
       throw new UserError(
         `tensor ${printable(name)} is none that a ${model.architecture.type} of ${model.dimensions.layers} layers has`,
         weights.pathOf(name),
-        "check that config.json belongs to these weights; drop tensors of other heads in transformers",
+        "check that config.json belongs to these weights; drop tensors of heads of your own in transformers",
       );
     }
     if (spelling.kind !== "parameter") continue;
@@ -134,7 +149,7 @@ function match(model: Model, weights: Weights): Match {
     copies.delete(copy);
     leftOut.splice(leftOut.indexOf(copy), 1);
   }
-  return { stored, copies, leftOut };
+  return { stored, copies, leftOut, headsLeftOut };
 }
 
 function check(model: Model, weights: Weights, stored: ReadonlyMap<string, string>): void {
@@ -145,7 +160,7 @@ function check(model: Model, weights: Weights, stored: ReadonlyMap<string, strin
     throw new UserError(
       `${some.join(", ")}${more} missing`,
       weights.folder,
-      "check that config.json belongs to these weights, and that `architectures` in it names the class they were saved from",
+      "check that config.json belongs to these weights, or get them anew",
     );
   }
   for (const parameter of model.parameters) {

@@ -6,7 +6,9 @@ import { stat } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { growthFile, presentOf, tokenizerFiles } from "../checkpoint/folder.ts";
 import { openOptimizer, optimizerFile, trainerFile } from "../checkpoint/optimizer.ts";
+import { namedClass } from "../model/config.ts";
 import { openModel } from "../model/load.ts";
+import { remarks } from "../model/remarks.ts";
 import { elements, type Parameter } from "../model/table.ts";
 import { isJsonObject, type Json, type JsonValue, readJsonObject } from "../util/json.ts";
 
@@ -27,6 +29,8 @@ export interface Inspection {
   readonly files: readonly { readonly name: string; readonly bytes: number }[];
   /** Stored tensors that the model does not use: buffers, tied copies, other heads. */
   readonly leftOut: readonly string[];
+  /** Sentences on what is read otherwise than the folder's owner may think, and on what is missing. */
+  readonly notes: readonly string[];
   readonly tokenizer: readonly string[];
   readonly growth: GrowthSummary | null;
   /** Whose moments lie beside the weights. */
@@ -54,7 +58,8 @@ export interface GrowthSummary {
 
 /** @throws UserError if the folder is no model, or its tensors do not fit its config */
 export async function inspect(folder: string): Promise<Inspection> {
-  const { model, config, weights, close } = await openModel(folder, { compareCopies: false });
+  const opened = await openModel(folder, { compareCopies: false });
+  const { model, weights, close } = opened;
   try {
     const parts = new Map<string, { tensors: number; parameters: number; bytes: number }>();
     const dtypes: Record<string, number> = {};
@@ -71,12 +76,11 @@ export async function inspect(folder: string): Promise<Inspection> {
       parameters += count;
     }
     const { outputs } = model;
-    const named = config.architectures;
     const files = weights.files.map(async (path) => ({ name: basename(path), bytes: (await stat(path)).size }));
     return {
       folder,
       architecture: model.architecture.type,
-      class: Array.isArray(named) && typeof named[0] === "string" ? named[0] : null,
+      class: namedClass(model.config) ?? null,
       heads: { lm: outputs.lm !== "none", pooler: outputs.pooler, nsp: outputs.nsp },
       dimensions: { ...model.dimensions },
       parameters,
@@ -84,6 +88,7 @@ export async function inspect(folder: string): Promise<Inspection> {
       dtypes,
       files: await Promise.all(files),
       leftOut: weights.leftOut,
+      notes: await remarks(opened),
       tokenizer: await presentOf(folder, tokenizerFiles),
       growth: summarise(await readIfThere(folder, growthFile)),
       optimizer: await inspectOptimizer(folder),

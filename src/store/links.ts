@@ -3,7 +3,8 @@
  *
  * A folder from elsewhere may hold a link in place of a file, and what is read through it may be copied into what is
  * written: so a file that belongs to a folder must lie in it. One kind of link out is common and harmless, the one that
- * the Hugging Face Hub's cache is made of: snapshots/REVISION/NAME leads to blobs/HASH beside `snapshots`.
+ * the Hugging Face Hub's cache is made of: snapshots/REVISION/NAME, or a NAME in folders of the repository below, leads
+ * to blobs/HASH beside `snapshots`.
  */
 import { realpath } from "node:fs/promises";
 import { basename, dirname, join, relative, sep } from "node:path";
@@ -27,6 +28,8 @@ export async function checkInside(folder: string, name: string): Promise<void> {
   }
   const way = relative(home, place);
   if (way !== ".." && !way.startsWith(`..${sep}`)) return;
-  if (basename(dirname(home)) === "snapshots" && dirname(place) === join(dirname(dirname(home)), "blobs")) return;
+  for (let at = home; dirname(at) !== at; at = dirname(at)) {
+    if (basename(dirname(at)) === "snapshots" && dirname(place) === join(dirname(dirname(at)), "blobs")) return;
+  }
   throw new UserError(`it is a link that leads out of its folder, to ${place}`, path, "put the file itself there");
 }

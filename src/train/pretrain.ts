@@ -30,6 +30,7 @@ export async function pretrain(run: LoadedRun, options: PretrainOptions = {}): P
     const start =
       found === undefined ? await openStart(settings, dataset) : await startFrom(found.opened, dataset, true);
     try {
+      for (const text of start.notes) note(text);
       const layers = found?.checkpoint.facts.layers ?? start.model.dimensions.layers;
       const plan = await planRun(run, dataset, start.model, layers);
       await checkFit(start.model, start.where, dataset, plan.objective, start.tokenizer);

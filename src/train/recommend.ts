@@ -6,10 +6,10 @@ import { relative, sep } from "node:path";
 import { growthFile, presentOf } from "../checkpoint/folder.ts";
 import { dataSize } from "../data/batch/batches.ts";
 import { openDataset } from "../data/prepared/dataset.ts";
+import { addHead } from "../model/head.ts";
 import { openModel } from "../model/load.ts";
 import { supports } from "../model/objectives.ts";
 import { normsOnStream } from "../model/table.ts";
-import { UserError } from "../util/errors.ts";
 import { checkFit, tokenizerOf } from "./run/setup.ts";
 
 /** Tokens of a step: enough that a gradient is steady, few enough that a small budget has many steps. */
@@ -40,17 +40,16 @@ function twoStages(layers: number): string {
   return `plan: { two-stage: { block: ${block}, share: 0.125 } } # first sub-models of ${block}, ${2 * block}, … layers`;
 }
 
-/** @throws UserError if model and data do not fit */
+/** A model without a language-model head is given one. @throws UserError if model and data do not fit */
 export async function recommendRun({ model: from, data, out, beside }: Recommended): Promise<string> {
   const dataset = await openDataset(data);
   const opened = await openModel(from, { compareCopies: false });
   try {
-    const { model } = opened;
+    const headless = opened.model.outputs.lm === "none";
+    const { model } = headless ? addHead(opened, 0) : opened;
     // The language model alone: sentence pairs are there to be asked for.
     const objective = (["mlm", "clm"] as const).find((known) => supports(model, known));
-    if (objective === undefined) {
-      throw new UserError("the model has no language-model head to train", from, "take one that has it");
-    }
+    if (objective === undefined) throw new Error(`a ${model.architecture.type} learns neither mlm nor clm`);
     await checkFit(model, from, dataset, objective, await tokenizerOf(from, dataset));
     const { length } = dataset.info;
     const sequences = Math.max(1, Math.round(TOKENS_A_STEP / length));
@@ -64,7 +63,7 @@ export async function recommendRun({ model: from, data, out, beside }: Recommend
     const fact = (text: string) => JSON.stringify(text);
     return [
       `out: ${fact(way(out))}`,
-      `model: { from: ${fact(way(from))} }`,
+      `model: { from: ${fact(way(from))}${headless ? ", add-head: true } # it has no language-model head" : " }"}`,
       `data: { from: ${fact(way(data))} }`,
       `objective: ${objective}`,
       `batch: { sequences: ${sequences} } # ${sequences * length} tokens a step`,

@@ -26,7 +26,13 @@ export const grouped: Architecture = defineArchitecture({
     eps: "rms_norm_eps",
   },
   classes: [modelClass("GroupedForCausalLM", "lm"), modelClass("GroupedModel")],
-  names: { prefix: "model.", copies: { "lm_head.weight": "embed_tokens.weight" }, buffers: /rotary_emb/ },
+  names: {
+    prefix: "model.",
+    copies: { "lm_head.weight": "embed_tokens.weight" },
+    buffers: /rotary_emb/,
+    tasks: /^score\./,
+  },
+  untied: true,
   objective: "clm",
 
   read(_, read) {

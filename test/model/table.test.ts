@@ -105,15 +105,16 @@ test("spellings of the Hub: BERT", () => {
   expect(read("bert.embeddings.position_ids")).toEqual({ kind: "ignored" });
   expect(read("cls.predictions.decoder.weight")).toEqual({ kind: "copy", of: word });
   expect(read("cls.predictions.decoder.bias")).toEqual({ kind: "copy", of: "cls.predictions.bias" });
-  expect(read("classifier.weight")).toEqual({ kind: "unknown" });
+  expect(read("classifier.weight")).toEqual({ kind: "head" });
+  expect(read("value_head.weight")).toEqual({ kind: "unknown" });
   expect(read("bert.encoder.layer.0.attention.self.distance_embedding.weight")).toEqual({ kind: "unknown" });
   // A bare encoder is saved without the prefix; what its heads would have been is left out.
   expect(bert.spelling(bare)("bert.pooler.dense.weight")).toEqual({
     kind: "parameter",
     name: "pooler.dense.weight",
   });
-  expect(bert.spelling(bare)("cls.seq_relationship.weight")).toEqual({ kind: "ignored" });
-  expect(bert.spelling(bare)("cls.predictions.decoder.weight")).toEqual({ kind: "ignored" });
+  expect(bert.spelling(bare)("cls.seq_relationship.weight")).toEqual({ kind: "head" });
+  expect(bert.spelling(bare)("cls.predictions.decoder.weight")).toEqual({ kind: "head" });
 });
 
 test("spellings of the Hub: RoBERTa and GPT-2", () => {
@@ -128,7 +129,7 @@ test("spellings of the Hub: RoBERTa and GPT-2", () => {
     of: "roberta.embeddings.word_embeddings.weight",
   });
   expect(roberta.spelling(small)("lm_head.decoder.bias")).toEqual({ kind: "copy", of: "lm_head.bias" });
-  expect(roberta.spelling(small)("roberta.pooler.dense.bias")).toEqual({ kind: "ignored" });
+  expect(roberta.spelling(small)("roberta.pooler.dense.bias")).toEqual({ kind: "head" });
   expect(gpt2.spelling(four)("h.3.attn.c_attn.weight")).toEqual({
     kind: "parameter",
     name: "transformer.h.3.attn.c_attn.weight",
@@ -136,7 +137,8 @@ test("spellings of the Hub: RoBERTa and GPT-2", () => {
   expect(gpt2.spelling(four)("h.3.attn.bias")).toEqual({ kind: "ignored" });
   expect(gpt2.spelling(four)("transformer.h.3.attn.masked_bias")).toEqual({ kind: "ignored" });
   expect(gpt2.spelling(four)("lm_head.weight")).toEqual({ kind: "copy", of: "transformer.wte.weight" });
-  expect(gpt2.spelling(four)("score.weight")).toEqual({ kind: "unknown" });
+  expect(gpt2.spelling(four)("score.weight")).toEqual({ kind: "head" });
+  expect(gpt2.spelling(four)("value_head.weight")).toEqual({ kind: "unknown" });
 });
 
 test("the heads read are those of the largest class that is wholly stored", () => {
@@ -152,8 +154,12 @@ test("the heads read are those of the largest class that is wholly stored", () =
   expect(bert.outputsStored(unnamed, "c", stored)).toEqual(all);
   expect(bert.outputsStored(unnamed, "c", stored.slice(0, 3))).toEqual(lm);
   expect(bert.outputsStored(unnamed, "c", stored.slice(0, 2))).toEqual(encoder);
-  // What the class needs is asked for even where it is not stored: loading then says what is missing.
-  expect(bert.outputsStored(named("BertForPreTraining"), "c", stored.slice(0, 2))).toEqual(all);
+  const none: Outputs = { lm: "none", pooler: false, nsp: false };
+  // Whatever the config names: what is stored decides.
+  expect(bert.outputsStored(named("BertForPreTraining"), "c", stored.slice(0, 2))).toEqual(encoder);
+  expect(bert.outputsStored(named("BertModel"), "c", stored.slice(0, 1))).toEqual(none);
+  const text = { ...config("bert-tiny"), architectures: "BertModel" };
+  expect(bert.outputsStored(text, "c", stored.slice(2, 3))).toEqual({ ...none, lm: "tied" });
 });
 
 test("`architectures` written names the class of the heads", () => {
@@ -163,6 +169,7 @@ test("`architectures` written names the class of the heads", () => {
   expect(written(lm)).toEqual(["BertForMaskedLM"]);
   expect(written({ ...all, lm: "none" })).toEqual(["BertForNextSentencePrediction"]);
   expect(written(encoder)).toEqual(["BertModel"]);
+  expect(written({ lm: "none", pooler: false, nsp: false })).toEqual(["BertModel"]);
   expect(roberta.model(config("roberta-tiny"), "c", encoder).config.architectures).toEqual(["RobertaModel"]);
   expect(gpt2.model({ ...config("gpt2-tiny"), architectures: ["GPT2Model"] }, "c").outputs.lm).toBe("none");
 });

@@ -44,6 +44,21 @@ CASES = {
     "gpt2-inner": ("GPT2LMHeadModel", dict(GPT2, n_embd=30, n_head=3, n_inner=50, n_layer=4, activation_function="relu"), dict()),
     "gpt2-unscaled": ("GPT2LMHeadModel", dict(GPT2, n_embd=16, n_head=2, n_layer=1, activation_function="gelu",
         scale_attn_weights=False), dict(mask=True)),
+    "gpt2-reordered": ("GPT2LMHeadModel", dict(GPT2, n_embd=24, n_head=3, n_layer=2, reorder_and_upcast_attn=True), dict(mask=True)),
+    "gpt2-untied": ("GPT2LMHeadModel", dict(GPT2, n_embd=24, n_head=3, n_layer=2, tie_word_embeddings=False), dict(mask=True)),
+    "bert-fast": ("BertForMaskedLM", dict(BERT, hidden_size=16, num_attention_heads=2, intermediate_size=40,
+        num_hidden_layers=1, hidden_act="gelu_fast"), dict()),
+    "bert-classifier": ("BertForSequenceClassification", dict(BERT, hidden_size=16, num_attention_heads=2, intermediate_size=24,
+        num_hidden_layers=2, num_labels=3), dict(mask=True, labels=False)),
+    "bert-tokens": ("BertForTokenClassification", dict(BERT, hidden_size=16, num_attention_heads=2, intermediate_size=24,
+        num_hidden_layers=2), dict(mask=True, labels=False)),
+    "roberta-classifier": ("RobertaForSequenceClassification", dict(BERT, hidden_size=16, num_attention_heads=2,
+        intermediate_size=24, num_hidden_layers=2), dict(mask=True, labels=False)),
+    "roberta-answers": ("RobertaForQuestionAnswering", dict(BERT, hidden_size=16, num_attention_heads=2,
+        intermediate_size=24, num_hidden_layers=2), dict(mask=True, labels=False)),
+    "gpt2-classifier": ("GPT2ForSequenceClassification", dict(GPT2, n_embd=24, n_head=4, n_layer=2, pad_token_id=1),
+        dict(mask=True, labels=False)),
+    "gpt2-tokens": ("GPT2ForTokenClassification", dict(GPT2, n_embd=24, n_head=4, n_layer=2), dict(mask=True, labels=False)),
     "llama-groups": ("LlamaForCausalLM", dict(NOW, hidden_size=48, num_attention_heads=6, num_key_value_heads=2), dict(mask=True)),
     "llama-one-kv-tied": ("LlamaForCausalLM", dict(NOW, hidden_size=40, num_attention_heads=5, num_key_value_heads=1,
         tie_word_embeddings=True, pad_token_id=7), dict(mask=True)),
@@ -170,7 +185,9 @@ def make(out, names):
         model.save_pretrained(folder)
         inputs = batch(config, wanted, g)
         save_file(inputs, folder / "inputs.safetensors")
-        save_file(compute(model.double().train(), inputs, True), folder / "expected.safetensors")
+        # transformers upcasts to float32, and refuses anything wider.
+        model = model if getattr(config, "reorder_and_upcast_attn", False) else model.double()
+        save_file(compute(model.train(), inputs, True), folder / "expected.safetensors")
 
 
 def open_folders(folders):

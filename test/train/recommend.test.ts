@@ -45,3 +45,15 @@ it.each([
   expect(ran).toMatchObject({ code: 0 });
   expect(readFileSync(join(folder, "grown-run", "model", "config.json"), "utf8")).toContain(config.model_type);
 });
+
+it("a run for a model without a language-model head draws one", async () => {
+  const folder = await folderFor({ ...bertConfig, architectures: ["BertModel"] });
+  const { stdout, code, stderr } = cli(["pretrain", "--recommend", "model", "--data", "data"], { cwd: folder });
+  expect(code, stderr).toBe(0);
+  writeFileSync(join(folder, "run.yaml"), stdout);
+  const { settings } = await loadRun(join(folder, "run.yaml"));
+  expect(settings).toMatchObject({ objective: "mlm", model: { from: join(folder, "model"), "add-head": true } });
+  const ran = cli(["pretrain", "run.yaml", "--set", "engine.kind=onnx"], { cwd: folder });
+  expect(ran).toMatchObject({ code: 0 });
+  expect(readFileSync(join(folder, "model-run", "model", "config.json"), "utf8")).toContain("BertForMaskedLM");
+});

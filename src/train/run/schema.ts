@@ -128,10 +128,17 @@ export const runSchema = z.strictObject({
       from: z.string().min(1).optional(),
       init: z.string().min(1).optional(),
       tokenizer: z.string().min(1).optional(),
+      /** With `from`: draw a language-model head, which the folder lacks. */
+      "add-head": z.boolean().default(false),
     })
     .refine((model) => (model.from === undefined) !== (model.init === undefined), {
       message: "`model` needs either `from` or `init`",
       params: { wayOut: "give {from: a model folder}, or {init: a config.json, tokenizer: a folder}" },
+    })
+    .refine((model) => model.init === undefined || !model["add-head"], {
+      message: "`add-head` goes with `from`",
+      path: ["add-head"],
+      params: { wayOut: "leave it out: `architectures` in the config that `init` names says which heads there are" },
     }),
   data: z.strictObject({ from: z.string().min(1) }),
   objective: z.enum(["mlm", "mlm+nsp", "clm"]),

@@ -13,7 +13,13 @@ import { checkStages, PlanError, placeStages, type Stage, type StageSpec } from 
 import type { RunFile } from "./schema.ts";
 
 /** Where the model comes from; paths absolute. */
-export type ModelSource = { readonly from: string } | { readonly init: string; readonly tokenizer: string | undefined };
+export type ModelSource =
+  | {
+      readonly from: string;
+      /** A language-model head is drawn, which the folder lacks. */
+      readonly "add-head"?: true;
+    }
+  | { readonly init: string; readonly tokenizer: string | undefined };
 
 /** How long a run is, in the unit the user chose. */
 export type Length = { readonly steps: number } | { readonly tokens: number } | { readonly epochs: number };
@@ -68,12 +74,13 @@ function completed(run: RunFile, folder: string, file: SettingsFile): RunSetting
   const at = (place: string) => resolve(folder, place);
   const model: ModelSource =
     run.model.from !== undefined
-      ? { from: at(run.model.from) }
+      ? { from: at(run.model.from), ...(run.model["add-head"] ? { "add-head": true } : {}) }
       : {
           init: at(run.model.init ?? ""),
           tokenizer: run.model.tokenizer === undefined ? undefined : at(run.model.tokenizer),
         };
-  const hasMoments = "from" in model && existsSync(join(model.from, "optimizer.safetensors"));
+  const hasMoments =
+    "from" in model && model["add-head"] !== true && existsSync(join(model.from, "optimizer.safetensors"));
   if (run.optimizer.moments === "keep" && !hasMoments) {
     const where = "from" in model ? model.from : "a model drawn at random";
     throw file.error(
@@ -112,7 +119,7 @@ export function spelledOut(run: RunSettings): Record<string, unknown> {
     seed: run.seed,
     model:
       "from" in model
-        ? { from: from(model.from) }
+        ? { ...model, from: from(model.from) }
         : { init: from(model.init), ...(model.tokenizer === undefined ? {} : { tokenizer: from(model.tokenizer) }) },
     data: { from: from(run.data.from) },
     objective: run.objective,

@@ -10,8 +10,10 @@ import { type Dataset, infoJson } from "../../data/prepared/dataset.ts";
 import { openTokenizer } from "../../data/tokenizer/tokenizer.ts";
 import type { Model } from "../../model/architecture.ts";
 import { architectureOf } from "../../model/architectures.ts";
+import { addHead, headWayOut, headWords } from "../../model/head.ts";
 import { type OpenModel, openModel } from "../../model/load.ts";
 import { inputsOf, type Objective, objectives, supports, termsOf } from "../../model/objectives.ts";
+import { remarks } from "../../model/remarks.ts";
 import { checkFiles } from "../../store/checksums.ts";
 import { UserError } from "../../util/errors.ts";
 import { readJsonObject } from "../../util/json.ts";
@@ -43,6 +45,8 @@ export interface Start {
   readonly companions: Companions;
   /** A folder whose optimizer.safetensors goes on. */
   readonly moments: string | undefined;
+  /** What its owner may not expect, in sentences for a person. */
+  readonly notes: readonly string[];
   close(): Promise<void>;
 }
 
@@ -50,8 +54,11 @@ export interface Start {
 export async function openStart(settings: RunSettings, dataset: Dataset): Promise<Start> {
   const source = settings.model;
   if ("init" in source) {
-    const config = await readJsonObject(source.init);
+    const given = await readJsonObject(source.init);
+    const { vocabulary } = dataset.info.tokenizer;
+    const config = "vocab_size" in given ? given : { ...given, vocab_size: vocabulary };
     const model = architectureOf(config, source.init).model(config, source.init);
+    const { vocab } = model.dimensions;
     const tokenizer = source.tokenizer ?? dataset.tokenizerFolder;
     return {
       model,
@@ -60,16 +67,35 @@ export async function openStart(settings: RunSettings, dataset: Dataset): Promis
       tokenizer,
       companions: await readCompanions(tokenizer, undefined),
       moments: undefined,
+      notes:
+        vocab === vocabulary
+          ? []
+          : [
+              `\`vocab_size\` of ${source.init} is ${vocab}, the data's tokenizer has ${vocabulary} tokens: left out, it is the tokenizer's`,
+            ],
       close: async () => {},
     };
   }
   // A config may be edited by hand; weights are not.
   await checkFiles(source.from, (name) => name.endsWith(".safetensors"));
-  return startFrom(await openModel(source.from), dataset, settings.optimizer.moments === "keep");
+  const opened = await openModel(source.from);
+  try {
+    const begun = source["add-head"] === true ? addHead(opened, settings.seed) : opened;
+    const start = await startFrom(begun, dataset, settings.optimizer.moments === "keep");
+    const said = (await remarks(opened, begun.model.outputs)).map((remark) => `${source.from}: ${remark}`);
+    return { ...start, notes: [...said, ...headWords(opened.model, begun.model)] };
+  } catch (error) {
+    await opened.close();
+    throw error;
+  }
 }
 
 /** A model folder to start from. @param moments whether its optimizer's state goes on */
-export async function startFrom(opened: OpenModel, dataset: Dataset, moments: boolean): Promise<Start> {
+export async function startFrom(
+  opened: Pick<OpenModel, "folder" | "model" | "close"> & { readonly weights: ParameterSource },
+  dataset: Dataset,
+  moments: boolean,
+): Promise<Start> {
   const { folder } = opened;
   const tokenizer = await tokenizerOf(folder, dataset);
   return {
@@ -79,6 +105,7 @@ export async function startFrom(opened: OpenModel, dataset: Dataset, moments: bo
     tokenizer,
     companions: await readCompanions(tokenizer, folder),
     moments: moments ? folder : undefined,
+    notes: [],
     close: () => opened.close(),
   };
 }
@@ -190,7 +217,7 @@ export async function checkFit(
     const other = objectives.find((known) => supports(model, known));
     const wayOut =
       other === undefined
-        ? "name a class with a language-model head in config.json's `architectures`"
+        ? `${headWayOut}; where \`init\` names a config, name a class with that head in its \`architectures\``
         : `use objective ${other}, or a model whose class in config.json's \`architectures\` has that head`;
     throw new UserError(`the model has no head for objective ${objective}`, where, wayOut);
   }

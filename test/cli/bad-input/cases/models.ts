@@ -14,7 +14,8 @@ function config(name: string, kind: string, keys: object, says: string, hint: st
   return { name, words, says: `<file>: ${says}`, hint, cause };
 }
 
-const known = "known are gelu, gelu_new, gelu_pytorch_tanh, relu";
+const known =
+  "known are gelu, gelu_python, gelu_new, gelu_fast, gelu_accurate, gelu_pytorch_tanh, gelu_python_tanh, relu";
 
 export const configs: Group = {
   title: "config.json",
@@ -80,20 +81,29 @@ export const configs: Group = {
       "<what to do>",
       "an architecture that bert2bert has no table for",
     ),
-    config(
-      "an unknown class",
-      "bert-tiny",
-      { architectures: ["BertForQuestionAnswering"] },
-      "`architectures` names <value>, a class that is not supported",
-      "known are <classes>; load the model as one of them in transformers and save it again",
-      "a fine-tuned model with a head of its own",
-    ),
+    {
+      ...config(
+        "a class for a task, of a model that is to be drawn",
+        "bert-tiny",
+        { architectures: ["BertForQuestionAnswering"] },
+        "`architectures` names <value>, a class that is not supported",
+        "known are <classes>",
+        "a config of a fine-tuned model given to `init`",
+      ),
+      words: (folder) => {
+        writeFileSync(
+          join(folder, "config.json"),
+          JSON.stringify({ model_type: "bert", architectures: ["BertForQuestionAnswering"] }),
+        );
+        return ["init", join(folder, "config.json"), join(folder, "out")];
+      },
+    },
     config(
       "an unsupported activation",
       "bert-tiny",
       { hidden_act: "silu" },
       "`hidden_act` is <value>, an activation that is not supported",
-      "<what to do>",
+      known,
       "a model with another activation",
     ),
     config(
@@ -133,14 +143,6 @@ export const configs: Group = {
       "gpt2-tiny",
       { scale_attn_by_inverse_layer_idx: true },
       "`scale_attn_by_inverse_layer_idx` is true: attention scaled by the layer's number is not supported",
-      "only false is; use another checkpoint",
-      "a GPT-2 of Mistral's kind",
-    ),
-    config(
-      "reordered attention",
-      "gpt2-tiny",
-      { reorder_and_upcast_attn: true },
-      "`reorder_and_upcast_attn` is true: reordered attention is not supported",
       "only false is; use another checkpoint",
       "a GPT-2 of Mistral's kind",
     ),
@@ -214,7 +216,7 @@ export const disagreements: Group = {
       "bert-tiny",
       { num_hidden_layers: 1 },
       "tensor <name> is none that a <kind> of <n> layers has",
-      "check that config.json belongs to these weights; drop tensors of other heads in transformers",
+      "check that config.json belongs to these weights; drop tensors of heads of your own in transformers",
       "a config of another model, or a head that bert2bert does not know",
     ),
     {
@@ -223,7 +225,7 @@ export const disagreements: Group = {
         "bert-tiny",
         { num_hidden_layers: 9 },
         "",
-        "check that config.json belongs to these weights, and that `architectures` in it names the class they were saved from",
+        "check that config.json belongs to these weights, or get them anew",
         "a config of another model",
       ),
       says: "<folder>: <names> and <n> more missing",
@@ -257,7 +259,7 @@ export const disagreements: Group = {
           return putTogether(header, data.subarray(0, start));
         }),
       says: "<folder>: <name> missing",
-      hint: "check that config.json belongs to these weights, and that `architectures` in it names the class they were saved from",
+      hint: "check that config.json belongs to these weights, or get them anew",
       cause: "a model saved without one of its parts",
     },
     {
@@ -268,13 +270,13 @@ export const disagreements: Group = {
             {
               ...rest,
               [word]: known,
-              "classifier.weight": { dtype: "F32", shape: [1], data_offsets: [data.length, data.length + 4] },
+              "value_head.weight": { dtype: "F32", shape: [1], data_offsets: [data.length, data.length + 4] },
             },
             Buffer.concat([data, new Uint8Array(4)]),
           ),
         ),
       says: "<file>: tensor <name> is none that a <kind> of <n> layers has",
-      hint: "check that config.json belongs to these weights; drop tensors of other heads in transformers",
+      hint: "check that config.json belongs to these weights; drop tensors of heads of your own in transformers",
       cause: "a config of another model, or a head that bert2bert does not know",
     },
     {
@@ -378,6 +380,13 @@ export const growth: Group = {
       "grow: no target size is given",
       "give --to CONFIG.json, or some of --hidden --heads --ffn --layers",
       "nothing says how large the result is to be",
+    ),
+    grow(
+      "a head that is there already",
+      ["--method", "fpi", "--add-head"],
+      "<folder>: it has a language-model head already",
+      "leave add-head out",
+      "`--add-head` is for encoders, classifiers and other models without that head",
     ),
     grow(
       "a target given twice",

@@ -132,6 +132,13 @@ export const runs: Group = {
       "a run starts from a model folder or from random weights",
     ),
     run(
+      "a head added to a model from a config",
+      { model: "{init: config.json, add-head: true}" },
+      "<file>:<n>: `add-head` goes with `from`",
+      "leave it out: `architectures` in the config that `init` names says which heads there are",
+      "a config's class has the heads it has",
+    ),
+    run(
       "an unknown plan",
       { plan: "twostage" },
       "<file>:<n>: there is no plan `<name>`",

@@ -1,8 +1,9 @@
 /** Bad studies. */
 import { rmSync } from "node:fs";
 import { join } from "node:path";
+import { createModel } from "../../../../src/model/create.ts";
 import { studyYaml, writeStudy } from "../../../study/support.ts";
-import type { Case, Group } from "../support.ts";
+import { type Case, type Group, smallBert } from "../support.ts";
 
 const methods = "  scratch:\n  aki:\n";
 
@@ -53,6 +54,17 @@ export const studies: Group = {
       "give at least the source's <n>: models only grow",
       "source and target the wrong way round",
     ),
+    {
+      name: "a source without a language-model head",
+      words: async (folder: string) => {
+        const path = await writeStudy(folder, studyYaml(methods));
+        await createModel({ ...smallBert, architectures: ["BertModel"] }, "bare", join(folder, "bare"), { seed: 1 });
+        return ["study", path, "--set", `source={from: ${JSON.stringify(join(folder, "bare"))}}`];
+      },
+      says: "<folder>: it has no language-model head",
+      hint: "draw one with `bert2bert grow … --add-head`",
+      cause: "a bare encoder (BertModel), or a model fine-tuned for a task",
+    },
     study(
       "a budget given twice",
       ["budget.tokens=1M"],

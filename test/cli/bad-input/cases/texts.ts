@@ -532,6 +532,19 @@ export const prepared: Group = {
       { objective: "clm" },
     ),
     data(
+      "a model without a language-model head",
+      (folder) => {
+        const path = join(folder, "config.json");
+        writeFileSync(
+          path,
+          JSON.stringify({ ...JSON.parse(readFileSync(path, "utf8")), architectures: ["BertModel"] }),
+        );
+      },
+      "<file>: the model has no head for objective <name>",
+      "draw one with `bert2bert grow … --add-head`, or with `add-head: true` beside `from` in a run; where `init` names a config, name a class with that head in its `architectures`",
+      "a bare encoder (BertModel), or a model fine-tuned for a task",
+    ),
+    data(
       "data without a full sequence",
       async (folder) => {
         rmSync(join(folder, "data"), { recursive: true });

@@ -216,6 +216,18 @@ export const folders: Group = {
       cause: "another folder is meant, or only the weights were downloaded",
     },
     {
+      name: "an adapter alone",
+      words: (folder) => {
+        const path = model(folder);
+        renameSync(join(path, "config.json"), join(path, "adapter_config.json"));
+        renameSync(join(path, "model.safetensors"), join(path, "adapter_model.safetensors"));
+        return ["inspect", path];
+      },
+      says: "<folder>: it holds an adapter, not a model",
+      hint: "merge it into its base model in peft (merge_and_unload), save that and name its folder",
+      cause: "what peft saved, which is nothing without its base model",
+    },
+    {
       name: "no weights",
       words: (folder) => {
         const path = model(folder);
