@@ -12,6 +12,8 @@ export { type Dataset, type DatasetInfo, openDataset } from "./data/prepared/dat
 export { type PrepareOptions, type PrepareResult, prepare } from "./data/prepared/prepare.ts";
 export { openTokenizer, type Tokenizer, type TokenizerInfo } from "./data/tokenizer/tokenizer.ts";
 export { type TrainTokenizerOptions, type TrainTokenizerResult, trainTokenizer } from "./data/tokenizer/train.ts";
+export type { Engine, EngineKind, EngineSettings } from "./engine/engine.ts";
+export { engineKinds, openEngine } from "./engine/engines.ts";
 export { type Applied, type ApplyOptions, applyGrowth, storedDType } from "./growth/apply.ts";
 export { depthRuleOf, depthRules } from "./growth/depth.ts";
 export { type DescribedGroup, describeGroups, describeJson } from "./growth/describe.ts";
@@ -27,6 +29,7 @@ export type {
   WidthMethod,
 } from "./growth/growth.ts";
 export { type AxisMaps, grows, isUniform, type MapKind, makeMap, mapOf, type UnitMap } from "./growth/maps.ts";
+export { copiesKeepTheFunction } from "./growth/methods/fpi.ts";
 export { methodOf, methods } from "./growth/methods.ts";
 export {
   type GrowthChoices,
@@ -38,7 +41,7 @@ export {
 } from "./growth/plan.ts";
 export { choose, constant, gather, type Recipe, type TensorSource as RecipeSource } from "./growth/recipe.ts";
 export { type GrowthRecord, readRecord } from "./growth/record.ts";
-export { repeatedPlan } from "./growth/repeat.ts";
+export { checkSource, repeatedPlan } from "./growth/repeat.ts";
 export {
   copied,
   corner,
@@ -62,8 +65,10 @@ export { remarks } from "./model/remarks.ts";
 export type { Axis, Dim, Dimensions, Factor, Output, Outputs, Parameter } from "./model/table.ts";
 export { AXES, elements, has, runsAlong, shapeOf } from "./model/table.ts";
 export { type ProbeInputs, readProbeInputs } from "./probe/inputs.ts";
+export { type Inspection, inspect } from "./probe/inspect.ts";
 export { type ProbeOptions, type ProbeTensor, probe, writeProbe } from "./probe/probe.ts";
-export { type Difference, randomInputs, type Verification, verifyGrowth } from "./probe/verify.ts";
+export { textInputs } from "./probe/text.ts";
+export { type Computes, type Difference, randomInputs, type Verification, verifyGrowth } from "./probe/verify.ts";
 export { type QuickstartOptions, type QuickstartResult, quickstart } from "./quickstart/quickstart.ts";
 export { type QuickstartSettings, quickstartSettings } from "./quickstart/settings.ts";
 export { generateStories, type StoryOptions } from "./quickstart/stories.ts";
@@ -83,10 +88,14 @@ export { type Schedule, scheduleOf } from "./study/schedule.ts";
 export { loadStudy, type Study, type StudyMethod } from "./study/settings.ts";
 export { estimateRun, type RunEstimate } from "./train/estimate.ts";
 export { type EvaluateOptions, evaluateFolder } from "./train/evaluate-folder.ts";
+export { type LearnOptions, learnGrowth } from "./train/ligo.ts";
 export { definePlan, type Plan } from "./train/plan/plans/plan.ts";
 export type { StageSpec, SubModel } from "./train/plan/stage.ts";
 export { pretrain } from "./train/pretrain.ts";
+export { profileRun, type StepProfile } from "./train/profile.ts";
+export { type Recommended, recommendRun } from "./train/recommend.ts";
 export { type Evaluated, type MetricsLine, readMetrics } from "./train/run/metrics.ts";
+export type { RunInput } from "./train/run/schema.ts";
 export { type LoadedRun, loadRun, type RunSettings } from "./train/run/settings.ts";
 export { Diverged, type PretrainOptions, type RunProgress, type RunResult } from "./train/trainer.ts";
 export { Interrupted, UserError } from "./util/errors.ts";

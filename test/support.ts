@@ -35,8 +35,10 @@ export interface Python {
 }
 
 /** The Python of BERT2BERT_PYTHON (default python3) if it has the modules; else undefined, with a printed reason. */
-export function python(modules: readonly string[]): Python | undefined {
-  const command = process.env.BERT2BERT_PYTHON ?? "python3";
+export function python(
+  modules: readonly string[],
+  command = process.env.BERT2BERT_PYTHON ?? "python3",
+): Python | undefined {
   const start = (args: readonly string[]) =>
     spawnSync(command, args, {
       encoding: "utf8",

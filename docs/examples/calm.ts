@@ -1,5 +1,8 @@
-/** A growth method of one's own: DirectCopy, but what is new is drawn smaller, so that it disturbs the source less. */
-import { constant, corner, fresh, methodOf, type Recipe, shapeOf, type WidthMethod } from "../../src/index.ts";
+/**
+ * A growth method of one's own: DirectCopy, but what is new is drawn smaller, so that it disturbs the source less.
+ * docs/examples/study.ts runs it.
+ */
+import { constant, corner, fresh, methodOf, type Recipe, shapeOf, type WidthMethod } from "bert2bert";
 
 /** The same numbers times a factor. */
 function scaled(recipe: Recipe, factor: number): Recipe {

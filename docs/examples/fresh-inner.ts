@@ -1,12 +1,18 @@
 /**
- * Fresh inner units: new heads and FFN units read the stream with random weights and write nothing into it yet, so the
- * function stays and no two units are alike. The stream itself, where it grows, is copied as by fpi.
+ * Fresh inner units: new heads and FFN units read the stream with random weights and write nothing into it yet: the
+ * function stays, no two are alike. The stream is copied as by fpi. `npx vitest run test/growth/example.test.ts` runs it.
  */
-import type { WidthMethod } from "../../src/growth/growth.ts";
-import { copiesKeepTheFunction } from "../../src/growth/methods/fpi.ts";
-import { choose, constant } from "../../src/growth/recipe.ts";
-import { copied, fresh, grownFactors, newUnits } from "../../src/growth/width.ts";
-import { AXES } from "../../src/model/table.ts";
+import {
+  AXES,
+  choose,
+  constant,
+  copied,
+  copiesKeepTheFunction,
+  fresh,
+  grownFactors,
+  newUnits,
+  type WidthMethod,
+} from "bert2bert";
 
 export const freshInner: WidthMethod = {
   name: "fresh-inner",

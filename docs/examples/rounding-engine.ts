@@ -1,6 +1,7 @@
 /**
  * An engine that rounds every number to bf16 after each operation: slow, but it shows what a training run would lose on
  * hardware that keeps nothing wider. The arithmetic is the reference engine's; the contract is all that is new.
+ * `npx vitest run test/engine/example.test.ts` runs it.
  */
 import type { Engine, EngineKind, Executable, TensorData } from "../../src/engine/engine.ts";
 import { toPrimitives } from "../../src/engine/reference/evaluate.ts";

@@ -1,4 +1,7 @@
-/** The squared rectified linear unit (So et al., Primer, 2021): max(x, 0)², elementwise. */
+/**
+ * The squared rectified linear unit (So et al., Primer, 2021): max(x, 0)², elementwise.
+ * `npx vitest run test/program/example.test.ts` runs it.
+ */
 import { expectCount, expectReal, gradientOfFirst } from "../../src/program/check.ts";
 import { expansionFlops } from "../../src/program/composite.ts";
 import type { NoAttributes } from "../../src/program/elementwise.ts";

@@ -1,5 +1,8 @@
-/** A study with a growth method and a plan of one's own: `node study.ts STUDY.yaml`. */
-import { loadStudy, runStudy, type StudyResults, writeResults } from "../../src/index.ts";
+/**
+ * A study with a growth method and a plan of one's own. In a clone, after `npm run build`:
+ * `npx tsc -p docs/examples && node dist/examples/study.js STUDY.yaml`
+ */
+import { loadStudy, runStudy, type StudyResults, writeResults } from "bert2bert";
 import { calm } from "./calm.ts";
 import { topDown } from "./top-down.ts";
 
@@ -16,4 +19,4 @@ export async function compare(path: string): Promise<StudyResults> {
   return data;
 }
 
-if (process.argv[1]?.endsWith("study.ts")) await compare(process.argv[2]);
+if (/\bstudy\.[jt]s$/.test(process.argv[1] ?? "")) await compare(process.argv[2]);

@@ -1,6 +1,10 @@
-/** A plan of one's own: the top block trains first, then one block more in each stage, then everything. */
+/**
+ * A plan of one's own: the top block trains first, then one block more in each stage, then everything.
+ * docs/examples/study.ts runs it.
+ */
+
+import { definePlan, type StageSpec } from "bert2bert";
 import { z } from "zod";
-import { definePlan, type StageSpec } from "../../src/index.ts";
 
 export const topDown = definePlan({
   name: "top-down",

@@ -1,6 +1,7 @@
 /**
  * XLM-RoBERTa (Conneau et al. 2020): RoBERTa with a vocabulary for a hundred languages; transformers'
  * XLMRobertaModel and XLMRobertaForMaskedLM, whose parameters keep RoBERTa's names.
+ * `npx vitest run test/model/example.test.ts` runs it.
  */
 import type { Architecture } from "../../src/model/architecture.ts";
 import { modelClass } from "../../src/model/classes.ts";

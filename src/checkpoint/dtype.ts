@@ -3,11 +3,13 @@
  *
  * Names, widths and their order are safetensors'. Conversions to F16 and BF16 round to nearest, ties to even, as
  * PyTorch's casts do; what is too large becomes infinity, and a NaN stays a NaN with the upper bits of its payload, so
- * that every F16 and BF16 pattern comes back from float32 as it was.
+ * that every F16 and BF16 pattern comes back from float32 as it was. What numbers lose that way is counted (`Losses`), in
+ * branches that ordinary numbers do not take.
  *
  * All of it works on the bits, through integer views. The files are little-endian, as is every machine that Node's
  * prebuilt packages run on; any other is refused when this file is loaded.
  */
+import { countNotFinite } from "./finite.ts";
 
 /** Bits of one element, in safetensors' own order of formats (by alignment, then as listed there). */
 const widths = {
@@ -107,22 +109,38 @@ export function toFloat32(bytes: Uint8Array, dtype: StoredDType): Float32Array {
   }
 }
 
-/** The bytes of float32 numbers in another format; for F32 a view of the same memory. */
-export function fromFloat32(data: Float32Array, dtype: FloatDType): Uint8Array {
-  return converted(data, dtype, dtype === "F32" ? undefined : new Uint16Array(data.length));
+/** What numbers lose on their way into a format, counted. */
+export class Losses {
+  /** NaN or infinite before. */
+  notFinite = 0;
+  /** Finite before, infinite after. */
+  overflowed = 0;
+  /** Not 0 before, 0 after. */
+  vanished = 0;
+}
+
+/** The bits of infinity in float32. */
+const INFINITE = 0x7f800000;
+
+/** The bytes of float32 numbers in another format; for F32 a view of the same memory. @param losses are added up there */
+export function fromFloat32(data: Float32Array, dtype: FloatDType, losses = new Losses()): Uint8Array {
+  return converted(data, dtype, dtype === "F32" ? undefined : new Uint16Array(data.length), losses);
 }
 
 /** As `fromFloat32`, in the numbers' own memory, which then holds them no longer. */
-export function fromFloat32InPlace(data: Float32Array, dtype: FloatDType): Uint8Array {
-  return converted(data, dtype, new Uint16Array(data.buffer, data.byteOffset, data.length));
+export function fromFloat32InPlace(data: Float32Array, dtype: FloatDType, losses = new Losses()): Uint8Array {
+  return converted(data, dtype, new Uint16Array(data.buffer, data.byteOffset, data.length), losses);
 }
 
 /** @param out may begin where the data does: a number is read before what stands there is written */
-function converted(data: Float32Array, dtype: FloatDType, out: Uint16Array | undefined): Uint8Array {
-  if (dtype === "F32" || out === undefined) return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+function converted(data: Float32Array, dtype: FloatDType, out: Uint16Array | undefined, losses: Losses): Uint8Array {
+  if (dtype === "F32" || out === undefined) {
+    losses.notFinite += countNotFinite(data);
+    return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+  }
   const bits = new Uint32Array(data.buffer, data.byteOffset, data.length);
-  if (dtype === "F16") toHalf(bits, out);
-  else toBrain(bits, out);
+  if (dtype === "F16") toHalf(bits, out, losses);
+  else toBrain(bits, out, losses);
   return new Uint8Array(out.buffer, out.byteOffset, out.byteLength);
 }
 
@@ -132,12 +150,19 @@ export function roundTo(data: Float32Array, dtype: FloatDType): Float32Array {
   return data;
 }
 
-function toBrain(bits: Uint32Array, out: Uint16Array): void {
+/** From here on a number is infinite in BF16; up to `BRAIN_NONE` it is 0. */
+const BRAIN_INFINITE = 0x7f7f8000;
+const BRAIN_NONE = 0x8000;
+
+function toBrain(bits: Uint32Array, out: Uint16Array, losses: Losses): void {
   for (let i = 0; i < bits.length; i++) {
     const u = bits[i];
     const high = u >>> 16;
-    if ((u & 0x7fffffff) > 0x7f800000) out[i] = (high & 0x7f) === 0 ? high | 0x40 : high;
+    const size = u & 0x7fffffff;
+    if (size > INFINITE) out[i] = (high & 0x7f) === 0 ? high | 0x40 : high;
     else out[i] = (u + 0x7fff + (high & 1)) >>> 16;
+    if (size >= BRAIN_INFINITE) losses[size < INFINITE ? "overflowed" : "notFinite"]++;
+    else if (size <= BRAIN_NONE && size > 0) losses.vanished++;
   }
 }
 
@@ -147,30 +172,34 @@ function fromBrain(stored: Uint16Array): Float32Array {
   return new Float32Array(bits.buffer);
 }
 
-function toHalf(bits: Uint32Array, out: Uint16Array): void {
+/** From here on, 65520, a number is infinite in F16. */
+const HALF_INFINITE = 0x477ff000;
+
+function toHalf(bits: Uint32Array, out: Uint16Array, losses: Losses): void {
   for (let i = 0; i < bits.length; i++) {
     const u = bits[i];
     const sign = (u >>> 16) & 0x8000;
     const exponent = (u >>> 23) & 0xff;
-    let fraction = u & 0x7fffff;
-    if (exponent >= 113 && exponent <= 142) {
-      // Normal in both: 13 bits fall away. A carry runs on into the exponent, up to infinity, as it should. Without a
-      // branch on the lost bits, which are as good as random: a processor guesses half of such branches wrong.
-      out[i] = sign | (((u & 0x7fffffff) - 0x38000000 + 0xfff + ((u >>> 13) & 1)) >>> 13);
+    const size = u & 0x7fffffff;
+    if ((exponent >= 113 && exponent < 142) || (exponent === 142 && size < HALF_INFINITE)) {
+      // Normal in both: 13 bits fall away. A carry runs on into the exponent, as it should. Without a branch on the
+      // lost bits, which are as good as random: a processor guesses half of such branches wrong.
+      out[i] = sign | ((size - 0x38000000 + 0xfff + ((u >>> 13) & 1)) >>> 13);
     } else if (exponent < 102) {
       out[i] = sign; // below half of the smallest subnormal
+      if (size > 0) losses.vanished++;
     } else if (exponent < 113) {
-      fraction |= 0x800000;
+      const fraction = (u & 0x7fffff) | 0x800000;
       const shift = 126 - exponent;
       const kept = fraction >>> shift;
       const lost = fraction & ((1 << shift) - 1);
       const half = 1 << (shift - 1);
-      out[i] = sign | (kept + (lost > half || (lost === half && (kept & 1) === 1) ? 1 : 0));
-    } else if (exponent < 255 || fraction === 0) {
-      out[i] = sign | 0x7c00;
+      const rounded = kept + (lost > half || (lost === half && (kept & 1) === 1) ? 1 : 0);
+      out[i] = sign | rounded;
+      if (rounded === 0) losses.vanished++;
     } else {
-      const payload = fraction >>> 13;
-      out[i] = sign | 0x7c00 | (payload === 0 ? 0x200 : payload);
+      out[i] = sign | 0x7c00 | (size > INFINITE ? (u & 0x7fffff) >>> 13 || 0x200 : 0);
+      losses[size < INFINITE ? "overflowed" : "notFinite"]++;
     }
   }
 }

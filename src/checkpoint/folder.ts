@@ -91,9 +91,34 @@ export async function writeJson(path: string, value: JsonValue): Promise<void> {
   await fillFile(path, `${JSON.stringify(value, null, 2)}\n`);
 }
 
-/** Copies the tokenizer files that are there. @returns their names */
-export function copyTokenizerFiles(from: string, to: string): Promise<readonly string[]> {
-  return copyFiles(from, to, tokenizerFiles);
+export const tokenizerConfigFile = "tokenizer_config.json";
+
+/**
+ * Copies the tokenizer files that are there. @returns their names
+ * @param change what tokenizer_config.json becomes; where that is what it was, its bytes stay as they are
+ */
+export async function copyTokenizerFiles(
+  from: string,
+  to: string,
+  change: (config: Json) => Json = (config) => config,
+): Promise<readonly string[]> {
+  const present = await presentOf(from, tokenizerFiles);
+  const config = present.includes(tokenizerConfigFile) ? await readJsonObject(join(from, tokenizerConfigFile)) : {};
+  const changed = present.length === 0 ? config : change(config);
+  if (changed === config) return copyFiles(from, to, tokenizerFiles);
+  await writeJson(join(to, tokenizerConfigFile), changed);
+  const others = tokenizerFiles.filter((name) => name !== tokenizerConfigFile);
+  return [...(await copyFiles(from, to, others)), tokenizerConfigFile];
+}
+
+/**
+ * tokenizer_config.json beside a model: transformers cuts texts off that are longer than the model takes.
+ * @param positions of the model @param own whether the tokenizer is the model's: then a lower limit is meant
+ */
+export function withLimit(config: Json, positions: number, own = true): Json {
+  const { model_max_length: limit } = config;
+  const fits = typeof limit === "number" && (own ? limit <= positions : limit === positions);
+  return fits ? config : { ...config, model_max_length: positions };
 }
 
 /** Copies `generation_config.json` if it is there. @returns whether it was */

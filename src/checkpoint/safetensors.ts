@@ -36,6 +36,7 @@ export class SafetensorsFile {
   readonly metadata: ReadonlyMap<string, string>;
   readonly #handle: FileHandle;
 
+  /** @internal */
   constructor(
     path: string,
     handle: FileHandle,

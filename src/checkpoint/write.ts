@@ -1,6 +1,6 @@
 /**
  * Writes weights as transformers' `save_pretrained` does, one slice of a tensor in memory at a time: a single file, or
- * shards of at most a given size with their index.
+ * shards of at most a given size with their index. What is not finite, or would not be once stored, is refused.
  *
  * The bytes are those of Python's safetensors: the header's JSON without spaces, padded with blanks to 8 bytes, wider
  * formats first and names in byte order; shards are filled in the order the tensors are given in (huggingface_hub,
@@ -11,7 +11,8 @@ import { join } from "node:path";
 import { writeFileWhole } from "../store/files.ts";
 import { fillFile, type OutputFile } from "../store/output.ts";
 import { UserError } from "../util/errors.ts";
-import { type FloatDType, fromFloat32, fromFloat32InPlace, storedDTypes, widthOf } from "./dtype.ts";
+import { printable } from "../util/json.ts";
+import { type FloatDType, fromFloat32, fromFloat32InPlace, Losses, storedDTypes, widthOf } from "./dtype.ts";
 import { indexFile, weightsFile } from "./weights.ts";
 
 export interface TensorSource {
@@ -44,6 +45,10 @@ export interface WriteOptions {
   readonly fileName?: string;
   /** The header's `__metadata__`; default {format: "pt"}, which transformers asks for. */
   readonly metadata?: Readonly<Record<string, string>>;
+  /** Tensors whose NaN and infinity are written as they are; in all others they are refused. */
+  readonly keep?: ReadonlySet<string>;
+  /** What is to be done about NaN and infinity, for the message. */
+  readonly wayOut?: string;
 }
 
 export interface Written {
@@ -51,12 +56,14 @@ export interface Written {
   readonly files: readonly string[];
   /** All their tensors' bytes. */
   readonly bytes: number;
+  /** Numbers that are 0 as they are stored, and were not before. */
+  readonly vanished: number;
 }
 
 /** At most so many elements are converted and handed to the system at once. */
 const sliceLength = 2 ** 20;
 
-/** @throws UserError if the disk has no room for it */
+/** @throws UserError if the disk has no room for it, or numbers are not finite, before or once they are stored */
 export async function writeWeights(
   folder: string,
   tensors: readonly TensorSource[],
@@ -65,21 +72,21 @@ export async function writeWeights(
   const metadata = options.metadata ?? { format: "pt" };
   const bytes = sizeOf(tensors);
   await checkRoom(folder, bytes);
-  if (options.fileName !== undefined) {
-    await fillFile(join(folder, options.fileName), (file) => fill(file, tensors, metadata), bytes);
-    return { files: [options.fileName], bytes };
-  }
-  const shards = splitIntoShards(tensors, options.maxShardBytes ?? 5e9);
+  const losses = new Map<TensorSource, Losses>();
+  const write = (name: string, part: readonly TensorSource[]) =>
+    fillFile(join(folder, name), (file) => fill(file, part, metadata, losses), sizeOf(part));
+  const shards = options.fileName === undefined ? splitIntoShards(tensors, options.maxShardBytes ?? 5e9) : [tensors];
   if (shards.length === 1) {
-    await fillFile(join(folder, weightsFile), (file) => fill(file, tensors, metadata), bytes);
-    return { files: [weightsFile], bytes };
+    const name = options.fileName ?? weightsFile;
+    await write(name, tensors);
+    return { files: [name], bytes, vanished: checkLosses(folder, losses, options) };
   }
   const files: string[] = [];
   const shardOf = new Map<string, string>();
   for (const [i, shard] of shards.entries()) {
     const number = (n: number) => String(n).padStart(5, "0");
     const name = `model-${number(i + 1)}-of-${number(shards.length)}.safetensors`;
-    await fillFile(join(folder, name), (file) => fill(file, shard, metadata), sizeOf(shard));
+    await write(name, shard);
     files.push(name);
     for (const tensor of shard) shardOf.set(tensor.name, name);
   }
@@ -88,7 +95,24 @@ export async function writeWeights(
     weight_map: Object.fromEntries([...shardOf].sort(([a], [b]) => compareBytes(a, b))),
   };
   await fillFile(join(folder, indexFile), `${asciiJson(index)}\n`);
-  return { files: [...files, indexFile], bytes };
+  return { files: [...files, indexFile], bytes, vanished: checkLosses(folder, losses, options) };
+}
+
+/** @returns how many numbers vanished @throws UserError */
+function checkLosses(folder: string, all: ReadonlyMap<TensorSource, Losses>, { keep, wayOut }: WriteOptions): number {
+  const refuse = (what: string, count: (losses: Losses) => number, hint: string, but?: ReadonlySet<string>) => {
+    const found = [...all].filter(([{ name }, losses]) => count(losses) > 0 && but?.has(name) !== true);
+    if (found.length === 0) return;
+    const sum = found.reduce((sum, [, losses]) => sum + count(losses), 0);
+    const more = found.length > 1 ? `${found.length} tensors, such as ` : "";
+    const name = printable(found[0][0].name);
+    throw new UserError(`${what} ${sum} ${sum === 1 ? "number" : "numbers"} of ${more}${name}`, folder, hint);
+  };
+  refuse("NaN or infinity in", ({ notFinite }) => notFinite, wayOut ?? "nothing can be computed with these", keep);
+  const dtype = [...all].find(([, { overflowed }]) => overflowed > 0)?.[0].dtype;
+  const wider = dtype === "F16" ? "BF16 or F32" : "F32";
+  refuse(`too large for ${dtype}:`, ({ overflowed }) => overflowed, `store them as ${wider} (\`--dtype\`)`);
+  return [...all.values()].reduce((sum, { vanished }) => sum + vanished, 0);
 }
 
 /** "5GB", "200MB", "1.5 GiB" or a number of bytes. @param where the option or key it was given at; @throws UserError */
@@ -131,25 +155,27 @@ export function writeSafetensors(
   tensors: readonly TensorSource[],
   metadata: Readonly<Record<string, string>> = {},
 ): Promise<void> {
-  return writeFileWhole(path, (file) => fill(file, tensors, metadata));
+  return writeFileWhole(path, (file) => fill(file, tensors, metadata, new Map()));
 }
 
 async function fill(
   file: OutputFile,
   tensors: readonly TensorSource[],
   metadata: Readonly<Record<string, string>>,
+  losses: Map<TensorSource, Losses>,
 ): Promise<void> {
   const rank = (tensor: TensorSource) => storedDTypes.indexOf(tensor.dtype);
   const sorted = [...tensors].sort((a, b) => rank(b) - rank(a) || compareBytes(a.name, b.name));
   await file.write(header(sorted, metadata));
-  for (const tensor of sorted) await writeTensor(file, tensor);
+  for (const tensor of sorted) losses.set(tensor, await writeTensor(file, tensor));
 }
 
-async function writeTensor(file: OutputFile, tensor: TensorSource): Promise<void> {
+async function writeTensor(file: OutputFile, tensor: TensorSource): Promise<Losses> {
+  const losses = new Losses();
   const end = file.position + bytesOf(tensor);
   const put = (slice: Float32Array, convert: typeof fromFloat32): Promise<void> => {
     if (file.position + slice.length * widthOf(tensor.dtype) > end) throw wrongLength(tensor);
-    return file.write(convert(slice, tensor.dtype));
+    return file.write(convert(slice, tensor.dtype, losses));
   };
   const data = tensor.data();
   if ("push" in data) {
@@ -167,6 +193,7 @@ async function writeTensor(file: OutputFile, tensor: TensorSource): Promise<void
     }
   }
   if (file.position !== end) throw wrongLength(tensor);
+  return losses;
 }
 
 function wrongLength(tensor: TensorSource): Error {

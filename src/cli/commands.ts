@@ -63,7 +63,7 @@ export const commands: readonly CommandEntry[] = [
   },
   {
     name: "plan",
-    description: "parameters, memory, FLOPs and time of a run; nothing runs",
+    description: "parameters, memory, FLOPs and time of a run; nothing is written",
     load: () => import("./plan.ts"),
   },
   {

@@ -1,6 +1,6 @@
 /** `bert2bert evaluate`: loss, perplexity and accuracy of a model folder on prepared data's validation part. */
 import type { Command } from "commander";
-import { wholeNumber } from "./options.ts";
+import { modelFolder, wholeNumber } from "./options.ts";
 import { Progress, print, printJson, table } from "./output.ts";
 
 interface Options {
@@ -16,7 +16,7 @@ interface Options {
 
 export function register(command: Command): void {
   command
-    .argument("<folder>", "a model folder")
+    .argument("<folder>", "a model folder", modelFolder)
     .requiredOption("--data <folder>", "what `prepare` wrote")
     .option("--objective <mlm|mlm+nsp|clm>", "default: the language model the head is for, without sentence pairs")
     .option("--sequences <n>", "sequences of a batch", wholeNumber("--sequences", 1), 16)
@@ -27,7 +27,7 @@ export function register(command: Command): void {
     .option("--json", "print {loss, perplexity, accuracy, tokens} as JSON, with pairs next_sentence {loss, accuracy}")
     .action(async (folder: string, options: Options) => {
       const { evaluateFolder } = await import("../train/evaluate-folder.ts");
-      const progress = new Progress();
+      const progress = new Progress(true);
       const result = await evaluateFolder(folder, options.data, {
         objective: options.objective,
         sequences: options.sequences,

@@ -1,6 +1,7 @@
 /** `bert2bert grow`: grows a checkpoint into a larger one. */
 import type { Command } from "commander";
 import type { FloatDType } from "../checkpoint/dtype.ts";
+import type { ApplyOptions } from "../growth/apply.ts";
 import { depthRules } from "../growth/depth.ts";
 import type { OptionDefinition } from "../growth/growth.ts";
 import { MAP_KINDS } from "../growth/maps.ts";
@@ -9,7 +10,7 @@ import { MOMENT_MODES } from "../growth/moments.ts";
 import type { GrowthPlan } from "../growth/plan.ts";
 import type { OpenModel } from "../model/load.ts";
 import { suggestion, UserError } from "../util/errors.ts";
-import { wholeNumber } from "./options.ts";
+import { modelFolder, wholeNumber } from "./options.ts";
 import { formatBytes, formatCount, note, Progress, print, printJson, table } from "./output.ts";
 
 interface Flags {
@@ -24,6 +25,7 @@ interface Flags {
   readonly depth?: string;
   readonly moments?: string;
   readonly dtype?: string;
+  readonly keepNonfinite?: true;
   readonly maxShard?: string;
   readonly seed: number;
   readonly data?: string;
@@ -37,7 +39,7 @@ interface Flags {
 
 export function register(command: Command): void {
   command
-    .argument("<source>", "a model folder: config.json and weights in safetensors")
+    .argument("<source>", "a model folder: config.json and weights in safetensors", modelFolder)
     .argument("[out]", "the folder to write (not needed with --dry-run)")
     .option("--to <config.json>", "the target's config, of the source's kind")
     .option(
@@ -53,17 +55,13 @@ export function register(command: Command): void {
     )
     .option("--ffn <n>", "FFN width", wholeNumber("--ffn", 1))
     .option("--layers <n>", "layers", wholeNumber("--layers", 1))
-    .option("--method <name>", `how the width grows: ${methods.map((method) => method.name).join(", ")}`);
-  for (const option of distinctOptions()) {
-    const words = "words" in option ? option.words.join(" | ") : `default ${option.default}`;
-    command.option(`--${option.name} <value>`, `${option.description} (${words})`);
-  }
-  command
+    .option("--method <name>", `how the width grows: ${methods.map((method) => method.name).join(", ")}`)
     .option("--map <kind>", `how new units find the ones they are made from: ${MAP_KINDS.join(", ")}`)
     .option("--depth <rule>", `how the depth grows: ${depthRules.map((rule) => rule.name).join(", ")}`)
     .option("--moments <mode>", `Adam's moments beside the source: ${MOMENT_MODES.join(", ")}`)
     .option("--add-head", "draw a language-model head for a source that has none")
     .option("--dtype <format>", "F32, F16 or BF16 (default: the source's)")
+    .option("--keep-nonfinite", "take NaN and infinity over where the source has them (default: they are refused)")
     .option("--max-shard <size>", "largest weights file, such as 5GB")
     .option("--seed <n>", "for whatever is drawn", wholeNumber("--seed"), 0)
     .option("--data <folder>", "prepared data, for a method that is learned (ligo)")
@@ -74,6 +72,13 @@ export function register(command: Command): void {
     .option("--json", "print the result as JSON")
     .addHelpText("after", methodsHelp)
     .action(grow);
+  for (const option of distinctOptions()) {
+    const takers = methods.filter(({ options }) => options.some(({ name }) => name === option.name));
+    const words = "words" in option ? option.words.join(" | ") : `default ${option.default}`;
+    command
+      .optionsGroup(`Only with --method ${takers.map(({ name }) => name).join(", ")}:`)
+      .option(`--${option.name} <value>`, `${option.description} (${words})`);
+  }
 }
 
 function distinctOptions(): readonly OptionDefinition[] {
@@ -89,7 +94,7 @@ function methodsHelp(): string {
 
 async function grow(folder: string, out: string | undefined, flags: Flags): Promise<void> {
   const [
-    { applyGrowth, promiseWords, storedDType },
+    { applyGrowth, promiseWords, roundedFor, storedDType },
     { openModel },
     { parseSize },
     { checkFolderFreeOrMade },
@@ -110,28 +115,32 @@ async function grow(folder: string, out: string | undefined, flags: Flags): Prom
   const maxShardBytes = flags.maxShard === undefined ? undefined : parseSize(flags.maxShard, "--max-shard");
   const source = await openModel(folder);
   try {
-    const { plan: planned, dtype } = await planFrom(source, flags);
+    const { plan: planned, dtype, keepNotFinite } = await planFrom(source, flags);
     for (const remark of await remarks(source, planned.growth.target.outputs)) note(`${folder}: ${remark}`);
+    await noteBeyond(source);
     const format = dtype ?? storedDType(source);
     if (flags.dryRun === true) {
-      await describe(planned, format, flags.json === true);
+      await describe(planned, format, flags.json === true, promiseWords(planned.promise, roundedFor(format, source)));
       return;
     }
     if (out === undefined) return;
-    const progress = new Progress();
+    const progress = new Progress(true);
     const plan = await learned(planned, source, flags, progress);
     const applied = await applyGrowth(plan, source, out, {
       dtype: format,
       maxShardBytes,
+      keepNotFinite,
       progress: (done, total) => progress.update(() => `growing: ${Math.floor((100 * done) / total)} %`),
     });
     progress.end();
     if (flags.json === true) {
-      printJson({ out, ...applied, promise: { ...plan.promise } });
+      printJson({ out, ...applied, promise: { ...applied.promise } });
       return;
     }
     if (applied.already) note(`${out} holds this growth already; nothing was written`);
-    for (const words of [promiseWords(plan), ...headWords(source.model, plan.growth.target)]) note(words);
+    note(promiseWords(applied.promise, roundedFor(format, source)));
+    for (const words of headWords(source.model, plan.growth.target)) note(words);
+    if (applied.vanished > 0) note(`${applied.vanished} weights are too small for ${applied.dtype} and are 0 in it`);
     const moments = applied.moments ? ", Adam's moments with them" : "";
     print(
       `${out}: ${formatCount(applied.parameters)} parameters in ${applied.dtype}, ${formatBytes(applied.bytes)}${moments}`,
@@ -139,6 +148,16 @@ async function grow(folder: string, out: string | undefined, flags: Flags): Prom
   } finally {
     await source.close();
   }
+}
+
+/** Says now, and not when it is trained, what the folder's tokenizer has that the model lacks. */
+async function noteBeyond({ folder, model }: OpenModel): Promise<void> {
+  const [{ beyondVocabulary }, { supports }] = await Promise.all([
+    import("../data/tokenizer/beyond.ts"),
+    import("../model/objectives.ts"),
+  ]);
+  const beyond = await beyondVocabulary(folder, model.dimensions.vocab, !supports(model, "clm"));
+  if (beyond !== undefined) note(`${folder}: ${beyond}`);
 }
 
 /** The plan, its weights learned where its method asks for that. */
@@ -159,7 +178,7 @@ async function learned(plan: GrowthPlan, source: OpenModel, flags: Flags, progre
   });
 }
 
-async function planFrom(source: OpenModel, flags: Flags): Promise<{ plan: GrowthPlan; dtype: FloatDType | undefined }> {
+async function planFrom(source: OpenModel, flags: Flags): Promise<{ plan: GrowthPlan } & ApplyOptions> {
   const [{ planGrowth, resizedModel, targetModel }, { readJsonObject }, { outputsWithLanguageModel }] =
     await Promise.all([import("../growth/plan.ts"), import("../util/json.ts"), import("../model/head.ts")]);
   if (flags.repeat !== undefined) {
@@ -202,7 +221,7 @@ async function planFrom(source: OpenModel, flags: Flags): Promise<{ plan: Growth
     moments: flags.moments,
     seed: flags.seed,
   });
-  return { plan, dtype: await dtypeOf(flags.dtype) };
+  return { plan, dtype: await dtypeOf(flags.dtype), keepNotFinite: flags.keepNonfinite };
 }
 
 async function dtypeOf(name: string | undefined): Promise<FloatDType | undefined> {
@@ -214,10 +233,9 @@ async function dtypeOf(name: string | undefined): Promise<FloatDType | undefined
   return found;
 }
 
-async function describe(plan: GrowthPlan, dtype: FloatDType, json: boolean): Promise<void> {
-  const [{ describeGroups, describeJson }, { promiseWords }, { parameterCount }, { widthOf }] = await Promise.all([
+async function describe(plan: GrowthPlan, dtype: FloatDType, json: boolean, promise: string): Promise<void> {
+  const [{ describeGroups, describeJson }, { parameterCount }, { widthOf }] = await Promise.all([
     import("../growth/describe.ts"),
-    import("../growth/apply.ts"),
     import("../model/table.ts"),
     import("../checkpoint/dtype.ts"),
   ]);
@@ -246,5 +264,5 @@ async function describe(plan: GrowthPlan, dtype: FloatDType, json: boolean): Pro
   print(
     `\n${formatCount(parameterCount(source.parameters))} → ${formatCount(total)} parameters, ${formatBytes(total * widthOf(dtype))} in ${dtype}`,
   );
-  print(promiseWords(plan));
+  print(promise);
 }

@@ -25,7 +25,7 @@ export function register(command: Command): void {
       const { createModel } = await import("../model/create.ts");
       const { parameterCount } = await import("../model/table.ts");
       const { readJsonObject } = await import("../util/json.ts");
-      const progress = new Progress();
+      const progress = new Progress(true);
       const model = await createModel(await readJsonObject(config), config, out, {
         seed: options.seed,
         maxShardBytes: parseSize(options.maxShard, "--max-shard"),

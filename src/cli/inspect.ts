@@ -2,11 +2,12 @@
 import type { Command } from "commander";
 import type { GrowthSummary, Inspection } from "../probe/inspect.ts";
 import { UserError } from "../util/errors.ts";
+import { modelFolder } from "./options.ts";
 import { formatBytes, formatCount, note, print, printJson, styled, table } from "./output.ts";
 
 export function register(command: Command): void {
   command
-    .argument("<folder>", "a model folder as transformers saves it")
+    .argument("<folder>", "a model folder as transformers saves it", modelFolder)
     .option("--check", "read all files and hold them against SHA256SUMS first")
     .option("--json", "print the result as JSON")
     .action(async (folder: string, options: { check?: boolean; json?: boolean }) => {

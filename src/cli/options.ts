@@ -1,5 +1,12 @@
 /** Readers of option values, for commander. */
+import { modelPlace } from "../store/places.ts";
 import { UserError } from "../util/errors.ts";
+import { note } from "./output.ts";
+
+/** A model folder's path: where a run's folder is given, the model in it. */
+export function modelFolder(path: string): string {
+  return modelPlace(path, note);
+}
 
 /** A whole number from `least` to 2^53 − 1. @param name the option, for messages */
 export function wholeNumber(name: string, least = 0): (text: string) => number {

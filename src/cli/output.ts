@@ -13,8 +13,12 @@ export function printJson(value: object): void {
   process.stdout.write(`${JSON.stringify(value, null, 2)}\n`);
 }
 
+/** The progress whose line stands on the terminal. */
+let shown: Progress | undefined;
+
 /** To stderr, beside the results. */
 export function note(text: string): void {
+  shown?.end();
   process.stderr.write(`${text}\n`);
 }
 
@@ -47,8 +51,12 @@ export function table(rows: readonly (readonly string[])[]): string {
 /** The state of something long, on stderr. */
 export class Progress {
   readonly #terminal = process.stderr.isTTY === true;
-  #last = Number.NEGATIVE_INFINITY;
-  #shown = false;
+  #last: number;
+
+  /** @param brief what is often done at once: without a terminal its first line comes after a minute */
+  constructor(brief = false) {
+    this.#last = brief && !this.#terminal ? performance.now() : Number.NEGATIVE_INFINITY;
+  }
 
   /** Shows the line if it is time: ten times a second on a terminal, else once a minute. */
   update(line: () => string): void {
@@ -58,7 +66,7 @@ export class Progress {
     if (this.#terminal) {
       const width = process.stderr.columns ?? 80;
       process.stderr.write(`\r\x1b[2K${line().slice(0, width - 1)}`);
-      this.#shown = true;
+      shown = this;
     } else {
       note(line());
     }
@@ -66,8 +74,10 @@ export class Progress {
 
   /** Removes the line from a terminal; a last word may take its place. */
   end(lastWord?: string): void {
-    if (this.#shown) process.stderr.write("\r\x1b[2K");
-    this.#shown = false;
+    if (shown === this) {
+      process.stderr.write("\r\x1b[2K");
+      shown = undefined;
+    }
     if (lastWord !== undefined) note(lastWord);
   }
 }

@@ -1,11 +1,11 @@
-/** `bert2bert plan`: what a run will take. Nothing runs. */
+/** `bert2bert plan`: what a run will take. A few steps are timed; nothing is written. */
 import type { Command } from "commander";
 import { UserError } from "../util/errors.ts";
-import { formatBytes, formatCount, formatDuration, print, printJson, table } from "./output.ts";
+import { formatBytes, formatCount, formatDuration, note, print, printJson, table } from "./output.ts";
 
 interface Options {
   readonly set: readonly string[];
-  readonly speed: number;
+  readonly speed?: number;
   readonly json?: boolean;
 }
 
@@ -13,29 +13,19 @@ export function register(command: Command): void {
   command
     .argument("<run>", "a RUN.yaml")
     .option("--set <key.path=value>", "a key of the file, set anew (may be given again)", gather, [])
-    .option("--speed <GFLOP/s>", "the speed to reckon the time with", speed, 100)
+    .option("--speed <GFLOP/s>", "the speed to compute the time with (default: a few steps are run and timed)", speed)
     .option("--json", "print the estimate as JSON")
     .action(async (path: string, options: Options) => {
       const { loadRun } = await import("../train/run/settings.ts");
       const { estimateRun } = await import("../train/estimate.ts");
-      const estimate = await estimateRun(await loadRun(path, options.set));
-      const seconds = estimate.flops.exact / (options.speed * 1e9);
-      if (options.json) {
-        const stages = estimate.stages.map((stage) => ({
-          ...stage,
-          flops: { ...stage.flops },
-          models: stage.models.map((model) => ({ ...model, flops: { ...model.flops } })),
-        }));
-        printJson({
-          ...estimate,
-          stages,
-          flops: { ...estimate.flops },
-          memory: { ...estimate.memory },
-          speed: options.speed,
-          seconds,
-        });
-        return;
-      }
+      const run = await loadRun(path, options.set);
+      const estimate = await estimateRun(run, { measure: options.speed === undefined, note });
+      const { measured, left, done, steps } = estimate;
+      const speed = options.speed ?? ("flops" in measured ? measured.flops / 1e9 : null);
+      const seconds = speed === null ? null : left.exact / (speed * 1e9);
+      if (options.json) return printJson({ ...estimate, speed, seconds });
+      const time =
+        seconds === null ? "not known: give --speed" : `${formatDuration(seconds)} at ${speed?.toPrecision(3)} GFLOP/s`;
       const flops = (count: number) => `${count.toExponential(2)} FLOPs`;
       const facts: [string, string][] = [
         ["model", `${estimate.architecture}, ${formatCount(estimate.parameters)} parameters`],
@@ -44,7 +34,13 @@ export function register(command: Command): void {
         ["", `${formatBytes(estimate.memory.working)} working, at least`],
         ["cost", `${flops(estimate.flops.exact)} as run`],
         ["", `${flops(estimate.flops.paper)} by the paper's convention`],
-        ["time", `${formatDuration(seconds)} at ${options.speed} GFLOP/s`],
+        ["time", done === 0 ? time : `${time}, for the ${steps - done} steps that are left`],
+        [
+          "",
+          "flops" in measured
+            ? `measured in ${measured.steps} steps of stage ${measured.stage}, on ${measured.engine}`
+            : `computed, no step was run: ${measured.unmeasured}`,
+        ],
       ];
       for (const [name, value] of facts) print(`${name.padEnd(8)}${value}`);
       print("");

@@ -1,34 +1,49 @@
 /** `prepare FILE... --tokenizer FOLDER --out DATA --length N`: text to token blocks on disk. */
+import { join } from "node:path";
 import type { Command } from "commander";
+import { UserError } from "../util/errors.ts";
 import { wholeNumber } from "./options.ts";
 import { formatBytes, formatCount, formatDuration, note, Progress, print, printJson, table } from "./output.ts";
 
 interface Options {
-  readonly tokenizer: string;
+  readonly tokenizer?: string;
+  readonly model?: string;
   readonly out: string;
   readonly length: number;
   readonly validation: number;
   readonly threads?: number;
+  readonly field?: string;
   readonly json?: boolean;
 }
 
 export function register(command: Command): void {
   command
-    .argument("<files...>", "text files (.gz too), JSON Lines with a `text` field, or folders of them")
-    .requiredOption("--tokenizer <folder>", "tokenizer.json, vocab.txt, or vocab.json and merges.txt")
+    .argument("<files...>", "text files (.gz too), JSON Lines, or folders of them")
+    .option("--tokenizer <folder>", "tokenizer.json, vocab.txt, or vocab.json and merges.txt")
+    .option("--model <folder>", "the model that is to learn from it: its tokenizer, and every id is held against it")
     .requiredOption("--out <folder>", "the folder to write")
     .requiredOption("--length <n>", "tokens of a sequence, special tokens included", wholeNumber("--length"))
     .option("--validation <share>", "share of the documents held out, 0 for none", Number, 0.01)
+    .option("--field <name>", "the field of JSON Lines that holds the text (default: text)")
     .option("--threads <n>", "workers (default: one a core)", wholeNumber("--threads", 1))
     .option("--json", "print the result as JSON")
     .action(async (files: string[], options: Options) => {
       const { prepare } = await import("../data/prepared/prepare.ts");
       const { infoJson } = await import("../data/prepared/dataset.ts");
-      const progress = new Progress();
+      const tokenizer = options.tokenizer ?? options.model;
+      if (tokenizer === undefined) {
+        const wayOut = "add --tokenizer FOLDER, or --model FOLDER to take a model's own";
+        throw new UserError("no tokenizer is named", "bert2bert prepare", wayOut);
+      }
+      const model = options.model === undefined ? undefined : await limitsOf(options.model);
+      const progress = new Progress(true);
       const started = performance.now();
       const { info, bytes, seconds, already } = await prepare({
         ...options,
+        tokenizer,
+        model,
         paths: files,
+        note: (text) => progress.end(text),
         progress: (done) =>
           progress.update(() => {
             const speed = done.bytes / ((performance.now() - started) / 1000);
@@ -51,4 +66,16 @@ export function register(command: Command): void {
         `${formatBytes(bytes)} of text in ${formatDuration(seconds)}, ${formatBytes(bytes / seconds)}/s, written to ${options.out}`,
       );
     });
+}
+
+/** What a model takes, by its config alone. */
+async function limitsOf(folder: string): Promise<{ vocabulary: number; positions: number; where: string }> {
+  const [{ configFile, readConfig }, { architectureOf }] = await Promise.all([
+    import("../checkpoint/folder.ts"),
+    import("../model/architectures.ts"),
+  ]);
+  const where = join(folder, configFile);
+  const config = await readConfig(folder);
+  const { vocab, positions } = architectureOf(config, where).model(config, where).dimensions;
+  return { vocabulary: vocab, positions, where: folder };
 }

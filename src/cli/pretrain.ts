@@ -1,6 +1,7 @@
 /** `bert2bert pretrain`: a run, or what is left of it. */
 import type { Command } from "commander";
 import { UserError } from "../util/errors.ts";
+import { modelFolder } from "./options.ts";
 import { formatCount, formatDuration, Progress, print, printJson, table } from "./output.ts";
 import { watchSignals } from "./signals.ts";
 
@@ -18,7 +19,11 @@ export function register(command: Command): void {
     .argument("[run]", "a RUN.yaml; paths in it are relative to it")
     .option("--set <key.path=value>", "a key of the file, set anew (may be given again)", gather, [])
     .option("--profile", "say where the time of a step goes; some steps run and nothing is written")
-    .option("--recommend <model>", "print a RUN.yaml to begin with, for this model on --data; nothing runs")
+    .option(
+      "--recommend <model>",
+      "print a RUN.yaml to begin with, for this model on --data; nothing runs",
+      modelFolder,
+    )
     .option("--data <folder>", "with --recommend: what `prepare` wrote")
     .option("--out <folder>", "with --recommend: where the run is to go (default: MODEL-run)")
     .option("--json", "print the result as JSON")

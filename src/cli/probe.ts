@@ -1,5 +1,6 @@
 /** `bert2bert probe`: what a checkpoint computes for given inputs, to compare with any other implementation. */
 import type { Command } from "commander";
+import { modelFolder } from "./options.ts";
 import { print, printJson } from "./output.ts";
 
 interface Options {
@@ -12,7 +13,7 @@ interface Options {
 
 export function register(command: Command): void {
   command
-    .argument("<folder>", "a model folder")
+    .argument("<folder>", "a model folder", modelFolder)
     .requiredOption(
       "--inputs <file>",
       "safetensors with input_ids, and where wanted attention_mask, token_type_ids, labels, next_sentence_label",

@@ -9,6 +9,7 @@ interface Options {
   readonly vocab: number;
   readonly lowercase?: boolean;
   readonly special?: "gpt2" | "roberta";
+  readonly field?: string;
   readonly json?: boolean;
 }
 
@@ -16,10 +17,11 @@ export function register(command: Command): void {
   command
     .command("train")
     .description("learn a vocabulary from text; the same text gives the same bytes")
-    .argument("<files...>", "text files (.gz too), JSON Lines with a `text` field, or folders of them")
+    .argument("<files...>", "text files (.gz too), JSON Lines, or folders of them")
     .requiredOption("--out <folder>", "the folder to write")
     .addOption(new Option("--kind <kind>", "BERT's or GPT-2's").choices(["wordpiece", "bpe"]).makeOptionMandatory())
     .requiredOption("--vocab <n>", "entries, special tokens included", wholeNumber("--vocab", 1))
+    .option("--field <name>", "the field of JSON Lines that holds the text (default: text)")
     .option("--lowercase", "wordpiece: lower case, accents dropped")
     .addOption(new Option("--special <whose>", "bpe: special tokens (default: gpt2)").choices(["gpt2", "roberta"]))
     .option("--json", "print the result as JSON")
@@ -30,6 +32,7 @@ export function register(command: Command): void {
       const result = await trainTokenizer({
         ...rest,
         paths: files,
+        note: (text) => progress.end(text),
         vocabulary: vocab,
         progress: (bytes) => progress.update(() => `${formatBytes(bytes)} read`),
       });

@@ -1,13 +1,15 @@
 /** `bert2bert verify`: holds a grown model to what its method promised. */
 import type { Command } from "commander";
+import type { FloatDType } from "../checkpoint/dtype.ts";
 import type { OpenModel } from "../model/load.ts";
 import type { ProbeInputs } from "../probe/inputs.ts";
 import type { Verification } from "../probe/verify.ts";
-import { wholeNumber } from "./options.ts";
+import { modelFolder, wholeNumber } from "./options.ts";
 import { note, print, printJson, styled, table } from "./output.ts";
 
 interface Options {
   readonly text?: string;
+  readonly field?: string;
   readonly engine: string;
   readonly seed: number;
   readonly json?: boolean;
@@ -15,9 +17,10 @@ interface Options {
 
 export function register(command: Command): void {
   command
-    .argument("<source>", "the model folder that was grown")
-    .argument("<grown>", "what it grew into, with its growth.json")
+    .argument("<source>", "the model folder that was grown", modelFolder)
+    .argument("<grown>", "what it grew into, with its growth.json", modelFolder)
     .option("--text <file>", "compare on this text, by the model's tokenizer (default: random token ids)")
+    .option("--field <name>", "the field of JSON Lines that holds the text (default: text)")
     .option("--engine <kind>", "what computes", "onnx")
     .option("--seed <n>", "of the random token ids", wholeNumber("--seed"), 0)
     .option("--json", "print the result as JSON")
@@ -48,7 +51,7 @@ async function verify(sourceFolder: string, grownFolder: string, options: Option
       const inputs =
         options.text === undefined
           ? randomInputs(source.model, options.seed)
-          : await inputsOfText(source, options.text);
+          : await inputsOfText(source, options.text, options.field);
       const threads = os.availableParallelism();
       const open = () => openEngine({ kind: options.engine, threads, precision: "f32" });
       const result = await verifyGrowth(source, grown, record, inputs, open);
@@ -59,7 +62,7 @@ async function verify(sourceFolder: string, grownFolder: string, options: Option
           allowed: result.allowed ?? null,
           promise: { ...result.promise },
         });
-      else show(result);
+      else show(result, record.dtype);
       if (!result.kept) process.exitCode = 1;
     } finally {
       await grown.close();
@@ -69,27 +72,34 @@ async function verify(sourceFolder: string, grownFolder: string, options: Option
   }
 }
 
-async function inputsOfText(source: OpenModel, path: string): Promise<ProbeInputs> {
+async function inputsOfText(source: OpenModel, path: string, field?: string): Promise<ProbeInputs> {
   const [{ openTokenizer }, { textInputs }] = await Promise.all([
     import("../data/tokenizer/tokenizer.ts"),
     import("../probe/text.ts"),
   ]);
-  return textInputs(source.model, await openTokenizer(source.folder), path);
+  return textInputs(source.model, await openTokenizer(source.folder), path, { field, note });
 }
 
-function show({ promise, allowed, differences, kept }: Verification): void {
-  const rows = differences.map(({ name, largest, scale, share, judged }) => [
+function show({ promise, allowed, differences, kept }: Verification, dtype: FloatDType): void {
+  const rounded = differences.some(({ alike }) => alike !== undefined);
+  const rows = differences.map(({ name, largest, scale, share, alike, judged }) => [
     name,
     largest.toExponential(1),
     scale.toPrecision(3),
     share.toExponential(1),
+    ...(rounded ? [alike?.toExponential(1) ?? ""] : []),
     judged && allowed !== undefined ? "promised" : "",
   ]);
-  print(table([["output", "largest difference", "largest value", "share", ""], ...rows]));
+  const columns = rounded ? [`share, source in ${dtype} too`] : [];
+  print(table([["output", "largest difference", "largest value", "share", ...columns, ""], ...rows]));
   if (allowed === undefined) {
     note(`nothing is promised: ${promise.reason}`);
     return;
   }
-  const bar = `at most ${allowed.toExponential(0)} of the scale is promised (${promise.kind}: ${promise.reason})`;
+  const of = rounded ? ` against the source in ${dtype} too` : "";
+  const bar = `at most ${allowed.toExponential(0)} of the scale is promised${of} (${promise.kind}: ${promise.reason})`;
   print(`${kept ? styled("green", "kept") : styled("red", "broken")}: ${bar}`);
+  if (!rounded) return;
+  const most = Math.max(...differences.filter(({ judged }) => judged).map(({ share }) => share));
+  print(`against the source as it is: ${most.toExponential(1)}, which is what ${dtype} costs`);
 }

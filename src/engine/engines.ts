@@ -27,6 +27,22 @@ export async function chooseEngine(kinds: readonly EngineKind[] = engineKinds): 
   throw new UserError("no engine can run here", "engine.kind", "`bert2bert doctor` says what is missing");
 }
 
+/** The engine of a name; undefined for `auto`. @throws UserError if there is none */
+function named(kind: string): EngineKind | undefined {
+  const known = ["auto", ...engineKinds.map((engine) => engine.kind)];
+  if (known.includes(kind)) return engineKinds.find((engine) => engine.kind === kind);
+  throw new UserError(`there is no engine \`${kind}\``, "engine.kind", suggestion(kind, known));
+}
+
+/** Why an engine can't run here; undefined if it can. @throws UserError if there is no such engine */
+export async function absence(kind: string): Promise<string | undefined> {
+  const found = await named(kind)?.probe();
+  return found === undefined || found.usable ? undefined : `the engine ${kind} can't run here (${found.reason})`;
+}
+
+/** What has been said of engines that can't run here: once a process is enough. */
+const said = new Set<string>();
+
 /**
  * Opens an engine; `auto` is the first one that can run here.
  * @param note told which engine it is and, where `auto` passed over a better one, why and how to get that
@@ -37,18 +53,16 @@ export async function openEngine(
   note: (text: string) => void = () => {},
 ): Promise<Engine> {
   const { kind, threads } = settings;
-  const known = ["auto", ...engineKinds.map((engine) => engine.kind)];
-  if (!known.includes(kind)) {
-    throw new UserError(`there is no engine \`${kind}\``, "engine.kind", suggestion(kind, known));
-  }
+  const meant = named(kind);
   if (!Number.isInteger(threads) || threads < 1) {
     throw new UserError(`can't run on ${threads} threads`, "engine.threads", "give a whole number, at least 1");
   }
-  const named = engineKinds.find((engine) => engine.kind === kind);
-  const choice = named === undefined ? await chooseEngine() : { engine: named, passedOver: [] };
+  const choice = meant === undefined ? await chooseEngine() : { engine: meant, passedOver: [] };
   const opened = await choice.engine.open(settings);
   note(`engine: ${opened.description}`);
   for (const better of choice.passedOver) {
+    if (said.has(better.kind)) continue;
+    said.add(better.kind);
     note(`the engine ${better.kind}, which is faster, can't run here (${better.reason}): ${better.wayOut}`);
   }
   return opened;

@@ -3,11 +3,13 @@
  */
 import { join } from "node:path";
 import { type FloatDType, widthOf } from "../checkpoint/dtype.ts";
+import { countNotFinite } from "../checkpoint/finite.ts";
 import {
   configFile,
   copyGenerationConfig,
   copyTokenizerFiles,
   growthFile,
+  withLimit,
   writeConfig,
   writeModelCard,
 } from "../checkpoint/folder.ts";
@@ -29,6 +31,7 @@ import { holdsAlready, writeFolderWhole } from "../store/files.ts";
 import { fillFile } from "../store/output.ts";
 import { UserError } from "../util/errors.ts";
 import type { Json } from "../util/json.ts";
+import type { Promised } from "./growth.ts";
 import { checkLearned, type GrowthPlan } from "./plan.ts";
 import { Reader } from "./reader.ts";
 import { recordOf, recordText } from "./record.ts";
@@ -39,6 +42,8 @@ export interface ApplyOptions {
   readonly dtype?: FloatDType;
   /** Largest shard, in bytes; default 5 GB. */
   readonly maxShardBytes?: number;
+  /** Take NaN and infinity over where the source has them; default: they are refused. */
+  readonly keepNotFinite?: boolean;
   /** Told after each slice how many numbers of all are written. */
   readonly progress?: (done: number, total: number) => void;
 }
@@ -50,6 +55,10 @@ export interface Applied {
   readonly bytes: number;
   /** Whether the optimizer's state was grown with them. */
   readonly moments: boolean;
+  /** What holds of the function, stored as it is. */
+  readonly promise: Promised;
+  /** Weights that are 0 in the format they are stored in, and were not before; 0 where nothing was written. */
+  readonly vanished: number;
   /** Whether the same growth stood there already, and nothing was written. */
   readonly already: boolean;
 }
@@ -60,34 +69,48 @@ export function storedDType(source: OpenModel): FloatDType {
   return rest.length === 0 ? first : "F32";
 }
 
-/** Writes the grown folder. @throws UserError if the target exists, the disk is full, or the optimizer's state does not fit */
+/** The format that the source must be rounded to for what is promised: one that holds less than the source's. */
+export function roundedFor(dtype: FloatDType, source: OpenModel): FloatDType | undefined {
+  const narrower = source.model.parameters.some(({ name }) => source.weights.dtype(name) !== dtype);
+  return narrower && dtype !== "F32" ? dtype : undefined;
+}
+
+/**
+ * Writes the grown folder.
+ * @throws UserError if the target exists, the disk is full, the optimizer's state does not fit, or what is written would
+ * not be finite
+ */
 export async function applyGrowth(
-  plan: GrowthPlan,
+  planned: GrowthPlan,
   source: OpenModel,
   out: string,
   options: ApplyOptions = {},
 ): Promise<Applied> {
-  checkLearned(plan);
+  checkLearned(planned);
   const dtype = options.dtype ?? storedDType(source);
+  const kept = options.keepNotFinite === true ? await notFiniteOf(source) : new Map<string, number>();
+  const broken = [...kept.values()].reduce((sum, count) => sum + count, 0);
+  const reason = `${broken} of the source's weights are NaN or infinite`;
+  const promise: Promised = broken === 0 ? planned.promise : { kind: "none", reason };
+  const plan = { ...planned, promise };
   const optimizer = plan.momentMode === "drop" ? undefined : await openOptimizer(source.folder);
   const end = new AbortController();
   try {
     if (optimizer !== undefined) checkOptimizer(plan, optimizer);
     const parameters = parameterCount(plan.growth.target.parameters);
-    const applied = { dtype, parameters, bytes: parameters * widthOf(dtype), moments: optimizer !== undefined };
+    const moments = optimizer !== undefined;
+    const applied = { dtype, parameters, bytes: parameters * widthOf(dtype), moments, promise, vanished: 0 };
     let record: Promise<string> | undefined;
     const recorded = () => {
       record ??= sourceHashes(source, optimizer, end.signal).then((hashes) =>
-        recordText(recordOf(plan, hashes, dtype, applied.moments)),
+        recordText(recordOf(plan, hashes, dtype, moments, broken)),
       );
       return record;
     };
     const origin = async () => `grow, shards of ${options.maxShardBytes}\n${await recorded()}`;
     if (await holdsAlready(out, origin)) return { ...applied, already: true };
-    await writeFolderWhole(out, (folder) => fill(folder, plan, source, optimizer, dtype, options, recorded), {
-      origin,
-    });
-    return { ...applied, already: false };
+    const write = (folder: string) => fill(folder, plan, source, optimizer, dtype, options, recorded, kept);
+    return { ...applied, vanished: await writeFolderWhole(out, write, { origin }), already: false };
   } finally {
     // Where the growth failed, its source may still be being hashed.
     end.abort();
@@ -103,7 +126,8 @@ async function fill(
   dtype: FloatDType,
   options: ApplyOptions,
   record: () => Promise<string>,
-): Promise<void> {
+  kept: ReadonlyMap<string, number>,
+): Promise<number> {
   // The source is hashed by another thread meanwhile. What it finds is thrown where it is awaited, and not before.
   record().catch(() => {});
   const tell = counter(plan, optimizer !== undefined, options.progress);
@@ -113,13 +137,34 @@ async function fill(
     const data = () => slices(weight, reader, memory, tell);
     return { name: parameter.name, dtype, shape, data };
   });
-  await writeWeights(folder, weights, { maxShardBytes: options.maxShardBytes });
+  const reading = plan.parameters.filter(({ weight }) => weight.reads.some((name) => kept.has(name)));
+  const { vanished } = await writeWeights(folder, weights, {
+    maxShardBytes: options.maxShardBytes,
+    keep: new Set(reading.map(({ parameter }) => parameter.name)),
+    wayOut: "use another checkpoint, or take over what the source has: --keep-nonfinite",
+  });
   if (optimizer !== undefined) await writeMoments(folder, plan, optimizer, tell);
   await writeConfig(folder, configOf(plan, dtype));
-  await copyTokenizerFiles(source.folder, folder);
+  const { positions } = plan.growth.target.dimensions;
+  await copyTokenizerFiles(source.folder, folder, (config) => withLimit(config, positions));
   await copyGenerationConfig(source.folder, folder);
   await fillFile(join(folder, growthFile), await record());
-  await writeCard(folder, plan, dtype);
+  await writeCard(folder, plan, dtype, roundedFor(dtype, source), vanished);
+  return vanished;
+}
+
+/** How many numbers are NaN or infinite, by parameter of the source that has some. */
+async function notFiniteOf(source: OpenModel): Promise<Map<string, number>> {
+  const found = new Map<string, number>();
+  for (const parameter of source.model.parameters) {
+    const count = elements(parameter);
+    for (let start = 0; start < count; start += SLICE) {
+      const slice = await source.weights.readF32(parameter.name, start, Math.min(SLICE, count - start));
+      const broken = countNotFinite(slice);
+      if (broken > 0) found.set(parameter.name, (found.get(parameter.name) ?? 0) + broken);
+    }
+  }
+  return found;
 }
 
 /** SHA-256 of what the growth reads. @throws UserError if the source's own SHA256SUMS says otherwise */
@@ -162,9 +207,10 @@ async function writeMoments(
       if (moments === undefined) return zeros(elements(parameter), tell);
       return slices(moments[which], readers[which], memory, tell);
     },
-    steps: async () => (moments === undefined ? 0 : optimizer.steps(moments.stepsOf)),
+    steps: async () => (moments?.stepsOf === undefined ? 0 : optimizer.steps(moments.stepsOf)),
   }));
-  await writeWeights(folder, optimizerTensors(states), { fileName: optimizerFile });
+  const wayOut = "use another checkpoint, or --moments drop";
+  await writeWeights(folder, optimizerTensors(states), { fileName: optimizerFile, wayOut });
 }
 
 function* zeros(count: number, tell: (count: number) => void): Generator<Float32Array> {
@@ -199,7 +245,13 @@ function counter(plan: GrowthPlan, moments: boolean, progress: ApplyOptions["pro
   };
 }
 
-async function writeCard(folder: string, plan: GrowthPlan, dtype: FloatDType): Promise<void> {
+async function writeCard(
+  folder: string,
+  plan: GrowthPlan,
+  dtype: FloatDType,
+  rounded: FloatDType | undefined,
+  vanished: number,
+): Promise<void> {
   const { source, target, options } = plan.growth;
   const { type } = target.architecture;
   const size = (d: typeof source.dimensions) => `${d.layers} layers, ${d.hidden} wide, ${d.heads} heads, FFN ${d.ffn}`;
@@ -211,7 +263,7 @@ async function writeCard(folder: string, plan: GrowthPlan, dtype: FloatDType): P
     pipeline: pipelineOf(target),
     text: [
       `Grown by bert2bert with ${plan.method.name} (${plan.method.description}; ${plan.method.paper.title}, ${plan.method.paper.url}) and meant to be pre-trained further.`,
-      promiseWords(plan),
+      promiseWords(plan.promise, rounded),
       ...headWords(source, target),
       "`growth.json` holds all that is needed to repeat the growth bit for bit.",
     ],
@@ -221,6 +273,7 @@ async function writeCard(folder: string, plan: GrowthPlan, dtype: FloatDType): P
       ...(deeper ? [["depth", plan.depth.name] as const] : []),
       ["parameters", grouped(parameterCount(target.parameters))],
       ["dtype", dtype],
+      ...(vanished > 0 ? [["weights too small for it, now 0", grouped(vanished)] as const] : []),
       ["seed", String(plan.growth.seed)],
     ],
   });
@@ -231,13 +284,13 @@ function grouped(count: number): string {
   return String(count).replace(/\B(?=(\d{3})+$)/g, ",");
 }
 
-/** What is kept of the source's function, in a sentence. */
-export function promiseWords(plan: GrowthPlan): string {
-  const { promise } = plan;
+/** What is kept of the source's function, in a sentence. @param rounded as `roundedFor` has it */
+export function promiseWords(promise: Promised, rounded?: FloatDType): string {
   const kept = {
     exact: "It computes what its source computes",
     near: "It computes nearly what its source computes",
     none: "It does not compute what its source computes",
   }[promise.kind];
-  return `${kept}: ${promise.reason}.`;
+  const alike = rounded !== undefined && promise.kind !== "none" ? ` once that is rounded to ${rounded} too` : "";
+  return `${kept}${alike}: ${promise.reason}.`;
 }

@@ -37,8 +37,8 @@ export interface PlannedParameter {
   readonly parameter: Parameter;
   readonly shape: readonly number[];
   readonly weight: Recipe;
-  /** How its moments grow; undefined where they start at 0. */
-  readonly moments: { readonly m: Recipe; readonly v: Recipe; readonly stepsOf: string } | undefined;
+  /** How its moments grow; undefined where they start at 0. Its steps are those of `stepsOf`; without one, 0. */
+  readonly moments: { readonly m: Recipe; readonly v: Recipe; readonly stepsOf: string | undefined } | undefined;
 }
 
 export interface GrowthPlan {
@@ -107,13 +107,9 @@ export function planGrowth(source: Model, asked: Model, choices: GrowthChoices):
     }
     if (mode === "drop" || added) return { parameter, shape, weight, moments: undefined };
     const m = recipe(parameter, "m");
-    const [stepsOf] = m.reads;
-    return {
-      parameter,
-      shape,
-      weight,
-      moments: stepsOf === undefined ? undefined : { m, v: recipe(parameter, "v"), stepsOf },
-    };
+    if (m.reads.length === 0) return { parameter, shape, weight, moments: undefined };
+    const stepsOf = m.partly === true ? undefined : m.reads[0];
+    return { parameter, shape, weight, moments: { m, v: recipe(parameter, "v"), stepsOf } };
   });
   return { growth, method, depth, mapKind: kind, momentMode: mode, layers, promise, parameters };
 }

@@ -25,6 +25,8 @@ export interface Recipe {
   readonly shape: readonly number[];
   /** Names of the source tensors it reads. */
   readonly reads: readonly string[];
+  /** Whether some of its entries are made from the source's and others read none of them. */
+  readonly partly?: boolean;
   /** For a person: "each unit from one of layer 3, shared by 2". */
   readonly words: string;
   /** Fills `out` with whole rows, the first of which is number `row`. */
@@ -280,7 +282,9 @@ export function choose(dim: number, chosen: Uint8Array, first: Recipe, second: R
   const { shape } = first;
   const width = rowWidth(shape);
   const options = [first, second];
-  const common = { shape, reads: [...new Set([...first.reads, ...second.reads])], words };
+  const readers = options.filter((option) => option.reads.length > 0);
+  const partly = readers.length === 1 || options.some((option) => option.partly === true);
+  const common = { shape, reads: [...new Set([...first.reads, ...second.reads])], partly, words };
   if (dim === shape.length - 1) {
     return {
       ...common,

@@ -31,14 +31,20 @@ export interface GrowthRecord {
   readonly promise: Promised;
   /** Whether a language-model head was drawn that the source lacks. */
   readonly addHead: boolean;
+  /** The source's weights that are NaN or infinite and were kept so. */
+  readonly notFinite: number;
 }
 
-/** @param source the source's files and their sha256 @param withMoments whether the optimizer's state was grown too */
+/**
+ * @param source the source's files and their sha256 @param withMoments whether the optimizer's state was grown too
+ * @param notFinite how many of the source's weights are not finite and kept
+ */
 export function recordOf(
   plan: GrowthPlan,
   source: Readonly<Record<string, string>>,
   dtype: FloatDType,
   withMoments: boolean,
+  notFinite = 0,
 ): Json {
   const { growth } = plan;
   return {
@@ -56,6 +62,7 @@ export function recordOf(
     ),
     promise: { ...plan.promise },
     ...(growth.target.outputs.lm === growth.source.outputs.lm ? {} : { addHead: true }),
+    ...(notFinite === 0 ? {} : { not_finite: notFinite }),
     ...(plan.learned === undefined ? {} : { learned: plan.learned }),
   };
 }
@@ -114,6 +121,7 @@ export function parseRecord(json: Json, where: string): GrowthRecord {
     dtype,
     promise: promiseOf(read.inner("promise")),
     addHead: json.addHead === true,
+    notFinite: json.not_finite === undefined ? 0 : read.number("not_finite"),
   };
 }
 

@@ -13,7 +13,10 @@ import { type GrowthPlan, planGrowth, targetModel } from "./plan.ts";
 import { type GrowthRecord, parseRecord } from "./record.ts";
 
 /** @param path a growth.json @throws UserError if it can't be understood, or was not made from this source */
-export async function repeatedPlan(source: OpenModel, path: string): Promise<{ plan: GrowthPlan; dtype: FloatDType }> {
+export async function repeatedPlan(
+  source: OpenModel,
+  path: string,
+): Promise<{ plan: GrowthPlan; dtype: FloatDType; keepNotFinite: boolean }> {
   const record = parseRecord(await readJsonObject(path), path);
   await checkSource(source, record, path);
   const outputs = record.addHead ? outputsWithLanguageModel(source.model, source.folder) : source.model.outputs;
@@ -23,7 +26,7 @@ export async function repeatedPlan(source: OpenModel, path: string): Promise<{ p
     const wayOut = "grow with the same words and --data instead";
     throw new UserError("its weights were learned on data, which the record does not hold", path, wayOut);
   }
-  return { plan, dtype: record.dtype };
+  return { plan, dtype: record.dtype, keepNotFinite: record.notFinite > 0 };
 }
 
 /** @param where the record's file, for messages @throws UserError if a file of the source is not the one recorded */

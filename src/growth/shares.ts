@@ -27,7 +27,8 @@ export const sharing: readonly OptionDefinition[] = [
   {
     name: "shares",
     words: ["equal", "unequal", "noisy"],
-    description: "how copies share what reads them: equally, unequally, or equally with noise that cancels",
+    description:
+      "how the weights that read a unit are divided among its copies: equally, unequally, or equally with noise that cancels",
   },
   noiseOption,
 ];

@@ -1,6 +1,7 @@
 /** Inputs for a model from the beginning of a text. */
 import { readBlocks } from "../data/text/blocks.ts";
 import { parseLines } from "../data/text/lines.ts";
+import { type Reading, sourceOf } from "../data/text/sources.ts";
 import type { Tokenizer } from "../data/tokenizer/tokenizer.ts";
 import type { Model } from "../model/architecture.ts";
 import { UserError } from "../util/errors.ts";
@@ -9,6 +10,9 @@ import { paddedInputs } from "./verify.ts";
 
 /** Lines that are looked at: more than a few sequences need. */
 const ENOUGH = 64;
+const SEQUENCES = 4;
+/** Tokens of a sequence at most. */
+const LONGEST = 128;
 
 /**
  * The text's first lines as a batch, each cut to the length a sequence may have, between [CLS] and [SEP] where the
@@ -19,15 +23,14 @@ export async function textInputs(
   model: Model,
   tokenizer: Tokenizer,
   path: string,
-  sequences = 4,
-  longest = 128,
+  reading: Reading = {},
 ): Promise<ProbeInputs> {
-  const lines = await beginning(path);
+  const lines = await beginning(path, reading);
   if (lines.length === 0) throw new UserError("it holds no text", path, "name a text file with something in it");
   const { cls, sep } = tokenizer.info.special;
   const [before, after] = [cls, sep].map((id) => (id === undefined ? [] : [id]));
-  const most = Math.min(longest, model.dimensions.positions) - before.length - after.length;
-  const { ids, ends } = await tokenizer.encode(lines.slice(0, sequences));
+  const most = Math.min(LONGEST, model.dimensions.positions) - before.length - after.length;
+  const { ids, ends } = await tokenizer.encode(lines.slice(0, SEQUENCES));
   const rows = Array.from(ends, (end, i) => {
     return [...before, ...ids.subarray(i === 0 ? 0 : ends[i - 1], end).slice(0, most), ...after];
   }).filter((row) => row.length > 0);
@@ -43,9 +46,9 @@ export async function textInputs(
 }
 
 /** Whole lines from the beginning: read as a corpus is, so what is no text is refused in the same words. */
-async function beginning(path: string): Promise<readonly string[]> {
+async function beginning(path: string, reading: Reading): Promise<readonly string[]> {
   const lines: string[] = [];
-  for await (const block of readBlocks({ path, kind: "text" })) {
+  for await (const block of readBlocks(sourceOf(path, reading))) {
     lines.push(...parseLines(block).texts);
     if (lines.length >= ENOUGH) break;
   }

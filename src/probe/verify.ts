@@ -4,8 +4,8 @@
  *
  * Logits are compared as they are; hidden states and the pooler's output through the maps, each target unit with the
  * source unit it was made from, at every layer where the depth stayed and at the last where it did not (what leaves a
- * norm before a tied head is shared among the copies, and added up again). The promise is about what the heads compute (the last hidden state and the pooler where there is no other head). Where the grown
- * weights are stored in less than float32, the source is rounded alike first.
+ * norm before a tied head is shared among the copies, and added up again). The promise is about what the heads compute (the last hidden state and the pooler where there is no other head). The source is taken as
+ * it is. Where the grown weights are stored in less, the promise is about the source rounded alike: it is compared too.
  */
 import { type FloatDType, roundTo } from "../checkpoint/dtype.ts";
 import type { Engine } from "../engine/engine.ts";
@@ -29,6 +29,8 @@ export interface Difference {
   readonly scale: number;
   /** largest / scale. */
   readonly share: number;
+  /** The share against the source rounded to the grown weights' format; absent where that rounds nothing. */
+  readonly alike?: number;
   /** Whether the promise is about it. */
   readonly judged: boolean;
 }
@@ -64,17 +66,25 @@ export async function verifyGrowth(
       await engine.close();
     }
   };
-  const cast = {
-    readF32: async (name: string) => roundTo(await source.weights.readF32(name), record.dtype),
+  let rounds = false;
+  const alike = {
+    async readF32(name: string) {
+      const values = await source.weights.readF32(name);
+      const rounded = roundTo(values.slice(), record.dtype);
+      rounds ||= rounded.some((value, i) => !Object.is(value, values[i]));
+      return rounded;
+    },
   };
-  const before = await run({ model: source.model, weights: cast });
   const after = await run(grown);
   const { method: named, maps: drawn, options = {}, seed = 0 } = record.choices;
   const method = typeof named === "string" ? methodOf(named) : named;
   const { maps } = growthBy(method, { source: source.model, target: grown.model, drawn, options, seed });
-  const differences = compareOutputs(before, after, maps, lastIsShared(grown.model));
+  const compared = async (from: Computes) => compareOutputs(await run(from), after, maps, lastIsShared(grown.model));
+  const judged = await compared({ model: source.model, weights: alike });
+  const asIs = rounds ? await compared(source) : judged;
+  const differences = asIs.map((one, i) => (rounds ? { ...one, alike: judged[i].share } : one));
   const allowed = allowedShare(record.promise, record.dtype, drawn);
-  const kept = allowed === undefined || differences.every(({ judged, share }) => !judged || share <= allowed);
+  const kept = allowed === undefined || judged.every((one) => !one.judged || one.share <= allowed);
   return { promise: record.promise, allowed, differences, kept };
 }
 

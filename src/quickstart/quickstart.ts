@@ -32,7 +32,7 @@ import type { RunProgress, RunResult } from "../train/trainer.ts";
 import { Interrupted, UserError } from "../util/errors.ts";
 import { packageVersion } from "../util/paths.ts";
 import { comparisonOf } from "./comparison.ts";
-import { openFolder } from "./folder.ts";
+import { forgetText, openFolder } from "./folder.ts";
 import { modelConfig, type QuickstartSettings, quickstartSettings, runYaml } from "./settings.ts";
 import { generateStories } from "./stories.ts";
 
@@ -59,17 +59,26 @@ export interface QuickstartResult {
   readonly saving: Saving;
 }
 
-/** @throws UserError before anything is written if `out` holds something else; Interrupted after saving */
+/**
+ * @throws UserError if `out` holds something else, or the corpus does not serve: then nothing is left of it
+ * @throws Interrupted after saving
+ */
 export async function quickstart(options: QuickstartOptions): Promise<QuickstartResult> {
+  try {
+    return await wholeWay(options);
+  } catch (error) {
+    if (error instanceof UserError) await forgetText(options.out, options.corpus ?? []);
+    throw error;
+  }
+}
+
+async function wholeWay(options: QuickstartOptions): Promise<QuickstartResult> {
   const settings = options.settings ?? quickstartSettings;
   const { step = () => {}, say = () => {} } = options;
   const out = options.out;
   const given = options.corpus?.map((path) => resolve(path));
-  const again = await openFolder(out, {
-    version: packageVersion(),
-    corpus: given ?? "stories",
-    settings: { ...settings },
-  });
+  const origin = { version: packageVersion(), corpus: given ?? "stories", settings: { ...settings } };
+  const again = await openFolder(out, origin, given ?? []);
   if (again) say("What is done already is taken as it is.");
   const at = (...parts: string[]) => join(out, ...parts);
   const check = () => {
@@ -140,7 +149,7 @@ export async function quickstart(options: QuickstartOptions): Promise<Quickstart
 
   step(
     "Growing it, exactly",
-    "FPI copies units and shares out what reads them. At twice the width the grown model must compute the same.",
+    "FPI copies units and divides the weights that read them. At twice the width the grown model must compute the same.",
   );
   const twice = at("grown-exact");
   const exact = await growAndVerify(small.model, twice, "fpi", 2 * settings.small, corpus[0]);
@@ -215,6 +224,8 @@ export async function quickstart(options: QuickstartOptions): Promise<Quickstart
 
 /** What was saved, in words. */
 export function savingWords({ saving, losses }: QuickstartResult): string {
+  if (saving.coarse)
+    return "The grown model got to the other's final loss between evaluations too far apart to say where.";
   if (saving.reuse === null || saving.reached === null) {
     return `Nothing was saved: the grown model ended at ${lossText(losses.grown)} and did not reach ${lossText(losses.scratch)}, where the one from scratch ended.`;
   }
@@ -240,7 +251,7 @@ async function countTokens(data: string, settings: QuickstartSettings, given: re
       throw new UserError(
         `the corpus is too small: ${train.tokens} tokens to train on and ${validation.tokens} held out`,
         given?.join(", ") ?? data,
-        "give more text, with a blank line between documents, and another --out",
+        "give more text, with a blank line between documents",
       );
     }
     return { train: train.tokens, validation: validation.tokens };

@@ -3,13 +3,14 @@
  * scaled-down picture would have unreadable text); the page's style shows the one that fits.
  */
 import { tickLabels, ticks } from "./format.ts";
-import { hue, isRepeated, PICTURE_STYLE, text } from "./html.ts";
+import { dashOf, hue, PICTURE_STYLE, text } from "./html.ts";
+import { type Box, Room } from "./place.ts";
 
 export type Point = readonly [x: number, y: number];
 
 export interface Series {
   readonly name: string;
-  /** Index of the colour and of the marker: 0 is the reference's; past the last colour they begin again, dashed. */
+  /** Index of colour, dashes and marker: 0 is the reference's; past the last colour they begin again, dashed otherwise. */
   readonly colour: number;
   readonly points: readonly Point[];
   /** What a point says when pointed at; as many as points. */
@@ -62,11 +63,22 @@ export function picture(spec: ChartSpec): string {
     .replace(/<title/, `<style>${PICTURE_STYLE}</style><title`);
 }
 
+/** A vertical range that shows the whole of all curves. */
+export function wholeRange(curves: readonly (readonly Point[])[], floor = Number.POSITIVE_INFINITY): [number, number] {
+  const all = curves.flat();
+  if (all.length === 0) return [0, 1];
+  const low = all.reduce((least, [, y]) => Math.min(least, y), floor);
+  return padded(
+    low,
+    all.reduce((most, [, y]) => Math.max(most, y), low),
+  );
+}
+
 /**
  * A vertical range for loss curves that shows where they differ: random weights' first values may lie far above all
  * that follows, so the axis ends a little above the highest loss after a quarter of the way.
  */
-export function lossRange(curves: readonly (readonly Point[])[], floor = Number.POSITIVE_INFINITY): [number, number] {
+export function closeRange(curves: readonly (readonly Point[])[], floor = Number.POSITIVE_INFINITY): [number, number] {
   const all = curves.flat();
   if (all.length === 0) return [0, 1];
   const end = all.reduce((most, [x]) => Math.max(most, x), 0);
@@ -79,6 +91,10 @@ export function lossRange(curves: readonly (readonly Point[])[], floor = Number.
     all.reduce((most, [, y]) => Math.max(most, y), low),
     low + (Math.max(...early, low) - low) * 1.1,
   );
+  return padded(low, high);
+}
+
+function padded(low: number, high: number): [number, number] {
   const span = high - low > 0 ? high - low : Math.max(Math.abs(low) * 0.1, 1e-3);
   return [Math.max(0, low - span * 0.06), high + span * 0.02];
 }
@@ -104,6 +120,7 @@ function draw(spec: ChartSpec, size: Size): string {
   const xLabels = tickLabels(xTicks.values, xTicks.step, xEnd);
   const yLabels = tickLabels(yTicks.values, yTicks.step, Math.abs(yHigh));
   const floor = height - bottom;
+  const edge = width - right;
   const id = `${spec.id}-${size}`;
   const parts: string[] = [];
 
@@ -132,27 +149,28 @@ function draw(spec: ChartSpec, size: Size): string {
     );
   }
   const lines: string[] = [];
-  for (const series of spec.series) {
+  for (const [k, series] of spec.series.entries()) {
     const colour = hue(series.colour);
+    const drawn: string[] = [];
     for (const mark of series.marks ?? []) {
-      parts.push(
+      drawn.push(
         `<line x1="${n(x(mark.x))}" x2="${n(x(mark.x))}" y1="${top}" y2="${floor}" stroke="${colour}" stroke-opacity=".55" stroke-dasharray="1 4" stroke-width="1.5"/>`,
       );
     }
     if (series.faint !== undefined) {
-      lines.push(
+      drawn.push(
         `<polyline points="${path(series.faint, x, y)}" fill="none" stroke="${colour}" stroke-opacity=".45" stroke-width="1"/>`,
       );
     }
-    lines.push(
-      `<polyline points="${path(series.points, x, y)}" fill="none" stroke="${colour}" stroke-width="2.25"${isRepeated(series.colour) ? ' stroke-dasharray="7 5"' : ""} stroke-linejoin="round" stroke-linecap="round"/>`,
+    drawn.push(
+      `<polyline points="${path(series.points, x, y)}" fill="none" stroke="${colour}" stroke-width="2.25"${dashOf(series.colour)} stroke-linejoin="round" stroke-linecap="round"/>`,
     );
-    if (series.marked === false) continue;
     const every = Math.max(1, Math.ceil(series.points.length / (wide ? 30 : 14)));
     for (const [i, [px, py]] of series.points.entries()) {
-      if (i % every !== 0 && i !== series.points.length - 1) continue;
-      lines.push(marker(series.colour, x(px), y(py), series.hints?.[i]));
+      if (series.marked === false || (i % every !== 0 && i !== series.points.length - 1)) continue;
+      drawn.push(marker(series.colour, x(px), y(py), series.hints?.[i]));
     }
+    lines.push(`<g class="curve k${k}">${drawn.join("")}</g>`);
   }
   // What lies above the axis is cut, not squeezed in.
   parts.push(
@@ -160,38 +178,54 @@ function draw(spec: ChartSpec, size: Size): string {
     `<g clip-path="url(#${id}-c)">${lines.join("")}</g>`,
   );
 
-  let row = 0;
-  for (const series of spec.series) {
+  const pixels = (points: readonly Point[]) => points.map(([px, py]): Point => [x(px), y(py)]);
+  const room = new Room(spec.series.flatMap((one) => [pixels(one.points), pixels(one.faint ?? [])]));
+  const box = (value: string, width: number, from: number, baseline: number): Box => {
+    const wanted = Math.max(
+      left,
+      Math.min(from, spec.small === true ? Number.POSITIVE_INFINITY : edge - value.length * width),
+    );
+    return { x: wanted, y: baseline - FONT, width: value.length * width, height: FONT + 4 };
+  };
+  const rows = Array.from({ length: Math.floor((floor - top) / 17) }, (_, i) => top + 10 + i * 17);
+  for (const [k, series] of spec.series.entries()) {
     for (const mark of series.marks ?? []) {
-      const near = x(mark.x) + mark.label.length * CHARACTER > width - right;
-      parts.push(
-        label(x(mark.x) + (near ? -6 : 6), top + 10 + row * 17, mark.label, near ? "end" : "start", "soft halo"),
+      if (mark.label === "") continue;
+      const reach = mark.label.length * CHARACTER;
+      const at = room.take(
+        rows.flatMap((row) =>
+          [x(mark.x) + 6, x(mark.x) - 6 - reach].map((from) => box(mark.label, CHARACTER, from, row)),
+        ),
       );
-      row++;
+      parts.push(label(at.x, at.y + FONT, mark.label, "start", `soft halo curve k${k}`));
     }
   }
-  if (spec.bracket !== undefined && spec.level !== undefined) {
-    const at = n(y(spec.level.y));
-    const from = x(spec.bracket.from);
-    const to = x(spec.bracket.to);
-    const colour = hue(spec.bracket.colour);
-    parts.push(
-      `<path d="M${n(from)} ${n(y(spec.level.y) - 6)}v12M${n(from)} ${at}H${n(to)}M${n(to)} ${n(y(spec.level.y) - 6)}v12" fill="none" stroke="${colour}" stroke-width="2"/>`,
-    );
-    const fits = spec.bracket.label.length * BOLD < to - from;
-    parts.push(
-      label(
-        fits ? (from + to) / 2 : to,
-        y(spec.level.y) - 9,
-        spec.bracket.label,
-        fits ? "middle" : "end",
-        "halo",
-        ` font-weight="600" style="fill:${colour}"`,
+  if (spec.level !== undefined) {
+    const { level } = spec;
+    const steps = Array.from({ length: 12 }, (_, i) => left + 6 + (i * (edge - left)) / 12);
+    const place = room.take(
+      [16, -6, 33, -23, ...rows.map((row) => row - y(level.y))].flatMap((off) =>
+        steps.map((from) => box(level.label, CHARACTER, from, y(level.y) + off)),
       ),
     );
+    parts.push(label(place.x, place.y + FONT, level.label, "start", "soft halo"));
   }
-  if (spec.level !== undefined) {
-    parts.push(label(left + 6, y(spec.level.y) + 16, spec.level.label, "start", "soft halo"));
+  if (spec.bracket !== undefined && spec.level !== undefined) {
+    const { bracket, level } = spec;
+    const at = n(y(level.y));
+    const [from, to] = [x(bracket.from), x(bracket.to)];
+    const colour = hue(bracket.colour);
+    const k = spec.series.findIndex((one) => one.colour === bracket.colour);
+    const middle = (from + to - bracket.label.length * BOLD) / 2;
+    const place = room.take(
+      [-9, 19, -26, 36, -43, 53].flatMap((off) =>
+        [0, -60, 60, -120, 120].map((aside) => box(bracket.label, BOLD, middle + aside, y(level.y) + off)),
+      ),
+    );
+    parts.push(
+      `<g class="curve k${k}"><path d="M${n(from)} ${n(y(level.y) - 6)}v12M${n(from)} ${at}H${n(to)}M${n(to)} ${n(y(level.y) - 6)}v12" fill="none" stroke="${colour}" stroke-width="2"/>`,
+      `${label(place.x, place.y + FONT, bracket.label, "start", "halo", ` font-weight="600" style="fill:${colour}"`)}</g>`,
+    );
   }
   if (named) parts.push(endLabels(spec.series, x, y, top, floor));
 
@@ -210,8 +244,9 @@ function endLabels(
   const ends = all
     .filter((series) => series.points.length > 0)
     .map((series) => {
+      const k = all.indexOf(series);
       const [px, py] = series.points[series.points.length - 1];
-      return { series, x: x(px), y: Math.min(Math.max(y(py), top), floor) };
+      return { series, k, x: x(px), y: Math.min(Math.max(y(py), top), floor) };
     })
     .sort((a, b) => a.y - b.y);
   for (let i = 1; i < ends.length; i++) ends[i].y = Math.max(ends[i].y, ends[i - 1].y + gap);
@@ -226,20 +261,30 @@ function endLabels(
         end.y + 4.5,
         end.series.name,
         "start",
-        "halo",
+        `halo curve k${end.k}`,
         ` font-weight="550" style="fill:${hue(end.series.colour)}"`,
       ),
     )
     .join("");
 }
 
-/** The names of the curves with their colour and marker, for where there is no room at their ends. */
-export function legend(series: readonly Series[]): string {
+/** The names of the curves with colour, dashes and marker: pointed at, one stands out; a click takes it away. @param id of the figures */
+export function legend(id: string, series: readonly Series[]): string {
   const items = series.map(
-    (one) =>
-      `<li><svg viewBox="0 0 26 12" aria-hidden="true"><line x1="0" x2="26" y1="6" y2="6" stroke="${hue(one.colour)}" stroke-width="2.25"${isRepeated(one.colour) ? ' stroke-dasharray="7 4"' : ""}/>${marker(one.colour, 13, 6)}</svg>${text(one.name)}</li>`,
+    (one, k) =>
+      `<li><label class="n${k}"><input type="checkbox" id="${id}-n${k}" checked><svg viewBox="0 0 34 12" aria-hidden="true"><line x1="0" x2="34" y1="6" y2="6" stroke="${hue(one.colour)}" stroke-width="2.25"${dashOf(one.colour)}/>${marker(one.colour, 17, 6)}</svg><span>${text(one.name)}</span></label></li>`,
   );
   return `<ul class="legend">${items.join("")}</ul>`;
+}
+
+/** What a legend does to the charts beside it, in the element of that id. */
+export function legendRules(id: string, series: readonly Series[]): string {
+  return series
+    .map(
+      (_, k) =>
+        `#${id}:has(#${id}-n${k}:not(:checked)) .k${k}{display:none}#${id}:has(.n${k}:hover) .curve:not(.k${k}),#${id} svg:has(.k${k}:hover) .curve:not(.k${k}){opacity:.15}`,
+    )
+    .join("");
 }
 
 /** Colour alone should not have to tell curves apart: each has its own marker. */

@@ -8,8 +8,9 @@ import { axes } from "./curves.ts";
 import type { ComparedRun, ComparisonReportData, Table } from "./data.ts";
 import { type LossFigures, lossChart, lossFigures } from "./figures.ts";
 import { duration, flopsText, lossText, percent } from "./format.ts";
-import { COLOURS, factList, listings, page, tableOf, text } from "./html.ts";
+import { factList, hue, listings, page, tableOf, text } from "./html.ts";
 import { lossPoints, type Saving, saving } from "./saving.ts";
+import { TOO_FAR } from "./study-tables.ts";
 
 /** A run's saving against the reference; null for the reference itself and where one of the two was never evaluated. */
 export function savingsOf(data: ComparisonReportData): readonly (Saving | null)[] {
@@ -53,7 +54,7 @@ export function comparisonPicture(data: ComparisonReportData): string {
 function figuresOf(data: ComparisonReportData, savings: readonly (Saving | null)[]): LossFigures {
   const reference = data.runs.find((run) => run.reference === true);
   let next = 0;
-  const colours = data.runs.map((run) => (run === reference ? 0 : 1 + (next++ % (COLOURS - 1))));
+  const colours = data.runs.map((run) => (run === reference ? 0 : ++next));
   // The bracket is drawn for the run that saved most: one picture, one statement.
   let best = -1;
   for (const [i, one] of savings.entries()) {
@@ -88,11 +89,15 @@ function savingCards(data: ComparisonReportData, savings: readonly (Saving | nul
   const items = data.runs.flatMap((run, i) => {
     const one = savings[i];
     if (one === null) return [];
-    const style = ` style="--c:var(--c${colours[i]})"`;
+    const style = ` style="--c:${hue(colours[i])}"`;
     if (one.reached === null || one.reuse === null) {
-      return [
-        `<li${style}><strong>no saving</strong><span>${text(`${run.name} did not reach a loss of ${lossText(one.target)} in this budget`)}</span></li>`,
-      ];
+      const [what, why] = one.coarse
+        ? [
+            "no figure",
+            `${run.name} reached a loss of ${lossText(one.target)} between evaluations too far apart to say where`,
+          ]
+        : ["no saving", `${run.name} did not reach a loss of ${lossText(one.target)} in this budget`];
+      return [`<li${style}><strong>${what}</strong><span>${text(why)}</span></li>`];
     }
     const amount = one.reuse >= 0 ? `${percent(one.reuse)} fewer FLOPs` : `${percent(-one.reuse)} more FLOPs`;
     const allIn =
@@ -119,7 +124,7 @@ function resultTable(data: ComparisonReportData, savings: readonly (Saving | nul
       last === undefined ? "–" : lossText(last.loss),
       last === undefined ? "–" : flopsText(last.flops[data.accounting]),
       ...(timed ? [duration(last?.seconds ?? 0)] : []),
-      one === null ? "–" : one.reached === null ? "not reached" : flopsText(one.reached),
+      one === null ? "–" : one.reached === null ? (one.coarse ? TOO_FAR : "not reached") : flopsText(one.reached),
       one === null ? "reference" : share(one.reuse),
       ...(charged ? [run.spentBefore === undefined ? "–" : share(one?.allIn)] : []),
     ];
@@ -137,7 +142,7 @@ function resultTable(data: ComparisonReportData, savings: readonly (Saving | nul
       ...(charged ? ["Saving, all-in"] : []),
     ],
     rows: data.runs.map((run, i) => row(run, savings[i])),
-    note: "Saving: 1 − FLOPs at which the run's evaluations first reach the reference's final loss (linear between evaluations) ÷ the reference's FLOPs. All-in charges the training of the source as well.",
+    note: "Saving: 1 − FLOPs at which the run's evaluations first reach the reference's final loss (linear between evaluations, which give no figure where they lie further apart than a tenth of the reference's FLOPs) ÷ the reference's FLOPs. All-in charges the training of the source as well.",
   };
 }
 

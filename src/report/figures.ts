@@ -1,5 +1,5 @@
-/** Loss curves against FLOPs, tokens or time: one figure an axis, switched by radio buttons without a script. */
-import { type ChartSpec, chart, legend, lossRange, type Series } from "./chart.ts";
+/** Loss curves against FLOPs, tokens or time: one figure an axis and a view, switched without a script. */
+import { type ChartSpec, chart, closeRange, legend, legendRules, type Series, wholeRange } from "./chart.ts";
 import { type Axis, lossSeries, measures } from "./curves.ts";
 import type { Curve } from "./data.ts";
 import { lossText } from "./format.ts";
@@ -22,31 +22,75 @@ export interface LossFigures {
   readonly bracket?: ChartSpec["bracket"];
 }
 
+/** Two views of the same curves: all of them from their first value on, and where they differ. */
+const views = [
+  { key: "whole", name: "Whole curves", range: wholeRange },
+  { key: "close", name: "Close up", range: closeRange },
+] as const;
+type View = (typeof views)[number];
+
 export function lossFigures(figures: LossFigures): string {
   const { id, curves } = figures;
-  const shown = figures.axes.filter((axis) => measures(axis, curves));
-  const drawn = shown.map((axis) => {
-    const { spec, above } = lossChart(figures, axis);
-    const cut = above.length === 0 ? "" : ` Above the picture: ${above.join(", ")}.`;
-    const names = curves.length > 1 ? legend(spec.series) : "";
-    return `<figure class="${axis.key}">${names}${chart(spec)}<figcaption>${text(figures.note + cut)}</figcaption></figure>`;
-  });
-  if (drawn.length < 2) return drawn.join("").replace("<figure ", '<figure style="display:block" ');
-  const buttons = shown.map(
-    (axis, i) =>
-      `<input type="radio" name="${id}-axis" id="${id}-by-${axis.key}"${i === 0 ? " checked" : ""}><label for="${id}-by-${axis.key}">${text(axis.name)}</label>`,
+  const measured = figures.axes.filter((axis) => measures(axis, curves));
+  const shown = views.filter((view) => view.key === "whole" || cuts(figures, measured[0]));
+  const drawn = measured.flatMap((axis) =>
+    shown.map((view) => {
+      const { spec, above } = lossChart(figures, axis, view);
+      const cut = above.length === 0 ? "" : ` Above the picture: ${above.join(", ")}.`;
+      const first = axis === measured[0] && view === shown[0] ? " first" : "";
+      return `<figure class="${axis.key} ${view.key}${first}">${chart(spec)}<figcaption>${text(figures.note + cut)}</figcaption></figure>`;
+    }),
   );
-  const rules = shown.map((axis) => `#${id}-by-${axis.key}:checked ~ .${axis.key}{display:block}`);
-  return `<style>${rules.join("")}</style><fieldset class="axes"><legend>Loss against</legend>${buttons.join("")}${drawn.join("")}</fieldset>`;
+  const { series } = lossChart(figures, measured[0] ?? figures.axes[0]).spec;
+  const choices = [
+    choice(id, "by", "Loss against", measured),
+    choice(id, "view", "View", shown),
+    curves.length > 1 ? legend(id, series) : "",
+  ];
+  const rules = measured.flatMap((axis) =>
+    shown.map(
+      (view) =>
+        `#${id}${chosen(id, "by", axis, measured)}${chosen(id, "view", view, shown)} .${axis.key}.${view.key}{display:block}`,
+    ),
+  );
+  const style = `${rules.join("")}${curves.length > 1 ? legendRules(id, series) : ""}`;
+  return `<style>${style}</style><div class="axes" id="${id}">${choices.join("")}${drawn.join("")}</div>`;
+}
+
+interface Choice {
+  readonly key: string;
+  readonly name: string;
+}
+
+/** Radio buttons, where there is something to choose. */
+function choice(id: string, group: string, title: string, among: readonly Choice[]): string {
+  if (among.length < 2) return "";
+  const buttons = among.map(
+    ({ key, name }, i) =>
+      `<input type="radio" name="${id}-${group}" id="${id}-${group}-${key}"${i === 0 ? " checked" : ""}><label for="${id}-${group}-${key}">${text(name)}</label>`,
+  );
+  return `<div class="choice"><span>${text(title)}</span>${buttons.join("")}</div>`;
+}
+
+function chosen(id: string, group: string, { key }: Choice, among: readonly Choice[]): string {
+  return among.length < 2 ? "" : `:has(#${id}-${group}-${key}:checked)`;
+}
+
+/** Whether a closer view leaves out enough to be worth one. */
+function cuts(figures: LossFigures, axis: Axis | undefined): boolean {
+  if (axis === undefined) return false;
+  const [whole, close] = views.map((view) => lossChart(figures, axis, view).spec.y);
+  return close[1] - close[0] < 0.8 * (whole[1] - whole[0]);
 }
 
 /** The chart along one axis, and what of it lies above the picture, in words. */
 export function lossChart(
   figures: LossFigures,
   axis: Axis,
+  view: View = views[0],
 ): { readonly spec: ChartSpec; readonly above: readonly string[] } {
   const series = figures.curves.map((curve, j) => lossSeries(curve, figures.colours[j], axis, figures.training));
-  const y = lossRange(
+  const y = view.range(
     series.map((one) => (one.points.length > 0 ? one.points : (one.faint ?? []))),
     figures.level?.y,
   );
@@ -56,7 +100,7 @@ export function lossChart(
     (one) => `${one.name}: ${first(one)} to ${lossText(one.points[one.points.length - 1][1])}`,
   );
   const spec: ChartSpec = {
-    id: `${figures.id}-${axis.key}`,
+    id: `${figures.id}-${axis.key}-${view.key}`,
     title: `${figures.title} against ${axis.title}`,
     description: `Loss from the first to the last evaluation. ${ends.join("; ")}.`,
     xTitle: axis.title,

@@ -68,9 +68,11 @@ export function hue(colour: number): string {
   return `var(--c${colour === 0 ? 0 : 1 + ((colour - 1) % (COLOURS - 1))})`;
 }
 
-/** Whether a curve's colour is used a second time: then its line is dashed. */
-export function isRepeated(colour: number): boolean {
-  return colour >= COLOURS;
+/** How a curve's line is broken, as an attribute: colours that are used again are told apart by it. */
+export function dashOf(colour: number): string {
+  const round = colour === 0 ? 0 : Math.floor((colour - 1) / (COLOURS - 1));
+  const dashes = ["", "7 5", "2 4", "12 4 2 4"][round % 4];
+  return dashes === "" ? "" : ` stroke-dasharray="${dashes}"`;
 }
 
 const COLOUR_STYLE = `:root { --paper: #fdfdfc; --ink: #1d2126; --soft: #5b6470; --line: #d9dce0; --faint: #eceef0; --panel: #f4f5f6;
@@ -110,15 +112,19 @@ svg { display: block; width: 100%; height: auto; font: 13px system-ui, -apple-sy
   font-variant-numeric: tabular-nums; }
 ${LETTER_STYLE}
 .narrow { display: none; }
-.legend { display: none; flex-wrap: wrap; gap: 4px 16px; list-style: none; margin: 8px 0; padding: 0; font-size: .875rem; }
-.legend svg { display: inline-block; width: 26px; height: 12px; margin-right: 6px; vertical-align: -1px; }
-.axes { border: 0; margin: 16px 0 0; padding: 0; }
-.axes legend { float: left; padding: 0 12px 0 0; color: var(--soft); font-size: .875rem; line-height: 30px; }
+.legend { display: flex; flex-wrap: wrap; gap: 2px 16px; list-style: none; margin: 8px 0; padding: 0; font-size: .875rem; clear: both; }
+.legend svg { display: inline-block; width: 34px; height: 12px; margin-right: 6px; vertical-align: -1px; }
+.legend label { cursor: pointer; line-height: 26px; }
+.legend input:not(:checked) ~ * { opacity: .35; text-decoration: line-through; }
+.legend input:focus-visible ~ span { outline: 2px solid var(--c1); outline-offset: 2px; }
+.axes { margin: 16px 0 0; }
+.axes .choice { display: inline-block; margin-right: 20px; }
+.axes .choice > span { color: var(--soft); font-size: .875rem; padding-right: 12px; }
 .axes input { position: absolute; opacity: 0; }
-.axes label { display: inline-block; line-height: 28px; padding: 0 12px; margin: 0 4px 6px 0; border: 1px solid var(--line);
+.choice label { display: inline-block; line-height: 28px; padding: 0 12px; margin: 0 4px 6px 0; border: 1px solid var(--line);
   border-radius: 15px; font-size: .875rem; cursor: pointer; }
-.axes input:checked + label { background: var(--ink); color: var(--paper); border-color: var(--ink); }
-.axes input:focus-visible + label { outline: 2px solid var(--c1); outline-offset: 2px; }
+.choice input:checked + label { background: var(--ink); color: var(--paper); border-color: var(--ink); }
+.choice input:focus-visible + label { outline: 2px solid var(--c1); outline-offset: 2px; }
 .axes figure { display: none; clear: both; }
 .small + details { margin-top: 28px; }
 .small { display: grid; grid-template-columns: repeat(auto-fit, minmax(320px, 1fr)); gap: 8px 32px; }
@@ -140,7 +146,7 @@ pre { overflow-x: auto; background: var(--panel); border-radius: 6px; padding: 1
 .notes li { margin: 4px 0; }
 footer { margin-top: 48px; color: var(--soft); font-size: .875rem; }
 @media (max-width: 720px) { main { padding: 24px 16px 48px; } h1 { font-size: 1.4rem; } .wide { display: none; }
-  .narrow { display: block; } .legend { display: flex; } th, td { padding-left: 14px; }
+  .narrow { display: block; } th, td { padding-left: 14px; }
   .facts { grid-template-columns: repeat(auto-fill, minmax(140px, 1fr)); } }
-@media print { body { background: none; } .axes legend, .axes label { display: none; } }
+@media print { body { background: none; } .choice { display: none; } }
 `;

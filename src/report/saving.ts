@@ -6,6 +6,12 @@
  */
 import type { Flops } from "./data.ts";
 
+/**
+ * Evaluations around a crossing that lie further apart than this share of the reference's FLOPs give no figure: a loss
+ * curve is not straight, and a saving would be known to no better than that share.
+ */
+export const WIDEST = 0.1;
+
 export interface LossPoint {
   readonly flops: number;
   /** Evaluation loss, nats a predicted token. */
@@ -17,9 +23,11 @@ export interface Saving {
   readonly target: number;
   /** FLOPs of the whole reference run. */
   readonly reference: number;
-  /** FLOPs at which the method first reached the target; null if it never did. */
+  /** FLOPs at which the method first reached the target; null if it never did, or if it can't be said where. */
   readonly reached: number | null;
-  /** 1 − reached / reference; null if never reached. Negative when the method cost more. */
+  /** Whether it did reach it, between two evaluations that lie more than WIDEST of the reference's FLOPs apart. */
+  readonly coarse: boolean;
+  /** 1 − reached / reference; null where `reached` is. Negative when the method cost more. */
   readonly reuse: number | null;
   /** The same with what was spent before charged to the method. */
   readonly allIn: number | null;
@@ -30,23 +38,33 @@ export interface Saving {
  * does. A curve that starts there gives its first point.
  */
 export function crossing(curve: readonly LossPoint[], target: number): number | null {
-  const after = curve.findIndex((point) => point.loss <= target);
-  if (after < 0) return null;
-  if (after === 0) return curve[0].flops;
-  const a = curve[after - 1];
-  const b = curve[after];
+  const around = bounds(curve, target);
+  if (around === null) return null;
+  const [a, b] = around;
+  if (a === b) return b.flops;
   return a.flops + ((a.loss - target) / (a.loss - b.loss)) * (b.flops - a.flops);
+}
+
+/** The evaluations between which a curve first comes down to `target`; twice its first where it starts there. */
+function bounds(curve: readonly LossPoint[], target: number): readonly [LossPoint, LossPoint] | null {
+  const after = curve.findIndex((point) => point.loss <= target);
+  return after < 0 ? null : [curve[Math.max(0, after - 1)], curve[after]];
 }
 
 /** @throws RangeError if either curve is empty */
 export function saving(method: readonly LossPoint[], reference: readonly LossPoint[], spentBefore = 0): Saving {
   const last = reference.at(-1);
   if (last === undefined || method.length === 0) throw new RangeError("a saving needs evaluations of both runs");
-  const reached = crossing(method, last.loss);
+  const around = bounds(method, last.loss);
+  // A point that lies on the target is where it was reached, whatever lies before it.
+  const coarse =
+    around !== null && around[1].loss < last.loss && around[1].flops - around[0].flops > WIDEST * last.flops;
+  const reached = coarse ? null : crossing(method, last.loss);
   return {
     target: last.loss,
     reference: last.flops,
     reached,
+    coarse,
     reuse: reached === null ? null : 1 - reached / last.flops,
     allIn: reached === null ? null : 1 - (reached + spentBefore) / last.flops,
   };

@@ -20,6 +20,8 @@ export interface SavingSpread {
   readonly allIn: Spread | null;
   /** Where it reached the reference's final loss, on that axis. */
   readonly reached: Spread;
+  /** Pairs in which it got there between evaluations too far apart to say where: they count as missing. */
+  readonly coarse?: number;
 }
 
 export type SavingAxis = "exact" | "paper" | "time";

@@ -1,7 +1,7 @@
 /** A study's results as tables: for its page, for Markdown, for a terminal. */
 import type { Table } from "./data.ts";
 import { compact, duration, flopsText, lossText, percent } from "./format.ts";
-import type { SavingAxis, Spread, StudyMethodResult, StudyResults } from "./study-data.ts";
+import type { SavingAxis, SavingSpread, Spread, StudyMethodResult, StudyResults } from "./study-data.ts";
 
 /** A figure with its spread, or what is missing of it. @param show one value */
 export function spreadText(spread: Spread, show: (value: number) => string, missing = "not reached"): string {
@@ -16,11 +16,19 @@ export function spreadText(spread: Spread, show: (value: number) => string, miss
   return low === high ? high : `${show(spread.mean)} (${low.replace(/ %$/, "")} – ${high})`;
 }
 
+/** Of a crossing between evaluations that lie too far apart. */
+export const TOO_FAR = "evaluations too far apart";
+
 /** What a method saved, in a cell. */
 export function savingText(method: StudyMethodResult, axis: SavingAxis): string {
   if (method.reference) return "reference";
   if (method.savings === null) return method.runs.length === 0 ? "to come" : "–";
-  return spreadText(method.savings[axis].reuse, percent);
+  return spreadText(method.savings[axis].reuse, percent, missingWords(method.savings[axis]));
+}
+
+/** Why a figure is not there. */
+function missingWords(saving: SavingSpread | undefined): string {
+  return (saving?.coarse ?? 0) > 0 ? TOO_FAR : "not reached";
 }
 
 export function resultTable(results: StudyResults): Table {
@@ -42,11 +50,13 @@ export function resultTable(results: StudyResults): Table {
       method.rate === null ? "to be chosen" : String(method.rate),
       startText(method),
       spreadText(method.final, lossText, "diverged"),
-      method.savings === null ? "–" : meanText(method.savings[accounting].reached, flopsText),
+      method.savings === null
+        ? "–"
+        : meanText(method.savings[accounting].reached, flopsText, missingWords(method.savings[accounting])),
       savingText(method, accounting),
       method.paper === null ? "" : percent(method.paper),
     ]),
-    note: "Saving: 1 − what a method spent until its evaluations first came down to the reference's final loss (linear between evaluations) ÷ what the whole reference run spent; the source is free. Of several seeds: the mean over all pairs of a method's run and a reference's, in brackets the least and the most. A loss that was never reached gives no figure.",
+    note: "Saving: 1 − what a method spent until its evaluations first came down to the reference's final loss (linear between evaluations) ÷ what the whole reference run spent; the source is free. Of several seeds: the mean over all pairs of a method's run and a reference's, in brackets the least and the most. A loss that was never reached gives no figure, nor does one reached between evaluations further apart than a tenth of the reference's FLOPs.",
   };
 }
 
@@ -59,8 +69,8 @@ export function countTable(results: StudyResults): Table {
     rows: compared.map((method) => [
       method.label,
       ...(["exact", "paper", "time"] as const).flatMap((axis) => [
-        meanText(method.savings?.[axis].reuse, percent),
-        meanText(method.savings?.[axis].allIn, percent),
+        meanText(method.savings?.[axis].reuse, percent, missingWords(method.savings?.[axis])),
+        meanText(method.savings?.[axis].allIn, percent, missingWords(method.savings?.[axis])),
       ]),
     ]),
     note: "All-in charges the source's own training to the method. Time is that of training alone, evaluations and checkpoints left out, on a machine that may have had other things to do.",
@@ -68,9 +78,9 @@ export function countTable(results: StudyResults): Table {
 }
 
 /** Without its spread, where the table has no room for it. */
-function meanText(spread: Spread | null | undefined, show: (value: number) => string): string {
+function meanText(spread: Spread | null | undefined, show: (value: number) => string, missing?: string): string {
   if (spread == null) return "–";
-  return spread.mean === null ? spreadText(spread, show) : show(spread.mean);
+  return spread.mean === null ? spreadText(spread, show, missing) : show(spread.mean);
 }
 
 function startText(method: StudyMethodResult): string {

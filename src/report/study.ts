@@ -10,7 +10,8 @@ import { factList, listings, page, tableOf, text } from "./html.ts";
 import { methodCurve, type StudyMethodResult, type StudyResults } from "./study-data.ts";
 import { costTable, countTable, growthTable, rateTable, resultTable, savingText, spreadText } from "./study-tables.ts";
 
-export function renderStudyReport(results: StudyResults): string {
+export function renderStudyReport(given: StudyResults): string {
+  const results = { ...given, methods: asTheyEnd(given.methods) };
   const { done, all } = results.progress;
   const rates = rateTable(results);
   const growth = growthTable(results);
@@ -39,7 +40,13 @@ export function renderStudyReport(results: StudyResults): string {
   return page(results.title, body.filter((part) => part !== "").join("\n"));
 }
 
-/** Colours by the order of the file; the reference has the first. */
+/** In the order in which their curves end, from the top: the table's order is the chart's. What has no end comes last. */
+function asTheyEnd(methods: readonly StudyMethodResult[]): readonly StudyMethodResult[] {
+  const end = (method: StudyMethodResult) => methodCurve(method).evaluations.at(-1)?.loss ?? Number.NEGATIVE_INFINITY;
+  return [...methods].sort((a, b) => end(b) - end(a));
+}
+
+/** Colours in the order of the chart, so that neighbours differ; the reference has the first. */
 function coloursOf(methods: readonly StudyMethodResult[]): readonly number[] {
   let next = 1;
   return methods.map((method) => (method.reference ? 0 : next++));
@@ -96,6 +103,8 @@ function curves(results: StudyResults): string {
     accounting === "exact"
       ? "FLOPs are counted from the programs that ran, a multiply-add as two."
       : "FLOPs are counted by the paper's convention.";
+  const several = shown.some(({ method }) => method.runs.length > 1);
+  const staged = shown.some(({ curve }) => curve.stages.length > 1);
   return lossFigures({
     id: "loss",
     title: "Validation loss",
@@ -107,7 +116,7 @@ function curves(results: StudyResults): string {
     axes: axes(accounting),
     colours: shown.map(({ colour }) => colour),
     training: false,
-    note: `Lower is better, further left is cheaper. ${counted} A curve is the mean over its seeds; dotted uprights in its colour show where a stage begins.`,
+    note: `Lower is better, further left is cheaper. ${counted}${several ? " A curve is the mean over its seeds." : ""}${staged ? " A dotted vertical line in a curve's colour shows where a stage begins." : ""}`,
     level:
       target === undefined ? undefined : { y: target, label: `${reference?.method.label} ends at ${lossText(target)}` },
     bracket:

@@ -13,8 +13,13 @@ import { errorCode } from "../util/system.ts";
 /** Bytes; no disk asks for larger blocks, and no processor has smaller pages. */
 export const BLOCK = 4096;
 
-/** Buffers that begin with a page. */
-const paged = new WeakSet<ArrayBufferLike>();
+/** Buffers that begin with a page, and the memories they are of. */
+const paged = new WeakMap<ArrayBufferLike, WebAssembly.Memory>();
+
+/** The WebAssembly memory that a buffer of PageMemory is of, for kernels that work on it in place. */
+export function memoryOf(buffer: ArrayBufferLike): WebAssembly.Memory | undefined {
+  return paged.get(buffer);
+}
 
 /** A piece of memory, shared between threads, that begins with a page; where the system gives none, with any address. */
 export class PageMemory {
@@ -29,8 +34,9 @@ export class PageMemory {
     const bytes = length + BLOCK;
     const pages = Math.ceil(bytes / 65536);
     try {
-      this.#buffer = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true }).buffer;
-      paged.add(this.#buffer);
+      const memory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
+      this.#buffer = memory.buffer;
+      paged.set(this.#buffer, memory);
     } catch {
       // It takes much of the address space, which may be limited.
       this.#buffer = new SharedArrayBuffer(bytes);

@@ -13,7 +13,7 @@ import { UserError } from "../util/errors.ts";
 import { errorCode, systemError } from "../util/system.ts";
 import { checkFiles, checksumsFile, checksumsText, hashFile, readChecksums, sha256 } from "./checksums.ts";
 import { closing, fillFile, type Ledger, ledgers, OutputFile } from "./output.ts";
-import { finalPlace, kindOf, syncFolder } from "./places.ts";
+import { finalPlace, kindOf, removeMade, syncFolder } from "./places.ts";
 import { clearLeftOvers, recoverFolder, temporaryName } from "./temporary.ts";
 
 export interface FolderOptions {
@@ -48,6 +48,7 @@ export async function writeFileWhole(
       await rename(temporary, place);
     } catch (error) {
       await removed(temporary);
+      await removeMade(place);
       throw error;
     } finally {
       unfinished.delete(temporary);
@@ -95,6 +96,7 @@ export async function writeFolderWhole<T>(
     return result;
   } catch (error) {
     await removed(temporary);
+    await removeMade(place);
     // What fails below this folder fails under a name that nobody knows: name the one that was asked for.
     if (error instanceof UserError && error.where.startsWith(temporary)) {
       throw new UserError(error.what, path + error.where.slice(temporary.length), error.wayOut, { cause: error });

@@ -10,13 +10,13 @@
  * several that find it one goes first, and there is no moment at which another could slip in between.
  */
 import { linkSync, readFileSync, renameSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
-import { mkdir } from "node:fs/promises";
 import { hostname } from "node:os";
-import { basename, dirname, join } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { UserError } from "../util/errors.ts";
 import { errorCode, systemError } from "../util/system.ts";
 import { lifeOf, placeOf } from "./owner.ts";
+import { makeFolders } from "./places.ts";
 import { temporaryName } from "./temporary.ts";
 
 const REFRESH = 60_000;
@@ -36,7 +36,7 @@ export class Held extends UserError {}
 export async function takeLock(path: string, what: string): Promise<Lock> {
   const mine = `${JSON.stringify({ pid: process.pid, host: hostname(), place: placeOf(), life: lifeOf(process.pid) })}\n`;
   try {
-    await mkdir(dirname(path), { recursive: true });
+    await makeFolders(dirname(resolve(path)));
     for (;;) {
       const theirs = await acquire(path, mine);
       if (theirs === undefined) break;

@@ -50,7 +50,7 @@ export class OutputFile {
   /** What the first write or sync that failed has thrown. */
   #failed: unknown;
 
-  /** @param bytes how many are expected, about */
+  /** @internal @param bytes how many are expected, about */
   constructor(handle: FileHandle, place: string, bytes = 0) {
     this.#handle = handle;
     this.#place = place;
@@ -241,6 +241,7 @@ export class AppendedFile {
   readonly #handle: FileHandle;
   readonly #path: string;
 
+  /** @internal */
   constructor(handle: FileHandle, path: string) {
     this.#handle = handle;
     this.#path = path;

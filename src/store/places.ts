@@ -1,5 +1,6 @@
 /** Places in the file system: what a path means, what stands there, folders that outlast a power cut. */
-import { lstat, mkdir, open, readdir, realpath, stat } from "node:fs/promises";
+import { existsSync, readdirSync } from "node:fs";
+import { lstat, mkdir, open, readdir, realpath, rmdir, stat } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { errorCode } from "../util/system.ts";
 
@@ -13,6 +14,23 @@ export async function finalPlace(path: string): Promise<string> {
   }
   await makeFolders(dirname(absolute));
   return join(await realpath(dirname(absolute)), basename(absolute));
+}
+
+/**
+ * The model folder that a path means: of a run its `model/`, else its newest checkpoint; of anything else itself.
+ * @param say told which of a run it is
+ */
+export function modelPlace(path: string, say: (text: string) => void): string {
+  const holdsModel = (inner: string) => existsSync(join(path, inner, "config.json"));
+  if (holdsModel(".") || !existsSync(path)) return path;
+  const checkpoints = join(path, "checkpoints");
+  const steps = (existsSync(checkpoints) ? readdirSync(checkpoints) : [])
+    .flatMap((name) => /^step-(\d+)$/.exec(name)?.[1] ?? [])
+    .sort((a, b) => Number(b) - Number(a));
+  const inner = ["model", ...steps.map((step) => `checkpoints/step-${step}`)].find(holdsModel);
+  if (inner === undefined) return path;
+  say(`${path} is a run: its ${inner} is read`);
+  return join(path, inner);
 }
 
 /** What stands at a path. */
@@ -30,14 +48,31 @@ export async function kindOf(path: string): Promise<"none" | "empty" | "full" | 
   );
 }
 
+/** Folders that were missing where something was to be written: they go with what could not be. */
+const made = new Set<string>();
+
 /** Makes a folder and those above it that are missing, each one's name synced. */
-async function makeFolders(path: string): Promise<void> {
+export async function makeFolders(path: string): Promise<void> {
   const first = await mkdir(path, { recursive: true });
   if (first === undefined) return;
-  const above = dirname(first);
-  for (let folder = dirname(path); ; folder = dirname(folder)) {
-    await syncFolder(folder);
-    if (folder === above || folder === dirname(folder)) return;
+  const above = dirname(await realpath(first));
+  for (let folder = await realpath(path); folder !== above; folder = dirname(folder)) {
+    made.add(folder);
+    await syncFolder(dirname(folder));
+  }
+}
+
+/** Removes the folders above a place that were made for it and are empty, one after the other. */
+export async function removeMade(path: string): Promise<void> {
+  const above = await realpath(dirname(path)).catch(() => dirname(path));
+  for (let folder = above; made.has(folder); folder = dirname(folder)) {
+    try {
+      await rmdir(folder);
+    } catch {
+      // Something else is in it.
+      return;
+    }
+    made.delete(folder);
   }
 }
 

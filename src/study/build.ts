@@ -74,9 +74,9 @@ export async function buildCell(study: Study, cell: Cell, options: BuildOptions)
   await writeFileWhole(join(folder, "cell.json"), `${JSON.stringify({ title: cell.title, ...cell.spec }, null, 2)}\n`);
   switch (cell.kind) {
     case "tokenizer":
-      return void (await buildTokenizer(study, cell));
+      return void (await buildTokenizer(study, cell, options.note));
     case "data":
-      return void (await buildData(study, cell));
+      return void (await buildData(study, cell, options.note));
     case "grown":
       return void (await buildGrown(study, cell));
     case "run":
@@ -89,15 +89,15 @@ function textOf(study: Study) {
   return study.data;
 }
 
-async function buildTokenizer(study: Study, cell: TokenizerCell): Promise<void> {
-  const { files, tokenizer } = textOf(study);
-  await trainTokenizer({ paths: files, out: outputOf(study, cell), ...tokenizer });
+async function buildTokenizer(study: Study, cell: TokenizerCell, note?: (text: string) => void): Promise<void> {
+  const { files, field, tokenizer } = textOf(study);
+  await trainTokenizer({ paths: files, field, note, out: outputOf(study, cell), ...tokenizer });
 }
 
-async function buildData(study: Study, cell: DataCell): Promise<void> {
-  const { files, length, validation } = textOf(study);
+async function buildData(study: Study, cell: DataCell, note?: (text: string) => void): Promise<void> {
+  const { files, field, length, validation } = textOf(study);
   const tokenizer = outputOf(study, cell.tokenizer);
-  await prepare({ paths: files, tokenizer, out: outputOf(study, cell), length, validation });
+  await prepare({ paths: files, field, note, tokenizer, out: outputOf(study, cell), length, validation });
 }
 
 /** The source grown from its last checkpoint, whose moments may go along. */

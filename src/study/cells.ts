@@ -258,7 +258,8 @@ function dataCell(study: Study, inputs: StudyInputs): DataCell | GivenCell {
     };
   }
   const files = "files" in inputs.data ? inputs.data.files.map((file) => file.sha256) : [];
-  const made = { kind: "tokenizer", files, tokenizer: data.tokenizer };
+  // A field that is not given is left out of what is hashed.
+  const made = { kind: "tokenizer", files, field: data.field, tokenizer: data.tokenizer };
   const tokenizerKey = keyOf(asJson(made));
   const tokenizer: TokenizerCell = {
     ...{ kind: "tokenizer", key: tokenizerKey, id: `tokenizer-${tokenizerKey}` },

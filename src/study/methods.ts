@@ -80,7 +80,7 @@ export const methodDefinitions: readonly MethodDefinition[] = [
   {
     name: "fpi",
     label: "FPI",
-    about: "the source's units copied, what reads them shared among the copies",
+    about: "the source's units copied, the weights that read a unit divided among its copies",
     growth: { method: "fpi" },
     plan: full,
     paper: { bert: 0.304 },

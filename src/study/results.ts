@@ -203,6 +203,7 @@ export function savingSpread(
     reuse: spreadOf(pairs.map((pair) => pair?.reuse ?? null)),
     allIn: spent == null ? null : spreadOf(pairs.map((pair) => pair?.allIn ?? null)),
     reached: spreadOf(pairs.map((pair) => pair?.reached ?? null)),
+    coarse: pairs.filter((pair) => pair?.coarse === true).length,
   };
 }
 

@@ -1,6 +1,6 @@
 /** The schema of STUDY.yaml. What the runs have in common is written as in RUN.yaml. */
 import { z } from "zod";
-import { runSchema } from "../train/run/schema.ts";
+import { betas, runSchema } from "../train/run/schema.ts";
 import { count } from "../util/settings.ts";
 
 /** A config.json: its path, or written out. */
@@ -15,7 +15,7 @@ const change = z
   .strictObject({
     lr: z.number().gt(0),
     weight_decay: z.number().min(0),
-    betas: z.tuple([z.number().min(0).lt(1), z.number().min(0).lt(1)]),
+    betas,
     eps: z.number().gt(0),
     clip: z.number().min(0),
     dropout: z.union([z.literal("config"), z.number().min(0).lt(1)]),
@@ -60,6 +60,7 @@ export const studySchema = z.strictObject({
     z.strictObject({ from: z.string().min(1) }),
     z.strictObject({
       files: z.array(z.string().min(1)).min(1),
+      field: z.string().min(1).optional(),
       tokenizer: z.strictObject({
         kind: z.enum(["wordpiece", "bpe"]),
         vocabulary: z.int().min(2),

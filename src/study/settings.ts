@@ -28,6 +28,8 @@ export type StudyData =
   | { readonly from: string }
   | {
       readonly files: readonly string[];
+      /** Of JSON Lines, what holds the text; undefined: `text`. */
+      readonly field?: string;
       readonly tokenizer: {
         readonly kind: "wordpiece" | "bpe";
         readonly vocabulary: number;

@@ -1,15 +1,16 @@
-/** What a run will take, before it starts: parameters, memory, operations. Nothing runs and nothing is written. */
-import { openDataset } from "../data/prepared/dataset.ts";
+/** What a run will take, before it starts: parameters, memory, operations, time. Nothing is written. */
+import { absence } from "../engine/engines.ts";
 import type { Model } from "../model/architecture.ts";
 import { paperFlops } from "../model/flops.ts";
 import { parameterCount } from "../model/table.ts";
 import { workingBytes } from "../program/memory.ts";
+import { UserError } from "../util/errors.ts";
 import { checkMemory, has, inGigabytes, memoryRoom } from "../util/memory.ts";
-import { stageModels } from "./growth.ts";
+import { largestOf, type Measured, measureSpeed } from "./measure.ts";
+import { openRun } from "./open.ts";
 import { type StageSpec, type SubModel, subModels } from "./plan/stage.ts";
-import { newestCheckpoint } from "./run/checkpoint.ts";
 import type { LoadedRun } from "./run/settings.ts";
-import { checkFit, openStart, planRun, type RunPlan, startFrom } from "./run/setup.ts";
+import type { RunPlan } from "./run/setup.ts";
 import type { StepCommon } from "./step/compiled.ts";
 import { buildStep, formKey, trainFrom } from "./step/step.ts";
 import type { FlopsSoFar } from "./step/terms.ts";
@@ -49,6 +50,8 @@ export interface StageEstimate {
   readonly models: readonly StepEstimate[];
   /** Of all its steps, in the mean over the draws. */
   readonly flops: FlopsSoFar;
+  /** Of those that are to come. */
+  readonly left: FlopsSoFar;
 }
 
 export interface RunEstimate {
@@ -60,6 +63,11 @@ export interface RunEstimate {
   readonly stages: readonly StageEstimate[];
   readonly flops: FlopsSoFar;
   readonly memory: RunMemory;
+  /** Steps that are done, also by a run that it carries further; and the operations of the others. */
+  readonly done: number;
+  readonly left: FlopsSoFar;
+  /** How fast its steps are here; where they were not timed, why not. */
+  readonly measured: Measured | { readonly unmeasured: string };
 }
 
 export interface RunMemory {
@@ -72,45 +80,63 @@ export interface RunMemory {
   readonly working: number;
 }
 
-/** @throws UserError for whatever `pretrain` would refuse before its first step */
-export async function estimateRun(run: LoadedRun): Promise<RunEstimate> {
-  const { settings } = run;
-  const dataset = await openDataset(settings.data.from);
+/**
+ * @param options.measure whether a few steps are run to see how fast they are; default no
+ * @throws UserError for whatever `pretrain` would refuse before its first step, but for a lack of memory or of an engine
+ * here: the run may be meant for another machine
+ */
+export async function estimateRun(
+  run: LoadedRun,
+  { measure = false, note = () => {} }: { readonly measure?: boolean; readonly note?: (text: string) => void } = {},
+): Promise<RunEstimate> {
+  const open = await openRun(run, note);
   try {
-    const found = await newestCheckpoint(settings.out, () => {});
-    const start =
-      found === undefined ? await openStart(settings, dataset) : await startFrom(found.opened, dataset, true);
-    try {
-      const { model } = start;
-      const plan = await planRun(run, dataset, model, found?.checkpoint.facts.layers ?? model.dimensions.layers);
-      await checkFit(model, start.where, dataset, plan.objective, start.tokenizer);
-      let parameters = 0;
-      const stageModel = stageModels(model, plan.stages, settings.seed, found?.checkpoint.position.step ?? 0);
-      const stages = plan.stages.map((stage, i): StageEstimate => {
-        const model = stageModel[i];
-        parameters = parameterCount(model.parameters);
-        const models = stepEstimates(model, stage, plan.common);
-        const steps = stage.end - stage.start;
-        const { exact, paper } = meanFlops(models);
-        return { name: stage.name, steps, models, flops: { exact: exact * steps, paper: paper * steps } };
-      });
-      return {
-        architecture: model.architecture.type,
-        parameters,
-        steps: plan.steps,
-        tokens: plan.steps * plan.size.tokensPerStep,
-        stages,
-        flops: {
-          exact: stages.reduce((sum, stage) => sum + stage.flops.exact, 0),
-          paper: stages.reduce((sum, stage) => sum + stage.flops.paper, 0),
-        },
-        memory: memoryOf(plan, stageModel),
-      };
-    } finally {
-      await start.close();
-    }
+    const { plan, models, position } = open;
+    const stages = plan.stages.map(({ name, start, end }, i): StageEstimate => {
+      const subs = stepEstimates(models[i], plan.stages[i], plan.common);
+      const { exact, paper } = meanFlops(subs);
+      const of = (steps: number) => ({ exact: exact * steps, paper: paper * steps });
+      const left = Math.max(0, end - Math.max(start, position.step));
+      return { name, steps: end - start, models: subs, flops: of(end - start), left: of(left) };
+    });
+    const sum = (of: "flops" | "left"): FlopsSoFar => ({
+      exact: stages.reduce((sum, stage) => sum + stage[of].exact, 0),
+      paper: stages.reduce((sum, stage) => sum + stage[of].paper, 0),
+    });
+    const memory = memoryOf(plan, models);
+    const longest = stages.reduce((most, { left }, i) => (left.exact > stages[most].left.exact ? i : most), 0);
+    const unmeasured =
+      position.step >= plan.steps
+        ? "the run has ended"
+        : ((await absence(open.engine.kind)) ??
+          lacks(memory, run.file.where([]), note) ??
+          (measure ? undefined : "that was not asked for"));
+    return {
+      architecture: open.start.model.architecture.type,
+      parameters: parameterCount(models[models.length - 1].parameters),
+      steps: plan.steps,
+      tokens: plan.steps * plan.size.tokensPerStep,
+      stages,
+      flops: sum("flops"),
+      memory,
+      done: position.step,
+      left: sum("left"),
+      measured: unmeasured === undefined ? await measureSpeed(run, open, longest, note) : { unmeasured },
+    };
   } finally {
-    dataset.close();
+    await open.close();
+  }
+}
+
+/** What is said where a run can't be held; undefined where it can. */
+function lacks(memory: RunMemory, where: string, note: (text: string) => void): string | undefined {
+  try {
+    const tight = checkRunMemory(memory, where);
+    if (tight !== undefined) note(tight);
+    return undefined;
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    return error.what;
   }
 }
 
@@ -123,11 +149,7 @@ export function memoryOf({ stages, common }: RunPlan, models: readonly Model[]):
   stages.forEach((stage, i) => {
     const model = models[i];
     state = Math.max(state, 4 * parameterCount(model.parameters) * (accumulate > 1 ? 4 : 3));
-    // Of the sub-models one step draws from, the one with the most blocks and the most of them trained holds the most.
-    const largest = subModels(stage, model.dimensions.layers).reduce((most, sub) =>
-      sub.layers + sub.train > most.layers + most.train ? sub : most,
-    );
-    const form = { loss, accumulate, model: largest, head: stage.head };
+    const form = { loss, accumulate, model: largestOf(stage, model), head: stage.head };
     const known = seen.get(model) ?? new Set();
     seen.set(model, known);
     if (known.has(formKey(form))) return;

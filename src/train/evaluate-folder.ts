@@ -37,7 +37,7 @@ export async function evaluateFolder(folder: string, data: string, options: Eval
     try {
       const { model, weights } = opened;
       const objective = objectiveOf(model, folder, options.objective);
-      await checkFit(model, folder, dataset, objective, await tokenizerOf(folder, dataset));
+      const fitting = await checkFit(model, folder, dataset, objective, await tokenizerOf(folder, dataset));
       const documents = documentsOf(options.documents);
       const batch = { sequences: options.sequences, accumulate: 1, masked: options.masked, documents };
       const { perSequence, validationSequences } = dataSize(dataset, objective, batch);
@@ -55,7 +55,7 @@ export async function evaluateFolder(folder: string, data: string, options: Eval
         }
         const executable = await compileEvaluation(engine, model, form);
         let batches = 0;
-        const result = await runEvaluation(executable, dataset, form, () => {
+        const result = await runEvaluation(executable, fitting, form, () => {
           options.progress?.(Math.min(++batches * options.sequences, validationSequences), validationSequences);
           return false;
         });

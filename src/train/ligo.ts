@@ -57,10 +57,10 @@ export async function learnGrowth(
     if (objective === undefined) {
       throw new UserError("the model has no language-model head to learn with", folder, "grow it by another method");
     }
-    await checkFit(model, folder, dataset, objective, await tokenizerOf(folder, dataset));
+    const fitting = await checkFit(model, folder, dataset, objective, await tokenizerOf(folder, dataset));
     const engine = await openEngine({ kind: options.engine, threads: options.threads, precision: "auto" });
     try {
-      return await learn(plan, source, dataset, objective, engine, options);
+      return await learn(plan, source, fitting, objective, engine, options);
     } finally {
       await engine.close();
     }

@@ -4,9 +4,10 @@ import { openDataset } from "../data/prepared/dataset.ts";
 import type { TensorData } from "../engine/engine.ts";
 import { openEngine } from "../engine/engines.ts";
 import { UserError } from "../util/errors.ts";
+import { median } from "./measure.ts";
 import { subModelAt } from "./plan/stage.ts";
 import type { LoadedRun } from "./run/settings.ts";
-import { openStart, planRun } from "./run/setup.ts";
+import { checkFit, openStart, planRun } from "./run/setup.ts";
 import { CompiledSteps } from "./step/compiled.ts";
 import { batchInputs, dropoutKey } from "./step/inputs.ts";
 import { loadState } from "./step/state.ts";
@@ -33,9 +34,10 @@ export async function profileRun(run: LoadedRun, note: (text: string) => void = 
   const { settings } = run;
   const dataset = await openDataset(settings.data.from);
   try {
-    const start = await openStart(settings, dataset);
+    const start = await openStart(run, dataset, note);
     try {
-      const plan = await planRun(run, dataset, start.model, start.model.dimensions.layers);
+      const plan = await planRun(run, dataset, start.model, start.model.dimensions.layers, 0);
+      const fitting = await checkFit(start.model, start.where, dataset, plan.objective, start.tokenizer);
       const engine = await openEngine(settings.engine, note);
       try {
         await loadState(engine, start.model, start.parameters, start.where, start.moments);
@@ -44,7 +46,7 @@ export async function profileRun(run: LoadedRun, note: (text: string) => void = 
         const { batch } = await new CompiledSteps(engine, start.model, plan.common).get(sub, stage.head);
         const { seed, batch: form } = settings;
         const inputs = (step: number): Record<string, TensorData> => {
-          const made = trainingBatch(dataset, { objective: plan.objective, seed, step, micro: 0, batch: form });
+          const made = trainingBatch(fitting, { objective: plan.objective, seed, step, micro: 0, batch: form });
           const key = plan.dropout ? dropoutKey(seed, step, 0, form.accumulate) : undefined;
           const given = batchInputs(made, key);
           return form.accumulate === 1 ? { ...given, rate: Float32Array.of(0) } : given;
@@ -82,8 +84,4 @@ export async function profileRun(run: LoadedRun, note: (text: string) => void = 
   } finally {
     dataset.close();
   }
-}
-
-function median(values: readonly number[]): number {
-  return [...values].sort((a, b) => a - b)[values.length >> 1];
 }

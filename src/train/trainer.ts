@@ -53,8 +53,8 @@ export interface PretrainOptions {
   readonly progress?: (progress: RunProgress) => void;
   /** One sentence for a person. */
   readonly note?: (text: string) => void;
-  /** Asked after every step: a signal that came in ends the run after a checkpoint. */
-  readonly stopped?: () => "SIGINT" | "SIGTERM" | undefined;
+  /** Asked after every step, and told how far the run is and is saved: a signal that came in ends it after a checkpoint. */
+  readonly stopped?: (step: number, saved: number) => "SIGINT" | "SIGTERM" | undefined;
 }
 
 export interface RunResult {
@@ -87,6 +87,8 @@ export class Trainer {
   readonly #energy: EnergyMeter | undefined = openEnergyMeter();
   #position: Position = beginning;
   #saved = -1;
+  /** Steps done when this session began, with what `start` holds. */
+  #begun = 0;
 
   constructor(
     settings: RunSettings,
@@ -124,6 +126,7 @@ export class Trainer {
     const { steps, stages } = this.#plan;
     const { out } = this.#settings;
     this.#position = from;
+    this.#begun = from.step;
     if (!from.due) this.#saved = from.step;
     await this.#evaluateIfDue();
     await this.#saveIfTime();
@@ -250,7 +253,7 @@ export class Trainer {
     const { step } = this.#position;
     if (this.#isEvaluated(step)) {
       const stage = stageAt(this.#plan.stages, Math.max(0, step - 1)).name;
-      const stopped = () => this.#options.stopped?.() !== undefined;
+      const stopped = () => this.#signal() !== undefined;
       // Stopped in the middle: the checkpoint says that it is still to be done.
       if (!(await this.#measure(stage, stopped))) return;
     }
@@ -281,9 +284,10 @@ export class Trainer {
   /** Saves where a checkpoint is due, or a signal came in; then the run ends here. */
   async #saveIfTime(): Promise<void> {
     const { step } = this.#position;
-    const { every } = this.#settings.checkpoint;
-    const signal = this.#options.stopped?.();
-    const regular = step > 0 && !this.#position.due && (step === this.#plan.steps || (every > 0 && step % every === 0));
+    const { every, at } = this.#settings.checkpoint;
+    const signal = this.#signal();
+    const named = step === this.#plan.steps || (at?.includes(step) ?? false);
+    const regular = step > 0 && !this.#position.due && (named || (every > 0 && step % every === 0));
     if ((regular || signal !== undefined) && this.#saved !== step) await this.#save();
     if (signal !== undefined) {
       const { out } = this.#settings;
@@ -296,7 +300,7 @@ export class Trainer {
     this.#position = { ...this.#position, metrics: this.#metrics.lines };
     await writeCheckpoint(
       this.#settings.out,
-      this.#settings.checkpoint.keep,
+      this.#settings.checkpoint,
       this.#engine,
       this.#model,
       this.#companions,
@@ -304,6 +308,11 @@ export class Trainer {
       this.#facts,
     );
     this.#saved = this.#position.step;
+    this.#signal();
+  }
+
+  #signal(): "SIGINT" | "SIGTERM" | undefined {
+    return this.#options.stopped?.(this.#position.step, Math.max(0, this.#saved));
   }
 
   async #finish(settingsText: string): Promise<void> {
@@ -331,13 +340,13 @@ export class Trainer {
 
   /** Which parameter made a step fail. Repeats the steps since the last good state, unless they are too many. */
   async #diagnose(step: number): Promise<string> {
-    const from = Math.max(0, this.#saved);
+    const from = Math.max(this.#begun, this.#saved);
     const { stages, common } = this.#plan;
     const grown = stages.some((stage) => stage.grow !== undefined && stage.start >= from && stage.start <= step);
     if (grown || step - from > MOST_REPEATED) return "which parameter it was is not known";
     this.#options.note?.(`step ${step + 1} failed: repeating ${step - from} steps to see why`);
     const folder = join(this.#settings.out, checkpointsFolder, `step-${from}`);
-    const opened = this.#saved > 0 ? await openModel(folder, { compareCopies: false }) : undefined;
+    const opened = this.#saved > this.#begun ? await openModel(folder, { compareCopies: false }) : undefined;
     const { parameters, where, moments } = this.#start;
     try {
       if (opened === undefined) await loadState(this.#engine, this.#model, parameters, where, moments);

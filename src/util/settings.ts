@@ -6,7 +6,7 @@
  * `--set`), and for an unknown key the nearest known one. Only commands that read such a file load this module.
  */
 import { readFileSync, statSync } from "node:fs";
-import { isCollection, isMap, isScalar, LineCounter, parse, parseDocument, visit } from "yaml";
+import { Document, isCollection, isMap, isScalar, LineCounter, parse, parseDocument, visit } from "yaml";
 import { z } from "zod";
 import { suggestion, UserError } from "./errors.ts";
 import { decodeUtf8, printable } from "./json.ts";
@@ -19,16 +19,21 @@ const LARGEST = 2 ** 20;
 
 export class SettingsFile {
   readonly #path: string;
-  readonly #document: ReturnType<typeof parseDocument>;
+  readonly #document: Document;
   readonly #lines = new LineCounter();
   readonly #set: string[] = [];
 
-  /** @param sets `key.path=value`, the value read as YAML. @throws UserError if the file is missing or is not YAML */
-  constructor(path: string, sets: readonly string[] = []) {
+  /**
+   * @param source a file's path, or the settings themselves: messages then name the key alone
+   * @param sets `key.path=value`, the value read as YAML
+   * @throws UserError if the file is missing or is not YAML
+   */
+  constructor(source: string | object, sets: readonly string[] = []) {
+    const path = typeof source === "string" ? source : "the settings given";
     this.#path = path;
-    const text = read(path);
+    const options = { lineCounter: this.#lines, logLevel: "error" } as const;
     try {
-      this.#document = parseDocument(text, { lineCounter: this.#lines, logLevel: "error" });
+      this.#document = typeof source === "string" ? parseDocument(read(source), options) : new Document(source);
     } catch (cause) {
       // Only what no person writes gets here: brackets nested by the thousand.
       throw new UserError(`is not YAML that can be read (${reason(cause)})`, path, "mend it", { cause });
@@ -117,6 +122,8 @@ export class SettingsFile {
     const path = issue.path.map((key) => (typeof key === "symbol" ? String(key) : key));
     const name = path.length === 0 ? "the file" : `\`${path.join(".")}\``;
     const given = at(value, path);
+    const example = schemaAt(schema, path)?.meta()?.examples;
+    const wayOut = (words: string) => (Array.isArray(example) ? `write \`${listed(example[0])}\`` : words);
     switch (issue.code) {
       case "unrecognized_keys": {
         const key = issue.keys[0];
@@ -128,11 +135,11 @@ export class SettingsFile {
       }
       case "invalid_type":
         return given === undefined || given === null
-          ? this.error(path, `${name} is missing`, `give ${article(issue.expected)}`)
+          ? this.error(path, `${name} is missing`, wayOut(`give ${article(issue.expected)}`))
           : this.error(
               path,
               `${name} is ${shown(given)}, not ${article(issue.expected)}`,
-              `give ${article(issue.expected)}`,
+              wayOut(`give ${article(issue.expected)}`),
             );
       case "invalid_value": {
         const known = issue.values.map(String);
@@ -144,17 +151,17 @@ export class SettingsFile {
         return this.error(
           path,
           `${name} is ${shown(given)}`,
-          `give ${issue.inclusive === false ? "more than" : "at least"} ${issue.minimum}`,
+          wayOut(`give ${issue.inclusive === false ? "more than" : "at least"} ${issue.minimum}`),
         );
       case "too_big":
         return this.error(
           path,
           `${name} is ${shown(given)}`,
-          `give ${issue.inclusive === false ? "less than" : "at most"} ${issue.maximum}`,
+          wayOut(`give ${issue.inclusive === false ? "less than" : "at most"} ${issue.maximum}`),
         );
       case "custom": {
-        const wayOut = issue.params?.wayOut;
-        return this.error(path, issue.message, typeof wayOut === "string" ? wayOut : "mend it");
+        const hint = issue.params?.wayOut;
+        return this.error(path, issue.message, typeof hint === "string" ? hint : "mend it");
       }
       default:
         return this.error(path, `${name} is ${shown(given)}: ${issue.message}`, "mend it");
@@ -204,6 +211,11 @@ function shown(value: unknown): string {
   return printable(typeof value === "string" ? `"${value}"` : String(JSON.stringify(value) ?? value));
 }
 
+/** As one writes it. */
+function listed(value: unknown): string {
+  return Array.isArray(value) ? `[${value.map(listed).join(", ")}]` : shown(value);
+}
+
 function reason(error: unknown): string {
   return printable(error instanceof Error ? error.message.split("\n")[0] : String(error));
 }
@@ -226,20 +238,23 @@ function read(path: string): string {
 function article(type: string): string {
   if (type === "int") return "a whole number";
   if (type === "object" || type === "record") return "a map of keys";
-  if (type === "array") return "a list";
+  if (type === "array" || type === "tuple") return "a list";
   return `a ${type}`;
 }
 
 /** The keys a schema knows at a path; none where it is not a map. */
 export function keysAt(schema: z.core.$ZodType, path: Path): readonly string[] {
+  const inner = schemaAt(schema, path);
+  return inner instanceof z.ZodObject ? Object.keys(inner.shape) : [];
+}
+
+function schemaAt(schema: z.core.$ZodType, path: Path): z.ZodType | undefined {
   const inner = unwrapped(schema);
-  if (path.length === 0) return inner instanceof z.ZodObject ? Object.keys(inner.shape) : [];
+  if (path.length === 0) return inner instanceof z.ZodType ? inner : undefined;
   const [key, ...rest] = path;
-  if (inner instanceof z.ZodObject) {
-    const next: unknown = inner.shape[String(key)];
-    return next instanceof z.ZodType ? keysAt(next, rest) : [];
-  }
-  return inner instanceof z.ZodArray ? keysAt(inner.element, rest) : [];
+  if (inner instanceof z.ZodArray) return schemaAt(inner.element, rest);
+  const next: unknown = inner instanceof z.ZodObject ? inner.shape[String(key)] : undefined;
+  return next instanceof z.ZodType ? schemaAt(next, rest) : undefined;
 }
 
 function unwrapped(schema: z.core.$ZodType): z.core.$ZodType {

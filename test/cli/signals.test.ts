@@ -90,6 +90,13 @@ describe("a run", () => {
     for (const saved of steps) expect(await checkFiles(join(out, "checkpoints", `step-${saved}`))).toBe(true);
     // Regular checkpoints come every third step.
     expect(Math.max(...steps)).toBeGreaterThanOrEqual(first + 3);
+    const lost =
+      /SIGINT: stopped at once: (?:no step is|steps (\d+) to (\d+) are) lost; the same command carries on after step (\d+)/;
+    const [, from, to, saved] = lost.exec(said.text) ?? [];
+    expect(Number(saved), said.text).toBe(Math.max(...steps));
+    // What was done may be one step more than what is written down.
+    if (from !== undefined) expect(Number(from)).toBe(Number(saved) + 1);
+    if (to !== undefined) expect(Number(to) - step()).toBeLessThanOrEqual(1);
     const again = begin();
     const told = errorsOf(again);
     const over = ended(again);

@@ -68,6 +68,45 @@ it("tokenizer.json of random damage gives ids of its vocabulary, or is refused",
   expect(tally.read).toBeGreaterThan(100);
 });
 
+it("the files beside it of random damage too", async () => {
+  const folder = quickFolder();
+  const flags = { lstrip: true, rstrip: false, normalized: true, single_word: false, special: true };
+  const decoder = { "0": { content: "[PAD]", ...flags }, "12": { content: "<x>", ...flags }, "7": { content: "ab" } };
+  const configs = [
+    {
+      tokenizer_class: "BertTokenizer",
+      do_lower_case: false,
+      strip_accents: null,
+      additional_special_tokens: ["<x>", "a"],
+    },
+    { tokenizer_class: "GPT2Tokenizer", add_prefix_space: true, added_tokens_decoder: decoder, image_token: "<i>" },
+    { eos_token: { __type: "AddedToken", content: "</s>", ...flags }, extra_special_tokens: { x_token: "<x>" } },
+  ].map(encode);
+  const maps = [
+    { cls_token: "[CLS]", mask_token: { content: "[MASK]", ...flags } },
+    { extra_special_tokens: ["", "ü"] },
+  ].map(encode);
+  const added = [encode({ "<x>": 12, the: 11, zebra: 13 })];
+  const models = [encode({ model_type: "roberta", tokenizer_class: "BertTokenizerFast" })];
+  const all = [...configs, ...maps, ...added, ...models];
+  const texts = ["ab a the <s> x<x>", "ü😀 \u0000 [MASK] zebra", ""];
+  const tally = await fuzz(howMany(1_000, 10_000), 7_000_000, 2 ** 16, async (dice) => {
+    writeFileSync(join(folder, "tokenizer.json"), dice.of(sound));
+    const files = { tokenizer_config: configs, special_tokens_map: maps, added_tokens: added, config: models };
+    const damaged = dice.of(Object.keys(files));
+    for (const [name, forms] of Object.entries(files)) {
+      const bytes = dice.of(forms);
+      writeFileSync(join(folder, `${name}.json`), name === damaged ? mutate(bytes, dice, dice.of(all), 2) : bytes);
+    }
+    const tokenizer = await openTokenizer(folder);
+    const { vocabulary, specialIds } = tokenizer.info;
+    const { ids } = await tokenizer.encode(texts);
+    for (const id of [...ids, ...specialIds]) if (!(id < vocabulary)) throw new Error(`id ${id} of ${vocabulary}`);
+  });
+  console.info(`${tally.read} read, ${tally.refused} refused for ${tally.reasons.size} reasons`);
+  expect(tally.read).toBeGreaterThan(100);
+});
+
 it("an unknown character is not mistaken for what joins the pieces of a text", async () => {
   const folder = quickFolder();
   writeFileSync(

@@ -66,7 +66,7 @@ async function add(hash: ReturnType<typeof createHash>, plan: GrowthPlan, model:
     (all.get(name) ?? new Float32Array()).subarray(start, start + count);
   hash.update(JSON.stringify([plan.growth.target.config, plan.promise.kind, plan.layers]));
   for (const { parameter, shape, weight, moments } of plan.parameters) {
-    hash.update(JSON.stringify([parameter.name, shape, moments?.stepsOf ?? null]));
+    hash.update(JSON.stringify([parameter.name, shape]));
     for (const recipe of moments === undefined ? [weight] : [weight, moments.m, moments.v]) {
       hash.update(await evaluate(recipe, { read }));
     }

@@ -251,7 +251,7 @@ it("names of an untied head are a parameter's, of a tied one a copy's; a bare ne
   const word = "model.embed_tokens.weight";
   expect(grouped.spelling(tied)("lm_head.weight")).toEqual({ kind: "copy", of: word });
   expect(grouped.spelling(untied)("lm_head.weight")).toEqual({ kind: "parameter", name: "lm_head.weight" });
-  expect(grouped.spelling(bare)("lm_head.weight")).toEqual({ kind: "ignored" });
+  expect(grouped.spelling(bare)("lm_head.weight")).toEqual({ kind: "head" });
   expect(grouped.spelling(bare)(word)).toEqual({ kind: "parameter", name: "embed_tokens.weight" });
   expect(grouped.spelling(tied)("layers.1.q_proj.bias")).toEqual({
     kind: "parameter",

@@ -2,17 +2,27 @@
  * The rule that moments grow by: where the grown model computes its source's function, the gradient of every parameter
  * is the source's gradient, gathered and divided by the copies on each out dimension. Held against differentiation.
  */
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { applyGrowth } from "../../src/growth/apply.ts";
+import { depthRules } from "../../src/growth/depth.ts";
+import { methods } from "../../src/growth/methods.ts";
 import { type GrowthPlan, planGrowth, resizedModel } from "../../src/growth/plan.ts";
-import { evaluate, type TensorSource } from "../../src/growth/recipe.ts";
+import { constant, evaluate, type TensorSource } from "../../src/growth/recipe.ts";
 import type { Model } from "../../src/model/architecture.ts";
 import { architectureOf } from "../../src/model/architectures.ts";
-import { elements } from "../../src/model/table.ts";
+import { openModel } from "../../src/model/load.ts";
+import { elements, shapeOf } from "../../src/model/table.ts";
 import { type ProbeTensor, probe } from "../../src/probe/probe.ts";
 import { type Computes, randomInputs } from "../../src/probe/verify.ts";
+import { pretrain } from "../../src/train/pretrain.ts";
+import { loadRun } from "../../src/train/run/settings.ts";
 import type { Json } from "../../src/util/json.ts";
 import { RandomStream } from "../../src/util/random.ts";
+import { temporaryFolder } from "../support.ts";
+import { bertConfig, writeRun } from "../train/data.ts";
 import { grown, reference } from "./support.ts";
 
 const bert = {
@@ -159,3 +169,73 @@ describe.each(configs.map((config) => [config.model_type, config] as const))(
     });
   },
 );
+
+describe("a parameter with entries whose moments start at 0", () => {
+  const ones: TensorSource = { read: async (_name, _start, count) => new Float32Array(count).fill(1) };
+  const sizes = { hidden: 12, heads: 4, ffn: 11, layers: 3 };
+
+  it("starts its step count at 0, and no other does, by every method, depth rule and map", async () => {
+    const seen = { some: 0, none: 0 };
+    for (const config of configs) {
+      const model = architectureOf(config, "test").model(config, "test");
+      for (const method of methods) {
+        for (const depth of depthRules) {
+          for (const moments of ["grow", "old-only"]) {
+            const plan = planGrowth(model, resizedModel(model, sizes), {
+              method: method.name,
+              depth: depth.name,
+              moments,
+            });
+            for (const { parameter, moments: state } of plan.parameters) {
+              if (state === undefined) continue;
+              const made = await evaluate(state.v, ones);
+              const starts = made.some((value) => value === 0);
+              expect(state.stepsOf === undefined, `${method.name}, ${moments}: ${parameter.name}`).toBe(starts);
+              seen[starts ? "some" : "none"]++;
+            }
+          }
+        }
+      }
+    }
+    expect(Math.min(seen.some, seen.none)).toBeGreaterThan(100);
+  });
+
+  it("moves no new entry further than the rate allows in the first steps", async () => {
+    const root = temporaryFolder();
+    const config = { ...bertConfig, hidden_size: 16, num_attention_heads: 2, intermediate_size: 32 };
+    const yaml = (out: string, model: string, steps: number) => `
+out: ${out}
+model: ${model}
+data: {from: data}
+objective: mlm
+batch: {sequences: 8}
+steps: ${steps}
+optimizer: {lr: 1e-3, weight_decay: 0, betas: [0, 0.999]}
+schedule: {warmup: 0, decay: constant}
+engine: {kind: onnx, threads: 1}
+`;
+    const first = await writeRun(root, config, yaml("small", "{init: config.json}", 60));
+    await pretrain(await loadRun(first));
+    const source = await openModel(join(root, "small", "checkpoints", "step-60"));
+    const plan = planGrowth(source.model, resizedModel(source.model, { hidden: 24 }), { method: "direct" });
+    await applyGrowth(plan, source, join(root, "grown"));
+    await source.close();
+    const second = join(root, "second.yaml");
+    writeFileSync(second, yaml("large", "{from: grown}", 1));
+    await pretrain(await loadRun(second));
+    const [before, after] = [await openModel(join(root, "grown")), await openModel(join(root, "large", "model"))];
+    let most = 0;
+    for (const { parameter, moments } of plan.parameters) {
+      const made = await evaluate(moments?.v ?? constant(shapeOf(parameter), 0), ones);
+      const [a, b] = [await before.weights.readF32(parameter.name), await after.weights.readF32(parameter.name)];
+      a.forEach((value, i) => {
+        if (made[i] === 0) most = Math.max(most, Math.abs(value - b[i]));
+      });
+    }
+    await before.close();
+    await after.close();
+    // With 60 steps kept it would be √((1 − 0.999⁶¹) / (1 − 0.999)), which is 7.7.
+    expect(most / 1e-3).toBeGreaterThan(0.99);
+    expect(most / 1e-3).toBeLessThan(1.001);
+  });
+});

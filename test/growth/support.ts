@@ -72,6 +72,8 @@ export async function measure(
   const record = { choices: { ...choices, maps: plan.growth.drawn }, dtype, promise: plan.promise };
   const inputs = options.inputs ?? randomInputs(from.model, 1, 2, 9);
   const result = await verifyGrowth(from, grown(plan, from, dtype), record, inputs, options.engine ?? reference);
-  const shares = new Map(result.differences.map((difference: Difference) => [difference.name, difference.share]));
+  const shares = new Map(
+    result.differences.map((difference: Difference) => [difference.name, difference.alike ?? difference.share]),
+  );
   return { plan, allowed: result.allowed, kept: result.kept, shares, largest: Math.max(...shares.values()) };
 }

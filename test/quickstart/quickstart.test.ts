@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { readConfig } from "../../src/checkpoint/folder.ts";
@@ -98,12 +98,35 @@ describe("quickstart", () => {
     await expect(go({ corpus: [join(foreign, "thesis.txt")] })).rejects.toThrow("of another corpus");
   });
 
+  it("leaves nothing of a corpus that does not serve, so that another can be given, and touches nobody's files", async () => {
+    const root = join(folder, "corrected");
+    await mkdir(root);
+    const [small, own, text] = [join(root, "deep", "quick"), join(root, "own"), join(root, "text.txt")];
+    await expect(go({ out: small, corpus: [join(root, "gone.txt")] })).rejects.toThrow("no such file");
+    await writeFile(text, "A short day.\n\nA longer one.\n");
+    await expect(go({ out: small, corpus: [text] })).rejects.toThrow();
+    expect(await readdir(root)).toEqual(["text.txt"]);
+    // A folder that was there stays, with what somebody else put into it.
+    await mkdir(own);
+    await writeFile(join(own, ".keep"), "");
+    await expect(go({ out: own, corpus: [text] })).rejects.toThrow();
+    expect(await readdir(own)).toEqual([".keep"]);
+    // Stopped before anything was trained, another corpus is taken, even one that lies in the folder itself.
+    const stopped = () => "SIGINT" as const;
+    await expect(go({ out: own, stopped })).rejects.toThrow(Interrupted);
+    await expect(go({ out: own, corpus: [text] })).rejects.toThrow();
+    await expect(go({ out: own, stopped })).rejects.toThrow(Interrupted);
+    const theirs = join(own, "corpus.txt");
+    await writeFile(theirs, "A short day.\n\nA longer one.\n");
+    await expect(go({ out: own, corpus: [theirs] })).rejects.toThrow();
+    expect(await readFile(theirs, "utf8")).toContain("A longer one");
+  });
+
   it("takes a corpus, and says if it is too small", async () => {
     const text = join(folder, "tiny.txt");
     await writeFile(text, Array.from({ length: 3 }, (_, i) => "A short day in the woods.\n".repeat(3 + i)).join("\n"));
     const small = join(folder, "tiny");
     await expect(go({ out: small, corpus: [text] })).rejects.toThrow(/the corpus is too small|do not fill a sequence/);
-    await rm(small, { recursive: true });
     await writeFile(text, Array.from({ length: 200 }, (_, i) => story(99, i)).join("\n\n"));
     const own = await go({ out: small, corpus: [text] });
     expect(existsSync(join(small, "corpus.txt"))).toBe(false);

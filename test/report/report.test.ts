@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
-import { lossRange } from "../../src/report/chart.ts";
+import { closeRange, legend, wholeRange } from "../../src/report/chart.ts";
 import { comparisonPicture, renderComparisonReport, savingsOf } from "../../src/report/comparison.ts";
 import { compact, duration, flopsText, percent, tickLabels, ticks } from "../../src/report/format.ts";
+import { crosses, Room } from "../../src/report/place.ts";
 import { renderRunReport } from "../../src/report/run.ts";
 import { crossing, saving } from "../../src/report/saving.ts";
 import { comparison, curve } from "./sample.ts";
@@ -15,16 +16,31 @@ describe("a saving", () => {
   it("is taken where the curve crosses the reference's final loss, between evaluations", () => {
     const method = [
       { flops: 0, loss: 6 },
-      { flops: 40, loss: 5 },
-      { flops: 60, loss: 3 },
+      { flops: 46, loss: 5 },
+      { flops: 54, loss: 3 },
       { flops: 100, loss: 3.5 },
     ];
     expect(crossing(method, 4)).toBe(50);
-    expect(saving(method, scratch, 25)).toEqual({ target: 4, reference: 100, reached: 50, reuse: 0.5, allIn: 0.25 });
+    const found = saving(method, scratch, 25);
+    expect(found).toEqual({ target: 4, reference: 100, reached: 50, coarse: false, reuse: 0.5, allIn: 0.25 });
+  });
+  it("has no figure where the evaluations around the crossing lie more than a tenth of the reference apart", () => {
+    const method = (apart: number) => [
+      { flops: 40, loss: 5 },
+      { flops: 40 + apart, loss: 3 },
+    ];
+    expect(saving(method(10), scratch).reuse).toBeCloseTo(0.55, 12);
+    expect(saving(method(10.1), scratch)).toMatchObject({ reached: null, reuse: null, allIn: null, coarse: true });
+    // Measured there: nothing lies between.
+    const on = [
+      { flops: 0, loss: 6 },
+      { flops: 50, loss: 4 },
+    ];
+    expect(saving(on, scratch)).toMatchObject({ reached: 50, coarse: false });
   });
   it("is whole where the method starts at the target, and none where it never gets there", () => {
     expect(saving([{ flops: 0, loss: 3.9 }], scratch).reuse).toBe(1);
-    expect(saving([{ flops: 200, loss: 4.1 }], scratch)).toMatchObject({ reached: null, reuse: null, allIn: null });
+    expect(saving([{ flops: 200, loss: 4.1 }], scratch)).toMatchObject({ reached: null, reuse: null, coarse: false });
   });
   it("is negative where the method costs more", () => {
     const slow = [
@@ -57,9 +73,10 @@ describe("numbers", () => {
       unit: "10¹²",
     });
   });
-  it("a loss axis shows where curves differ, not where random weights start", () => {
+  it("a loss axis shows whole curves, or where they differ", () => {
     const curves = [Array.from({ length: 101 }, (_, i): [number, number] => [i, i === 0 ? 9 : 3 + 1 / i])];
-    const [low, high] = lossRange(curves);
+    expect(wholeRange(curves)[1]).toBeGreaterThanOrEqual(9);
+    const [low, high] = closeRange(curves);
     expect(high).toBeLessThan(3.5);
     expect(low).toBeLessThan(3.01);
     expect(low).toBeGreaterThan(2.8);
@@ -106,6 +123,24 @@ describe("the comparison", () => {
     expect(svg).toContain("--c1:");
     wellFormed(svg.replace(/ xmlns="[^"]*"/, ""));
   });
+  it("shows whole curves first, a closer view, and lets a curve be switched off", () => {
+    expect(html).toMatch(/id="loss-view-whole" checked/);
+    expect(html).toContain('id="loss-view-close"');
+    for (const k of [0, 1, 2]) {
+      expect(html).toContain(`id="loss-n${k}" checked`);
+      expect(html).toContain(`#loss:has(#loss-n${k}:not(:checked)) .k${k}{display:none}`);
+      expect(html).toContain(`<g class="curve k${k}">`);
+    }
+  });
+  it("says so where evaluations are too far apart to interpolate", () => {
+    const data = comparison();
+    const sparse = data.runs.map((run) => ({ ...run, evaluations: run.evaluations.filter((_, i) => i % 10 === 0) }));
+    const page = renderComparisonReport({ ...data, runs: sparse });
+    expect(page).toContain("evaluations too far apart");
+    expect(page).toContain("no figure");
+    expect(page).not.toContain("fewer FLOPs");
+    wellFormed(page);
+  });
   it("says so where a run does not get there", () => {
     const data = comparison();
     const [reference, two] = data.runs;
@@ -115,6 +150,32 @@ describe("the comparison", () => {
     expect(page).toContain("not reached");
     expect(page).not.toContain(" saved<");
     wellFormed(page);
+  });
+});
+
+describe("many curves", () => {
+  it("are told apart by colour, dashes and marker together", () => {
+    const looks = Array.from({ length: 19 }, (_, i) => {
+      const [line] = legend("x", [{ name: "one", colour: i, points: [] }]).match(/<svg.*<\/svg>/) ?? [];
+      return line;
+    });
+    expect(new Set(looks).size).toBe(19);
+  });
+  it("keep labels off them where there is room", () => {
+    const room = new Room([
+      [
+        [0, 50],
+        [100, 50],
+      ],
+    ]);
+    const at = (y: number) => ({ x: 40, y, width: 20, height: 10 });
+    expect(room.take([at(45), at(60), at(20)]).y).toBe(60);
+    // The place is taken now.
+    expect(room.take([at(45), at(62), at(20)]).y).toBe(20);
+    // A segment beside the box, and one that only would meet it if it went on.
+    expect(crosses([0, 0], [30, 30], at(60))).toBe(false);
+    expect(crosses([0, 0], [100, 100], at(45))).toBe(true);
+    expect(crosses([50, 0], [50, 100], at(45))).toBe(true);
   });
 });
 

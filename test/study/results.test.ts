@@ -27,11 +27,12 @@ const scratch = run([
 
 describe("a saving", () => {
   it("is read off where the curve crosses the reference's end, between evaluations", () => {
-    // 4 lies a quarter of the way from 4.2 at 100 to 3.4 at 200: at 125 of 400.
+    // 4 lies a quarter of the way from 4.05 at 120 to 3.85 at 140: at 125 of 400.
     const grown = run([
       [0, 6],
       [100, 4.2],
-      [200, 3.4],
+      [120, 4.05],
+      [140, 3.85],
     ]);
     const { reuse, allIn, reached } = savingSpread([grown], [scratch], exact, 75);
     expect(reached.mean).toBeCloseTo(125, 9);
@@ -49,7 +50,8 @@ describe("a saving", () => {
     const grown = run([
       [0, 6],
       [100, 4.2],
-      [200, 3.4],
+      [120, 4.05],
+      [140, 3.85],
     ]);
     const { reuse } = savingSpread([grown], [scratch, other], exact, undefined);
     expect(reuse).toMatchObject({ count: 2, missing: 0 });
@@ -61,6 +63,7 @@ describe("a saving", () => {
   it("is not made up where the loss was never reached, or one run did not get there", () => {
     const good = run([
       [0, 6],
+      [80, 4.5],
       [100, 3],
     ]);
     const bad = run([
@@ -122,6 +125,12 @@ describe("the results", () => {
       method("soon", [], { savings: null, missing: [1] }),
       method("good", [
         run([
+          [50, 4.5],
+          [80, 3.6],
+        ]),
+      ]),
+      method("sparse", [
+        run([
           [0, 6],
           [100, 3],
         ]),
@@ -139,6 +148,7 @@ describe("the results", () => {
       "<never>": "not reached",
       "<soon>": "to come",
       "<good>": "83.3 %",
+      "<sparse>": "evaluations too far apart",
     });
     const markdown = studyMarkdown(results);
     expect(markdown).toContain("**3 of 5 runs are done");
@@ -146,6 +156,11 @@ describe("the results", () => {
     const html = renderStudyReport(results);
     expect(html).toContain("not reached");
     expect(html).toContain("83.3 %");
+    // The table's order is the chart's: by where curves end, from the top.
+    const order = ["never", "scratch", "good", "sparse", "soon"].map((name) =>
+      html.indexOf(`<th scope="row">&lt;${name}`),
+    );
+    expect(order).toEqual([...order].sort((a, b) => a - b));
     expect(html).toContain("Still to come: seed 1.");
     expect(markdown.endsWith("## What its author reads in it\n\nLess is <more>.\n")).toBe(true);
     expect(html).toContain("<p>Less is &lt;more&gt;.</p>");
@@ -154,7 +169,7 @@ describe("the results", () => {
   it("are one file without scripts, nothing from elsewhere, and what comes from data is escaped", () => {
     const html = renderStudyReport(results);
     expect(html).not.toMatch(/<script|https?:|@import|url\((?!#)|<link/);
-    expect(html).not.toMatch(/<(study|scratch|never|soon|good|b)>/);
+    expect(html).not.toMatch(/<(study|scratch|never|soon|good|sparse|b)>/);
     expect(html).not.toMatch(/NaN|undefined|Infinity/);
     expect(renderStudyReport(results)).toBe(html);
     const open = html.match(/<details>/g) ?? [];

@@ -79,7 +79,7 @@ export class Masker {
   }
 
   #ordinaryCount(vocabulary: number): number {
-    return Math.max(1, vocabulary - this.#rule.specialIds.length);
+    return Math.max(1, vocabulary - this.#rule.specialIds.filter((id) => id < vocabulary).length);
   }
 
   /** The n-th id that is not special. */
@@ -90,7 +90,13 @@ export class Masker {
   }
 }
 
-/** A masker for a tokenizer with a mask token. */
-export function maskerFor(tokenizer: TokenizerInfo, maskId: number, share: number): Masker {
-  return new Masker({ share, maskId, specialIds: tokenizer.specialIds, vocabulary: tokenizer.vocabulary });
+/** A masker for a tokenizer with a mask token. @param below ids that are drawn are below it too */
+export function maskerFor(
+  tokenizer: TokenizerInfo,
+  maskId: number,
+  share: number,
+  below = tokenizer.vocabulary,
+): Masker {
+  const vocabulary = Math.min(below, tokenizer.vocabulary);
+  return new Masker({ share, maskId, specialIds: tokenizer.specialIds, vocabulary });
 }

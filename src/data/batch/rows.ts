@@ -19,14 +19,15 @@ export function maskerOf(dataset: Dataset, masked: number, objective: Objective)
   const { cls, sep, mask } = tokenizer.special;
   if (cls === undefined || sep === undefined || mask === undefined) {
     const missing = cls === undefined ? "classification" : sep === undefined ? "separator" : "mask";
-    const wayOut = "prepare the data with a BERT or RoBERTa tokenizer, or train with objective clm";
+    const wayOut =
+      "prepare the data with a BERT or RoBERTa tokenizer whose special_tokens_map.json names it, or train with objective clm";
     throw new UserError(
       `its tokenizer has no ${missing} token, which objective ${objective} needs`,
       dataset.folder,
       wayOut,
     );
   }
-  return maskerFor(tokenizer, mask, masked);
+  return maskerFor(tokenizer, mask, masked, dataset.drawnBelow);
 }
 
 /** How a masked model's sequences are made of a part's tokens. */

@@ -45,6 +45,8 @@ export interface DatasetInfo {
   readonly separator: number;
   /** The ids between two lines of a document; none for a tokenizer that drops line breaks. */
   readonly lineBreak: readonly number[];
+  /** The largest id of the data; undefined: of a version that did not count it. */
+  readonly largest?: number;
   readonly train: PartInfo;
   readonly validation: PartInfo;
   readonly sources: readonly SourceInfo[];
@@ -57,6 +59,8 @@ export interface Dataset {
   readonly validation: Part;
   /** Where the tokenizer's files are. */
   readonly tokenizerFolder: string;
+  /** Ids that are drawn are below it; undefined: below the tokenizer's vocabulary. */
+  readonly drawnBelow?: number;
   close(): void;
 }
 
@@ -236,6 +240,7 @@ function readInfo(json: Json, where: string): DatasetInfo {
     },
     separator: id(json.separator, "separator"),
     lineBreak: list(json.lineBreak, "lineBreak").map((value) => id(value, "lineBreak")),
+    ...(json.largest === undefined ? {} : { largest: id(json.largest, "largest") }),
     train: part("train"),
     validation: part("validation"),
     sources: list(json.sources, "sources").map((value) => {

@@ -23,6 +23,8 @@ export interface EncodedBlock {
   /** As in Lines. */
   readonly breaks: Uint8Array;
   readonly breakAfter: boolean;
+  /** The largest id; 0 where there is none. */
+  readonly largest: number;
 }
 
 /** An error that a person is to read, taken apart for the way through a message; any other as it is. */
@@ -40,7 +42,9 @@ if (parentPort !== null) {
       const lines = parseLines(block);
       const { ids: wide, ends } = await (await opening).encode(lines.texts);
       const ids = width === 2 ? Uint16Array.from(wide) : wide;
-      const encoded = { ids, ends, breaks: lines.breaks, breakAfter: lines.breakAfter };
+      let largest = 0;
+      for (const id of wide) if (id > largest) largest = id;
+      const encoded = { ids, ends, breaks: lines.breaks, breakAfter: lines.breakAfter, largest };
       const answer: Answer = { encoded };
       port.postMessage(answer, [ids.buffer, ends.buffer]);
     } catch (error) {

@@ -14,10 +14,12 @@ import { hashFiles } from "../../store/checksums.ts";
 import { checkFolderFreeOrMade, holdsAlready, writeFolderWhole } from "../../store/files.ts";
 import { fillFile } from "../../store/output.ts";
 import { UserError } from "../../util/errors.ts";
+import { printable } from "../../util/json.ts";
 import { packageVersion } from "../../util/paths.ts";
 import { RandomStream } from "../../util/random.ts";
 import { type Fingerprint, readBlocks } from "../text/blocks.ts";
 import { findSources } from "../text/sources.ts";
+import { addedTokens, withClass } from "../tokenizer/folder.ts";
 import { openTokenizer, type Tokenizer } from "../tokenizer/tokenizer.ts";
 import { type DatasetInfo, infoJson, openDataset, type PartInfo, type SourceInfo } from "./dataset.ts";
 import { FlatReader, FlatWriter } from "./flat.ts";
@@ -38,6 +40,12 @@ export interface PrepareOptions {
   readonly validation?: number;
   /** Workers; default one a core. */
   readonly threads?: number;
+  /** What the model that is to learn from it takes: it is said here if it can't. */
+  readonly model?: { readonly vocabulary: number; readonly positions: number; readonly where: string };
+  /** The field of JSON Lines that holds the text; default `text`. */
+  readonly field?: string;
+  /** Told what whoever uses the data should know, of its files and of the tokenizer. */
+  readonly note?: (text: string) => void;
   /** Called after every block. */
   readonly progress?: (done: { readonly bytes: number; readonly tokens: number }) => void;
 }
@@ -57,11 +65,28 @@ export async function prepare(options: PrepareOptions): Promise<PrepareResult> {
   checkOptions(length, validation, threads);
   await checkFolderFreeOrMade(out);
   const started = performance.now();
-  const sources = await findSources(options.paths);
+  const sources = await findSources(options.paths, options);
   const tokenizer = await openTokenizer(options.tokenizer);
-  const separator = separatorOf(tokenizer, options.tokenizer);
-  const encloses = tokenizer.info.special.cls !== undefined && tokenizer.info.special.sep !== undefined;
+  const note = (text: string) => options.note?.(`${options.tokenizer}: ${text}`);
+  for (const text of tokenizer.description.notes) note(text);
+  const separator = separatorOf(tokenizer, options.tokenizer, note);
+  const { cls, sep, mask } = tokenizer.info.special;
+  const encloses = cls !== undefined && sep !== undefined;
   const lineBreak = encloses ? [] : Array.from((await tokenizer.encode(["\n"])).ids);
+  const { model } = options;
+  const checkIds = (ids: readonly (number | undefined)[], what: string) => {
+    const beyond = ids.find((id) => model !== undefined && id !== undefined && id >= model.vocabulary);
+    if (model === undefined || beyond === undefined) return;
+    const token = printable(JSON.stringify(tokenizer.tokenOf(beyond) ?? ""));
+    const wayOut = "take the tokenizer that the model was trained with, or a model whose embeddings have a row for it";
+    const where = `${model.where}: its vocabulary has ${model.vocabulary} entries`;
+    throw new UserError(`${what} ${token} has id ${beyond}`, where, wayOut);
+  };
+  if (model !== undefined && length > model.positions) {
+    const what = `sequences of ${length} tokens, and the model takes ${model.positions}`;
+    throw new UserError(what, "--length", `name ${model.positions} or less`);
+  }
+  checkIds(encloses ? [cls, sep, mask] : [separator], "the special token");
   const width = tokenizer.info.vocabulary <= 2 ** 16 ? 2 : 4;
   const seconds = () => (performance.now() - started) / 1000;
   const found: SourceInfo[] = [];
@@ -69,7 +94,15 @@ export async function prepare(options: PrepareOptions): Promise<PrepareResult> {
   const origin = async () => {
     const files = await presentOf(options.tokenizer, tokenizerFiles);
     const hashes = await hashFiles(files.map((name) => join(options.tokenizer, name)));
-    return `prepare ${JSON.stringify({ version: packageVersion(), length, validation, tokenizer: hashes, sources: found })}`;
+    const made = {
+      version: packageVersion(),
+      length,
+      validation,
+      field: options.field,
+      tokenizer: hashes,
+      sources: found,
+    };
+    return `prepare ${JSON.stringify(made)}`;
   };
   const readAgain = async () => {
     for (const source of sources) {
@@ -91,7 +124,10 @@ export async function prepare(options: PrepareOptions): Promise<PrepareResult> {
       const underWay: Promise<EncodedBlock>[] = [];
       const takeOne = async () => {
         const encoded = await underWay.shift();
-        if (encoded !== undefined) await collector.add(encoded);
+        if (encoded !== undefined) {
+          checkIds([encoded.largest], "the texts hold a token that the model lacks:");
+          await collector.add(encoded);
+        }
         options.progress?.({ bytes, tokens: collector.tokens });
       };
       for (const source of sources) {
@@ -121,12 +157,15 @@ export async function prepare(options: PrepareOptions): Promise<PrepareResult> {
       tokenizer: tokenizer.info,
       separator,
       lineBreak,
+      largest: collector.largest,
       train,
       validation: part,
       sources: found,
     };
     await mkdir(join(folder, "tokenizer"));
-    await copyTokenizerFiles(options.tokenizer, join(folder, "tokenizer"));
+    await copyTokenizerFiles(options.tokenizer, join(folder, "tokenizer"), (config) =>
+      withClass(config, tokenizer.description),
+    );
     await fillFile(join(folder, "data.json"), `${JSON.stringify(infoJson(info), null, 2)}\n`);
     return info;
   };
@@ -148,12 +187,15 @@ class Collector {
   #open = false;
   tokens = 0;
   documents = 0;
+  /** The largest id so far. */
+  largest = 0;
 
   private constructor(files: readonly FlatWriter[], width: 2 | 4, separator: number, lineBreak: readonly number[]) {
     [this.#tokens, this.#documents, this.#lines] = files;
     this.#width = width;
     this.#separator = bytesOf([separator], width);
     this.#lineBreak = bytesOf(lineBreak, width);
+    this.largest = Math.max(separator, ...lineBreak);
   }
 
   static async create(folder: string, width: 2 | 4, separator: number, lineBreak: readonly number[]) {
@@ -163,7 +205,8 @@ class Collector {
     return new Collector(files, width, separator, lineBreak);
   }
 
-  async add({ ids, ends, breaks, breakAfter }: EncodedBlock): Promise<void> {
+  async add({ ids, ends, breaks, breakAfter, largest }: EncodedBlock): Promise<void> {
+    this.largest = Math.max(this.largest, largest);
     const bytes = new Uint8Array(ids.buffer, ids.byteOffset, ids.byteLength);
     let start = 0;
     for (let line = 0; line < ends.length; line++) {
@@ -268,10 +311,20 @@ function bytesOf(ids: readonly number[], width: 2 | 4): Uint8Array {
   return new Uint8Array(array.buffer);
 }
 
-function separatorOf(tokenizer: Tokenizer, where: string): number {
+/** What is written after each document. */
+function separatorOf(tokenizer: Tokenizer, where: string, note: (text: string) => void): number {
   const { cls, sep, eos } = tokenizer.info.special;
   const separator = cls !== undefined && sep !== undefined ? sep : (eos ?? sep);
   if (separator === undefined) {
+    // A tokenizer.json alone names no roles; what ends a text can be told from its name.
+    const known = addedTokens(tokenizer.description.json).find(
+      ({ content, special }) => special && ["<|endoftext|>", "</s>", "[SEP]"].includes(content),
+    );
+    if (known !== undefined) {
+      const rest = "to train with masks, name cls_token, sep_token and mask_token in special_tokens_map.json";
+      note(`no file says which token ends a text, so ${known.content} is taken; ${rest}`);
+      return known.id;
+    }
     const wayOut = "name one in special_tokens_map.json: sep_token ([SEP]) or eos_token (<|endoftext|>)";
     throw new UserError("the tokenizer has no separator and no end-of-text token", where, wayOut);
   }

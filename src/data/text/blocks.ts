@@ -8,13 +8,16 @@ import { open } from "node:fs/promises";
 import { pipeline, Readable } from "node:stream";
 import { createGunzip } from "node:zlib";
 import { UserError } from "../../util/errors.ts";
+import { printable } from "../../util/json.ts";
 import { errorCode, systemError } from "../../util/system.ts";
+import { beginsJsonLines } from "./json-lines.ts";
 import type { Source } from "./sources.ts";
 
 /** Whole lines of one file, still as bytes. */
 export interface Block {
   readonly path: string;
-  readonly kind: Source["kind"];
+  /** Of JSON Lines: the field that holds a document's text. undefined: plain text, a blank line between documents. */
+  readonly field: string | undefined;
   /** The number of the block's first line in the file, from 1. */
   readonly firstLine: number;
   readonly bytes: Uint8Array<ArrayBuffer>;
@@ -33,6 +36,7 @@ const BLOCK = 2 ** 20;
 const CHUNK = 2 ** 18;
 const LONGEST_LINE = 2 ** 26;
 const NEWLINE = 0x0a;
+const CARRIAGE_RETURN = 0x0d;
 
 /**
  * The file's blocks in order; none for an empty file.
@@ -43,16 +47,20 @@ export async function* readBlocks(source: Source, fingerprint?: Fingerprint): As
   let pending: Uint8Array[] = [];
   let size = 0;
   let line = 1;
+  let field = source.jsonl ? (source.reading.field ?? "text") : undefined;
   const take = (last: boolean): Block => {
     const bytes = join(pending, size);
-    const block = { path: source.path, kind: source.kind, firstLine: line, bytes, last };
+    const block = { path: source.path, field, firstLine: line, bytes, last };
     for (let at = bytes.indexOf(NEWLINE); at >= 0; at = bytes.indexOf(NEWLINE, at + 1)) line++;
     pending = [];
     size = 0;
     return block;
   };
   for await (const chunk of readContent(source.path, fingerprint)) {
-    if (size === 0 && line === 1) refuseBinary(chunk, source.path);
+    if (size === 0 && line === 1) {
+      refuseOthers(chunk, source.path);
+      if (field === undefined) field = fieldByContent(chunk, source);
+    }
     const end = size + chunk.length >= BLOCK ? chunk.lastIndexOf(NEWLINE) + 1 : 0;
     if (end > 0) {
       pending.push(chunk.subarray(0, end));
@@ -73,8 +81,8 @@ export async function* readBlocks(source: Source, fingerprint?: Fingerprint): As
 
 /** The file's bytes, unpacked if it is gzipped. */
 async function* readContent(path: string, fingerprint?: Fingerprint): AsyncGenerator<Uint8Array> {
+  const raw = readRaw(path, fingerprint);
   try {
-    const raw = readRaw(path, fingerprint);
     const { value: first } = await raw.next();
     if (first === undefined) return;
     const zipped = first.length > 1 && first[0] === 0x1f && first[1] === 0x8b;
@@ -96,6 +104,9 @@ async function* readContent(path: string, fingerprint?: Fingerprint): AsyncGener
       throw new UserError(`broken gzip file (${reason})`, path, "get it anew (`gzip -t` tests it)");
     }
     throw systemError(error, path);
+  } finally {
+    // Whoever stops early has to leave the file closed.
+    await raw.return(undefined);
   }
 }
 
@@ -126,10 +137,27 @@ async function* readRaw(path: string, fingerprint?: Fingerprint): AsyncGenerator
   }
 }
 
-/** Formats that are often given as text, by their first bytes. */
-const formats: readonly (readonly [name: string, wayOut: string, first: readonly number[]])[] = [
+/** The field of the text, if the file's beginning is one of JSON Lines. */
+function fieldByContent(start: Uint8Array, { path, reading }: Source): string | undefined {
+  if (beginsJsonLines(start)) {
+    const field = reading.field ?? "text";
+    reading.note?.(`${path}: JSON Lines by its first bytes; the text is taken from \`${printable(field)}\``);
+    return field;
+  }
+  if (reading.field === undefined) return undefined;
+  throw new UserError("not JSON Lines: it has no fields", path, "leave out --field, or this file");
+}
+
+/** Formats that are often given as text, by their first bytes; null stands for any but 0. */
+const formats: readonly (readonly [name: string, wayOut: string, first: readonly (number | null)[]])[] = [
+  ["UTF-32 text", "convert it: iconv -f UTF-32 -t UTF-8", [0xff, 0xfe, 0, 0]],
+  ["UTF-32 text", "convert it: iconv -f UTF-32 -t UTF-8", [0, 0, 0xfe, 0xff]],
+  ["UTF-32 text", "convert it: iconv -f UTF-32LE -t UTF-8", [null, 0, 0, 0]],
+  ["UTF-32 text", "convert it: iconv -f UTF-32BE -t UTF-8", [0, 0, 0, null]],
   ["UTF-16 text", "convert it: iconv -f UTF-16 -t UTF-8", [0xff, 0xfe]],
   ["UTF-16 text", "convert it: iconv -f UTF-16 -t UTF-8", [0xfe, 0xff]],
+  ["UTF-16 text", "convert it: iconv -f UTF-16LE -t UTF-8", [null, 0, null, 0]],
+  ["UTF-16 text", "convert it: iconv -f UTF-16BE -t UTF-8", [0, null, 0, null]],
   ["a zip archive", "unpack it first", [0x50, 0x4b, 0x03, 0x04]],
   ["zstd-compressed", "unpack it first (zstd -d), or use gzip", [0x28, 0xb5, 0x2f, 0xfd]],
   ["xz-compressed", "unpack it first (xz -d), or use gzip", [0xfd, 0x37, 0x7a, 0x58, 0x5a]],
@@ -138,9 +166,14 @@ const formats: readonly (readonly [name: string, wayOut: string, first: readonly
   ["a Parquet file", "write its text column as JSON Lines first", [0x50, 0x41, 0x52, 0x31]],
 ];
 
-function refuseBinary(start: Uint8Array, path: string): void {
+function refuseOthers(start: Uint8Array, path: string): void {
   for (const [name, wayOut, first] of formats) {
-    if (first.every((byte, i) => start[i] === byte)) throw new UserError(`${name}, not UTF-8 text`, path, wayOut);
+    const fits = first.every((byte, i) => (byte === null ? start[i] > 0 : start[i] === byte));
+    if (fits) throw new UserError(`${name}, not UTF-8 text`, path, wayOut);
+  }
+  const carriage = start.indexOf(CARRIAGE_RETURN);
+  if (carriage >= 0 && carriage < start.length - 1 && !start.includes(NEWLINE)) {
+    throw new UserError("its lines end with CR alone", path, "convert it: tr '\\r' '\\n' < FILE > NEW");
   }
 }
 

@@ -4,8 +4,8 @@
  */
 import { isUtf8 } from "node:buffer";
 import { UserError } from "../../util/errors.ts";
-import { isJsonObject, type JsonValue, printable } from "../../util/json.ts";
 import type { Block } from "./blocks.ts";
+import { textOf } from "./json-lines.ts";
 
 export interface Lines {
   /** Without their line breaks. In plain text none is blank; a JSON text may hold empty ones between paragraphs. */
@@ -16,7 +16,7 @@ export interface Lines {
   readonly breakAfter: boolean;
 }
 
-/** @throws UserError naming file and line for bad UTF-8, NUL bytes, and what is not JSON with a `text` */
+/** @throws UserError naming file and line for bad UTF-8, NUL bytes, and what is not JSON with a text */
 export function parseLines(block: Block): Lines {
   const text = decode(block);
   const rows = text.split("\n");
@@ -27,9 +27,9 @@ export function parseLines(block: Block): Lines {
   let open = false;
   for (let i = 0; i < rows.length; i++) {
     const row = rows[i].endsWith("\r") ? rows[i].slice(0, -1) : rows[i];
-    if (block.kind === "jsonl") {
+    if (block.field !== undefined) {
       if (row.trim() === "") continue;
-      const inner = textOf(row, `${block.path}:${block.firstLine + i}`).split(/\r?\n/);
+      const inner = textOf(row, block.field, `${block.path}:${block.firstLine + i}`).split(/\r?\n/);
       while (inner.length > 0 && inner[inner.length - 1].trim() === "") inner.pop();
       while (inner.length > 0 && inner[0].trim() === "") inner.shift();
       starts.push(texts.length);
@@ -79,23 +79,4 @@ function lineBreaks(bytes: Uint8Array, end: number): number {
   let count = 0;
   for (let at = bytes.indexOf(0x0a); at >= 0 && at < end; at = bytes.indexOf(0x0a, at + 1)) count++;
   return count;
-}
-
-function textOf(row: string, where: string): string {
-  let value: JsonValue;
-  try {
-    value = JSON.parse(row);
-  } catch (error) {
-    const reason = error instanceof Error ? printable(error.message) : "";
-    throw new UserError(`not valid JSON (${reason})`, where, "JSON Lines hold one whole JSON object a line");
-  }
-  if (!isJsonObject(value)) throw new UserError("not a JSON object", where, 'write {"text": "…"} on each line');
-  const text = value.text;
-  if (typeof text !== "string") {
-    const found = Object.keys(value).slice(0, 8).map(printable).join(", ");
-    const what = text === undefined ? `no field \`text\` (found: ${found || "none"})` : "`text` is not a string";
-    throw new UserError(what, where, 'write {"text": "…"} on each line');
-  }
-  // An escaped lone surrogate is no character; it becomes the replacement character, as in any decoder.
-  return text.replace(/\p{Surrogate}/gu, "\ufffd");
 }

@@ -3,7 +3,9 @@
  *
  * The library trusts its file: an unknown combination, a merge of tokens that do not exist or a hostile pattern makes it
  * abort the whole process, or never return, where no exception can be caught. So only what BERT's, RoBERTa's and GPT-2's
- * tokenizers are made of is passed on, every value checked; anything else is refused by its name.
+ * tokenizers are made of is passed on, every value checked; another kind of component is refused by its name. As the
+ * library does, it reads what older and newer versions write: a model without its type, merges as strings or pairs,
+ * flags that are missing; a field that nobody knows counts for nothing. What is random is switched off.
  * Lineage: the serde formats of huggingface/tokenizers, src/normalizers, pre_tokenizers, models and added_vocabulary.
  */
 import { UserError } from "../../util/errors.ts";
@@ -52,14 +54,14 @@ const models: Readonly<Record<string, Fields>> = {
     continuing_subword_prefix: text,
     max_input_chars_per_word: (value) => isNatural(value, 2 ** 20),
   },
+  WordLevel: { unk_token: text },
   BPE: {
-    dropout: (value) => value === null || (typeof value === "number" && value >= 0 && value <= 1),
     unk_token: textOrNull,
     continuing_subword_prefix: empty,
     end_of_word_suffix: empty,
-    fuse_unk: flag,
-    byte_fallback: flag,
-    ignore_merges: flag,
+    fuse_unk: flagOrNull,
+    byte_fallback: flagOrNull,
+    ignore_merges: flagOrNull,
   },
 };
 
@@ -73,13 +75,17 @@ const MOST_IDS = 2 ** 24;
  */
 export function checkTokenizer(json: Json, where: string): Json {
   const check = new Checker(where);
-  const model = check.component(json.model, "model", models, ["vocab", "merges"]);
-  const vocab = check.vocabulary(isJsonObject(json.model) ? json.model.vocab : undefined);
+  const stored = isJsonObject(json.model) ? json.model : undefined;
+  const untyped = stored !== undefined && stored.type === undefined;
+  const typed = untyped ? { type: "merges" in stored ? "BPE" : "WordPiece", ...stored } : stored;
+  const model = check.component(typed, "model", models);
+  const vocab = check.vocabulary(stored?.vocab);
   const unknown = model.unk_token;
-  if (typeof unknown === "string" && !vocab.has(unknown)) check.refuse("model.unk_token", "is not in the vocabulary");
-  if (model.type === "WordPiece" && unknown === undefined) check.refuse("model.unk_token", "is missing");
-  const given = isJsonObject(json.model) ? json.model.merges : undefined;
-  const merges = model.type === "BPE" ? check.merges(given, vocab) : undefined;
+  // BPE may never need one: the 256 bytes stand for any text.
+  const needed = model.type !== "BPE";
+  if (needed && unknown === undefined) check.refuse("model.unk_token", "is missing");
+  if (needed && !vocab.has(String(unknown))) check.refuse("model.unk_token", "is not in the vocabulary");
+  const merges = model.type === "BPE" ? check.merges(stored?.merges, vocab) : undefined;
   const decoder =
     isJsonObject(json.decoder) && Object.hasOwn(decoders, String(json.decoder.type)) ? json.decoder : null;
   return {
@@ -93,6 +99,11 @@ export function checkTokenizer(json: Json, where: string): Json {
     decoder: check.optional(decoder, "decoder", decoders),
     model: { ...model, vocab: Object.fromEntries(vocab), ...(merges === undefined ? {} : { merges }) },
   };
+}
+
+/** A vocabulary, token → id. @param where as in checkTokenizer @throws UserError if it is none */
+export function vocabularyOf(value: JsonValue | undefined, where: string): ReadonlyMap<string, number> {
+  return new Checker(where).vocabulary(value);
 }
 
 class Checker {
@@ -121,12 +132,11 @@ class Checker {
     return { type: "Sequence", [key]: checked };
   }
 
-  /** An object of a known type whose known fields are sound. @param others fields that are looked at elsewhere */
+  /** An object of a known type whose known fields are sound; those that are not known are left out. */
   component(
     value: JsonValue | undefined,
     path: string,
     kinds: Readonly<Record<string, Fields>>,
-    others: readonly string[] = [],
   ): Record<string, JsonValue> {
     if (!isJsonObject(value)) return this.refuse(path, "is missing or no object");
     const { type } = value;
@@ -144,10 +154,6 @@ class Checker {
       if (!sound(field)) this.refuse(`${path}.${key}`, `can't be ${printable(JSON.stringify(field))}`);
       result[key] = field;
     }
-    const strange = Object.keys(value).find(
-      (key) => key !== "type" && !Object.hasOwn(kinds[type], key) && !others.includes(key),
-    );
-    if (strange !== undefined) this.refuse(`${path}.${strange}`, "is not known");
     return result;
   }
 
@@ -170,7 +176,9 @@ class Checker {
     const list: readonly JsonValue[] = Array.isArray(value)
       ? value
       : this.refuse("model.merges", "is missing or no list");
-    return list.map((merge, i) => {
+    // As in merges.txt, a list of strings may begin with the version of its format.
+    const pairs = list.filter((merge) => typeof merge !== "string" || !merge.startsWith("#version"));
+    return pairs.map((merge, i) => {
       const pair: readonly JsonValue[] =
         typeof merge === "string" ? merge.split(" ") : Array.isArray(merge) ? merge : [];
       const [left, right] = pair;
@@ -199,7 +207,7 @@ class Checker {
       if (typeof content !== "string" || content === "" || !isWhole(content))
         return this.refuse(`${path}.content`, "is no text");
       const flags = ["single_word", "lstrip", "rstrip", "normalized", "special"].map((key): [string, boolean] => {
-        const set = token[key] ?? false;
+        const set = token[key] ?? (key === "normalized" && token.special !== true);
         return typeof set === "boolean" ? [key, set] : this.refuse(`${path}.${key}`, "is neither true nor false");
       });
       return { id, content, ...Object.fromEntries(flags) };

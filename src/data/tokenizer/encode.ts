@@ -2,16 +2,18 @@
  * Texts to ids, fast. The native library decides what the ids are; this decides what it need not be asked twice.
  *
  * A tokenizer splits a text into words before its model sees them, and natural text repeats its words. So a text is
- * cut into pieces where the tokenizer surely cuts it too (cut.ts), and the ids of a piece are kept. Any other
- * tokenizer, and any text that may hold one of the added tokens, is encoded natively as a whole.
+ * cut into pieces where the tokenizer surely cuts it too (parts.ts), and the ids of a piece are kept. Where no way to
+ * cut is known, it is encoded natively as a whole.
  *
  * A native call costs tens of microseconds, so new pieces are asked for many at a time, joined by an added token: the
- * library finds those before anything else and encodes what lies between each by itself.
+ * library finds those before anything else and encodes what lies between each by itself. It takes some 200 bytes for
+ * each byte of text, so it is asked in rounds, however long a text is.
  */
 import type { Tokenizer as Native } from "tokenizers";
 import { isJsonObject, type Json } from "../../util/json.ts";
-import { cutFor } from "./cut.ts";
-import { addedTokens } from "./folder.ts";
+import { LONG } from "./cut.ts";
+import { encodeLong, joinIds } from "./long-word.ts";
+import { type Part, type Parting, partingFor } from "./parts.ts";
 
 /** Ids of several texts: text i's are `ids.subarray(ends[i − 1] ?? 0, ends[i])`. */
 export interface EncodedTexts {
@@ -19,82 +21,132 @@ export interface EncodedTexts {
   readonly ends: Uint32Array<ArrayBuffer>;
 }
 
+type Ids = ArrayLike<number>;
+
 /** Longer pieces are not kept. */
 const LONGEST_KEPT = 48;
 /** Pieces kept before all are forgotten: some 100 MB. */
 const MOST_KEPT = 2 ** 20;
 /** Pieces that are encoded together. */
 const GROUP = 256;
+/** Units of text in a round. */
+const ROUND = 2 ** 18;
 
+/** @internal */
 export class Encoder {
   readonly native: Native;
-  readonly #cutter: Cutter | undefined;
+  readonly #json: Json;
+  readonly #parting: Parting | undefined;
+  #plain: Promise<Native> | undefined;
   /** Piece → where its ids are in #store: their number, then they. */
   readonly #kept = new Map<string, number>();
   #store = new Uint32Array(2 ** 16);
   #stored = 0;
+  #turn: Promise<unknown> = Promise.resolve();
 
+  /** @param json what the native tokenizer was made of */
   constructor(native: Native, json: Json) {
     this.native = native;
-    this.#cutter = cutterFor(json, native);
+    this.#json = json;
+    this.#parting = partingFor(native, json);
   }
 
-  async encode(texts: readonly string[]): Promise<EncodedTexts> {
+  encode(texts: readonly string[]): Promise<EncodedTexts> {
+    // One call after the other: what a round found kept must be there when it ends.
+    const turn = this.#turn.then(() => this.#encode(texts));
+    this.#turn = turn.catch(() => {});
+    return turn;
+  }
+
+  async #encode(texts: readonly string[]): Promise<EncodedTexts> {
+    const done: Uint32Array[] = [];
+    const ends = new Uint32Array(texts.length);
+    let total = 0;
+    let parts: Part[] = [];
+    let units = 0;
+    // Which texts end after how many of the round's parts.
+    let textEnds: [text: number, parts: number][] = [];
+    const finish = async () => {
+      const { ids, ends: partEnds } = await this.#round(parts);
+      for (const [text, count] of textEnds) ends[text] = total + (count === 0 ? 0 : partEnds[count - 1]);
+      done.push(ids);
+      total += ids.length;
+      [parts, units, textEnds] = [[], 0, []];
+    };
+    for (let i = 0; i < texts.length; i++) {
+      for (const part of this.#parting?.parts(texts[i]) ?? [{ pieces: [texts[i]], apart: true }]) {
+        parts.push(part);
+        for (const piece of part.pieces) units += piece.length;
+        if (units >= ROUND) await finish();
+      }
+      textEnds.push([i, parts.length]);
+    }
+    await finish();
+    return { ids: joinIds(done), ends };
+  }
+
+  async #round(parts: readonly Part[]): Promise<EncodedTexts> {
     if (this.#kept.size > MOST_KEPT) {
       this.#kept.clear();
       this.#stored = 0;
     }
-    // What each piece is: ≥ 0 where it is in #store, < 0: one of those to be encoded now.
-    let pieces = new Int32Array(2 ** 16);
     let count = 0;
-    const pieceEnds = new Uint32Array(texts.length);
-    const asked: string[] = [];
-    const whole: string[] = [];
-    const numbers = new Map<string, number>();
-    for (let i = 0; i < texts.length; i++) {
-      const cut = this.#cutter?.cut(texts[i]);
-      const more = count + (cut?.length ?? 1);
-      if (more > pieces.length) {
-        const longer = new Int32Array(Math.max(2 * pieces.length, more));
-        longer.set(pieces);
-        pieces = longer;
-      }
-      if (cut === undefined) {
-        // Whole texts are even numbers, pieces odd ones.
-        pieces[count++] = -2 - 2 * whole.length;
-        whole.push(texts[i]);
-      } else {
-        for (const piece of cut) {
-          let place = this.#kept.get(piece) ?? numbers.get(piece);
-          if (place === undefined) {
-            place = -1 - 2 * asked.length;
-            asked.push(piece);
-            numbers.set(piece, place);
-          }
-          pieces[count++] = place;
+    for (const part of parts) count += part.pieces.length;
+    // What each piece is: ≥ 0 where it is in #store, −1 − n: the n-th answer.
+    const places = new Int32Array(count);
+    const answers: Ids[] = [];
+    const asked: [plain: Map<string, number>, apart: Map<string, number>] = [new Map(), new Map()];
+    const partEnds = new Uint32Array(parts.length);
+    count = 0;
+    parts.forEach(({ pieces, apart }, i) => {
+      const numbers = asked[apart ? 1 : 0];
+      for (const piece of pieces) {
+        let place = this.#kept.get(apart ? APART + piece : piece) ?? numbers.get(piece);
+        if (place === undefined) {
+          place = -answers.push([]);
+          numbers.set(piece, place);
         }
+        places[count++] = place;
       }
-      pieceEnds[i] = count;
-    }
-    const wholes = whole.length === 0 ? [] : await this.#native(whole);
-    const answers = await this.#ask(asked);
-    const answer = (place: number) => (place % 2 === 0 ? wholes[-1 - place / 2] : answers[(-1 - place) / 2]);
-    return this.#assemble(pieces.subarray(0, count), pieceEnds, answer);
+      partEnds[i] = count;
+    });
+    const answered = (piece: string, ids: Ids, apart: boolean) => {
+      answers[-1 - (asked[apart ? 1 : 0].get(piece) ?? 0)] = ids;
+      if (piece.length <= LONGEST_KEPT) this.#keep(apart ? APART + piece : piece, ids);
+    };
+    const [plain, apart] = asked.map((numbers) => [...numbers.keys()]);
+    const short = plain.filter((piece) => piece.length <= LONG);
+    (await this.#askJoined(short)).forEach((ids, i) => {
+      answered(short[i], ids, false);
+    });
+    for (const piece of plain) if (piece.length > LONG) answered(piece, await this.#askLong(piece), false);
+    (await ask(this.native, apart)).forEach((ids, i) => {
+      answered(apart[i], ids, true);
+    });
+    return this.#assemble(places, partEnds, answers);
   }
 
-  async #native(texts: string[]): Promise<number[][]> {
-    const encodings = await this.native.encodeBatch(texts, { addSpecialTokens: false });
-    return encodings.map((encoding) => encoding.getIds());
+  /** What encodes pieces without an added token: it puts no space before them. */
+  #plainNative(): Promise<Native> {
+    const spaceless = async () => {
+      const { default: library } = await import("tokenizers");
+      const before = isJsonObject(this.#json.pre_tokenizer) ? this.#json.pre_tokenizer : {};
+      const json = { ...this.#json, pre_tokenizer: { ...before, add_prefix_space: false } };
+      return library.Tokenizer.fromString(JSON.stringify(json));
+    };
+    this.#plain ??= this.#parting?.spaced === true ? spaceless() : Promise.resolve(this.native);
+    return this.#plain;
   }
 
-  /** The ids of each piece. */
-  async #ask(asked: readonly string[]): Promise<readonly (readonly number[])[]> {
-    const joint = this.#cutter?.joint;
-    if (joint === undefined || asked.length === 0) return [];
+  /** The ids of each piece, none of which holds an added token. */
+  async #askJoined(asked: string[]): Promise<readonly (readonly number[])[]> {
+    const native = await this.#plainNative();
+    const joint = this.#parting?.joint;
+    if (joint === undefined || asked.length === 0) return ask(native, asked);
     const groups: string[] = [];
     for (let i = 0; i < asked.length; i += GROUP) groups.push(asked.slice(i, i + GROUP).join(joint.content));
     const answers: (readonly number[])[] = [];
-    for (const ids of await this.#native(groups)) {
+    for (const ids of await ask(native, groups)) {
       let start = 0;
       for (let at = ids.indexOf(joint.id); at >= 0; at = ids.indexOf(joint.id, start)) {
         answers.push(ids.slice(start, at));
@@ -103,19 +155,23 @@ export class Encoder {
       answers.push(ids.slice(start));
     }
     if (answers.length !== asked.length) throw new Error("an added token was made of a text that does not hold it");
-    answers.forEach((ids, i) => {
-      if (asked[i].length <= LONGEST_KEPT) this.#keep(asked[i], ids);
-    });
     return answers;
   }
 
-  #keep(piece: string, ids: readonly number[]): void {
+  /** The ids of a long piece that holds no added token. */
+  async #askLong(piece: string): Promise<Ids> {
+    const native = await this.#plainNative();
+    const one = async (text: string) => (await ask(native, [text]))[0];
+    const cut = this.#parting?.cut;
+    if (cut?.inWindows === true) return encodeLong(one, (id) => native.idToToken(id)?.length ?? Number.NaN, piece);
+    const [normalizer, before] = [native.getNormalizer(), native.getPreTokenizer()];
+    const words = (text: string) => before?.preTokenizeString(normalizer?.normalizeString(text) ?? text) ?? [];
+    return one(cut?.shortened?.(piece, (text) => words(text).map(([word]) => word)) ?? piece);
+  }
+
+  #keep(piece: string, ids: Ids): void {
     const end = this.#stored + ids.length + 1;
-    if (end > this.#store.length) {
-      const more = new Uint32Array(Math.max(2 * this.#store.length, end));
-      more.set(this.#store);
-      this.#store = more;
-    }
+    if (end > this.#store.length) this.#store = joinIds([this.#store], Math.max(2 * this.#store.length, end));
     this.#store[this.#stored] = ids.length;
     this.#store.set(ids, this.#stored + 1);
     // A piece is a slice that would keep the whole text it was cut from in memory: keep a copy.
@@ -123,52 +179,35 @@ export class Encoder {
     this.#stored = end;
   }
 
-  #assemble(pieces: Int32Array, pieceEnds: Uint32Array, answer: (place: number) => readonly number[]): EncodedTexts {
+  #assemble(places: Int32Array, partEnds: Uint32Array, answers: readonly Ids[]): EncodedTexts {
     let total = 0;
-    for (const place of pieces) total += place >= 0 ? this.#store[place] : answer(place).length;
+    for (const place of places) total += place >= 0 ? this.#store[place] : answers[-1 - place].length;
     const ids = new Uint32Array(total);
-    const ends = new Uint32Array(pieceEnds.length);
+    const ends = new Uint32Array(partEnds.length);
     let at = 0;
     let piece = 0;
-    for (let text = 0; text < pieceEnds.length; text++) {
-      for (; piece < pieceEnds[text]; piece++) {
-        const place = pieces[piece];
+    for (let part = 0; part < partEnds.length; part++) {
+      for (; piece < partEnds[part]; piece++) {
+        const place = places[piece];
         if (place >= 0) {
           const last = place + this.#store[place];
           for (let i = place + 1; i <= last; i++) ids[at++] = this.#store[i];
         } else {
-          for (const id of answer(place)) ids[at++] = id;
+          const answer = answers[-1 - place];
+          for (let i = 0; i < answer.length; i++) ids[at++] = answer[i];
         }
       }
-      ends[text] = at;
+      ends[part] = at;
     }
     return { ids, ends };
   }
 }
 
-interface Cutter {
-  /** A text's pieces: their ids, in order, are the text's. undefined: it must be encoded whole. */
-  cut(text: string): readonly string[] | undefined;
-  /** An added token that stands for itself alone, and its id. */
-  readonly joint: { readonly content: string; readonly id: number };
-}
+/** Before a kept piece that may hold an added token; no text has a lone surrogate. */
+const APART = "\ud800";
 
-/** How texts may be cut for this tokenizer; undefined: not at all. */
-function cutterFor(json: Json, native: Native): Cutter | undefined {
-  const cut = cutFor(json);
-  if (cut === undefined || !isJsonObject(json.model) || typeof json.model.dropout === "number") return undefined;
-  const tokens = addedTokens(json);
-  const added = tokens.map((token) => token.content);
-  // Added tokens are looked for by their first character; what starts like a word would be found in every text.
-  if (added.some((content) => !/^[!-/:-@[-`{-~]/.test(content) || /\s/.test(content))) return undefined;
-  // Its id must come of nothing else: not of an unknown character, and not be another one to the library.
-  const { unk_token: unknown } = json.model;
-  const joint = tokens.find(
-    (token) =>
-      !(token.lstrip || token.rstrip || token.single_word || token.normalized || token.content === unknown) &&
-      native.tokenToId(token.content) === token.id,
-  );
-  if (joint === undefined) return undefined;
-  const starts = [...new Set(added.map((content) => content[0]))];
-  return { joint, cut: (text) => (starts.some((start) => text.includes(start)) ? undefined : cut(text)) };
+async function ask(native: Native, texts: string[]): Promise<readonly (readonly number[])[]> {
+  if (texts.length === 0) return [];
+  const encodings = await native.encodeBatch(texts, { addSpecialTokens: false });
+  return encodings.map((encoding) => encoding.getIds());
 }

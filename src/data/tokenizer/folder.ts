@@ -1,128 +1,125 @@
 /**
  * A tokenizer's folder, in whichever form it came: `tokenizer.json`; `vocab.txt` (BERT's WordPiece); `vocab.json` and
- * `merges.txt` (byte-level BPE, GPT-2's or RoBERTa's). All become one description: tokenizer.json's content and the
- * token of each role.
- *
- * What the files leave out is as transformers' BertTokenizer, RobertaTokenizer and GPT2Tokenizer have it.
+ * `merges.txt` (byte-level BPE, GPT-2's or RoBERTa's). All become one description, as transformers reads them
+ * (classes.ts, special.ts): tokenizer.json's content, the token of each role, and which tokens are special.
  */
 import { existsSync } from "node:fs";
 import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { tokenizerFiles } from "../../checkpoint/folder.ts";
+import { configFile, tokenizerFiles } from "../../checkpoint/folder.ts";
 import { checkInside } from "../../store/links.ts";
 import { UserError } from "../../util/errors.ts";
-import { decodeUtf8, isJsonObject, type Json, type JsonValue, parseJson, readJsonObject } from "../../util/json.ts";
+import { decodeUtf8, isJsonObject, type Json, parseJson, readJsonObject } from "../../util/json.ts";
 import { systemError } from "../../util/system.ts";
-import { byteLevelJson, type Vocabulary, wordPieceJson } from "./json.ts";
-import { type AddedToken, addedToken, type Role, specialToken, tokensByRole } from "./special.ts";
+import { vocabularyOf } from "./check.ts";
+import { classOf, GENERAL, guessed, type Parts } from "./classes.ts";
+import type { Vocabulary } from "./json.ts";
+import { type AddedToken, listOf, type Role, readSpecial, written } from "./special.ts";
 
 /** Bytes of the largest vocabulary or list of merges that is read. */
 const LARGEST = 2 ** 26;
 
 export interface TokenizerDescription {
-  /** As tokenizer.json, without truncation and padding. */
+  /** As tokenizer.json, without truncation, padding and randomness; added tokens in the order in which they are added. */
   readonly json: Json;
   readonly roles: Readonly<Partial<Record<Role, string>>>;
+  /** Every special token, those without a role included. */
+  readonly special: readonly string[];
+  /** The `tokenizer_class` by which the folder is read so, whatever model it belongs to. */
+  readonly tokenizerClass: string;
+  /** What whoever uses it should know. */
+  readonly notes: readonly string[];
 }
 
 /** @throws UserError if the folder holds no tokenizer, or a damaged one */
 export async function describeTokenizer(folder: string): Promise<TokenizerDescription> {
-  for (const name of tokenizerFiles) await checkInside(folder, name);
-  const config = (await optional(join(folder, "tokenizer_config.json"))) ?? {};
-  const map = (await optional(join(folder, "special_tokens_map.json"))) ?? {};
-  const files: [Json, Json] = [map, config];
+  for (const name of [configFile, ...tokenizerFiles]) await checkInside(folder, name);
   const at = (name: string) => join(folder, name);
-  if (existsSync(at("tokenizer.json"))) {
-    const json = await readJsonObject(at("tokenizer.json"));
-    const special = new Set(addedTokens(json).map((token) => token.content));
-    return { json: { ...json, truncation: null, padding: null }, roles: tokensByRole(files, (t) => special.has(t)) };
+  const present = (name: string) => existsSync(at(name));
+  const read = async (name: string): Promise<Json> => (present(name) ? readJsonObject(at(name)) : {});
+  const config = await read("tokenizer_config.json");
+  if (config.split_special_tokens === true) {
+    const wayOut = "take the line out: a special token's text then stands for that token";
+    throw new UserError("`split_special_tokens` is not supported", at("tokenizer_config.json"), wayOut);
   }
-  if (existsSync(at("vocab.txt"))) {
-    const vocabulary = await readVocabTxt(at("vocab.txt"));
-    const found = tokensByRole(files, (token) => vocabulary.has(token));
-    const unknown = found.unk;
-    if (unknown === undefined) {
-      throw new UserError("no [UNK] among its tokens", at("vocab.txt"), "is this BERT's vocabulary, one token a line?");
-    }
-    const json = wordPieceJson({
-      vocabulary,
-      added: await added(folder, files, vocabulary, found),
-      lowercase: config.do_lower_case !== false,
-      stripAccents: typeof config.strip_accents === "boolean" ? config.strip_accents : null,
-      chineseCharacters: config.tokenize_chinese_chars !== false,
-      unknown,
-      ...around(vocabulary, found),
-    });
-    return { json, roles: found };
+  const { known: named, unknown } = classOf(await read(configFile), config);
+  const json = present("tokenizer.json") ? await readJsonObject(at("tokenizer.json")) : undefined;
+  if (json === undefined && unknown !== undefined) {
+    const wayOut =
+      "have transformers save it: AutoTokenizer.from_pretrained(…).save_pretrained(…) writes tokenizer.json";
+    throw new UserError(`no tokenizer.json, and its ${unknown} is not known here`, folder, wayOut);
   }
-  if (existsSync(at("vocab.json")) && existsSync(at("merges.txt"))) {
+  const stored = json !== undefined && isJsonObject(json.model) ? json.model : {};
+  const parts: Parts =
+    json === undefined
+      ? await readParts(folder, present)
+      : { vocabulary: vocabularyOf(stored.vocab, folder), merges: listOf(stored.merges) };
+  const { vocabulary } = parts;
+  const guess = json === undefined && named?.files.every(present) !== true ? guessed(present, vocabulary) : undefined;
+  const known = guess ?? named;
+  // A class that nobody named does not add tokens of its own.
+  const defaults = Object.entries(known?.tokens ?? paddingOf(json)).filter(
+    ([, token]) => guess === undefined || vocabulary.has(token),
+  );
+  const own = json?.added_tokens;
+  const files = { config, map: await read("special_tokens_map.json"), added: await read("added_tokens.json"), own };
+  const kept = known === undefined ? listOf(own).flatMap(written) : [];
+  const { roles, special, added, settings } = readSpecial(files, vocabulary, Object.fromEntries(defaults), kept);
+  if (json === undefined && present("vocab.txt") && !vocabulary.has(roles.unk ?? "[UNK]")) {
+    const wayOut = "is this BERT's vocabulary, one token a line?";
+    throw new UserError(`no ${roles.unk ?? "[UNK]"} among its tokens`, at("vocab.txt"), wayOut);
+  }
+  const built = known?.build(settings, parts, roles) ?? { ...json, truncation: null, padding: null };
+  const notes = unknown === undefined ? [] : [`its ${unknown} is not known here: tokenizer.json is taken as it stands`];
+  if (typeof stored.dropout === "number" && stored.dropout !== 0) {
+    notes.push(`its dropout of ${stored.dropout} is switched off, so that the same text gives the same ids`);
+  }
+  return {
+    json: { ...built, added_tokens: added.map((token) => ({ ...token })) },
+    roles,
+    special,
+    tokenizerClass: known?.name ?? GENERAL,
+    notes,
+  };
+}
+
+/** tokenizer_config.json that names the class: the files are then read alike beside whichever model's config.json. */
+export function withClass(config: Json, { tokenizerClass }: TokenizerDescription): Json {
+  return typeof config.tokenizer_class === "string" ? config : { ...config, tokenizer_class: tokenizerClass };
+}
+
+/** tokenizer.json's added tokens. */
+export function addedTokens(json: Json): readonly AddedToken[] {
+  return listOf(json.added_tokens).flatMap((value) => {
+    if (!isJsonObject(value) || typeof value.id !== "number") return [];
+    const { id } = value;
+    return written(value).map((token) => ({ ...token, id, normalized: token.normalized ?? !token.special }));
+  });
+}
+
+/** What padding, if tokenizer.json has it, says of the padding token. */
+function paddingOf(json: Json | undefined): Readonly<Partial<Record<Role, string>>> {
+  const padding = json?.padding;
+  return isJsonObject(padding) && typeof padding.pad_token === "string" ? { pad: padding.pad_token } : {};
+}
+
+/** vocab.txt, or vocab.json and merges.txt. */
+async function readParts(folder: string, present: (name: string) => boolean): Promise<Parts> {
+  const at = (name: string) => join(folder, name);
+  if (present("vocab.txt")) return { vocabulary: await readVocabTxt(at("vocab.txt")), merges: [] };
+  if (present("vocab.json") && present("merges.txt")) {
     const vocabulary = await readVocabJson(at("vocab.json"));
-    const found = tokensByRole(files, (token) => vocabulary.has(token));
-    const json = byteLevelJson({
-      vocabulary,
-      merges: await readMerges(at("merges.txt"), vocabulary),
-      added: await added(folder, files, vocabulary, found),
-      addPrefixSpace: config.add_prefix_space === true,
-      ...around(vocabulary, found),
-    });
-    return { json, roles: found };
+    return { vocabulary, merges: await readMerges(at("merges.txt"), vocabulary) };
   }
   const wayOut = "name a folder with tokenizer.json, or vocab.txt, or vocab.json and merges.txt, or put them here";
   throw new UserError(existsSync(folder) ? "no tokenizer in this folder" : "no such folder", folder, wayOut);
 }
 
-/** tokenizer.json's added tokens. */
-export function addedTokens(json: Json): readonly AddedToken[] {
-  const list: readonly JsonValue[] = Array.isArray(json.added_tokens) ? json.added_tokens : [];
-  return list.flatMap((value) => {
-    if (!isJsonObject(value) || typeof value.id !== "number") return [];
-    return addedToken(value.id, value) ?? [];
-  });
-}
-
-function around(vocabulary: Vocabulary, found: Readonly<Partial<Record<Role, string>>>) {
-  const entry = (token: string | undefined): readonly [string, number] | undefined => {
-    const id = token === undefined ? undefined : vocabulary.get(token);
-    return token === undefined || id === undefined ? undefined : [token, id];
-  };
-  return { cls: entry(found.cls), sep: entry(found.sep) };
-}
-
-/** The roles' tokens, those of added_tokens.json and of the config's added_tokens_decoder; the later wins. */
-async function added(
-  folder: string,
-  files: readonly [map: Json, config: Json],
-  vocabulary: Vocabulary,
-  found: Readonly<Partial<Record<Role, string>>>,
-): Promise<readonly AddedToken[]> {
-  const byId = new Map<number, AddedToken>();
-  for (const [role, token] of Object.entries(found)) {
-    const id = vocabulary.get(token);
-    if (id === undefined) continue;
-    // A role's token may be an object that says whether it takes the space beside it, as RoBERTa's mask often does.
-    const object = files.map((file) => file[`${role}_token`]).find((value) => isJsonObject(value));
-    const described = isJsonObject(object) ? addedToken(id, object) : undefined;
-    byId.set(id, described?.content === token ? { ...described, special: true } : specialToken(id, token));
-  }
-  for (const [content, id] of Object.entries((await optional(join(folder, "added_tokens.json"))) ?? {})) {
-    if (typeof id === "number" && !byId.has(id)) byId.set(id, { ...specialToken(id, content), special: false });
-  }
-  const decoder = files[1].added_tokens_decoder;
-  for (const [id, value] of Object.entries(isJsonObject(decoder) ? decoder : {})) {
-    const token = isJsonObject(value) ? addedToken(Number(id), value) : undefined;
-    if (token !== undefined) byId.set(token.id, token);
-  }
-  return [...byId.values()].sort((a, b) => a.id - b.id);
-}
-
+/** One token a line; white space at its end does not count, and a blank line is a token too. */
 async function readVocabTxt(path: string): Promise<Vocabulary> {
-  const lines = (await readText(path)).split(/\r\n|\r|\n/);
+  const lines = (await readText(path)).split("\n");
   if (lines[lines.length - 1] === "") lines.pop();
-  const vocabulary = new Map<string, number>();
-  lines.forEach((token, id) => {
-    vocabulary.set(token, id);
-  });
-  return vocabulary;
+  return new Map(lines.map((line, id): [string, number] => [line.replace(/\p{White_Space}+$/u, ""), id]));
 }
 
 async function readVocabJson(path: string): Promise<Vocabulary> {
@@ -140,7 +137,7 @@ async function readMerges(path: string, vocabulary: Vocabulary): Promise<readonl
   const merges: [string, string][] = [];
   const lines = (await readText(path)).split(/\r?\n/);
   lines.forEach((line, i) => {
-    if (line === "" || (i === 0 && line.startsWith("#version"))) return;
+    if (line === "" || line.startsWith("#version")) return;
     const [left, right, ...rest] = line.split(" ");
     if (right === undefined || rest.length > 0 || !vocabulary.has(left + right)) {
       const wayOut = "vocab.json and merges.txt must be of one tokenizer: get both anew";
@@ -160,8 +157,4 @@ async function readText(path: string): Promise<string> {
   } catch (error) {
     throw systemError(error, path);
   }
-}
-
-async function optional(path: string): Promise<Json | undefined> {
-  return existsSync(path) ? await readJsonObject(path) : undefined;
 }

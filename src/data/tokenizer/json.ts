@@ -2,7 +2,7 @@
  * tokenizer.json, as the tokenizers library reads it: the two kinds that BERT, RoBERTa and GPT-2 use, built from their
  * vocabularies. The same as transformers' BertTokenizer, RobertaTokenizer and GPT2Tokenizer build from theirs.
  */
-import type { Json } from "../../util/json.ts";
+import type { Json, JsonValue } from "../../util/json.ts";
 import type { AddedToken } from "./special.ts";
 
 /** Token → id. */
@@ -51,7 +51,7 @@ export function wordPieceJson(settings: WordPieceSettings): Json {
 export interface ByteLevelSettings {
   readonly vocabulary: Vocabulary;
   /** In the order in which they are applied. */
-  readonly merges: readonly (readonly [string, string])[];
+  readonly merges: readonly JsonValue[];
   readonly added: readonly AddedToken[];
   readonly addPrefixSpace: boolean;
   /** RoBERTa's: what stands before and after a sequence. */

@@ -26,18 +26,29 @@ export class Tokenizer {
   readonly info: TokenizerInfo;
   readonly description: TokenizerDescription;
   readonly #encoder: Encoder;
+  readonly #where: string;
 
-  constructor(info: TokenizerInfo, description: TokenizerDescription, encoder: Encoder) {
+  /** @internal */
+  constructor(info: TokenizerInfo, description: TokenizerDescription, encoder: Encoder, where: string) {
     this.info = info;
     this.description = description;
     this.#encoder = encoder;
+    this.#where = where;
   }
 
   /**
    * The ids of each text, encoded alone, without special tokens around them.
+   * @throws UserError if a text holds what the tokenizer has neither a token nor an unknown token for
    */
-  encode(texts: readonly string[]): Promise<EncodedTexts> {
-    return this.#encoder.encode(texts);
+  async encode(texts: readonly string[]): Promise<EncodedTexts> {
+    try {
+      return await this.#encoder.encode(texts);
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : "";
+      if (!/unk/i.test(reason)) throw error;
+      const wayOut = "give it an unknown token, or every character that texts may hold";
+      throw new UserError(`the tokenizer has no token for a text (${printable(reason)})`, this.#where, wayOut);
+    }
   }
 
   /** The text of ids, special tokens written out. */
@@ -66,29 +77,29 @@ export async function fromDescription(description: TokenizerDescription, where: 
     const reason = error instanceof Error ? printable(error.message) : "";
     throw new UserError(`not a tokenizer that can be read (${reason})`, where, "get its files anew");
   }
+  // Only where a vocabulary has gaps the library goes another way than transformers when it adds tokens in two goes.
+  const elsewhere = addedTokens(checked).find(({ content, id }) => native.tokenToId(content) !== id);
+  if (elsewhere !== undefined) {
+    const what = `the id of the added token ${printable(elsewhere.content)} is not certain: its vocabulary has gaps`;
+    throw new UserError(what, where, "have transformers save the tokenizer anew: save_pretrained(…)");
+  }
+  const idOf = (token: string | undefined) => (token === undefined ? null : native.tokenToId(token));
+  const unknown = idOf(description.roles.unk);
   const special: Partial<Record<Role, number>> = {};
-  const specialIds = new Set<number>();
-  // The library may give an added token another id than its file says.
-  for (const token of addedTokens(description.json)) {
-    const id = native.tokenToId(token.content);
-    if (token.special && id !== null) specialIds.add(id);
-  }
   for (const role of roles) {
-    const token = description.roles[role];
-    const id = token === undefined ? null : native.tokenToId(token);
-    if (id === null) continue;
-    special[role] = id;
-    specialIds.add(id);
+    const id = description.roles[role] === undefined ? null : (idOf(description.roles[role]) ?? unknown);
+    if (id !== null) special[role] = id;
   }
+  const specialIds = new Set(description.special.flatMap((token) => idOf(token) ?? unknown ?? []));
   let largest = -1;
   for (const id of Object.values(native.getVocab(true))) largest = Math.max(largest, id);
   const info = {
-    hash: hashOf(description.json, special),
+    hash: hashOf(checked, special),
     vocabulary: largest + 1,
     special,
     specialIds: [...specialIds].sort((a, b) => a - b),
   };
-  return new Tokenizer(info, description, new Encoder(native, description.json));
+  return new Tokenizer(info, description, new Encoder(native, checked), where);
 }
 
 /** Independent of the order of keys, of how merges are written, and of defaults written out or not. */
@@ -100,7 +111,7 @@ function hashOf(json: Json, special: Readonly<Partial<Record<Role, number>>>): s
   const parts: JsonValue[] = [
     json.normalizer ?? null,
     json.pre_tokenizer ?? null,
-    addedTokens(json).map((token) => ({ ...token })),
+    [...addedTokens(json)].sort((a, b) => a.id - b.id).map((token) => ({ ...token })),
     { ...model, vocab: null, merges: null },
     special,
     merges.map((merge) => (Array.isArray(merge) ? merge.join(" ") : merge)),

@@ -14,6 +14,7 @@ import type { Json } from "../../util/json.ts";
 import { packageVersion } from "../../util/paths.ts";
 import type { Fingerprint } from "../text/blocks.ts";
 import { findSources } from "../text/sources.ts";
+import { addedTokens } from "./folder.ts";
 import { byteLevelJson, wordPieceJson } from "./json.ts";
 import { learnMerges, type Merge, type Words } from "./merges.ts";
 import { type Role, specialToken } from "./special.ts";
@@ -32,6 +33,10 @@ export interface TrainTokenizerOptions {
   readonly lowercase?: boolean;
   /** BPE: whose special tokens; default "gpt2". */
   readonly special?: "gpt2" | "roberta";
+  /** The field of JSON Lines that holds the text; default `text`. */
+  readonly field?: string;
+  /** Takes what a person should know of how the files were read. */
+  readonly note?: (text: string) => void;
   /** Called after every block of text. */
   readonly progress?: (bytes: number) => void;
 }
@@ -75,7 +80,7 @@ export async function trainTokenizer(options: TrainTokenizerOptions): Promise<Tr
   check(options);
   await checkFolderFreeOrMade(options.out);
   const started = performance.now();
-  const sources = await findSources(options.paths);
+  const sources = await findSources(options.paths, options);
   const { tokens, roles } = specials[kind === "wordpiece" ? "bert" : (options.special ?? "gpt2")];
   const build = kind === "wordpiece" ? wordPiece(tokens, lowercase) : byteLevel(tokens, roles);
   const fingerprints: Fingerprint[] = [];
@@ -84,8 +89,8 @@ export async function trainTokenizer(options: TrainTokenizerOptions): Promise<Tr
   if (words.size === 0)
     throw new UserError("the corpus is empty", options.paths.join(", "), "name files that hold text");
   const origin = async () => {
-    const { special } = options;
-    const made = { version: packageVersion(), kind, size, lowercase, special, sources: fingerprints };
+    const { special, field } = options;
+    const made = { version: packageVersion(), kind, size, lowercase, special, field, sources: fingerprints };
     return `tokenizer train ${JSON.stringify(made)}`;
   };
   const seconds = () => (performance.now() - started) / 1000;
@@ -100,7 +105,13 @@ export async function trainTokenizer(options: TrainTokenizerOptions): Promise<Tr
   const fill = async (folder: string) => {
     await writeJson(join(folder, "tokenizer.json"), json);
     const map = Object.fromEntries(Object.entries(roles).map(([role, token]) => [`${role}_token`, token]));
-    await writeJson(join(folder, "special_tokens_map.json"), map);
+    // A token that takes a blank with it is described in full, for whoever reads vocab.json and merges.txt.
+    const described = addedTokens(json).filter(({ lstrip }) => lstrip);
+    const full = Object.entries(map).map(([key, token]) => {
+      const { id: _, ...flags } = described.find(({ content }) => content === token) ?? specialToken(0, token);
+      return [key, flags.lstrip ? flags : token];
+    });
+    await writeJson(join(folder, "special_tokens_map.json"), Object.fromEntries(full));
     await writeJson(join(folder, "tokenizer_config.json"), { ...map, ...build.config });
     if (kind === "wordpiece") {
       await fillFile(join(folder, "vocab.txt"), `${names.join("\n")}\n`);
@@ -140,6 +151,7 @@ function wordPiece(tokens: readonly string[], lowercase: boolean): Build {
       }),
     config: {
       tokenizer_class: "BertTokenizer",
+      model_max_length: 512,
       do_lower_case: lowercase,
       strip_accents: null,
       tokenize_chinese_chars: true,
@@ -170,13 +182,15 @@ function byteLevel(tokens: readonly string[], roles: Specials): Build {
       byteLevelJson({
         vocabulary: new Map(names.map((name, id) => [name, id])),
         merges,
-        added: tokens.map((token, id) => specialToken(id, token)),
+        // RoBERTa's mask takes the space before it, as in the sentences that it was trained on.
+        added: tokens.map((token, id) => ({ ...specialToken(id, token), lstrip: token === roles.mask })),
         addPrefixSpace: false,
         cls: place(roles.cls),
         sep: place(roles.sep),
       }),
     config: {
       tokenizer_class: roles.cls === undefined ? "GPT2Tokenizer" : "RobertaTokenizer",
+      model_max_length: roles.cls === undefined ? 1024 : 512,
       add_prefix_space: false,
     },
     start(words) {

@@ -2,17 +2,24 @@
  * How often each word of a corpus occurs, words being what the tokenizer's own normaliser and pre-tokeniser make of the
  * text. Pieces of raw text are counted while reading; only the distinct ones are turned into words, at the end.
  *
- * Memory is bounded: where more than four million distinct pieces have piled up, the rarest are forgotten (a piece so
- * rare adds nothing to a vocabulary).
+ * Memory is bounded: where more than four million distinct pieces, or pieces of 64 million letters, have piled up, the
+ * rarest are forgotten (a piece so rare adds nothing to a vocabulary). A longer word than 4,096 letters is counted in
+ * parts of that length.
  */
 
 import type { Json } from "../../util/json.ts";
 import { type Fingerprint, readBlocks } from "../text/blocks.ts";
 import { parseLines } from "../text/lines.ts";
 import type { Source } from "../text/sources.ts";
-import { cutFor, isPrintableAscii } from "./cut.ts";
+import { cutFor, slices } from "./cut.ts";
 
 const MOST = 2 ** 22;
+const MOST_LETTERS = 2 ** 26;
+/** Units of the longest piece that is counted as one. */
+const LONGEST = 2 ** 12;
+/** What is one word to both. */
+const plainWord = /^ ?(?:[A-Za-z]+|[0-9]+|[!-/:-@[-`{-~])$/;
+const parts = /[\s\S]{1,4096}/gu;
 
 /**
  * @param json tokenizer.json, its vocabulary aside: BERT's or GPT-2's normaliser and pre-tokeniser
@@ -29,31 +36,37 @@ export async function countWords(
   const cut = cutFor(json);
   if (cut === undefined) throw new Error("words are counted for BERT's and GPT-2's pre-tokenisers only");
   const pieces = new Map<string, number>();
+  let letters = 0;
+  const add = (piece: string) => {
+    const count = pieces.get(piece);
+    if (count === undefined) letters += piece.length;
+    // A new piece is copied: as a slice it would keep its whole line in memory.
+    pieces.set(count === undefined ? Buffer.from(piece, "utf16le").toString("utf16le") : piece, (count ?? 0) + 1);
+  };
+  const forgetRarest = () => {
+    for (let rarest = 1; pieces.size > MOST / 2 || letters > MOST_LETTERS / 2; rarest++) {
+      for (const [piece, count] of pieces) if (count <= rarest && pieces.delete(piece)) letters -= piece.length;
+    }
+  };
   let bytes = 0;
   for (const source of sources) {
     const fingerprint: Fingerprint = { bytes: 0, sha256: "" };
     for await (const block of readBlocks(source, fingerprint)) {
       for (const text of parseLines(block).texts) {
-        for (const piece of cut(text)) {
-          const count = pieces.get(piece);
-          // A new piece is copied: as a slice it would keep its whole line in memory.
-          if (count === undefined) pieces.set(Buffer.from(piece, "utf16le").toString("utf16le"), 1);
-          else pieces.set(piece, count + 1);
+        for (const slice of slices(text, cut)) {
+          for (const piece of cut.fine(slice)) {
+            if (piece.length <= LONGEST) add(piece);
+            else for (const [part] of piece.matchAll(parts)) add(part);
+          }
+          if (pieces.size > MOST || letters > MOST_LETTERS) forgetRarest();
         }
       }
-      if (pieces.size > MOST) forgetRarest(pieces);
       bytes += block.bytes.length;
       progress?.(bytes);
     }
     fingerprints?.push(fingerprint);
   }
   return toWords(pieces, json);
-}
-
-function forgetRarest(pieces: Map<string, number>): void {
-  for (let rarest = 1; pieces.size > MOST / 2; rarest++) {
-    for (const [piece, count] of pieces) if (count <= rarest) pieces.delete(piece);
-  }
 }
 
 async function toWords(pieces: ReadonlyMap<string, number>, json: Json): Promise<Map<string, number>> {
@@ -71,7 +84,7 @@ async function toWords(pieces: ReadonlyMap<string, number>, json: Json): Promise
     ascii.set(letter, found?.[0] ?? "");
   }
   for (const [piece, count] of pieces) {
-    if (isPrintableAscii(piece)) {
+    if (plainWord.test(piece)) {
       let word = "";
       for (const letter of piece) word += ascii.get(letter);
       add(word, count);

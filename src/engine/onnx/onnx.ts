@@ -24,7 +24,7 @@ export const onnxEngine: EngineKind = {
       return {
         usable: false,
         reason: error instanceof Error ? error.message : String(error),
-        wayOut: "install the package onnxruntime-node for this platform (npm ci)",
+        wayOut: "install bert2bert again (in a clone: npm ci), on a platform that onnxruntime-node has a library for",
       };
     }
   },

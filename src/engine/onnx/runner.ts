@@ -1,14 +1,15 @@
 /**
- * Runs plans in the worker: onnxruntime for the graphs, kernels for the host steps, states in the arena. Only this file
- * and worker.ts know onnxruntime.
+ * Runs plans in the worker: onnxruntime for the graphs, kernels for the host steps, states in the arena. Only this
+ * file, worker.ts and library.ts know onnxruntime.
  */
-import { InferenceSession, Tensor as OrtTensor } from "onnxruntime-node";
+import type { InferenceSession, Tensor as OrtTensor } from "onnxruntime-node";
 import { size } from "../../program/graph.ts";
 import { dropoutNumbers } from "../../program/ops/dropoutMask.ts";
 import type { TensorData } from "../engine.ts";
 import { listOf, numberOf, textOf } from "./attributes.ts";
 import { guarded } from "./guard.ts";
 import { Kernels, type Operand } from "./kernels.ts";
+import { library } from "./library.ts";
 import { Arena, type Held } from "./memory.ts";
 import type { GraphStep, HostStep, Plan, Tensor } from "./plan.ts";
 import type { WorkerSettings } from "./protocol.ts";
@@ -137,7 +138,7 @@ export class Runner {
         // Errors reach the caller as they are; a second copy on stderr helps nobody.
         logSeverityLevel: 4,
       };
-      return await guarded(this.#flags, () => InferenceSession.create(step.model, options));
+      return await guarded(this.#flags, () => library.InferenceSession.create(step.model, options));
     } catch (error) {
       throw new Error(`${step.name}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
     }
@@ -153,8 +154,8 @@ export class Runner {
       const { data } = this.#operand(tensor, run);
       feeds[name] =
         data instanceof Float32Array
-          ? new OrtTensor("float32", data, tensor.shape)
-          : new OrtTensor("int32", data, tensor.shape);
+          ? new library.Tensor("float32", data, tensor.shape)
+          : new library.Tensor("int32", data, tensor.shape);
     }
     const session = run.compiled.sessions.get(step);
     const names = step.fetches.map(({ name }) => name);

@@ -3,7 +3,7 @@
  * tensors live here. Requests are handled one after the other.
  */
 import { parentPort, workerData } from "node:worker_threads";
-import { env } from "onnxruntime-node";
+import { library } from "./library.ts";
 import type { Answer, Message, Request, WorkerSettings } from "./protocol.ts";
 import { Runner } from "./runner.ts";
 
@@ -28,7 +28,7 @@ port.on("message", ({ id, request }: Message) => {
 async function handle(request: Request): Promise<Omit<Answer, "id">> {
   switch (request.kind) {
     case "version":
-      return { text: env.versions.node ?? env.versions.common };
+      return { text: library.env.versions.node ?? library.env.versions.common };
     case "compile":
       await runner.compile(request.program, request.plan);
       return {};

@@ -13,7 +13,7 @@ import { copied } from "../width.ts";
 
 export const fpi: WidthMethod = {
   name: "fpi",
-  description: "function-preserving: units are copied, what reads them is shared among the copies",
+  description: "function-preserving: units are copied, and the weights that read a unit are divided among its copies",
   paper: { title: "bert2BERT: Towards Reusable Pretrained Language Models", url: "https://arxiv.org/abs/2110.07143" },
   options: sharing,
   promise: copiesKeepTheFunction,

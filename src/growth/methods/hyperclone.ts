@@ -15,7 +15,7 @@ const noisy = (growth: Growth): Growth => ({ ...growth, options: { ...growth.opt
 
 export const hyperclone: WidthMethod = {
   name: "hyperclone",
-  description: "HyperCloning: units are cloned, with noise in what reads them that cancels between clones",
+  description: "HyperCloning: units are cloned, with noise in the weights that read them, which cancels between clones",
   paper: {
     title: "Scaling Smart: Accelerating Large Language Model Pre-training with Small Model Initialization",
     url: "https://arxiv.org/abs/2409.12903",

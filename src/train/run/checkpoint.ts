@@ -8,13 +8,16 @@ import {
   generationConfigFile,
   growthFile,
   presentOf,
+  tokenizerConfigFile,
   tokenizerFiles,
+  withLimit,
   writeConfig,
   writeJson,
   writeModelCard,
 } from "../../checkpoint/folder.ts";
 import { openOptimizer, optimizerFile, trainerFile } from "../../checkpoint/optimizer.ts";
 import { writeWeights } from "../../checkpoint/write.ts";
+import { describeTokenizer, withClass } from "../../data/tokenizer/folder.ts";
 import type { Engine } from "../../engine/engine.ts";
 import type { Model } from "../../model/architecture.ts";
 import { type OpenModel, openModel } from "../../model/load.ts";
@@ -63,6 +66,8 @@ export interface RunFacts {
   /** What the data is known by. */
   readonly data: string;
   readonly engine: string;
+  /** What the model is known by that it began with; empty in checkpoints of before this was kept. */
+  readonly model: string;
 }
 
 /**
@@ -76,13 +81,27 @@ export interface Companions {
   readonly growth: Json | undefined;
 }
 
-/** @param tokenizer a folder with tokenizer files @param model a model folder, if there is one */
-export async function readCompanions(tokenizer: string, model: string | undefined): Promise<Companions> {
+/**
+ * @param tokenizer a folder with tokenizer files @param model a model folder, if there is one
+ * @param positions the longest text that the model takes
+ */
+export async function readCompanions(
+  tokenizer: string,
+  model: string | undefined,
+  positions: number,
+): Promise<Companions> {
   const files = new Map<string, Uint8Array>();
   const read = async (folder: string, names: readonly string[]) => {
     for (const name of await presentOf(folder, names)) files.set(name, await readFile(join(folder, name)));
   };
   await read(tokenizer, tokenizerFiles);
+  if (files.size > 0) {
+    const own = tokenizer === model;
+    const stored = files.has(tokenizerConfigFile) ? await readJsonObject(join(tokenizer, tokenizerConfigFile)) : {};
+    const limited = withLimit(stored, positions, own);
+    const config = own ? limited : withClass(limited, await describeTokenizer(tokenizer));
+    if (config !== stored) files.set(tokenizerConfigFile, Buffer.from(`${JSON.stringify(config, null, 2)}\n`));
+  }
   if (model === undefined) return { files, growth: undefined };
   await read(model, [generationConfigFile]);
   const grown = (await presentOf(model, [growthFile])).length > 0;
@@ -153,13 +172,19 @@ export async function writeState(
   });
 }
 
+/** Which checkpoints stay: the newest `keep`, and those of the steps `at`. */
+export interface Kept {
+  readonly keep: number;
+  readonly at?: readonly number[];
+}
+
 /**
- * Writes a checkpoint of the run in `run` and removes the oldest ones beyond `keep`. One of a later step was damaged, or
+ * Writes a checkpoint of the run in `run` and removes the old ones that are not kept. One of a later step was damaged, or
  * the run would have gone on from there: it goes too, lest it take the place of a good one.
  */
 export async function writeCheckpoint(
   run: string,
-  keep: number,
+  kept: Kept,
   engine: Engine,
   model: Model,
   companions: Companions,
@@ -171,13 +196,13 @@ export async function writeCheckpoint(
   for (const step of await stepsThere(run)) {
     if (step > position.step) await removeWhole(join(run, checkpointsFolder, `step-${step}`));
   }
-  await removeOld(run, keep, position.step);
+  await removeOld(run, kept, position.step);
   return folder;
 }
 
-/** Removes the checkpoints up to a step but for the newest `keep`: all of those that a stopped process left to do. */
-export async function removeOld(run: string, keep: number, upTo: number): Promise<void> {
-  const steps = (await stepsThere(run)).filter((step) => step <= upTo);
+/** Removes the checkpoints up to a step but for those kept: all of those that a stopped process left to do. */
+export async function removeOld(run: string, { keep, at = [] }: Kept, upTo: number): Promise<void> {
+  const steps = (await stepsThere(run)).filter((step) => step <= upTo && !at.includes(step));
   for (const step of steps.slice(keep)) await removeWhole(join(run, checkpointsFolder, `step-${step}`));
 }
 
@@ -197,6 +222,32 @@ export async function stepsThere(run: string): Promise<readonly number[]> {
     .sort((a, b) => b - a);
 }
 
+export interface OpenCheckpoint {
+  readonly checkpoint: Checkpoint;
+  readonly opened: OpenModel;
+}
+
+/** A checkpoint, every file held against its SHA-256, with its model open. @throws UserError if it is not whole */
+async function openCheckpoint(folder: string): Promise<OpenCheckpoint> {
+  if (!(await checkFiles(folder))) {
+    throw new UserError(`there is no ${checksumsFile}`, folder, "use another checkpoint");
+  }
+  const checkpoint = await readCheckpoint(folder);
+  const optimizer = await openOptimizer(folder);
+  if (optimizer === undefined) throw new UserError(`there is no ${optimizerFile}`, folder, "use another checkpoint");
+  await optimizer.close();
+  return { checkpoint, opened: await openModel(folder, { compareCopies: false }) };
+}
+
+/** The checkpoint of a run after `step` steps. @throws UserError if it has none, or it is damaged */
+export async function checkpointOf(run: string, step: number): Promise<OpenCheckpoint> {
+  const steps = await stepsThere(run);
+  if (steps.includes(step)) return openCheckpoint(join(run, checkpointsFolder, `step-${step}`));
+  const wayOut = steps.length === 0 ? "name a run's folder" : `take one of ${steps.toReversed().join(", ")}`;
+  const what = `there is no checkpoint of step ${step}`;
+  throw new UserError(what, run, `${wayOut}; \`checkpoint: { at: [${step}] }\` makes a run keep it`);
+}
+
 /**
  * The newest checkpoint of a run that is whole, every file held against its SHA-256, with its model open; undefined if
  * the run has none.
@@ -206,22 +257,14 @@ export async function stepsThere(run: string): Promise<readonly number[]> {
 export async function newestCheckpoint(
   run: string,
   damaged: (message: string) => void,
-): Promise<{ checkpoint: Checkpoint; opened: OpenModel } | undefined> {
+): Promise<OpenCheckpoint | undefined> {
   const all = join(run, checkpointsFolder);
   await clearFolder(all);
   const steps = await stepsThere(run);
   for (const step of steps) {
     const folder = join(all, `step-${step}`);
     try {
-      if (!(await checkFiles(folder))) {
-        throw new UserError(`there is no ${checksumsFile}`, folder, "use another checkpoint");
-      }
-      const checkpoint = await readCheckpoint(folder);
-      const optimizer = await openOptimizer(folder);
-      if (optimizer === undefined)
-        throw new UserError(`there is no ${optimizerFile}`, folder, "use another checkpoint");
-      await optimizer.close();
-      return { checkpoint, opened: await openModel(folder, { compareCopies: false }) };
+      return await openCheckpoint(folder);
     } catch (error) {
       if (!(error instanceof UserError)) throw error;
       damaged(`${folder} is damaged and left out (${error.what})`);
@@ -277,6 +320,11 @@ async function readCheckpoint(folder: string): Promise<Checkpoint> {
         seconds: number(open, "seconds"),
       },
     },
-    facts: { layers: number(run, "layers"), data: text(run, "data"), engine: text(run, "engine") },
+    facts: {
+      layers: number(run, "layers"),
+      data: text(run, "data"),
+      engine: text(run, "engine"),
+      model: run.model === undefined ? "" : text(run, "model"),
+    },
   };
 }

@@ -2,13 +2,16 @@
  * A run folder: `run.yaml` as resolved, `metrics.jsonl`, `checkpoints/`, `model/` at the end, `report.html`, and while
  * somebody writes, `run.lock`. A folder that holds the same run is carried on; any other is refused.
  */
+import { existsSync } from "node:fs";
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { writeFileWhole } from "../../store/files.ts";
+import { removeWhole, writeFileWhole } from "../../store/files.ts";
 import { checkLock, type Lock, takeLock } from "../../store/lock.ts";
+import { removeMade } from "../../store/places.ts";
 import { UserError } from "../../util/errors.ts";
 import { errorCode, systemError } from "../../util/system.ts";
-import { anotherRun, differences, type RunSettings, spelledOut } from "./settings.ts";
+import { stepsThere } from "./checkpoint.ts";
+import { anotherRun, differences, FREE, type LoadedRun, type RunSettings, spelledOut } from "./settings.ts";
 
 export const runFile = "run.yaml";
 export const metricsFile = "metrics.jsonl";
@@ -19,16 +22,27 @@ const lockFile = "run.lock";
 /** What may stand in a folder that a run begins in: what one that ended early leaves. */
 const ours = [lockFile, metricsFile];
 
+/** The run that a folder holds, as its run.yaml spells it out; undefined if it holds none. @throws UserError */
+export async function storedRun(folder: string): Promise<unknown> {
+  const text = await readIfThere(join(folder, runFile));
+  if (text === undefined) return undefined;
+  const { parse } = await import("yaml");
+  try {
+    return parse(text);
+  } catch (cause) {
+    throw new UserError("is not YAML", join(folder, runFile), "remove the folder, or name another in `out`", { cause });
+  }
+}
+
 /**
- * How `out` stands to a run.
- * @returns whether it holds the same run
+ * How `out` stands to a run: not begun, begun, or begun with a model that lay elsewhere.
  * @throws UserError if it holds anything else, or a living process writes there
  */
-export async function checkRunFolder(settings: RunSettings): Promise<"new" | "same"> {
-  const { out } = settings;
+export async function checkRunFolder(run: LoadedRun): Promise<"new" | "same" | "moved"> {
+  const { out } = run.settings;
   checkLock(join(out, lockFile), "the run");
-  const text = await readIfThere(join(out, runFile));
-  if (text === undefined) {
+  const before = await storedRun(out);
+  if (before === undefined) {
     const names = await namesIn(out);
     const foreign = names.find((name) => !ours.includes(name) && !name.startsWith("."));
     if (foreign !== undefined) {
@@ -37,17 +51,10 @@ export async function checkRunFolder(settings: RunSettings): Promise<"new" | "sa
     }
     return "new";
   }
-  const { parse } = await import("yaml");
-  let before: unknown;
-  try {
-    before = parse(text);
-  } catch (cause) {
-    throw new UserError("is not YAML", join(out, runFile), "remove the folder, or name another in `out`", { cause });
-  }
-  // Another engine or thread count carries the same run on, if not to the same bytes.
-  const found = differences(before, spelledOut(settings)).filter(({ key }) => !key.startsWith("engine"));
-  if (found.length > 0) throw anotherRun(out, found);
-  return "same";
+  const found = differences(before, spelledOut(run.settings));
+  const matter = found.filter(({ key }) => !FREE.test(key));
+  if (matter.length > 0) throw anotherRun(run, matter, await stepsThere(out));
+  return found.some(({ key }) => key.startsWith("model.")) ? "moved" : "same";
 }
 
 /** Takes the folder for this process. @throws UserError if a living process holds it */
@@ -61,6 +68,13 @@ export async function writeRunFile(settings: RunSettings): Promise<string> {
   const text = head + stringify(spelledOut(settings), { lineWidth: 120 });
   await writeFileWhole(join(settings.out, runFile), text);
   return text;
+}
+
+/** Removes what a run leaves that ended before anything was saved: corrected, it can be given again. Its lock is free. */
+export async function forgetRun(out: string): Promise<void> {
+  if (existsSync(join(out, modelFolder))) return;
+  for (const name of [runFile, metricsFile]) await removeWhole(join(out, name));
+  await removeMade(join(out, runFile));
 }
 
 async function readIfThere(path: string): Promise<string | undefined> {

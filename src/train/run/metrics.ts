@@ -94,20 +94,21 @@ export class Metrics {
 
 /**
  * Opens the file with its first `keep` lines; what stands after them belongs to steps that are done anew.
+ * @param from whose lines they are: those of another run, where this one carries that further
  * @throws UserError if fewer are there, or one of them is damaged
  */
-export async function openMetrics(path: string, keep: number): Promise<Metrics> {
-  const text = await readText(path);
+export async function openMetrics(path: string, keep: number, from = path): Promise<Metrics> {
+  const text = await readText(from);
   const lines = text.split("\n").slice(0, -1).slice(0, keep);
   lines.forEach((line, i) => {
-    parseLine(line, i, path);
+    parseLine(line, i, from);
   });
   if (lines.length < keep) {
     const what = `it holds ${lines.length} lines, and the checkpoint counts ${keep}`;
-    throw new UserError(what, path, "put back the file as it was, or begin the run anew in another folder");
+    throw new UserError(what, from, "put back the file as it was, or begin the run anew in another folder");
   }
   const kept = lines.map((line) => `${line}\n`).join("");
-  if (kept !== text) await writeFileWhole(path, kept);
+  if (kept !== text || from !== path) await writeFileWhole(path, kept);
   return new Metrics(path, await appendTo(path), lines.length);
 }
 

@@ -11,13 +11,18 @@ import { decays } from "../plan/schedule.ts";
 
 const decay = z.enum(decays);
 /** A share of the steps below 1, else a number of steps. */
-const warmup = z
-  .number()
-  .min(0)
-  .refine((value) => value < 1 || Number.isInteger(value), {
-    message: "a warm-up of 1 or more is a number of steps and has no fraction",
-    params: { wayOut: "give a share below 1 (0.05) or a whole number of steps (500)" },
-  });
+const partOf = (what: string) =>
+  z
+    .number()
+    .min(0)
+    .refine((value) => value < 1 || Number.isInteger(value), {
+      message: `a ${what} of 1 or more is a number of steps and has no fraction`,
+      params: { wayOut: "give a share below 1 (0.05) or a whole number of steps (500)" },
+    });
+const warmup = partOf("warm-up");
+const cooldown = partOf("cooldown").optional();
+const moment = z.number().min(0).lt(1);
+export const betas = z.tuple([moment, moment]).meta({ examples: [[0.9, 0.98]] });
 
 const size = z.int().min(1).optional();
 /** How a model grows; methods and their words are checked where they are known, before the run starts. */
@@ -56,7 +61,11 @@ const stage = z.strictObject({
     .optional(),
   head: z.boolean().default(true),
   schedule: z
-    .strictObject({ warmup: warmup.default(0), decay: z.enum(["run", ...decay.options]).default("run") })
+    .strictObject({ warmup: warmup.default(0), decay: z.enum(["run", ...decay.options]).default("run"), cooldown })
+    .refine((own) => own.decay !== "run" || own.cooldown === undefined, {
+      message: "a stage that goes on with the run's decay has no cooldown of its own",
+      params: { wayOut: "give the stage a decay (linear, …), or the cooldown to the run's `schedule`" },
+    })
     .optional(),
   optimizer: z.enum(["keep", "reset"]).default("keep"),
   grow: grow.optional(),
@@ -126,6 +135,8 @@ export const runSchema = z.strictObject({
   model: z
     .strictObject({
       from: z.string().min(1).optional(),
+      /** Of the run that `from` then is: this run is that one from there on. */
+      step: z.int().min(1).optional(),
       init: z.string().min(1).optional(),
       tokenizer: z.string().min(1).optional(),
       /** With `from`: draw a language-model head, which the folder lacks. */
@@ -139,6 +150,10 @@ export const runSchema = z.strictObject({
       message: "`add-head` goes with `from`",
       path: ["add-head"],
       params: { wayOut: "leave it out: `architectures` in the config that `init` names says which heads there are" },
+    })
+    .refine((model) => model.step === undefined || model.from !== undefined, {
+      message: "`model.step` is a step of the run that `model.from` names",
+      params: { wayOut: "give {from: a run folder, step: a step it has a checkpoint of}" },
     }),
   data: z.strictObject({ from: z.string().min(1) }),
   objective: z.enum(["mlm", "mlm+nsp", "clm"]),
@@ -155,7 +170,7 @@ export const runSchema = z.strictObject({
     .strictObject({
       lr: z.number().gt(0).default(1e-4),
       weight_decay: z.number().min(0).default(0.01),
-      betas: z.tuple([z.number().min(0).lt(1), z.number().min(0).lt(1)]).default([0.9, 0.999]),
+      betas: betas.default([0.9, 0.999]),
       eps: z.number().gt(0).default(1e-6),
       /** Largest global gradient norm; 0: no clipping. */
       clip: z.number().min(0).default(1),
@@ -164,14 +179,21 @@ export const runSchema = z.strictObject({
       moments: z.enum(["auto", "keep", "fresh"]).default("auto"),
     })
     .prefault({}),
-  schedule: z.strictObject({ warmup: warmup.default(0.05), decay: decay.default("linear") }).prefault({}),
+  schedule: z.strictObject({ warmup: warmup.default(0.05), decay: decay.default("linear"), cooldown }).prefault({}),
   steps: count.optional(),
   tokens: count.optional(),
   epochs: z.number().gt(0).optional(),
   plan: planSchema.default({ kind: "named", name: "full", options: {} }),
   /** `sequences`: at most so many of the validation part are used. */
   evaluate: z.strictObject({ every: z.int().min(0).default(100), sequences: count.default(1024) }).prefault({}),
-  checkpoint: z.strictObject({ every: z.int().min(0).default(100), keep: z.int().min(1).default(3) }).prefault({}),
+  /** `at`: saved at these steps too, and those stay beside the newest `keep`. */
+  checkpoint: z
+    .strictObject({
+      every: z.int().min(0).default(100),
+      keep: z.int().min(1).default(3),
+      at: z.array(z.int().min(1)).optional(),
+    })
+    .prefault({}),
   log: z.strictObject({ every: z.int().min(1).default(10) }).prefault({}),
   engine: z
     .strictObject({
@@ -183,3 +205,5 @@ export const runSchema = z.strictObject({
 });
 
 export type RunFile = z.infer<typeof runSchema>;
+/** What may be written in it. */
+export type RunInput = z.input<typeof runSchema>;

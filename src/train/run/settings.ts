@@ -4,18 +4,20 @@
  * Relative paths in the file are relative to it. What the run folder keeps (`run.yaml`) has every key, and its paths
  * are relative to the run folder, so that file starts the same run again.
  */
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { dirname, join, relative, resolve, sep } from "node:path";
-import { UserError } from "../../util/errors.ts";
+import { modelPlace } from "../../store/places.ts";
+import type { UserError } from "../../util/errors.ts";
 import type { SettingsFile } from "../../util/settings.ts";
 import { checkStages, PlanError, placeStages, type Stage, type StageSpec } from "../plan/stage.ts";
-import type { RunFile } from "./schema.ts";
+import type { RunFile, RunInput } from "./schema.ts";
 
-/** Where the model comes from; paths absolute. */
+/** Where the model comes from; paths absolute. With `step` it is a run, which this one is from that step on. */
 export type ModelSource =
   | {
       readonly from: string;
+      readonly step?: number;
       /** A language-model head is drawn, which the folder lacks. */
       readonly "add-head"?: true;
     }
@@ -49,16 +51,18 @@ export interface LoadedRun {
 }
 
 /**
- * Reads RUN.yaml. @param sets `key.path=value`, on top of the file
- * @throws UserError naming the line of what does not fit
+ * Reads RUN.yaml, or takes an object with its keys, whose paths are relative to the working directory.
+ * @param sets `key.path=value`, on top of it
+ * @throws UserError naming the line, or the key, of what does not fit
  */
-export async function loadRun(path: string, sets: readonly string[] = []): Promise<LoadedRun> {
+export async function loadRun(run: string | RunInput, sets: readonly string[] = []): Promise<LoadedRun> {
   const [{ SettingsFile }, { runSchema }] = await Promise.all([
     import("../../util/settings.ts"),
     import("./schema.ts"),
   ]);
-  const file = new SettingsFile(path, sets);
-  return { settings: completed(file.checked(runSchema), dirname(resolve(path)), file), file };
+  const file = new SettingsFile(run, sets);
+  const folder = typeof run === "string" ? dirname(resolve(run)) : process.cwd();
+  return { settings: completed(file.checked(runSchema), folder, file), file };
 }
 
 function completed(run: RunFile, folder: string, file: SettingsFile): RunSettings {
@@ -74,30 +78,32 @@ function completed(run: RunFile, folder: string, file: SettingsFile): RunSetting
   const at = (place: string) => resolve(folder, place);
   const model: ModelSource =
     run.model.from !== undefined
-      ? { from: at(run.model.from), ...(run.model["add-head"] ? { "add-head": true } : {}) }
+      ? {
+          from: at(run.model.from),
+          ...(run.model.step === undefined ? {} : { step: run.model.step }),
+          ...(run.model["add-head"] ? { "add-head": true } : {}),
+        }
       : {
           init: at(run.model.init ?? ""),
           tokenizer: run.model.tokenizer === undefined ? undefined : at(run.model.tokenizer),
         };
-  const hasMoments =
-    "from" in model && model["add-head"] !== true && existsSync(join(model.from, "optimizer.safetensors"));
-  if (run.optimizer.moments === "keep" && !hasMoments) {
-    const where = "from" in model ? model.from : "a model drawn at random";
+  const begun = begunWith(at(run.out));
+  const start = "from" in model && model["add-head"] !== true ? startFolder(model) : undefined;
+  const hasMoments = start !== undefined && existsSync(join(start, "optimizer.safetensors"));
+  if (run.optimizer.moments === "keep" && !hasMoments && begun === undefined) {
     throw file.error(
       ["optimizer", "moments"],
-      `there are no moments to keep in ${where}`,
+      `there are no moments to keep in ${start ?? "a model drawn at random"}`,
       "set it to fresh, or start from a folder that holds optimizer.safetensors",
     );
   }
+  const auto = begun ?? (hasMoments ? "keep" : "fresh");
   return {
     ...rest,
     out: at(run.out),
     model,
     data: { from: at(run.data.from) },
-    optimizer: {
-      ...run.optimizer,
-      moments: run.optimizer.moments === "fresh" || !hasMoments ? "fresh" : "keep",
-    },
+    optimizer: { ...run.optimizer, moments: run.optimizer.moments === "auto" ? auto : run.optimizer.moments },
     length: lengths[0],
     engine: {
       kind: engine.kind,
@@ -105,6 +111,18 @@ function completed(run: RunFile, folder: string, file: SettingsFile): RunSetting
       precision: engine.precision,
     },
   };
+}
+
+/** The folder of the weights that a run starts from. @param say told where it is not the one that is named */
+export function startFolder({ from, step }: { from: string; step?: number }, say: (text: string) => void = () => {}) {
+  return step === undefined ? modelPlace(from, say) : join(from, "checkpoints", `step-${step}`);
+}
+
+/** What a run that has begun took `moments: auto` for: the folder it began from may be gone. */
+function begunWith(out: string): "keep" | "fresh" | undefined {
+  const path = join(out, "run.yaml");
+  if (!existsSync(join(out, "checkpoints")) || !existsSync(path)) return undefined;
+  return /^ {2}moments: keep$/m.test(readFileSync(path, "utf8")) ? "keep" : "fresh";
 }
 
 /** The run as `run.yaml` in its folder says it: every key, paths relative to the run folder. */
@@ -145,14 +163,25 @@ export function stepsOf(run: RunSettings, tokensPerStep: number, examples: numbe
 
 /**
  * The run's stages for a model of so many layers.
+ * @param now layers after `done` steps
  * @throws UserError if the plan does not fit the run or the model
  */
-export async function stagesOf(loaded: LoadedRun, layers: number, steps: number): Promise<readonly Stage[]> {
+export async function stagesOf(
+  loaded: LoadedRun,
+  layers: number,
+  steps: number,
+  now = layers,
+  done = 0,
+): Promise<readonly Stage[]> {
   const { plan } = loaded.settings;
   try {
-    const specs = await expandPlan(plan, layers);
-    checkStages(specs, layers);
-    return placeStages(specs, steps);
+    const stages = placeStages(await expandPlan(plan, layers), steps);
+    const toCome = stages.filter(({ end }) => end > done);
+    checkStages(
+      toCome.map((stage) => (stage.start < done ? { ...stage, grow: undefined } : stage)),
+      now,
+    );
+    return stages;
   } catch (error) {
     if (!(error instanceof PlanError)) throw error;
     throw loaded.file.error(["plan"], error.message, "change the stages, or the length of the run");
@@ -192,20 +221,43 @@ function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** The refusal to carry on a run folder that holds another run. */
-export function anotherRun(folder: string, found: readonly Difference[]): UserError {
+/** What a run may change and still be the same: it is not part of what is computed, or (a path) known by its content. */
+export const FREE = /^(log|checkpoint|evaluate|engine)\b|^data\.from$|^model\.(from|init|tokenizer)$/;
+/** What the batches are a function of, and with them the place in the data's order. */
+export const ORDER = /^(seed|objective|batch)\b/;
+
+/**
+ * The refusal to carry on a run folder that holds another run.
+ * @param steps of its checkpoints, newest first
+ */
+export function anotherRun(run: LoadedRun, found: readonly Difference[], steps: readonly number[]): UserError {
+  const { out, length, schedule } = run.settings;
   const list = found
     .slice(0, 3)
     .map(({ key, before, now }) => `\`${key}\` was ${shown(before)} and is now ${shown(now)}`)
     .join(", ");
   const more = found.length > 3 ? ` and ${found.length - 3} more` : "";
-  return new UserError(
-    `holds another run: ${list}${more}`,
-    folder,
-    "name another folder in `out`, undo the change, or remove the folder",
-  );
+  const { key } = found.find(({ now }) => now !== undefined) ?? found[0];
+  const step = steps.find((there) => !("steps" in length) || there < length.steps);
+  const file = dirname(resolve(run.file.where([])));
+  const way = (path: string) => yamlText(relative(file, path).split(sep).join("/"));
+  const flow = (value: object) =>
+    Object.entries(value)
+      .map(([name, each]) => `${name}: ${each}`)
+      .join(", ");
+  const lines = [`out: ${way(`${out}-further`)}`, `model: { from: ${way(out)}, step: ${step} }`, flow(length)];
+  const wayOut =
+    step === undefined || found.some((one) => ORDER.test(one.key) || one.key.startsWith("model"))
+      ? "name another folder in `out`, undo the change, or remove the folder"
+      : `undo the change, or carry that run further: \`${lines.join("`, `")}\`, counted from its first step, and over all of them \`schedule: { ${flow(schedule)} }\``;
+  return run.file.error(key.split("."), `${out}: holds another run: ${list}${more}`, wayOut);
 }
 
-function shown(value: unknown): string {
+/** A scalar as YAML reads it back. */
+function yamlText(text: string): string {
+  return /^[\w./][\w./-]*$/.test(text) ? text : JSON.stringify(text);
+}
+
+export function shown(value: unknown): string {
   return value === undefined ? "absent" : JSON.stringify(value);
 }

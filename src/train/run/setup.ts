@@ -3,7 +3,10 @@
  * written here, so whatever is wrong is said before anything is touched.
  */
 import { createHash } from "node:crypto";
+import { existsSync } from "node:fs";
+import { join } from "node:path";
 import { presentOf, tokenizerFiles } from "../../checkpoint/folder.ts";
+import { trainerFile } from "../../checkpoint/optimizer.ts";
 import type { BatchShape } from "../../data/batch/batch.ts";
 import { type DataSize, dataSize } from "../../data/batch/batches.ts";
 import { type Dataset, infoJson } from "../../data/prepared/dataset.ts";
@@ -14,14 +17,25 @@ import { addHead, headWayOut, headWords } from "../../model/head.ts";
 import { type OpenModel, openModel } from "../../model/load.ts";
 import { inputsOf, type Objective, objectives, supports, termsOf } from "../../model/objectives.ts";
 import { remarks } from "../../model/remarks.ts";
-import { checkFiles } from "../../store/checksums.ts";
+import { checkFiles, hashFiles, sha256 } from "../../store/checksums.ts";
 import { UserError } from "../../util/errors.ts";
 import { readJsonObject } from "../../util/json.ts";
 import type { Stage } from "../plan/stage.ts";
 import type { StepCommon } from "../step/compiled.ts";
 import { drawn, type ParameterSource } from "../step/state.ts";
-import { type Companions, readCompanions } from "./checkpoint.ts";
-import { type LoadedRun, type RunSettings, stagesOf, stepsOf } from "./settings.ts";
+import { type Checkpoint, type Companions, checkpointOf, readCompanions } from "./checkpoint.ts";
+import { runFile, storedRun } from "./folder.ts";
+import {
+  differences,
+  type LoadedRun,
+  ORDER,
+  type RunSettings,
+  shown,
+  spelledOut,
+  stagesOf,
+  startFolder,
+  stepsOf,
+} from "./settings.ts";
 
 /** How the validation part is measured. */
 export interface EvaluationForm {
@@ -47,12 +61,20 @@ export interface Start {
   readonly moments: string | undefined;
   /** What its owner may not expect, in sentences for a person. */
   readonly notes: readonly string[];
+  /** Where it stands: a checkpoint of this run, or of the one that this one carries further. */
+  readonly checkpoint?: Checkpoint;
   close(): Promise<void>;
 }
 
-/** The model that the settings name. @throws UserError */
-export async function openStart(settings: RunSettings, dataset: Dataset): Promise<Start> {
-  const source = settings.model;
+/** A start as the settings name it. */
+export interface Begun extends Start {
+  /** What the model is known by, wherever it lies. Reads all of it. */
+  identity(): Promise<string>;
+}
+
+/** The model that the settings name. @param note told what a person may not expect @throws UserError */
+export async function openStart(run: LoadedRun, dataset: Dataset, note: (text: string) => void): Promise<Begun> {
+  const { model: source, optimizer, seed } = run.settings;
   if ("init" in source) {
     const given = await readJsonObject(source.init);
     const { vocabulary } = dataset.info.tokenizer;
@@ -62,10 +84,10 @@ export async function openStart(settings: RunSettings, dataset: Dataset): Promis
     const tokenizer = source.tokenizer ?? dataset.tokenizerFolder;
     return {
       model,
-      parameters: drawn(model, settings.seed),
+      parameters: drawn(model, seed),
       where: source.init,
       tokenizer,
-      companions: await readCompanions(tokenizer, undefined),
+      companions: await readCompanions(tokenizer, undefined, model.dimensions.positions),
       moments: undefined,
       notes:
         vocab === vocabulary
@@ -73,39 +95,77 @@ export async function openStart(settings: RunSettings, dataset: Dataset): Promis
           : [
               `\`vocab_size\` of ${source.init} is ${vocab}, the data's tokenizer has ${vocabulary} tokens: left out, it is the tokenizer's`,
             ],
+      identity: async () => sha256(JSON.stringify(config)),
       close: async () => {},
     };
   }
+  const keep = optimizer.moments === "keep";
+  if (source.step !== undefined) {
+    await checkSameOrder(run, source.from);
+    const found = await checkpointOf(source.from, source.step);
+    return { ...(await startFrom(found, dataset, keep)), identity: () => identityOf(found.opened) };
+  }
+  const folder = startFolder(source, note);
   // A config may be edited by hand; weights are not.
-  await checkFiles(source.from, (name) => name.endsWith(".safetensors"));
-  const opened = await openModel(source.from);
+  await checkFiles(folder, (name) => name.endsWith(".safetensors"));
+  const opened = await openModel(folder);
   try {
-    const begun = source["add-head"] === true ? addHead(opened, settings.seed) : opened;
-    const start = await startFrom(begun, dataset, settings.optimizer.moments === "keep");
-    const said = (await remarks(opened, begun.model.outputs)).map((remark) => `${source.from}: ${remark}`);
-    return { ...start, notes: [...said, ...headWords(opened.model, begun.model)] };
+    if (folder !== source.from || existsSync(join(folder, trainerFile))) {
+      note("the batches are drawn from the first one on: `model: { from: RUN, step: N }` goes on where a run was");
+    }
+    const begun = source["add-head"] === true ? addHead(opened, seed) : opened;
+    const start = await startFrom({ opened: begun }, dataset, keep);
+    const said = (await remarks(opened, begun.model.outputs)).map((remark) => `${folder}: ${remark}`);
+    return { ...start, notes: [...said, ...headWords(opened.model, begun.model)], identity: () => identityOf(opened) };
   } catch (error) {
     await opened.close();
     throw error;
   }
 }
 
+/** What a model is known by, wherever it lies. */
+async function identityOf({ config, weights }: OpenModel): Promise<string> {
+  return sha256(JSON.stringify([config, await hashFiles(weights.files)]));
+}
+
+/** @throws UserError if what the batches are a function of is not as in the run that is carried further */
+async function checkSameOrder(run: LoadedRun, from: string): Promise<void> {
+  const before = await storedRun(from);
+  if (before === undefined) {
+    throw run.file.error(["model", "from"], `${from} is no run: there is no ${runFile}`, "name a run's folder");
+  }
+  const other = differences(before, spelledOut(run.settings)).find(({ key }) => ORDER.test(key));
+  if (other === undefined) return;
+  throw run.file.error(
+    other.key.split("."),
+    `\`${other.key}\` is ${shown(other.now)}, and was ${shown(other.before)} in the run it carries further: its place in the data's order would be another`,
+    "write what that run has, or leave out `model.step` and name its checkpoint's folder: it then starts at step 0",
+  );
+}
+
 /** A model folder to start from. @param moments whether its optimizer's state goes on */
 export async function startFrom(
-  opened: Pick<OpenModel, "folder" | "model" | "close"> & { readonly weights: ParameterSource },
+  {
+    opened,
+    checkpoint,
+  }: {
+    readonly opened: Pick<OpenModel, "folder" | "model" | "close"> & { readonly weights: ParameterSource };
+    readonly checkpoint?: Checkpoint;
+  },
   dataset: Dataset,
   moments: boolean,
 ): Promise<Start> {
-  const { folder } = opened;
+  const { folder, model, weights } = opened;
   const tokenizer = await tokenizerOf(folder, dataset);
   return {
-    model: opened.model,
-    parameters: opened.weights,
+    model,
+    parameters: weights,
     where: folder,
     tokenizer,
-    companions: await readCompanions(tokenizer, folder),
+    companions: await readCompanions(tokenizer, folder, opened.model.dimensions.positions),
     moments: moments ? folder : undefined,
     notes: [],
+    checkpoint,
     close: () => opened.close(),
   };
 }
@@ -165,14 +225,35 @@ export function stepCommon(
 /** A value of a program that is larger is refused before anything is built of it: 128 GiB in float32. */
 const MOST_NUMBERS = 2 ** 35;
 
-/** @param layers of the model that the run started with @throws UserError */
-export async function planRun(run: LoadedRun, dataset: Dataset, model: Model, layers: number): Promise<RunPlan> {
+/**
+ * @param model after `done` steps @param layers of the model that the run started with
+ * @throws UserError
+ */
+export async function planRun(
+  run: LoadedRun,
+  dataset: Dataset,
+  model: Model,
+  layers: number,
+  done: number,
+): Promise<RunPlan> {
   const { settings } = run;
   const { batch, objective } = settings;
   const size = dataSize(dataset, objective, batch);
   const { length } = dataset.info;
   const steps = stepsOf(settings, size.tokensPerStep, size.sequences);
-  const stages = await stagesOf(run, layers, steps);
+  const stages = await stagesOf(run, layers, steps, model.dimensions.layers, done);
+  const late = settings.checkpoint.at?.find((step) => step > steps);
+  if (late !== undefined) {
+    const what = `\`checkpoint.at\` names step ${late}, and the run has ${steps}`;
+    throw run.file.error(["checkpoint", "at"], what, "name steps of the run");
+  }
+  const grown = stages.findLast(({ grow, start }) => grow !== undefined && start < done)?.grow;
+  for (const axis of ["layers", "hidden", "heads", "ffn"] as const) {
+    const is = model.dimensions[axis];
+    if ((grown?.[axis] ?? is) === is) continue;
+    const what = `by the plan ${axis} is ${grown?.[axis]} after ${done} steps, in the checkpoint it is ${is}`;
+    throw run.file.error(["plan"], what, "write the growth up to that step as it was, or none of it");
+  }
   const common = stepCommon(settings, model, length, size.perSequence);
   const { heads, vocab } = model.dimensions;
   const largest = batch.sequences * length * Math.max(heads * length, vocab);
@@ -203,6 +284,7 @@ export async function planRun(run: LoadedRun, dataset: Dataset, model: Model, la
 /**
  * Whether model, data and objective belong together.
  * @param tokenizer folder of the model's own tokenizer; where it is the data's there is nothing to compare
+ * @returns the data for this model: nothing is drawn that its vocabulary does not have
  * @throws UserError
  */
 export async function checkFit(
@@ -211,7 +293,7 @@ export async function checkFit(
   dataset: Dataset,
   objective: Objective,
   tokenizer: string,
-): Promise<void> {
+): Promise<Dataset> {
   const { info } = dataset;
   if (!supports(model, objective)) {
     const other = objectives.find((known) => supports(model, known));
@@ -232,14 +314,18 @@ export async function checkFit(
       `prepare the data with --length ${model.dimensions.positions} or less`,
     );
   }
-  if (info.tokenizer.vocabulary > model.dimensions.vocab) {
-    throw new UserError(
-      `the data's tokenizer has ${info.tokenizer.vocabulary} tokens, the model's vocabulary ${model.dimensions.vocab}`,
-      dataset.folder,
-      "prepare the data with the model's own tokenizer",
-    );
+  const { vocab } = model.dimensions;
+  const { cls = 0, sep = 0, mask = 0, pad = 0 } = objective === "clm" ? {} : info.tokenizer.special;
+  const padding = termsOf(objective).includes("nsp") ? pad : 0;
+  const largest = Math.max(info.largest ?? info.tokenizer.vocabulary - 1, cls, sep, mask, padding);
+  if (largest >= vocab) {
+    const what = `the data holds or needs token ${largest}, and the model's vocabulary has ${vocab}`;
+    const wayOut =
+      "prepare the data with the model's own tokenizer: bert2bert prepare … --model FOLDER checks every id";
+    throw new UserError(what, dataset.folder, wayOut);
   }
-  if (tokenizer === dataset.tokenizerFolder) return;
+  const fitting = { ...dataset, drawnBelow: vocab };
+  if (tokenizer === dataset.tokenizerFolder) return fitting;
   if ((await presentOf(tokenizer, tokenizerFiles)).length === 0) {
     throw new UserError("holds no tokenizer", tokenizer, "name a folder with tokenizer.json, or vocab.txt");
   }
@@ -251,6 +337,7 @@ export async function checkFit(
       `prepare it anew: bert2bert prepare … --tokenizer ${tokenizer}`,
     );
   }
+  return fitting;
 }
 
 /** What prepared data is known by: its info, which holds the tokenizer's and the sources' hashes. */

@@ -1,6 +1,7 @@
 /**
  * The tensors of a run in the engine: put there from a model folder or drawn at random, and read back for a checkpoint.
  */
+import { countNotFinite } from "../../checkpoint/finite.ts";
 import { openOptimizer, optimizerTensors } from "../../checkpoint/optimizer.ts";
 import type { TensorSource } from "../../checkpoint/write.ts";
 import type { Engine } from "../../engine/engine.ts";
@@ -68,7 +69,7 @@ export async function loadState(
 
 /** @throws UserError if a weight is NaN or infinite */
 export function checkFinite(values: Float32Array, name: string, where: string): void {
-  if (values.every(Number.isFinite)) return;
+  if (countNotFinite(values) === 0) return;
   throw new UserError(
     `${name} holds NaN or infinity`,
     where,
@@ -126,11 +127,10 @@ export class NotFinite extends Error {
   override readonly name = "NotFinite";
 }
 
-/** @throws NotFinite naming the tensor: a checkpoint that can't be trained further must not take a good one's place */
-/** A state of real numbers. @throws NotFinite if one of them is none */
+/** A state of real numbers. @throws NotFinite naming it: what can't be trained further must not take a good checkpoint's place */
 export async function readReal(engine: Engine, name: string): Promise<Float32Array> {
   const data = await engine.read(name);
   if (!(data instanceof Float32Array)) throw new TypeError(`${name} is not real`);
-  if (!data.every(Number.isFinite)) throw new NotFinite(`${name} held NaN or infinity`);
+  if (countNotFinite(data) > 0) throw new NotFinite(`${name} held NaN or infinity`);
   return data;
 }

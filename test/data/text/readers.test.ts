@@ -5,9 +5,9 @@ import { gzipSync } from "node:zlib";
 import { expect, test } from "vitest";
 import { type Fingerprint, readBlocks } from "../../../src/data/text/blocks.ts";
 import { parseLines } from "../../../src/data/text/lines.ts";
-import { findSources } from "../../../src/data/text/sources.ts";
+import { findSources, type Reading, sourceOf } from "../../../src/data/text/sources.ts";
 import { UserError } from "../../../src/util/errors.ts";
-import { temporaryFolder } from "../../support.ts";
+import { sharedData, temporaryFolder } from "../../support.ts";
 
 const folder = temporaryFolder();
 
@@ -18,14 +18,14 @@ function file(name: string, content: string | Uint8Array): string {
 }
 
 /** The documents of a corpus, each a list of lines. */
-async function documents(paths: string[]): Promise<string[][]> {
+async function documents(paths: string[], reading: Reading = {}): Promise<string[][]> {
   const found: string[][] = [];
   let open: string[] = [];
   const close = () => {
     if (open.length > 0) found.push(open);
     open = [];
   };
-  for (const source of await findSources(paths)) {
+  for (const source of await findSources(paths, reading)) {
     for await (const block of readBlocks(source)) {
       const { texts, breaks, breakAfter } = parseLines(block);
       texts.forEach((text, i) => {
@@ -38,8 +38,8 @@ async function documents(paths: string[]): Promise<string[][]> {
   return found;
 }
 
-async function refused(paths: string[]): Promise<string> {
-  const error = await documents(paths).then(
+async function refused(paths: string[], reading: Reading = {}): Promise<string> {
+  const error = await documents(paths, reading).then(
     () => undefined,
     (reason: unknown) => reason,
   );
@@ -64,6 +64,51 @@ test("JSON Lines: each object's text is a document", async () => {
   expect(await documents([path])).toEqual([["one", "two", "", "three"], ["four \ufffd"]]);
 });
 
+const twoRows = '{"text": "one", "score": NaN}\n\n{"n": [-Infinity, "NaN \\" Infinity"], "text": "NaN is Infinity"}\n';
+
+test("JSON Lines are known by their first bytes, which is said, whatever the file's name", async () => {
+  for (const name of ["names.jsonlines", "part-00000", "a.json.1", "jsonl.txt"]) {
+    const notes: string[] = [];
+    const path = file(name, `\ufeff${twoRows}`);
+    expect(await documents([path], { note: (text) => notes.push(text) })).toEqual([["one"], ["NaN is Infinity"]]);
+    expect(notes).toEqual([`${path}: JSON Lines by its first bytes; the text is taken from \`text\``]);
+  }
+  const packed = file("part-1.gz", gzipSync(twoRows));
+  expect(await documents([packed])).toEqual([["one"], ["NaN is Infinity"]]);
+  // A first line that is longer than what is looked at, and one file of a single line without an end.
+  const long = JSON.stringify({ id: 7, text: "word ".repeat(200_000) });
+  expect((await documents([file("long", `${long}\n${long}\n`)])).length).toBe(2);
+  expect(await documents([file("single", '{"text": "one"}')])).toEqual([["one"]]);
+  // Text that only begins like it is text.
+  expect(await documents([file("brace.txt", '{"text": is missing}\nsecond')])).toEqual([
+    ['{"text": is missing}', "second"],
+  ]);
+  expect(await documents([file("mixed.txt", '{"a": 1}\nis an object.\n')])).toEqual([['{"a": 1}', "is an object."]]);
+});
+
+test("another field may hold the text", async () => {
+  const rows = file("content", '{"content": "one", "text": 5}\n{"content": "two"}\n');
+  expect(await documents([rows], { field: "content" })).toEqual([["one"], ["two"]]);
+  expect(await refused([rows])).toMatch(/content:1: `text` is not a string/);
+  expect(await refused([rows], { field: "constructor" })).toMatch(/no field `constructor` \(found: content, text\)/);
+  expect(await refused([file("plain.txt", "text\n")], { field: "content" })).toMatch(
+    /not JSON Lines: it has no fields/,
+  );
+});
+
+test("tables, UTF-32 and lines that end with CR alone are named for what they are", async () => {
+  for (const name of ["a.csv", "b.TSV", "c.csv.gz"]) {
+    expect(await refused([file(name, "id,text\n1,one\n")])).toMatch(/: a table \((CSV|TSV)\), not text/);
+  }
+  const utf32 = (text: string) => Buffer.from(Uint32Array.from(text, (c) => c.codePointAt(0) ?? 0).buffer);
+  expect(await refused([file("utf32.txt", utf32("\ufeffone"))])).toMatch(/UTF-32 text/);
+  expect(await refused([file("utf32le.txt", utf32("one"))])).toMatch(/UTF-32 text/);
+  expect(await refused([file("utf32be.txt", utf32("\ufeffone").swap32())])).toMatch(/UTF-32 text/);
+  expect(await refused([file("utf16be.txt", Buffer.from("one", "utf16le").swap16())])).toMatch(/UTF-16 text/);
+  expect(await refused([file("mac.txt", "one\rtwo\rthree\r")])).toMatch(/mac\.txt: its lines end with CR alone/);
+  expect(await documents([file("one.txt", "one\r")])).toEqual([["one"]]);
+});
+
 test("a folder is read whole, in the order of names, without hidden files", async () => {
   mkdirSync(join(folder, "corpus", "b"), { recursive: true });
   file("corpus/c.txt", "3");
@@ -85,7 +130,7 @@ test("blocks hold whole lines, whatever their size, and say where they are", asy
   const path = file("big.txt", text);
   const fingerprint: Fingerprint = { bytes: 0, sha256: "" };
   const found: string[] = [];
-  for await (const block of readBlocks({ path, kind: "text" }, fingerprint)) {
+  for await (const block of readBlocks(sourceOf(path), fingerprint)) {
     expect(block.firstLine).toBe(found.length + 1);
     found.push(...parseLines(block).texts);
   }
@@ -124,4 +169,10 @@ test("what is not JSON Lines is refused by file and line", async () => {
     /c\.json:3: no field `text` \(found: content\)/,
   );
   expect(await refused([file("d.json", '{"text": 3}\n')])).toMatch(/d\.json:1: `text` is not a string/);
+});
+
+const cases = sharedData("..", "cases", "jsonl-by-name", "names.jsonlines");
+test.skipIf(cases === undefined)("names.jsonlines of the cases is JSON Lines", async () => {
+  const found = await documents([cases ?? ""]);
+  expect(found[0]).toEqual(["The miller mends the kettle.", "The baker paints a ladder."]);
 });

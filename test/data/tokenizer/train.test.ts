@@ -2,6 +2,7 @@ import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";
 import { expect, test } from "vitest";
+import { sourceOf } from "../../../src/data/text/sources.ts";
 import { learnMerges } from "../../../src/data/tokenizer/merges.ts";
 import { openTokenizer } from "../../../src/data/tokenizer/tokenizer.ts";
 import { trainTokenizer } from "../../../src/data/tokenizer/train.ts";
@@ -100,7 +101,7 @@ test("words are counted as the tokenizer cuts them", async () => {
         wanted.set(word, (wanted.get(word) ?? 0) + 1);
       }
     }
-    const counted = await countWords([{ path, kind: "jsonl" }], description.json);
+    const counted = await countWords([sourceOf(path)], description.json);
     expect(Object.fromEntries(counted)).toEqual(Object.fromEntries(wanted));
   }
 });
@@ -154,6 +155,20 @@ test("vocab.txt alone, or vocab.json and merges.txt, are the same tokenizer as t
     mkdirSync(bare);
     for (const file of files) cpSync(join(folder, name, file), join(bare, file));
     expect((await openTokenizer(bare)).info).toEqual(whole);
+  }
+});
+
+test("RoBERTa's mask takes the blank before it, and texts are cut off at a length", async () => {
+  const roberta = await openTokenizer(join(folder, "bpe-400-1"));
+  const { ids } = await roberta.encode(["the <mask> mill"]);
+  expect(Array.from(ids, (id) => roberta.tokenOf(id)).join("")).toBe("the<mask>Ġmill");
+  for (const [name, most] of [
+    ["wordpiece-300-1", 512],
+    ["bpe-500-1", 1024],
+    ["bpe-400-1", 512],
+  ] as const) {
+    const config = JSON.parse(readFileSync(join(folder, name, "tokenizer_config.json"), "utf8"));
+    expect([name, config.model_max_length]).toEqual([name, most]);
   }
 });
 

@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { full } from "../../../src/train/plan/plans/full.ts";
 import { twoStage, twoStageModels } from "../../../src/train/plan/plans/two-stage.ts";
-import { factorAt, rateAt, type Schedule } from "../../../src/train/plan/schedule.ts";
+import { decays, factorAt, rateAt, type Schedule } from "../../../src/train/plan/schedule.ts";
 import { PlanError, placeStages, type StageSpec, stageAt, subModelAt } from "../../../src/train/plan/stage.ts";
 
 const stage = (spec: Partial<StageSpec>): StageSpec => ({ name: "s", head: true, optimizer: "keep", ...spec });
@@ -87,6 +87,58 @@ describe("the schedule", () => {
     expect(factorAt({ warmup: 10, decay: "quadratic" }, 10 + 45, 100)).toBeCloseTo(0.25, 12);
     expect(factorAt({ warmup: 0, decay: "constant" }, 99, 100)).toBe(1);
     expect(factorAt({ warmup: 1, decay: "linear" }, 0, 1)).toBe(1);
+  });
+
+  it("with a cooldown stays at the peak, and falls in the last steps only: whatever the length, the trunk is the same", () => {
+    const factors = (decay: Schedule["decay"], cooldown: number, steps: number) =>
+      Array.from({ length: steps }, (_, step) => factorAt({ warmup: 2, decay, cooldown }, step, steps));
+    expect(factors("linear", 4, 10)).toEqual([0.5, 1, 1, 1, 1, 1, 1, 3 / 4, 2 / 4, 1 / 4]);
+    expect(factors("linear", 0.4, 10)).toEqual(factors("linear", 4, 10));
+    expect(factors("sqrt", 4, 8)).toEqual([
+      0.5,
+      1,
+      1,
+      1,
+      1,
+      1 - Math.sqrt(1 / 4),
+      1 - Math.sqrt(2 / 4),
+      1 - Math.sqrt(3 / 4),
+    ]);
+    expect(factors("cosine", 2, 6)).toEqual([0.5, 1, 1, 1, 1, (1 + Math.cos(Math.PI / 2)) / 2]);
+    // A decay that is as long as the run begins after the warm-up.
+    expect(factors("linear", 10, 10)).toEqual(
+      Array.from({ length: 10 }, (_, step) => factorAt({ warmup: 2, decay: "linear" }, step, 10)),
+    );
+    expect(factors("linear", 0, 5)).toEqual(factors("constant", 3, 5));
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 1, max: 40 }),
+        fc.integer({ min: 1, max: 40 }),
+        fc.constantFrom(...decays),
+        (stable, fall, decay) => {
+          const steps = 5 + stable + fall;
+          for (let step = 0; step < 5 + stable; step++) {
+            const trunk = factorAt({ warmup: 5, decay: "constant" }, step, 1000);
+            expect(factorAt({ warmup: 5, decay, cooldown: fall }, step, steps)).toBe(trunk);
+          }
+          expect(factorAt({ warmup: 5, decay, cooldown: fall }, steps - 1, steps)).toBeGreaterThan(0);
+        },
+      ),
+      { numRuns: 60 },
+    );
+  });
+
+  it("goes on with the run's cooldown in a stage that warms up anew, or has its own", () => {
+    const run: Schedule = { warmup: 0, decay: "linear", cooldown: 40 };
+    const stages = placeStages(
+      [
+        stage({ steps: 50, schedule: { warmup: 0, decay: "linear", cooldown: 10 } }),
+        stage({ schedule: { warmup: 10, decay: "run" } }),
+      ],
+      100,
+    );
+    const rate = (step: number) => rateAt(2, run, stages, stageAt(stages, step), step);
+    expect([39, 45, 54, 59, 60, 80].map(rate)).toEqual([2, 1, 1, 2, 2, 1]);
   });
 
   it("goes on across stages, unless a stage has its own", () => {

@@ -127,6 +127,24 @@ describe("RUN.yaml", () => {
       `${good}schedule: {warmup: 1.5}\n`,
       "/run.yaml:6: a warm-up of 1 or more is a number of steps",
     ],
+    ...["0.9", "[0.9]", "[0.9, 0.95, 0.98]"].map(
+      (betas) =>
+        [
+          `betas ${betas}`,
+          `${good}optimizer: {betas: ${betas}}\n`,
+          `/run.yaml:6: \`optimizer.betas\` is ${JSON.stringify(JSON.parse(betas))}`,
+        ] as const,
+    ),
+    [
+      "one beta",
+      `${good}optimizer: {betas: 0.98}\n`,
+      "`optimizer.betas` is 0.98, not a list\nhint: write `[0.9, 0.98]`",
+    ],
+    [
+      "a cooldown of its own under the run's decay",
+      `${good}plan: [{schedule: {warmup: 5, cooldown: 5}}]\n`,
+      "/run.yaml:6: a stage that goes on with the run's decay has no cooldown of its own",
+    ],
     [
       "moments that are not there",
       `${good}optimizer: {moments: keep}\n`,

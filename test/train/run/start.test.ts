@@ -42,9 +42,9 @@ describe.each(kinds)("a run from a $name with add-head", ({ config, objective, d
   });
 
   it("draws the head by the run's seed and takes all else from the folder", async () => {
-    const { settings } = await loadRun(await made);
-    const dataset = await openDataset(settings.data.from);
-    const start = await openStart(settings, dataset);
+    const run = await loadRun(await made);
+    const dataset = await openDataset(run.settings.data.from);
+    const start = await openStart(run, dataset, () => {});
     const source = await openModel(join(folder, "source"));
     let added = 0;
     for (const parameter of start.model.parameters) {

@@ -294,6 +294,41 @@ export const places: Group = {
       hint: "name another folder in `out`, undo the change, or remove the folder",
       cause: "the run's file was changed after it began",
     },
+    run(
+      "one beta",
+      { optimizer: "{betas: 0.98}" },
+      "<file>:<n>: `<key>` is <value>, not a list",
+      "write `[0.9, 0.98]`",
+      "a number where two belong",
+    ),
+    run(
+      "a step of a model drawn at random",
+      { model: "{init: config.json, step: 10}" },
+      "<file>:<n>: `model.step` is a step of the run that `model.from` names",
+      "give {from: a run folder, step: a step it has a checkpoint of}",
+      "`model.step` without `model.from`",
+    ),
+    run(
+      "a run carried further that is none",
+      { model: "{from: model, step: 10}" },
+      "<file>:<n>: <folder> is no run: there is no run.yaml",
+      "name a run's folder",
+      "`model: {from, step}` with a model folder; without `step` it starts from that",
+    ),
+    run(
+      "a checkpoint after the end",
+      { checkpoint: "{at: [1000000]}" },
+      "<file>:<n>: `checkpoint.at` names step <n>, and the run has <n>",
+      "name steps of the run",
+      "a checkpoint that would never be written",
+    ),
+    run(
+      "a cooldown under the run's decay",
+      { plan: "[{schedule: {cooldown: 2}}]" },
+      "<file>:<n>: a stage that goes on with the run's decay has no cooldown of its own",
+      "give the stage a decay (linear, …), or the cooldown to the run's `schedule`",
+      "`cooldown` in a stage's `schedule` whose `decay` is `run`",
+    ),
     {
       name: "a place below a file",
       words: async (folder) => ["pretrain", await runFile(folder, { out: "config.json/out" })],
@@ -362,6 +397,37 @@ export const places: Group = {
       cause: "a checkpoint of a run that diverged",
     },
     {
+      name: "NaN in the weights of a source",
+      words: async (folder) => {
+        const { source } = await withNaN(folder);
+        return ["grow", source, join(folder, "deep", "out"), "--method", "fpi", "--layers", "4"];
+      },
+      says: "<folder>: NaN or infinity in <n> of <name>",
+      hint: "use another checkpoint, or take over what the source has: --keep-nonfinite",
+      cause: "a checkpoint of a run that diverged: what grows from it would be of no use either",
+    },
+    {
+      name: "a spread of random weights that float32 has not",
+      words: (folder) => {
+        const path = join(folder, "config.json");
+        writeFileSync(path, JSON.stringify({ ...smallBert, initializer_range: 1e39 }));
+        return ["init", path, join(folder, "deep", "out")];
+      },
+      says: "<folder>: NaN or infinity in <n> of <n> tensors, such as <name>",
+      hint: "nothing can be computed with these",
+      cause: "an `initializer_range` in config.json that is far too large",
+    },
+    {
+      name: "weights too large for the format",
+      words: async (folder) => {
+        const { source } = await withNaN(folder, 1e5);
+        return ["grow", source, join(folder, "deep", "out"), "--method", "fpi", "--layers", "4", "--dtype", "F16"];
+      },
+      says: "<folder>: too large for F16: <n> of <name>",
+      hint: "store them as BF16 or F32 (`--dtype`)",
+      cause: "F16 holds up to 65504; what is larger would become infinity",
+    },
+    {
       name: "a loss that is not a number",
       words: async (folder) => [
         "pretrain",
@@ -374,7 +440,6 @@ export const places: Group = {
       says: "<folder>: step <n> gave a loss that is not a number (before it all weights were finite, the largest <n> in <name>); no checkpoint had been written",
       hint: "start again with a lower optimizer.lr or a longer warm-up",
       cause: "the run diverged; the newest checkpoint is from before",
-      leaves: ["out/"],
     },
     {
       name: "weights that overflow",
@@ -389,20 +454,19 @@ export const places: Group = {
       says: "<folder>: step <n> gave a loss that is not a number (<name> held NaN or infinity before it); no checkpoint had been written",
       hint: "start again with a lower optimizer.lr or a longer warm-up",
       cause: "the run diverged; the newest checkpoint is from before",
-      leaves: ["out/"],
     },
   ],
 };
 
-/** A run from a model with one weight that is not a number. */
-async function withNaN(folder: string): Promise<{ path: string; source: string }> {
+/** A run from a model with one weight that is not a number, or is `value`. */
+async function withNaN(folder: string, value = Number.NaN): Promise<{ path: string; source: string }> {
   const source = model(folder, "bert-tiny", "source");
   const weights = join(source, "model.safetensors");
   const { header, data } = takeApart(new Uint8Array(readFileSync(weights)));
   const own = data.slice();
   new DataView(own.buffer).setFloat32(
     header["bert.encoder.layer.1.attention.self.key.weight"].data_offsets[0] + 8,
-    Number.NaN,
+    value,
     true,
   );
   writeFileSync(weights, putTogether(header, own));

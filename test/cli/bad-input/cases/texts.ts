@@ -88,6 +88,39 @@ export const corpora: Group = {
       "a file saved by some editors on Windows",
     ),
     prepare(
+      "UTF-32",
+      "text.txt",
+      Buffer.from(Uint32Array.from(enough, (letter) => letter.charCodeAt(0)).buffer),
+      "<file>: UTF-32 text, not UTF-8 text",
+      "convert it: iconv -f UTF-32LE -t UTF-8",
+      "a file written by a program that keeps four bytes a character",
+    ),
+    prepare(
+      "lines that end with CR alone",
+      "text.txt",
+      enough.replaceAll("\n", "\r"),
+      "<file>: its lines end with CR alone",
+      "convert it: tr '\\r' '\\n' < FILE > NEW",
+      "a text of an old Mac, or exported by a spreadsheet on one",
+    ),
+    prepare(
+      "a table",
+      "text.csv",
+      "id,text\n1,one\n",
+      "<file>: a table (CSV), not text",
+      "make JSON Lines of it (<command>) and name the text's column with --field",
+      "CSV or TSV given as text",
+    ),
+    prepare(
+      "a field of plain text",
+      "text.txt",
+      enough,
+      "<file>: not JSON Lines: it has no fields",
+      "leave out --field, or this file",
+      "--field with a file that is plain text",
+      ["--field", "content"],
+    ),
+    prepare(
       "a binary file",
       "text.bin",
       new Uint8Array([65, 10, 66, 0, 67]),
@@ -132,7 +165,7 @@ export const corpora: Group = {
       "text.jsonl",
       '{"body": "a"}\n',
       "<file>:<n>: no field `text` (found: <names>)",
-      'write {"text": "…"} on each line',
+      'name the field that holds the text with --field, or write {"text": "…"} on each line',
       "the text is in a field of another name",
     ),
     prepare(
@@ -140,7 +173,7 @@ export const corpora: Group = {
       "text.jsonl",
       '{"text": 5}\n',
       "<file>:<n>: `text` is not a string",
-      'write {"text": "…"} on each line',
+      'name the field that holds the text with --field, or write {"text": "…"} on each line',
       "the field `text` holds something else",
     ),
     prepare(
@@ -148,7 +181,7 @@ export const corpora: Group = {
       "text.jsonl",
       "[1]\n",
       "<file>:<n>: not a JSON object",
-      'write {"text": "…"} on each line',
+      'name the field that holds the text with --field, or write {"text": "…"} on each line',
       "lines that hold something else",
     ),
     prepare(
@@ -275,6 +308,28 @@ function tokenizer(name: string, make: (folder: string) => void, says: string, h
   return { name, words, says, hint, cause };
 }
 
+/** `prepare` for a model of this config, with the vocabulary of a fixture beside it. */
+const forModel = (
+  name: string,
+  words: readonly string[],
+  config: object,
+  says: string,
+  hint: string,
+  cause: string,
+): Case => ({
+  name,
+  words: (folder) => {
+    writeFileSync(join(folder, "text.txt"), enough);
+    cpSync(fixture("tokenizers", "uncased"), join(folder, "model"), { recursive: true });
+    writeFileSync(join(folder, "model", "config.json"), JSON.stringify(config));
+    const own = words.map((word) => (word === "model" ? join(folder, "model") : word));
+    return ["prepare", join(folder, "text.txt"), "--out", join(folder, "data"), "--length", "16", ...own];
+  },
+  says,
+  hint,
+  cause,
+});
+
 const train = (name: string, words: readonly string[], says: string, hint: string, cause: string): Case => ({
   name,
   words: (folder) => {
@@ -361,6 +416,86 @@ export const tokenizers: Group = {
       "<folder>: the tokenizer has no separator and no end-of-text token",
       "name one in special_tokens_map.json: sep_token ([SEP]) or eos_token (<|endoftext|>)",
       "special tokens under names that nobody knows",
+    ),
+    tokenizer(
+      "special tokens that are split",
+      (folder) => {
+        cpSync(fixture("tokenizers", "uncased"), folder, { recursive: true });
+        writeFileSync(join(folder, "tokenizer_config.json"), '{"split_special_tokens": true}');
+      },
+      "<file>: `split_special_tokens` is not supported",
+      "take the line out: a special token's text then stands for that token",
+      "a setting of a chat model",
+    ),
+    tokenizer(
+      "a class that is not known, and its own files",
+      (folder) => {
+        cpSync(fixture("tokenizers", "uncased"), folder, { recursive: true });
+        writeFileSync(join(folder, "tokenizer_config.json"), '{"tokenizer_class": "BertJapaneseTokenizer"}');
+      },
+      "<folder>: no tokenizer.json, and its tokenizer_class BertJapaneseTokenizer is not known here",
+      "have transformers save it: AutoTokenizer.from_pretrained(…).save_pretrained(…) writes tokenizer.json",
+      "a tokenizer that is more than its vocabulary",
+    ),
+    tokenizer(
+      "added tokens and a vocabulary with gaps",
+      (folder) => {
+        const special = { special: true, normalized: false, single_word: false, lstrip: false, rstrip: false };
+        writeFileSync(
+          join(folder, "tokenizer.json"),
+          JSON.stringify({
+            added_tokens: [{ id: 9, content: "[SEP]", ...special }],
+            model: { type: "WordLevel", unk_token: "a", vocab: { a: 0, "[SEP]": 9 } },
+          }),
+        );
+        writeFileSync(join(folder, "tokenizer_config.json"), '{"eos_token": "[END]"}');
+      },
+      "<folder>: the id of the added token [END] is not certain: its vocabulary has gaps",
+      "have transformers save the tokenizer anew: save_pretrained(…)",
+      "a vocabulary from which tokens were taken out",
+    ),
+    tokenizer(
+      "a character without a token",
+      (folder) => {
+        const model = { type: "BPE", unk_token: "[UNK]", vocab: { a: 0, "</s>": 1 }, merges: [] };
+        writeFileSync(join(folder, "tokenizer.json"), JSON.stringify({ model }));
+        writeFileSync(join(folder, "tokenizer_config.json"), '{"eos_token": "</s>"}');
+      },
+      "<folder>: the tokenizer has no token for a text (<reason>)",
+      "give it an unknown token, or every character that texts may hold",
+      "a vocabulary of single characters that lacks its own unknown token",
+    ),
+    forModel(
+      "no tokenizer is named",
+      [],
+      { ...smallBert },
+      "bert2bert prepare: no tokenizer is named",
+      "add --tokenizer FOLDER, or --model FOLDER to take a model's own",
+      "an option that was forgotten",
+    ),
+    forModel(
+      "sequences longer than the model takes",
+      ["--model", "model"],
+      { ...smallBert, max_position_embeddings: 8 },
+      "--length: sequences of <n> tokens, and the model takes <n>",
+      "name <n> or less",
+      "`--length` of another model",
+    ),
+    forModel(
+      "a special token that the model lacks",
+      ["--model", "model"],
+      { ...smallBert, vocab_size: 4 },
+      '<folder>: its vocabulary has <n> entries: the special token "[MASK]" has id <n>',
+      "take the tokenizer that the model was trained with, or a model whose embeddings have a row for it",
+      "a mask token that was added to the tokenizer, and not to the model",
+    ),
+    forModel(
+      "a token that the model lacks",
+      ["--model", "model"],
+      { ...smallBert, vocab_size: 20 },
+      "<folder>: its vocabulary has <n> entries: the texts hold a token that the model lacks: <token> has id <n>",
+      "take the tokenizer that the model was trained with, or a model whose embeddings have a row for it",
+      "the tokenizer of another model",
     ),
     train(
       "a vocabulary that is too small",
@@ -483,8 +618,8 @@ export const prepared: Group = {
     data(
       "a vocabulary larger than the model's",
       () => {},
-      "<folder>: the data's tokenizer has <n> tokens, the model's vocabulary <n>",
-      "prepare the data with the model's own tokenizer",
+      "<folder>: the data holds or needs token <n>, and the model's vocabulary has <n>",
+      "prepare the data with the model's own tokenizer: bert2bert prepare … --model FOLDER checks every id",
       "a tokenizer of another model",
       {},
       { ...smallBert, vocab_size: 30 },
@@ -512,7 +647,7 @@ export const prepared: Group = {
         change(info(folder), { tokenizer: now });
       },
       "<folder>: its tokenizer has no mask token, which objective mlm needs",
-      "prepare the data with a BERT or RoBERTa tokenizer, or train with objective clm",
+      "prepare the data with a BERT or RoBERTa tokenizer whose special_tokens_map.json names it, or train with objective clm",
       "data of a GPT-2 tokenizer",
     ),
     data(

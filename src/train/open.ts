@@ -1,0 +1,91 @@
+/**
+ * A run opened: settings, data, model and where it stands, each held against the others. What runs it, plans it or times
+ * it begins here, so all of them refuse the same; nothing is written.
+ */
+import { type Dataset, openDataset } from "../data/prepared/dataset.ts";
+import type { Model } from "../model/architecture.ts";
+import { UserError } from "../util/errors.ts";
+import { stageModels } from "./growth.ts";
+import { newestCheckpoint, type Position, type RunFacts, stepsThere } from "./run/checkpoint.ts";
+import { checkRunFolder } from "./run/folder.ts";
+import { beginning } from "./run/position.ts";
+import type { LoadedRun, RunSettings } from "./run/settings.ts";
+import { checkFit, fingerprint, openStart, planRun, type RunPlan, type Start, startFrom } from "./run/setup.ts";
+
+export interface OpenRun {
+  readonly dataset: Dataset;
+  readonly start: Start;
+  readonly plan: RunPlan;
+  /** The model of each stage. */
+  readonly models: readonly Model[];
+  readonly position: Position;
+  readonly facts: Omit<RunFacts, "engine">;
+  /** What it is to run on, and ran on until now. */
+  readonly engine: RunSettings["engine"] & { readonly before: string | undefined };
+  /** Step of its own newest checkpoint. */
+  readonly newest: number | undefined;
+  close(): Promise<void>;
+}
+
+/** @param note one sentence for a person @throws UserError for whatever does not fit */
+export async function openRun(run: LoadedRun, note: (text: string) => void): Promise<OpenRun> {
+  const { out, data, length, seed, engine } = run.settings;
+  const state = await checkRunFolder(run);
+  const dataset = await openDataset(data.from);
+  const open: { close(): Promise<void> }[] = [];
+  const close = async () => {
+    for (const one of open) await one.close();
+    dataset.close();
+  };
+  try {
+    const newest = (await stepsThere(out)).at(0);
+    const own = await newestCheckpoint(out, note);
+    if (own !== undefined) open.push(own.opened);
+    const begun = own === undefined || state === "moved" ? await openStart(run, dataset, note) : undefined;
+    if (begun !== undefined) open.push(begun);
+    const start = own === undefined ? begun : await startFrom(own, dataset, true);
+    if (start === undefined) throw new Error("a run begins, or goes on");
+    for (const text of start.notes) note(text);
+    const { checkpoint, model } = start;
+    const { position, facts } = checkpoint ?? { position: beginning, facts: undefined };
+    // A checkpoint of before it was kept doesn't say what its run began with.
+    const identity = (own && facts?.model) || (await begun?.identity()) || "";
+    if (own !== undefined && begun !== undefined && (await begun.identity()) !== identity) {
+      const what = `${out}: holds another run, which did not begin with this model`;
+      throw run.file.error(["model"], what, "name another folder in `out`, or the model that it began with");
+    }
+    // A plan by name is made for the model that the run began with.
+    const layers = (own && facts?.layers) ?? model.dimensions.layers;
+    const plan = await planRun(run, dataset, model, layers, position.step);
+    const fitting = await checkFit(model, start.where, dataset, plan.objective, start.tokenizer);
+    const prints = fingerprint(dataset);
+    if (facts !== undefined && facts.data !== prints) {
+      const wayOut = "put the data back that the run began with, or start another run";
+      throw new UserError("the data is not what the run began with", data.from, wayOut);
+    }
+    if (own === undefined && position.step >= plan.steps) {
+      const [key] = Object.keys(length);
+      const what = `the run has ${plan.steps} steps, and is to go on after ${position.step} of them`;
+      throw run.file.error(
+        [key],
+        what,
+        `\`${key}\` counts from the first step of the run it carries further: give more`,
+      );
+    }
+    return {
+      dataset: fitting,
+      start,
+      plan,
+      // A growth that can't be done is said now, not when its stage comes.
+      models: stageModels(model, plan.stages, seed, position.step),
+      position,
+      facts: { layers, data: prints, model: identity },
+      engine: { ...engine, before: facts?.engine },
+      newest,
+      close,
+    };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}

@@ -1,0 +1,104 @@
+/**
+ * Tokenizer folders as transformers reads them: made by rules that mix what their files may say (tokenizer-folders.ts),
+ * each with 2,000 texts of all of Unicode. No id differs, and the special tokens and the roles are the same.
+ * BERT2BERT_FOLDERS sets how many (default 64), BERT2BERT_FOLDERS_FROM the first seed. BERT2BERT_OLDER_PYTHON may name
+ * a Python with transformers 4: where both versions agree is then said.
+ */
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { openTokenizer } from "../../src/data/tokenizer/tokenizer.ts";
+import { python, temporaryFolder } from "../support.ts";
+import { makeFolder, makeTexts } from "./tokenizer-folders.ts";
+
+const READ = `
+import json, sys
+import transformers
+from transformers import AutoTokenizer
+transformers.logging.set_verbosity_error()
+major = int(transformers.__version__.split(".")[0])
+NAMES = ["cls", "sep", "mask", "pad", "bos", "eos", "unk"]
+for path in sys.argv[2:]:
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(path)
+        if getattr(tokenizer.backend_tokenizer.model, "dropout", None):
+            tokenizer.backend_tokenizer.model.dropout = None
+        texts = json.load(open(path + "/texts.json", encoding="utf-8"))
+        roles = {n: getattr(tokenizer, n + "_token_id") for n in NAMES if getattr(tokenizer, n + "_token") is not None}
+        found = {
+            "by": type(tokenizer).__name__,
+            "special": sorted({i for i in tokenizer.all_special_ids if i is not None}),
+            "roles": {name: id for name, id in roles.items() if id is not None},
+            "ids": tokenizer(texts, add_special_tokens=False)["input_ids"],
+        }
+    except Exception as error:
+        found = {"error": f"{type(error).__name__}: {error}"[:300]}
+    json.dump(found, open(f"{path}/{sys.argv[1]}.json", "w"))
+print(major)
+`;
+
+interface Found {
+  readonly by?: string;
+  readonly special: readonly number[];
+  readonly roles: Readonly<Record<string, number>>;
+  readonly ids: readonly (readonly number[])[];
+  readonly error?: string;
+}
+
+const peer = python(["transformers", "tokenizers"]);
+const older = process.env.BERT2BERT_OLDER_PYTHON;
+const folder = temporaryFolder();
+const wanted = Number(process.env.BERT2BERT_FOLDERS ?? 64);
+const from = Number(process.env.BERT2BERT_FOLDERS_FROM ?? 1);
+
+test.skipIf(peer === undefined)(
+  "folders are read as transformers reads them",
+  { timeout: 3600_000 },
+  async (context) => {
+    const made = Array.from({ length: wanted }, (_, i) => makeFolder(folder, from + i));
+    made.forEach((one, i) => {
+      writeFileSync(join(one.path, "texts.json"), JSON.stringify(makeTexts(one, from + i, 2000)));
+    });
+    const paths = made.map(({ path }) => path);
+    const major = Number(peer?.run(READ, ["newer", ...paths]));
+    if (major < 5) context.skip("these are the rules of transformers 5");
+    const saidBy = (path: string, which: string): Found =>
+      JSON.parse(readFileSync(join(path, `${which}.json`), "utf8"));
+    const differing: string[] = [];
+    let read = 0;
+    let ids = 0;
+    for (const path of paths) {
+      const theirs = saidBy(path, "newer");
+      if (theirs.error !== undefined) {
+        console.log(`${path}: ${theirs.error}`);
+        continue;
+      }
+      read++;
+      const texts: string[] = JSON.parse(readFileSync(join(path, "texts.json"), "utf8"));
+      try {
+        const tokenizer = await openTokenizer(path);
+        const { info } = tokenizer;
+        const encoded = await tokenizer.encode(texts);
+        const wrong = theirs.ids.findIndex((one, i) => {
+          const ours = encoded.ids.subarray(encoded.ends[i - 1] ?? 0, encoded.ends[i]);
+          ids += one.length;
+          return one.length !== ours.length || one.some((id, j) => id !== ours[j]);
+        });
+        if (wrong >= 0) differing.push(`${path} (${theirs.by}): ids of ${JSON.stringify(texts[wrong])}`);
+        expect.soft([path, info.specialIds, info.special]).toEqual([path, theirs.special, theirs.roles]);
+      } catch (error) {
+        differing.push(`${path} (${theirs.by}): ${error}`);
+      }
+    }
+    console.log(`${read} of ${paths.length} folders, ${ids} ids: ${differing.length} folders differ`);
+    expect(differing).toEqual([]);
+    expect(read).toBeGreaterThanOrEqual(0.95 * wanted);
+    if (older !== undefined) {
+      python(["transformers"], older)?.run(READ, ["older", ...paths]);
+      const said = (path: string, which: string) => JSON.stringify({ ...saidBy(path, which), by: "" });
+      const same = paths.filter((path) => said(path, "older") === said(path, "newer"));
+      const failed = paths.filter((path) => saidBy(path, "older").error !== undefined);
+      console.log(`transformers 4 reads ${same.length} of them in the same way, and ${failed.length} not at all`);
+    }
+  },
+);
