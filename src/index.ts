@@ -28,7 +28,7 @@ export type {
   Promised,
   WidthMethod,
 } from "./growth/growth.ts";
-export { grows, isUniform, type MapKind, makeMap, mapOf, type UnitMap } from "./growth/maps.ts";
+export { type AxisMaps, grows, isUniform, type MapKind, makeMap, mapOf, type UnitMap } from "./growth/maps.ts";
 export { copiesKeepTheFunction } from "./growth/methods/fpi.ts";
 export { methodOf, methods } from "./growth/methods.ts";
 export {
@@ -42,17 +42,28 @@ export {
 export { choose, constant, gather, type Recipe, type TensorSource as RecipeSource } from "./growth/recipe.ts";
 export { type GrowthRecord, readRecord } from "./growth/record.ts";
 export { checkSource, repeatedPlan } from "./growth/repeat.ts";
-export { copied, corner, fresh, grownMap, indexAlong, newUnits, perIndex } from "./growth/width.ts";
+export {
+  copied,
+  corner,
+  fresh,
+  grownFactors,
+  indexAlong,
+  newUnits,
+  type Share,
+  sharesAlong,
+  uncopiedUnits,
+} from "./growth/width.ts";
 export type { Architecture, Model, ModelSettings } from "./model/architecture.ts";
 export { architectureOf, architectures } from "./model/architectures.ts";
 export { type CreateOptions, createModel } from "./model/create.ts";
 export { paperFlops, type StepFlops, type StepShape } from "./model/flops.ts";
-export { headsWithLanguageModel } from "./model/head.ts";
+export { outputsWithLanguageModel } from "./model/head.ts";
 export { initialise } from "./model/init.ts";
 export { type OpenModel, openModel, type ParameterWeights } from "./model/load.ts";
 export type { Objective } from "./model/objectives.ts";
 export { remarks } from "./model/remarks.ts";
-export { type Axis, type Dim, type Dimensions, elements, type Heads, type Parameter, shapeOf } from "./model/table.ts";
+export type { Axis, Dim, Dimensions, Factor, Output, Outputs, Parameter } from "./model/table.ts";
+export { AXES, elements, has, runsAlong, shapeOf } from "./model/table.ts";
 export { type ProbeInputs, readProbeInputs } from "./probe/inputs.ts";
 export { type Inspection, inspect } from "./probe/inspect.ts";
 export { type ProbeOptions, type ProbeTensor, probe, writeProbe } from "./probe/probe.ts";

@@ -3,19 +3,16 @@
  * function stays, no two are alike. The stream is copied as by fpi. `npx vitest run test/growth/example.test.ts` runs it.
  */
 import {
+  AXES,
   choose,
   constant,
   copied,
   copiesKeepTheFunction,
   fresh,
-  type Growth,
-  grownMap,
+  grownFactors,
   newUnits,
-  type UnitMap,
   type WidthMethod,
 } from "bert2bert";
-
-const isInner = (growth: Growth, map: UnitMap | undefined) => map === growth.maps.heads || map === growth.maps.ffn;
 
 export const freshInner: WidthMethod = {
   name: "fresh-inner",
@@ -26,14 +23,11 @@ export const freshInner: WidthMethod = {
 
   recipe(parameter, growth, content) {
     // An old inner unit keeps the whole of what reads it: nothing is shared with the new ones.
-    const own = copied(growth, parameter, content, parameter.layer, (map, unit) =>
-      isInner(growth, map) ? 1 : 1 / map.counts[map.of[unit]],
-    );
-    const d = parameter.dims.findIndex((dim) => isInner(growth, grownMap(growth, dim)));
-    const map = d < 0 ? undefined : grownMap(growth, parameter.dims[d]);
-    if (map === undefined) return own;
+    const own = copied(growth, parameter, content, parameter.layer, (axis) => (AXES[axis].inner ? 1 : undefined));
+    const d = parameter.dims.findIndex((dim) => grownFactors(growth, dim).some(({ axis }) => AXES[axis].inner));
+    if (d < 0) return own;
     const drawn = content === "weight" && parameter.dims[d].role === "out";
     const rest = drawn ? fresh(growth, parameter) : constant(own.shape, 0);
-    return choose(d, newUnits(parameter.dims[d], map), own, rest, `${own.words}; new units ${rest.words}`);
+    return choose(d, newUnits(growth, parameter.dims[d]), own, rest, `${own.words}; new units ${rest.words}`);
   },
 };

@@ -4,10 +4,8 @@
  * `npx vitest run test/model/example.test.ts` runs it.
  */
 import type { Architecture } from "../../src/model/architecture.ts";
-import { encoderArchitecture, encoderDefaults } from "../../src/model/bert.ts";
 import { modelClass } from "../../src/model/classes.ts";
-
-const maskedLM = modelClass("XLMRobertaForMaskedLM", true, false, false);
+import { encoderArchitecture, encoderDefaults } from "../../src/model/encoder.ts";
 
 export const xlmRoberta: Architecture = encoderArchitecture({
   type: "xlm-roberta",
@@ -17,8 +15,7 @@ export const xlmRoberta: Architecture = encoderArchitecture({
     ...encoderDefaults,
     ...{ model_type: "xlm-roberta", pad_token_id: 1, bos_token_id: 0, eos_token_id: 2 },
   },
-  classes: [maskedLM, modelClass("XLMRobertaModel", false, true, false)],
-  defaultClass: maskedLM,
+  classes: [modelClass("XLMRobertaForMaskedLM", "lm"), modelClass("XLMRobertaModel", "pooler")],
   lm: {
     dense: "lm_head.dense",
     norm: "lm_head.layer_norm",
@@ -26,5 +23,6 @@ export const xlmRoberta: Architecture = encoderArchitecture({
     decoder: "lm_head.decoder",
     activation: "gelu-erf",
   },
+  nsp: undefined,
   positionsAfterPadding: true,
 });

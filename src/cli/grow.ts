@@ -17,6 +17,7 @@ interface Flags {
   readonly to?: string;
   readonly hidden?: number;
   readonly heads?: number;
+  readonly kvHeads?: number;
   readonly ffn?: number;
   readonly layers?: number;
   readonly method?: string;
@@ -47,6 +48,11 @@ export function register(command: Command): void {
       wholeNumber("--hidden", 1),
     )
     .option("--heads <n>", "attention heads (default: as many as fit the hidden size)", wholeNumber("--heads", 1))
+    .option(
+      "--kv-heads <n>",
+      "heads of keys and values, where several heads share one (default: groups stay as large as they are, if they can)",
+      wholeNumber("--kv-heads", 1),
+    )
     .option("--ffn <n>", "FFN width", wholeNumber("--ffn", 1))
     .option("--layers <n>", "layers", wholeNumber("--layers", 1))
     .option("--method <name>", `how the width grows: ${methods.map((method) => method.name).join(", ")}`)
@@ -110,7 +116,7 @@ async function grow(folder: string, out: string | undefined, flags: Flags): Prom
   const source = await openModel(folder);
   try {
     const { plan: planned, dtype, keepNotFinite } = await planFrom(source, flags);
-    for (const remark of await remarks(source, planned.growth.target.heads)) note(`${folder}: ${remark}`);
+    for (const remark of await remarks(source, planned.growth.target.outputs)) note(`${folder}: ${remark}`);
     await noteBeyond(source);
     const format = dtype ?? storedDType(source);
     if (flags.dryRun === true) {
@@ -173,14 +179,19 @@ async function learned(plan: GrowthPlan, source: OpenModel, flags: Flags, progre
 }
 
 async function planFrom(source: OpenModel, flags: Flags): Promise<{ plan: GrowthPlan } & ApplyOptions> {
-  const [{ planGrowth, resizedModel, targetModel }, { readJsonObject }, { headsWithLanguageModel }] = await Promise.all(
-    [import("../growth/plan.ts"), import("../util/json.ts"), import("../model/head.ts")],
-  );
+  const [{ planGrowth, resizedModel, targetModel }, { readJsonObject }, { outputsWithLanguageModel }] =
+    await Promise.all([import("../growth/plan.ts"), import("../util/json.ts"), import("../model/head.ts")]);
   if (flags.repeat !== undefined) {
     const { repeatedPlan } = await import("../growth/repeat.ts");
     return repeatedPlan(source, flags.repeat);
   }
-  const sizes = { hidden: flags.hidden, heads: flags.heads, ffn: flags.ffn, layers: flags.layers };
+  const sizes = {
+    hidden: flags.hidden,
+    heads: flags.heads,
+    kvHeads: flags.kvHeads,
+    ffn: flags.ffn,
+    layers: flags.layers,
+  };
   if (flags.to !== undefined && Object.values(sizes).some((size) => size !== undefined)) {
     throw new UserError("the target is given twice", "--to", "give a config, or sizes, not both");
   }
@@ -193,7 +204,7 @@ async function planFrom(source: OpenModel, flags: Flags): Promise<{ plan: Growth
     );
   }
   const { model, folder } = source;
-  const outputs = flags.addHead === true ? headsWithLanguageModel(model, folder) : model.heads;
+  const outputs = flags.addHead === true ? outputsWithLanguageModel(model, folder) : model.outputs;
   const target =
     flags.to === undefined
       ? resizedModel(model, sizes, outputs)

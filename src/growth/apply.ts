@@ -24,6 +24,7 @@ import { indexFile } from "../checkpoint/weights.ts";
 import { type TensorSource as OutputTensor, writeWeights } from "../checkpoint/write.ts";
 import { headWords } from "../model/head.ts";
 import type { OpenModel } from "../model/load.ts";
+import { pipelineOf } from "../model/objectives.ts";
 import { elements, parameterCount, shapeOf } from "../model/table.ts";
 import { checkHashes, hashFiles } from "../store/checksums.ts";
 import { holdsAlready, writeFolderWhole } from "../store/files.ts";
@@ -259,11 +260,7 @@ async function writeCard(
   await writeModelCard(folder, {
     title: `A ${type} of ${size(target.dimensions)}, grown from one of ${size(source.dimensions)}`,
     tags: [type],
-    pipeline: target.heads.lm
-      ? target.architecture.objectives(target.heads).includes("clm")
-        ? "text-generation"
-        : "fill-mask"
-      : undefined,
+    pipeline: pipelineOf(target),
     text: [
       `Grown by bert2bert with ${plan.method.name} (${plan.method.description}; ${plan.method.paper.title}, ${plan.method.paper.url}) and meant to be pre-trained further.`,
       promiseWords(plan.promise, rounded),

@@ -7,7 +7,7 @@
  */
 import type { Model } from "../model/architecture.ts";
 import type { Parameter } from "../model/table.ts";
-import type { AxisMaps, UnitMap } from "./maps.ts";
+import { type AxisMaps, grows, mapOf, type UnitMap } from "./maps.ts";
 import type { Recipe } from "./recipe.ts";
 
 /** What a recipe makes: the weights, or Adam's first (m) or second (v) moment of them. */
@@ -34,6 +34,9 @@ export type OptionValues = Readonly<Record<string, string | number>>;
 export interface Growth {
   readonly source: Model;
   readonly target: Model;
+  /** As they were drawn, and as growth.json holds them. */
+  readonly drawn: AxisMaps;
+  /** As the method takes them. */
   readonly maps: AxisMaps;
   /** The width method's options, every one of them. */
   readonly options: OptionValues;
@@ -56,8 +59,8 @@ export interface WidthMethod {
   promise(growth: Growth): Promised;
   /** The weights are learned on data (train/ligo.ts): recipes give starting values only. */
   readonly learned?: true;
-  /** The stream's map where it is another than the one drawn: what `verify` compares hidden states by. */
-  stream?(growth: Growth): UnitMap;
+  /** The maps where they are others than those drawn: which source unit each unit is a copy of, and which are of none. */
+  maps?(growth: Growth): AxisMaps;
   /** The LayerNorm eps that the target needs; default: the source's. */
   eps?(source: Model, target: Model): number;
   /** @param parameter of the target's table; within the blocks, of one of the layers that the source has too */
@@ -90,6 +93,27 @@ export interface DepthRule {
     growth: Growth,
     widened: (kind: string, layer: number) => Recipe,
   ): Recipe | undefined;
+}
+
+/** A growth with its maps as the method takes them. */
+export function growthBy(method: WidthMethod, given: Omit<Growth, "maps">): Growth {
+  const growth = { ...given, maps: given.drawn };
+  return { ...growth, maps: method.maps?.(growth) ?? given.drawn };
+}
+
+/** The maps of the axes that grow. */
+export function grownMaps({ maps }: Growth): readonly UnitMap[] {
+  return [...maps.values()].filter(grows);
+}
+
+/** Those of them whose units a norm sees together: unevenly many copies change what it makes of all. */
+export function seenByNorms({ maps, source }: Growth): readonly UnitMap[] {
+  const norms = source.parameters.filter((parameter) => parameter.norm !== undefined);
+  const axes = norms.flatMap(({ dims }) => dims.flatMap((dim) => dim.factors.map((factor) => factor.axis)));
+  return [...new Set(axes)].flatMap((axis) => {
+    const map = mapOf(maps, axis);
+    return map !== undefined && grows(map) ? [map] : [];
+  });
 }
 
 /** The source's parameter of a kind, in a layer. @throws Error if it has none: source and target have one table */

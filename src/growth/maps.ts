@@ -5,16 +5,12 @@
  * again), `shuffled` (one seeded permutation after the other, so that counts differ by at most one) or `random` (each
  * drawn uniformly). C_k counts the target units made from source unit k. One map an axis serves the whole network: the
  * residual stream's because embeddings, every block and the heads must agree on it (bert2BERT, Chen et al., ACL 2022,
- * section 3.3 ties g_emb = g_qkv-in = g_o-out); attention heads are mapped whole; the transform's is the stream's,
- * because the tied decoder reads it with the embedding matrix.
+ * section 3.3 ties g_emb = g_qkv-in = g_o-out). Heads are mapped whole, for the units of one are an axis of their own.
  */
-import type { Axis, Dim, Dimensions } from "../model/table.ts";
+import type { Model } from "../model/architecture.ts";
+import { AXES, type Axis, axes, type Parameter } from "../model/table.ts";
 import { suggestion, UserError } from "../util/errors.ts";
 import { RandomStream } from "../util/random.ts";
-
-/** The axes whose units a growth in width multiplies. */
-export const GROWN_AXES = ["hidden", "heads", "ffn", "pooler", "transform"] as const;
-export type GrownAxis = (typeof GROWN_AXES)[number];
 
 export const MAP_KINDS = ["cyclic", "shuffled", "random"] as const;
 export type MapKind = (typeof MAP_KINDS)[number];
@@ -82,50 +78,32 @@ export function grows(map: UnitMap): boolean {
   return map.of.length > map.source;
 }
 
-/** The map of units of `width` each, from a map of whole groups (attention heads). */
-export function widenMap(groups: UnitMap, width: number): UnitMap {
-  const of = Uint32Array.from({ length: groups.of.length * width }, (_, j) => {
-    return groups.of[Math.floor(j / width)] * width + (j % width);
-  });
-  return unitMap(groups.source * width, of);
+/** A map for each axis that grows in a model and follows no other. */
+export type AxisMaps = ReadonlyMap<Axis, UnitMap>;
+
+/** How many units each axis has that could grow and follows no other, in the order of all axes. */
+export function axisSizes(parameters: readonly Parameter[]): ReadonlyMap<Axis, number> {
+  const sizes = new Map<Axis, number>();
+  for (const { dims } of parameters) for (const { factors } of dims) for (const f of factors) sizes.set(f.axis, f.size);
+  const mapped = axes.filter((axis) => AXES[axis].grows && AXES[axis].follows === undefined);
+  return new Map(mapped.flatMap((axis) => (sizes.has(axis) ? [[axis, sizes.get(axis) ?? 0]] : [])));
 }
 
-/** A map for each axis that grows, in units of that axis (`heads`: units of whole heads, head-major). */
-export type AxisMaps = Readonly<Record<GrownAxis, UnitMap>>;
-
-/** The maps that are drawn, the others following from them. `heads` is in whole heads here. */
-export interface DrawnMaps {
-  readonly hidden: UnitMap;
-  readonly heads: UnitMap;
-  readonly ffn: UnitMap;
-  readonly pooler: UnitMap;
+export function drawMaps(kind: MapKind, source: Model, target: Model, seed: number): AxisMaps {
+  const to = axisSizes(target.parameters);
+  return new Map(
+    [...axisSizes(source.parameters)].map(([axis, size]) => {
+      return [axis, makeMap(kind, size, to.get(axis) ?? size, seed, `map/${AXES[axis].name}`)];
+    }),
+  );
 }
 
-export function drawMaps(kind: MapKind, source: Dimensions, target: Dimensions, seed: number): DrawnMaps {
-  return {
-    hidden: makeMap(kind, source.hidden, target.hidden, seed, "map/hidden"),
-    heads: makeMap(kind, source.heads, target.heads, seed, "map/heads"),
-    ffn: makeMap(kind, source.ffn, target.ffn, seed, "map/ffn"),
-    pooler: makeMap(kind, source.hidden, target.hidden, seed, "map/pooler"),
-  };
+/** The maps with one of them changed. */
+export function replaced(maps: AxisMaps, axis: Axis, change: (map: UnitMap) => UnitMap): AxisMaps {
+  return new Map([...maps].map(([name, map]) => [name, name === axis ? change(map) : map]));
 }
 
-/** @param headWidth units of one attention head */
-export function axisMaps(drawn: DrawnMaps, headWidth: number): AxisMaps {
-  return { ...drawn, heads: widenMap(drawn.heads, headWidth), transform: drawn.hidden };
-}
-
-/** The map of an axis, or undefined for one that never grows. */
+/** The map of an axis: its own, or that of the one it follows; undefined for one that never grows. */
 export function mapOf(maps: AxisMaps, axis: Axis): UnitMap | undefined {
-  const grown = GROWN_AXES.find((name) => name === axis);
-  return grown === undefined ? undefined : maps[grown];
-}
-
-/**
- * For each index along a target's dimension, the unit of its axis within its block.
- * A fused dimension holds the axis several times over (GPT-2's c_attn: q, k, v).
- */
-export function unitsAlong(dim: Dim): { readonly blocks: number; readonly units: number } {
-  const blocks = dim.blocks ?? 1;
-  return { blocks, units: dim.size / blocks };
+  return maps.get(AXES[axis].follows ?? axis);
 }

@@ -2,16 +2,15 @@
  * Plans a growth: from a source, a target and the choices made, what each target parameter becomes and what is kept of
  * the function. Nothing is read but configs; nothing is written.
  */
-import type { Model } from "../model/architecture.ts";
+import { type Model, resizeModel } from "../model/architecture.ts";
 import { isAdded } from "../model/head.ts";
-import type { Dimensions, Heads, Parameter } from "../model/table.ts";
-import { shapeOf } from "../model/table.ts";
+import { AXES, type Dimensions, normName, type Outputs, type Parameter, shapeOf } from "../model/table.ts";
 import { UserError } from "../util/errors.ts";
 import type { Json } from "../util/json.ts";
 import { depthRuleOf } from "./depth.ts";
 import type { Content, DepthRule, Growth, LayerOrigin, OptionValues, Promised, WidthMethod } from "./growth.ts";
-import { weaker } from "./growth.ts";
-import { axisMaps, type DrawnMaps, drawMaps, type MapKind, mapKind } from "./maps.ts";
+import { growthBy, weaker } from "./growth.ts";
+import { type AxisMaps, axisSizes, drawMaps, type MapKind, mapKind } from "./maps.ts";
 import { methodOf, optionsOf } from "./methods.ts";
 import { type MomentMode, momentMode } from "./moments.ts";
 import { constant, type Recipe } from "./recipe.ts";
@@ -30,7 +29,7 @@ export interface GrowthChoices {
   /** Default 0. */
   readonly seed?: number;
   /** Maps to use instead of drawing them, as growth.json holds them. */
-  readonly maps?: DrawnMaps;
+  readonly maps?: AxisMaps;
 }
 
 /** What one target parameter becomes. */
@@ -47,7 +46,6 @@ export interface GrowthPlan {
   readonly method: WidthMethod;
   readonly depth: DepthRule;
   readonly mapKind: MapKind;
-  readonly drawn: DrawnMaps;
   readonly momentMode: MomentMode;
   /** For each target layer the source layer it is made from. */
   readonly layers: readonly LayerOrigin[];
@@ -69,17 +67,19 @@ export function planGrowth(source: Model, asked: Model, choices: GrowthChoices):
   const depth = typeof rule === "string" ? depthRuleOf(rule) : rule;
   const mode = momentMode(choices.moments ?? "grow");
   const seed = choices.seed ?? 0;
-  checkTarget(source, asked, method.eps?.(source, asked));
-  const target = withEps(asked, method.eps?.(source, asked) ?? source.settings.eps);
-  const drawn = choices.maps ?? drawMaps(kind, source.dimensions, target.dimensions, seed);
-  const maps = axisMaps(drawn, source.dimensions.headWidth);
-  const growth: Growth = { source, target, maps, options, seed };
+  const eps = method.eps?.(source, asked) ?? source.settings.eps;
+  checkTarget(source, asked, eps);
   const { layers: from } = source.dimensions;
-  const { layers: to } = target.dimensions;
+  const { layers: to } = asked.dimensions;
   const deeper = to > from;
   const layers = deeper
     ? depth.layers(from, to)
     : Array.from({ length: to }, (_, layer): LayerOrigin => ({ from: layer, fresh: false }));
+  const sized = asked.settings.eps === eps ? asked : resizeModel(asked, { eps }, "target config");
+  const target = withKindsOf(source, sized, layers);
+  const drawn =
+    choices.maps === undefined ? drawMaps(kind, source, target, seed) : fitting(choices.maps, source, target);
+  const growth = growthBy(method, { source, target, drawn, options, seed });
   const width = method.promise(growth);
   const promise = deeper ? weaker(width, depth.promise(growth)) : width;
 
@@ -111,7 +111,30 @@ export function planGrowth(source: Model, asked: Model, choices: GrowthChoices):
     const stepsOf = m.partly === true ? undefined : m.reads[0];
     return { parameter, shape, weight, moments: { m, v: recipe(parameter, "v"), stepsOf } };
   });
-  return { growth, method, depth, mapKind: kind, drawn, momentMode: mode, layers, promise, parameters };
+  return { growth, method, depth, mapKind: kind, momentMode: mode, layers, promise, parameters };
+}
+
+/** Each block takes the kind of the one it is made from along: at another's place it would compute something else. */
+function withKindsOf(source: Model, target: Model, layers: readonly LayerOrigin[]): Model {
+  const { architecture } = target;
+  const kinds = layers.map(({ from }) => source.kinds?.[from] ?? "");
+  if (source.kinds === undefined || kinds.every((kind, layer) => kind === target.kinds?.[layer])) return target;
+  if (architecture.withKinds === undefined)
+    throw new Error(`${architecture.type} can't say what kind its blocks are of`);
+  return architecture.model(architecture.withKinds(target.config, kinds), "target config", target.outputs);
+}
+
+/** Those of the maps that these models need. @throws UserError if one is missing or of another size */
+function fitting(maps: AxisMaps, source: Model, target: Model): AxisMaps {
+  const to = axisSizes(target.parameters);
+  return new Map(
+    [...axisSizes(source.parameters)].map(([axis, size]) => {
+      const map = maps.get(axis);
+      if (map?.source === size && map.of.length === (to.get(axis) ?? size)) return [axis, map];
+      const what = `the map of ${AXES[axis].name} is not one from ${size} units to ${to.get(axis)}`;
+      throw new UserError(what, "maps", "use the maps with the models that they were drawn for");
+    }),
+  );
 }
 
 /** @throws UserError for a plan whose weights are still to be learned */
@@ -128,39 +151,61 @@ export function checkLearned(plan: Pick<GrowthPlan, "method" | "learned">): void
 export interface TargetSizes {
   readonly hidden?: number;
   readonly heads?: number;
+  /** Default: as many as leave each as many query heads as the source's have, or else the source's. */
+  readonly kvHeads?: number;
   readonly ffn?: number;
   readonly layers?: number;
 }
 
-/** The model of a size, otherwise like the source. @param heads which it has; default: the source's @throws UserError if the sizes do not go together */
-export function resizedModel(source: Model, sizes: TargetSizes, heads: Heads = source.heads): Model {
-  const from = source.dimensions;
-  if (heads.lm === source.heads.lm && Object.values(sizes).every((size) => size === undefined)) {
+/**
+ * The model of a size, otherwise like the source. @param outputs which it has; default: the source's
+ * @throws UserError if the sizes do not go together
+ */
+export function resizedModel(source: Model, sizes: TargetSizes, outputs: Outputs = source.outputs): Model {
+  const { dimensions: from, architecture } = source;
+  const { headWidth } = from;
+  if (outputs.lm === source.outputs.lm && Object.values(sizes).every((size) => size === undefined)) {
     throw new UserError(
       "no target size is given",
       "grow",
-      "give --to CONFIG.json, or some of --hidden --heads --ffn --layers",
+      "give --to CONFIG.json, or some of --hidden --heads --kv-heads --ffn --layers",
     );
   }
-  const hidden = sizes.hidden ?? (sizes.heads === undefined ? from.hidden : sizes.heads * from.headWidth);
-  if (hidden % from.headWidth !== 0) {
-    const below = Math.floor(hidden / from.headWidth) * from.headWidth;
+  const ofHeads = sizes.heads === undefined || architecture.ownHeadWidth ? from.hidden : sizes.heads * headWidth;
+  const hidden = sizes.hidden ?? ofHeads;
+  const together = from.heads * headWidth === from.hidden;
+  if (together && hidden % headWidth !== 0) {
+    const below = Math.floor(hidden / headWidth) * headWidth;
     const near = below < from.hidden ? [] : [below];
     throw new UserError(
-      `${hidden} is not a whole number of heads of ${from.headWidth}, the source's`,
+      `${hidden} is not a whole number of heads of ${headWidth}, the source's`,
       "--hidden",
-      `heads are grown whole: take ${[...near, below + from.headWidth].join(" or ")}`,
+      `heads are grown whole: take ${[...near, below + headWidth].join(" or ")}`,
     );
   }
-  const count = sizes.heads ?? hidden / from.headWidth;
-  if (count * from.headWidth !== hidden) throw wholeHeads(count, hidden, from, "--heads");
+  const heads = sizes.heads ?? (together ? hidden / headWidth : from.heads);
+  if (!architecture.ownHeadWidth && heads * headWidth !== hidden) throw wholeHeads(heads, hidden, from, "--heads");
+  const kvHeads = sizes.kvHeads ?? kvHeadsFor(heads, from);
   const ffn = sizes.ffn ?? Math.round((from.ffn * hidden) / from.hidden);
-  const to = { hidden, heads: count, ffn, layers: sizes.layers ?? from.layers };
-  return source.architecture.model(source.architecture.resize(source.config, to), "target config", heads);
+  const layers = sizes.layers ?? from.layers;
+  return resizeModel({ ...source, outputs }, { hidden, heads, kvHeads, headWidth, ffn, layers }, "target config");
 }
 
-/** The model that a config of the target describes. @param heads default: the source's @throws UserError if it is of another architecture */
-export function targetModel(source: Model, config: Json, where: string, heads: Heads = source.heads): Model {
+function kvHeadsFor(heads: number, from: Dimensions): number {
+  const group = from.heads / from.kvHeads;
+  if (heads % group === 0) return heads / group;
+  if (heads % from.kvHeads === 0) return from.kvHeads;
+  const what = `${heads} heads are neither groups of ${group}, the source's, nor groups of its ${from.kvHeads} key-value heads`;
+  const step = Math.min(group, from.kvHeads);
+  throw new UserError(
+    what,
+    "--heads",
+    `take ${Math.ceil(heads / step) * step}, or say how many key-value heads there are (--kv-heads)`,
+  );
+}
+
+/** The model that a config of the target describes. @param outputs default: the source's @throws UserError if it is of another architecture */
+export function targetModel(source: Model, config: Json, where: string, outputs: Outputs = source.outputs): Model {
   if (config.model_type !== source.architecture.type) {
     throw new UserError(
       `\`model_type\` is ${JSON.stringify(config.model_type ?? null)}, the source is ${source.architecture.type}`,
@@ -168,7 +213,7 @@ export function targetModel(source: Model, config: Json, where: string, heads: H
       "a model grows into a larger one of its own kind: give a config of that kind",
     );
   }
-  return source.architecture.model(config, where, heads);
+  return source.architecture.model(config, where, outputs);
 }
 
 function wholeHeads(heads: number, hidden: number, from: Dimensions, where: string): UserError {
@@ -179,22 +224,21 @@ function wholeHeads(heads: number, hidden: number, from: Dimensions, where: stri
   );
 }
 
-function withEps(model: Model, eps: number): Model {
-  if (model.settings.eps === eps) return model;
-  return model.architecture.model(model.architecture.resize(model.config, { eps }), "target config", model.heads);
-}
-
-/** @param eps that the method needs, if not the source's @throws UserError if the target is smaller, cuts heads, or is another network */
-function checkTarget(source: Model, target: Model, eps: number | undefined): void {
+/** @param eps that the method needs @throws UserError if the target is smaller, cuts heads, or is another network */
+function checkTarget(source: Model, target: Model, eps: number): void {
   const from = source.dimensions;
   const to = target.dimensions;
   const where = "target";
-  for (const size of ["hidden", "heads", "ffn", "layers"] as const) {
-    if (to[size] >= from[size]) continue;
+  const sizes = axisSizes(target.parameters);
+  const grown = [...axisSizes(source.parameters)].map(
+    ([axis, size]) => [AXES[axis].name, size, sizes.get(axis)] as const,
+  );
+  for (const [name, is, would] of [...grown, ["layers", from.layers, to.layers] as const]) {
+    if (would === undefined || would >= is) continue;
     throw new UserError(
-      `${size} would shrink from ${from[size]} to ${to[size]}`,
+      `${name} would shrink from ${is} to ${would}`,
       where,
-      `give at least the source's ${from[size]}: models only grow`,
+      `give at least the source's ${is}: models only grow`,
     );
   }
   if (to.headWidth !== from.headWidth) throw wholeHeads(to.heads, to.hidden, from, where);
@@ -202,9 +246,14 @@ function checkTarget(source: Model, target: Model, eps: number | undefined): voi
     ["vocabulary", from.vocab, to.vocab],
     ["number of positions", from.positions, to.positions],
     ["number of token types", from.types, to.types],
-    ["LayerNorm eps", target.settings.eps === eps ? eps : source.settings.eps, target.settings.eps],
+    [
+      `${normName(source.parameters)} eps`,
+      target.settings.eps === eps ? eps : source.settings.eps,
+      target.settings.eps,
+    ],
     ["activation", source.settings.activation, target.settings.activation],
-    ["place of the norms", source.settings.norm, target.settings.norm],
+    ["language-model head", source.outputs.lm === "none" ? target.outputs.lm : source.outputs.lm, target.outputs.lm],
+    ...oddKinds(source, target),
     ["attention scale", source.settings.attentionScale, target.settings.attentionScale],
     ["padding id", paddingRow(source), paddingRow(target)],
   ];
@@ -216,6 +265,15 @@ function checkTarget(source: Model, target: Model, eps: number | undefined): voi
       "make the target's config agree with the source's in all but the sizes",
     );
   }
+}
+
+/** The kinds of parameters that one of two models has alone, those of outputs left out: one may have a head more. */
+function oddKinds(source: Model, target: Model): [string, unknown, unknown][] {
+  const [from, to] = [source, target].map(
+    ({ parameters }) => new Set(parameters.filter(({ output }) => output === undefined).map(({ kind }) => kind)),
+  );
+  const odd = [...from, ...to].filter((kind) => !from.has(kind) || !to.has(kind));
+  return odd.map((kind) => [kind, from.has(kind) ? "there" : "none", to.has(kind) ? "there" : "none"]);
 }
 
 /** The embedding row that stays zero, which positions may be counted from. */

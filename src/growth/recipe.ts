@@ -212,6 +212,19 @@ export function constant(shape: readonly number[], value: number): Recipe {
   };
 }
 
+/** The same numbers times a factor. */
+export function scaled(recipe: Recipe, factor: number): Recipe {
+  if (factor === 1) return recipe;
+  return {
+    ...recipe,
+    words: `${recipe.words}, times ${Number(factor.toPrecision(3))}`,
+    async fill(out, row, source) {
+      await recipe.fill(out, row, source);
+      for (let i = 0; i < out.length; i++) out[i] *= factor;
+    },
+  };
+}
+
 /** At every index along dimension `d` the mean over it of a recipe that is of another extent there, or the same. */
 export function averaged(base: Recipe, d: number, shape: readonly number[]): Recipe {
   const width = rowWidth(shape);

@@ -4,27 +4,28 @@
 import { join } from "node:path";
 import { type FloatDType, floatDTypes } from "../checkpoint/dtype.ts";
 import { growthFile, presentOf } from "../checkpoint/folder.ts";
+import { AXES, axes, type Sizes } from "../model/table.ts";
 import { UserError } from "../util/errors.ts";
 import { isJsonObject, type Json, type JsonValue, readJsonObject } from "../util/json.ts";
 import { packageVersion } from "../util/paths.ts";
 import type { OptionValues, Promised } from "./growth.ts";
-import { type DrawnMaps, mapKind, unitMap } from "./maps.ts";
+import { type AxisMaps, mapKind, unitMap } from "./maps.ts";
 import type { GrowthChoices, GrowthPlan } from "./plan.ts";
 
 /** Raised when what a record says can't be read by versions before. */
-const FORMAT = 1;
+const FORMAT = 2;
 
-const AXES = ["hidden", "heads", "ffn", "pooler"] as const;
+/** In format 1 a map stood there for axes that the model has not, too. */
+const READ: readonly JsonValue[] = [1, FORMAT];
 
 export interface GrowthRecord {
   /** The source's files and their sha256 in hexadecimal. */
   readonly source: Readonly<Record<string, string>>;
-  readonly sourceLayers: number;
-  readonly targetLayers: number;
+  readonly sourceSizes: Sizes;
   /** The target's config before its dtype was set. */
   readonly targetConfig: Json;
   /** The choices that lead to the same bytes, the maps as they were drawn. */
-  readonly choices: GrowthChoices & { readonly maps: DrawnMaps };
+  readonly choices: GrowthChoices & { readonly maps: AxisMaps };
   /** The format the result's weights are stored in. */
   readonly dtype: FloatDType;
   readonly promise: Promised;
@@ -45,7 +46,7 @@ export function recordOf(
   withMoments: boolean,
   notFinite = 0,
 ): Json {
-  const { growth, drawn } = plan;
+  const { growth } = plan;
   return {
     format: FORMAT,
     versions: { bert2bert: packageVersion(), node: process.version },
@@ -57,10 +58,10 @@ export function recordOf(
     seed: growth.seed,
     map: plan.mapKind,
     maps: Object.fromEntries(
-      AXES.map((axis) => [axis, { source: drawn[axis].source, of: Array.from(drawn[axis].of) }]),
+      [...growth.drawn].map(([axis, map]) => [AXES[axis].name, { source: map.source, of: Array.from(map.of) }]),
     ),
     promise: { ...plan.promise },
-    ...(growth.target.heads.lm === growth.source.heads.lm ? {} : { addHead: true }),
+    ...(growth.target.outputs.lm === growth.source.outputs.lm ? {} : { addHead: true }),
     ...(notFinite === 0 ? {} : { not_finite: notFinite }),
     ...(plan.learned === undefined ? {} : { learned: plan.learned }),
   };
@@ -84,10 +85,10 @@ export async function readRecord(folder: string): Promise<GrowthRecord> {
 /** @param where the file, for messages @throws UserError if it can't be understood */
 export function parseRecord(json: Json, where: string): GrowthRecord {
   const read = new Reader(json, where);
-  if (json.format !== FORMAT) {
+  if (!READ.includes(json.format)) {
     const wayOut = "use the version of bert2bert that wrote it (`versions`)";
     throw new UserError(
-      `its format is ${JSON.stringify(json.format ?? null)}, this version reads ${FORMAT}`,
+      `its format is ${JSON.stringify(json.format ?? null)}, this version reads ${READ.join(" and ")}`,
       where,
       wayOut,
     );
@@ -96,18 +97,17 @@ export function parseRecord(json: Json, where: string): GrowthRecord {
   const dtype = floatDTypes.find((known) => known === target.text("dtype"));
   if (dtype === undefined) throw read.refusal("target.dtype");
   const maps = read.inner("maps");
-  const map = (axis: (typeof AXES)[number]) => {
-    const inner = maps.inner(axis);
+  const map = (name: string) => {
+    const inner = maps.inner(name);
     try {
       return unitMap(inner.number("source"), Uint32Array.from(inner.numbers("of")));
     } catch (error) {
-      throw error instanceof RangeError ? maps.refusal(axis) : error;
+      throw error instanceof RangeError ? maps.refusal(name) : error;
     }
   };
   return {
     source: source.inner("files").texts(),
-    sourceLayers: source.inner("dimensions").number("layers"),
-    targetLayers: target.inner("dimensions").number("layers"),
+    sourceSizes: sizesOf(source.inner("dimensions")),
     targetConfig: target.inner("config").json,
     choices: {
       method: method.text("name"),
@@ -116,13 +116,20 @@ export function parseRecord(json: Json, where: string): GrowthRecord {
       depth: depth.text("rule"),
       moments: read.text("moments"),
       seed: read.number("seed"),
-      maps: { hidden: map("hidden"), heads: map("heads"), ffn: map("ffn"), pooler: map("pooler") },
+      maps: new Map(axes.filter((axis) => AXES[axis].name in maps.json).map((axis) => [axis, map(AXES[axis].name)])),
     },
     dtype,
     promise: promiseOf(read.inner("promise")),
     addHead: json.addHead === true,
     notFinite: json.not_finite === undefined ? 0 : read.number("not_finite"),
   };
+}
+
+function sizesOf(read: Reader): Sizes {
+  const [layers, hidden, heads, headWidth, ffn] = ["layers", "hidden", "heads", "headWidth", "ffn"].map((key) => {
+    return read.number(key);
+  });
+  return { layers, hidden, heads, kvHeads: "kvHeads" in read.json ? read.number("kvHeads") : heads, headWidth, ffn };
 }
 
 function promiseOf(read: Reader): Promised {

@@ -4,7 +4,7 @@ import type { FloatDType } from "../checkpoint/dtype.ts";
 import { configFile } from "../checkpoint/folder.ts";
 import { optimizerFile } from "../checkpoint/optimizer.ts";
 import { indexFile } from "../checkpoint/weights.ts";
-import { headsWithLanguageModel } from "../model/head.ts";
+import { outputsWithLanguageModel } from "../model/head.ts";
 import type { OpenModel } from "../model/load.ts";
 import { hashFiles } from "../store/checksums.ts";
 import { UserError } from "../util/errors.ts";
@@ -19,8 +19,8 @@ export async function repeatedPlan(
 ): Promise<{ plan: GrowthPlan; dtype: FloatDType; keepNotFinite: boolean }> {
   const record = parseRecord(await readJsonObject(path), path);
   await checkSource(source, record, path);
-  const heads = record.addHead ? headsWithLanguageModel(source.model, source.folder) : source.model.heads;
-  const target = targetModel(source.model, record.targetConfig, path, heads);
+  const outputs = record.addHead ? outputsWithLanguageModel(source.model, source.folder) : source.model.outputs;
+  const target = targetModel(source.model, record.targetConfig, path, outputs);
   const plan = planGrowth(source.model, target, record.choices);
   if (plan.method.learned === true) {
     const wayOut = "grow with the same words and --data instead";

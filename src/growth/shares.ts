@@ -10,10 +10,10 @@
  * backward pass mixes the units and no such rule holds, so all moments start at 0. Noise moves the gradients of copies
  * apart about those of equal shares, whose rule stays.
  */
-import { type Dim, type Parameter, shapeOf } from "../model/table.ts";
+import { AXES, type Axis, elements, type Parameter, shapeOf } from "../model/table.ts";
 import { RandomStream } from "../util/random.ts";
-import type { Growth, OptionDefinition } from "./growth.ts";
-import { copiesOf, GROWN_AXES, grows, type UnitMap } from "./maps.ts";
+import { type Growth, type OptionDefinition, seenByNorms, sourceParameter } from "./growth.ts";
+import { copiesOf, type UnitMap } from "./maps.ts";
 import { type Recipe, rowWidth, type TensorSource } from "./recipe.ts";
 
 export const noiseOption: OptionDefinition = {
@@ -33,20 +33,18 @@ export const sharing: readonly OptionDefinition[] = [
   noiseOption,
 ];
 
-/** The share of each target unit in the source unit it copies; 0 for one that copies none. */
-export function sharesOf(growth: Growth, map: UnitMap): Float64Array {
+/** The share of each unit of an axis in the source unit it copies; 0 for one that copies none. */
+export function sharesOf(growth: Growth, axis: Axis, map: UnitMap): Float64Array {
   const copies = copiesOf(map);
   const shares = new Float64Array(map.of.length);
   if (growth.options.shares !== "unequal") {
     for (let j = 0; j < copies; j++) shares[j] = 1 / map.counts[map.of[j]];
     return shares;
   }
-  const axis = GROWN_AXES.find((name) => growth.maps[name] === map);
-  const group = axis === "heads" ? growth.source.dimensions.headWidth : 1;
-  const random = new RandomStream(growth.seed, `shares/${axis}`);
+  const random = new RandomStream(growth.seed, `shares/${AXES[AXES[axis].follows ?? axis].name}`);
   const sums = new Float64Array(map.source);
   for (let j = 0; j < copies; j++) {
-    shares[j] = 0.5 + random.uniform(Math.floor(j / group));
+    shares[j] = 0.5 + random.uniform(j);
     sums[map.of[j]] += shares[j];
   }
   for (let j = 0; j < copies; j++) shares[j] /= sums[map.of[j]];
@@ -55,7 +53,7 @@ export function sharesOf(growth: Growth, map: UnitMap): Float64Array {
 
 /** Whether moments can follow the weights. */
 export function momentsFollow(growth: Growth): boolean {
-  return growth.options.shares !== "unequal" || !grows(growth.maps.hidden);
+  return growth.options.shares !== "unequal" || seenByNorms(growth).length === 0;
 }
 
 /** Whether entries are other than the source's divided by a number of copies. */
@@ -86,7 +84,7 @@ export function withNoise(
   const several = [...groups.values()].filter((copies) => copies.length > 1);
   // Taking the mean away takes some of the variance, which is given back.
   const scaleOf = (copies: readonly number[]) => shares[copies[0]] * Math.sqrt(copies.length / (copies.length - 1));
-  const rms = rootMeanSquare(base.reads[0], parameterSize(growth, parameter));
+  const rms = rootMeanSquare(base.reads[0], elements(sourceParameter(growth, parameter)));
   return {
     ...base,
     words: `${base.words}, with noise that cancels`,
@@ -122,11 +120,6 @@ export function withNoise(
       }
     },
   };
-}
-
-function parameterSize(growth: Growth, parameter: Parameter): number {
-  const from = growth.source.parameters.find((p) => p.kind === parameter.kind && p.layer === parameter.layer);
-  return (from?.dims ?? []).reduce((product: number, dim: Dim) => product * dim.size, 1);
 }
 
 const CHUNK = 2 ** 20;

@@ -4,39 +4,80 @@
  *
  * The rule of function-preserving growth: a dimension that makes units (out) is copied by the axis's map, one that
  * reads units (in) is copied and divided by how often the unit it reads was copied. The moments of Adam follow the
- * mirror image: a gradient is divided on the out dimensions and not on the in dimensions.
+ * mirror image: a gradient is divided on the out dimensions and not on the in dimensions. A dimension that is a product
+ * of axes goes by each of their maps: indices are mixed radix, shares multiply, and an index is new if any unit of it is.
  */
 
 import { initialise } from "../model/init.ts";
-import type { Dim, Parameter } from "../model/table.ts";
-import { shapeOf } from "../model/table.ts";
+import { AXES, type Axis, type Dim, type Factor, type Parameter, shapeOf } from "../model/table.ts";
 import { type Content, type Growth, sourceParameter } from "./growth.ts";
-import { copiesOf, mapOf, type UnitMap, unitsAlong } from "./maps.ts";
+import { copiesOf, grows, mapOf, type UnitMap } from "./maps.ts";
 import { type Along, choose, constant, gather, type Recipe, rowWidth } from "./recipe.ts";
 import { momentsFollow, sharesOf, withNoise } from "./shares.ts";
 
-/** Which source index a target index along a dimension is made from; a fused dimension block by block. */
-export function indexAlong(dim: Dim, map: UnitMap): Uint32Array {
-  const { blocks, units } = unitsAlong(dim);
-  const index = new Uint32Array(dim.size);
-  for (let block = 0; block < blocks; block++) {
-    for (let j = 0; j < units; j++) index[block * units + j] = block * map.source + map.of[j];
+/** A number for each index along a dimension: `start`, changed by each factor's index in turn, the outermost first. */
+function along(
+  dim: Dim,
+  start: number,
+  stepOf: (factor: Factor) => (value: number, index: number) => number,
+): Float64Array {
+  let values = Float64Array.of(start);
+  for (const factor of dim.factors) {
+    const step = stepOf(factor);
+    const next = new Float64Array(values.length * factor.size);
+    for (let i = 0; i < next.length; i++) next[i] = step(values[Math.floor(i / factor.size)], i % factor.size);
+    values = next;
   }
-  return index;
-}
-
-/** A number for each index along a dimension, from one for each target unit. */
-export function perIndex(dim: Dim, perUnit: (unit: number) => number): Float64Array {
-  const { units } = unitsAlong(dim);
-  const values = new Float64Array(dim.size);
-  for (let i = 0; i < values.length; i++) values[i] = perUnit(i % units);
   return values;
 }
 
-/** Whether a dimension of the parameter belongs to an axis that grows in this growth. */
-export function grownMap(growth: Growth, dim: Dim): UnitMap | undefined {
-  const map = mapOf(growth.maps, dim.axis);
-  return map !== undefined && map.of.length > map.source ? map : undefined;
+/** The factors of a dimension whose axes grow in this growth, with their maps. */
+export function grownFactors(growth: Growth, dim: Dim): readonly { readonly axis: Axis; readonly map: UnitMap }[] {
+  return dim.factors.flatMap(({ axis }) => {
+    const map = mapOf(growth.maps, axis);
+    return map !== undefined && grows(map) ? [{ axis, map }] : [];
+  });
+}
+
+/** Which source index each index along a target's dimension is made from. */
+export function indexAlong(growth: Growth, dim: Dim): Uint32Array {
+  const index = along(dim, 0, ({ axis, size }) => {
+    const map = mapOf(growth.maps, axis);
+    return map === undefined ? (value, j) => value * size + j : (value, j) => value * map.source + map.of[j];
+  });
+  return Uint32Array.from(index);
+}
+
+/** Another share of a unit of an axis than the method's option says; undefined: as that says. */
+export type Share = (axis: Axis, map: UnitMap, unit: number) => number | undefined;
+
+/** The share of each index along a dimension in what it copies: the product of its units' shares. */
+export function sharesAlong(growth: Growth, dim: Dim, share?: Share): Float64Array {
+  return along(dim, 1, ({ axis }) => {
+    const map = mapOf(growth.maps, axis);
+    if (map === undefined || !grows(map)) return (value) => value;
+    const shares = sharesOf(growth, axis, map);
+    return (value, j) => value * (share?.(axis, map, j) ?? shares[j]);
+  });
+}
+
+/** Marks the indices along a dimension of which any unit is new: beyond the source's own. */
+export function newUnits(growth: Growth, dim: Dim): Uint8Array {
+  return marked(growth, dim, (map) => map.source);
+}
+
+/** Marks those of which any unit copies none. */
+export function uncopiedUnits(growth: Growth, dim: Dim): Uint8Array {
+  return marked(growth, dim, copiesOf);
+}
+
+function marked(growth: Growth, dim: Dim, from: (map: UnitMap) => number): Uint8Array {
+  const marks = along(dim, 0, ({ axis, size }) => {
+    const map = mapOf(growth.maps, axis);
+    const first = map === undefined ? size : from(map);
+    return (value, j) => (value === 1 || j >= first ? 1 : 0);
+  });
+  return Uint8Array.from(marks);
 }
 
 /**
@@ -44,73 +85,55 @@ export function grownMap(growth: Growth, dim: Dim): UnitMap | undefined {
  * for it: weights on in dimensions (1/C), first moments on out dimensions (1/C), second moments there too (1/C²).
  * How copies share is the method's option `shares` (shares.ts), if it has it: else equally.
  * @param layer of the source; default: the parameter's own
- * @param share of each target unit in the source unit it copies, where it is another; within an axis those of one source unit add up to 1
+ * @param share where it is another; of the copies of one unit they add up to 1
  */
 export function copied(
   growth: Growth,
   parameter: Parameter,
   content: Content,
   layer: number | null = parameter.layer,
-  share?: (map: UnitMap, unit: number) => number | undefined,
+  share?: Share,
 ): Recipe {
   if (content !== "weight" && !momentsFollow(growth)) return constant(shapeOf(parameter), 0);
   const from = sourceParameter(growth, parameter, layer);
   const words: string[] = [];
-  let noise: { d: number; index: Uint32Array; shares: Float64Array } | undefined;
-  const along = parameter.dims.map((dim, d): Along | null => {
-    const map = grownMap(growth, dim);
-    if (map === undefined) return null;
+  let noisy: number | undefined;
+  const dims = parameter.dims.map((dim, d): Along | null => {
+    const grown = grownFactors(growth, dim);
+    if (grown.length === 0) return null;
     const shared = content === "weight" ? dim.role === "in" : dim.role === "out";
-    words.push(`${dim.axis} ${map.source}→${map.of.length} ${shared ? "shared" : "copied"}`);
-    const power = content === "v" ? 2 : 1;
-    const noisy = shared && growth.options.shares === "noisy" && dim.role === "in" && parameter.dims.length > 1;
-    if (noisy && share?.(map, 0) === undefined) {
-      const shares = sharesOf(growth, map);
-      noise = { d, index: indexAlong(dim, map), shares: perIndex(dim, (unit) => shares[unit]) };
+    for (const { axis, map } of grown) {
+      words.push(`${AXES[axis].name} ${map.source}→${map.of.length} ${shared ? "shared" : "copied"}`);
     }
-    if (share === undefined || !shared) return methodsAlong(growth, dim, map, shared ? power : 0);
-    const shares = sharesOf(growth, map);
-    const shareOf = (unit: number) => share?.(map, unit) ?? shares[unit];
-    return { index: indexAlong(dim, map), factor: perIndex(dim, (unit) => shareOf(unit) ** power) };
+    const own = grown.some(({ axis, map }) => share?.(axis, map, 0) !== undefined);
+    if (dim.role === "in" && content === "weight" && growth.options.shares === "noisy" && !own) noisy = d;
+    const power = content === "v" ? 2 : 1;
+    if (share === undefined || !shared) return methodsAlong(growth, dim, shared ? power : 0);
+    return { index: indexAlong(growth, dim), factor: sharesAlong(growth, dim, share).map((value) => value ** power) };
   });
   const shape = shapeOf(parameter);
-  const made = gather({ name: from.name, shape: shapeOf(from) }, shape, along, words.join(", ") || "as it is");
-  if (noise === undefined || content !== "weight") return made;
-  return withNoise(made, growth, parameter, noise.d, noise.index, noise.shares);
+  const made = gather({ name: from.name, shape: shapeOf(from) }, shape, dims, words.join(", ") || "as it is");
+  if (noisy === undefined || dims.length === 1) return made;
+  const dim = parameter.dims[noisy];
+  return withNoise(made, growth, parameter, noisy, indexAlong(growth, dim), sharesAlong(growth, dim));
 }
 
-const known = new WeakMap<Growth, WeakMap<UnitMap, Map<string, Along>>>();
+const known = new WeakMap<Growth, Map<string, Along>>();
 
 /**
- * A dimension copied by its map, with the method's shares to a power (0: none). All parameters along an axis have the
+ * A dimension copied by its maps, with the method's shares to a power (0: none). All parameters along an axis have the
  * same: it is worked out once, or planning would take as long as a tenth of growing BERT-base.
  */
-function methodsAlong(growth: Growth, dim: Dim, map: UnitMap, power: number): Along {
-  const maps = known.get(growth) ?? new WeakMap<UnitMap, Map<string, Along>>();
-  known.set(growth, maps);
-  const found = maps.get(map) ?? new Map<string, Along>();
-  maps.set(map, found);
-  const key = `${dim.size} ${dim.blocks} ${power}`;
+function methodsAlong(growth: Growth, dim: Dim, power: number): Along {
+  const found = known.get(growth) ?? new Map<string, Along>();
+  known.set(growth, found);
+  const key = JSON.stringify([dim.factors, power]);
   const before = found.get(key);
   if (before !== undefined) return before;
-  const index = indexAlong(dim, map);
-  const shares = power === 0 ? undefined : sharesOf(growth, map);
-  const along = shares === undefined ? { index } : { index, factor: perIndex(dim, (unit) => shares[unit] ** power) };
-  found.set(key, along);
-  return along;
-}
-
-/** Marks the indices along a dimension that stand for new units (beyond the source's own, block by block). */
-export function newUnits(dim: Dim, map: UnitMap): Uint8Array {
-  const marks = new Uint8Array(dim.size);
-  const { blocks, units } = unitsAlong(dim);
-  for (let block = 0; block < blocks; block++) marks.fill(1, block * units + map.source, (block + 1) * units);
-  return marks;
-}
-
-/** Marks the indices along a dimension that stand for units which copy none. */
-export function filledUnits(dim: Dim, map: UnitMap): Uint8Array {
-  return Uint8Array.from(perIndex(dim, (unit) => (unit < copiesOf(map) ? 0 : 1)));
+  const index = indexAlong(growth, dim);
+  const made = power === 0 ? { index } : { index, factor: sharesAlong(growth, dim).map((share) => share ** power) };
+  found.set(key, made);
+  return made;
 }
 
 /** `inside` where every grown dimension stands at one of the source's own units, `rest` elsewhere. */
@@ -118,9 +141,9 @@ export function corner(growth: Growth, parameter: Parameter, inside: Recipe, res
   let recipe = inside;
   // The last dimension is the innermost choice: whole rows of `rest` are then never read twice.
   for (let d = parameter.dims.length - 1; d >= 0; d--) {
-    const map = grownMap(growth, parameter.dims[d]);
-    if (map === undefined) continue;
-    recipe = choose(d, newUnits(parameter.dims[d], map), recipe, rest, `${inside.words}; new units ${rest.words}`);
+    const dim = parameter.dims[d];
+    if (grownFactors(growth, dim).length === 0) continue;
+    recipe = choose(d, newUnits(growth, dim), recipe, rest, `${inside.words}; new units ${rest.words}`);
   }
   return recipe;
 }

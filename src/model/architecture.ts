@@ -7,28 +7,35 @@ import type { Value } from "../program/graph.ts";
 import type { Json } from "../util/json.ts";
 import type { ModelClass } from "./classes.ts";
 import type { Activation } from "./config.ts";
-import type { Dimensions, Heads, Parameter } from "./table.ts";
+import type { Dimensions, Outputs, Parameter, Sizes } from "./table.ts";
 
-/** One model of an architecture: a config and the heads it has. */
+/** One model of an architecture: a config and the outputs it has. */
 export interface Model {
   readonly architecture: Architecture;
-  /** `config.json` as it is to be written: the defaults filled in, `architectures` naming the class of these heads. */
+  /** `config.json` as it is to be written: the defaults filled in, `architectures` naming the class of these outputs. */
   readonly config: Json;
   readonly dimensions: Dimensions;
-  readonly heads: Heads;
+  readonly outputs: Outputs;
   readonly parameters: readonly Parameter[];
-  /** LayerNorm's eps, activation and dropout rates, as the forward function uses them. */
+  /** As the forward function uses them. */
   readonly settings: ModelSettings;
+  /** What kind each block is of, where they are not all alike: attention over all positions, or inside a window. */
+  readonly kinds?: readonly string[];
 }
 
 export interface ModelSettings {
+  /** Of every norm. */
   readonly eps: number;
   readonly activation: Activation;
-  /** Whether norms stand before the branches (GPT-2) or after the residual sum (BERT). */
-  readonly norm: "pre" | "post";
   /** What attention scores are multiplied with. */
   readonly attentionScale: number;
-  readonly dropout: { readonly embedding: number; readonly attention: number; readonly hidden: number };
+  readonly dropout: {
+    readonly embedding: number;
+    readonly attention: number;
+    readonly hidden: number;
+    /** Of a gated FFN's inner units; absent: 0. */
+    readonly inner?: number;
+  };
 }
 
 /** How a stored tensor's name is to be understood. */
@@ -47,24 +54,28 @@ export interface Architecture {
   readonly type: string;
   /** transformers' classes of it, the bare model last. */
   readonly classes: readonly ModelClass[];
+  /** Whether heads times their width may be other than the hidden size. */
+  readonly ownHeadWidth: boolean;
   /**
-   * The model a config describes. @param heads which heads; default: what `architectures` in the config names, and
-   * where it names none, a language model
+   * The model a config describes. @param outputs which of them, whether tied or not is the config's to say; default:
+   * what `architectures` in the config names, and where it names none, a language model
    * @throws UserError naming the key for whatever is not supported
    */
-  model(config: Json, where: string, heads?: Heads): Model;
+  model(config: Json, where: string, outputs?: Outputs): Model;
   /**
-   * The heads a checkpoint holds, by the names stored: those of the largest class that is all there, whichever
+   * The outputs a checkpoint holds, by the names stored: those of the largest class that is all there, whichever
    * `architectures` names (bert-base-uncased says BertForMaskedLM and stores pooler and NSP too). `architectures`
    * decides of a head that has no tensor of its own.
    */
-  headsStored(config: Json, stored: Iterable<string>): Heads;
-  /** How a stored tensor's name, whatever its prefix or spelling, is to be read in a model with these heads. */
-  spelling(stored: string, heads: Heads): Spelling;
-  /** The config of the same model with other dimensions (absent keeps) or another LayerNorm eps, as transformers would write it. */
-  resize(config: Json, to: Partial<Pick<Dimensions, "layers" | "hidden" | "heads" | "ffn"> & { eps: number }>): Json;
-  /** Which of the objectives mlm, nsp and clm it can be trained for, given its heads. */
-  objectives(heads: Heads): readonly string[];
+  outputsStored(config: Json, where: string, stored: Iterable<string>): Outputs;
+  /** How a stored tensor's name, whatever its prefix or spelling, is to be read in a model. */
+  spelling(model: Model): (stored: string) => Spelling;
+  /** The config of the same model with other dimensions (absent keeps) or another eps, as transformers would write it. */
+  resize(config: Json, to: Partial<Sizes & { readonly eps: number }>): Json;
+  /** The config with another kind for each block; absent where blocks are all alike. */
+  withKinds?(config: Json, kinds: readonly string[]): Json;
+  /** Which of the objectives mlm, nsp and clm it can be trained for, given its outputs. */
+  objectives(outputs: Outputs): readonly string[];
   /**
    * The rows of the position table that ids [batch · length] take, where they depend on the ids (RoBERTa counts what is
    * not padding); undefined where they are 0, 1, 2 …
@@ -117,8 +128,14 @@ export interface ForwardResult {
   readonly hidden: readonly Value[];
   /** Logits over the vocabulary at rows of the final hidden state [n, hidden] → [n, vocab]. */
   lmLogits(rows: Value): Value;
-  /** From the final hidden state at each sequence's position 0, [batch, hidden] → [batch, pooler]. Throws without the head. */
+  /** From the final hidden state at each sequence's position 0, [batch, hidden] → [batch, pooler]. Throws without the output. */
   pooled(first: Value): Value;
-  /** From the pooler's output → [batch, 2]. Throws without the head. */
+  /** From the pooler's output → [batch, 2]. Throws without the output. */
   nspLogits(pooled: Value): Value;
+}
+
+/** The same model with other dimensions or another eps. @param where names the config in messages */
+export function resizeModel(model: Model, to: Partial<Sizes & { readonly eps: number }>, where: string): Model {
+  const { architecture, config, outputs } = model;
+  return architecture.model(architecture.resize(config, to), where, outputs);
 }

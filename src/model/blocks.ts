@@ -1,7 +1,6 @@
 /**
- * The transformer's parts that architectures share, over values: embeddings, attention, the FFN, and blocks with norms
- * after the residual sum (Vaswani et al. 2017, BERT) or before the branches (GPT-2). Which parameter is which is the
- * architecture's to say. Dropout stands where transformers has it: on the embeddings, on the attention's
+ * The transformer's parts that architectures share, over values: embeddings, attention, layers. What a block is made of,
+ * and which parameter is which, is the architecture's to say. Dropout stands where transformers has it: on the embeddings, on the attention's
  * probabilities, on what each branch writes into the stream.
  */
 import type { ProgramBuilder } from "../program/builder.ts";
@@ -20,14 +19,26 @@ import {
   mul,
   relu,
   reshape,
+  rmsNorm,
+  rotary,
   scale,
+  silu,
   slice,
-  split,
   stopGradient,
   sub,
 } from "../program/ops/index.ts";
 import type { ForwardInputs, ForwardOptions, Model, ModelSettings } from "./architecture.ts";
 import type { LinearStates, NormStates } from "./states.ts";
+
+/** How attention reads. */
+export interface AttentionForm {
+  /** Only what came before. */
+  readonly causal: boolean;
+  /** The largest distance that is seen; absent: any. */
+  readonly window?: number;
+  /** Of rotary positions, [2, length, width / 2]. */
+  readonly turns?: Value;
+}
 
 /** What every part of one forward pass needs to know. */
 export class Frame {
@@ -37,6 +48,7 @@ export class Frame {
   readonly length: number;
   readonly hidden: number;
   readonly heads: number;
+  readonly kvHeads: number;
   /** Blocks that run. */
   readonly layers: number;
   /** Weights are stored [inputs, outputs] rather than [outputs, inputs]. */
@@ -61,6 +73,7 @@ export class Frame {
     this.length = options.length;
     this.hidden = model.dimensions.hidden;
     this.heads = model.dimensions.heads;
+    this.kvHeads = model.dimensions.kvHeads;
     this.layers = options.layers ?? model.dimensions.layers;
     this.inputMajor = layout.inputMajor;
     this.#trainFrom = options.trainFrom ?? 0;
@@ -76,7 +89,18 @@ export class Frame {
   }
 
   norm(x: Value, states: NormStates): Value {
-    return layerNorm(this.b, x, states.gain, states.shift, this.settings.eps).y;
+    const { eps } = this.settings;
+    if (states.kind === "rms") return rmsNorm(this.b, x, states.gain, eps).y;
+    const shift = states.shift ?? constant(this.b, 0, states.gain.shape);
+    return layerNorm(this.b, x, states.gain, shift, eps).y;
+  }
+
+  /** Rows [n, heads · width] normed over each head's own units, where there is a norm. */
+  headNorm(x: Value, states: NormStates | undefined): Value {
+    if (states === undefined) return x;
+    const width = states.gain.shape[0];
+    const rows = reshape(this.b, x, [(x.shape[0] * x.shape[1]) / width, width]);
+    return reshape(this.b, this.norm(rows, states), x.shape);
   }
 
   /** @param which default: the config's */
@@ -88,12 +112,14 @@ export class Frame {
         return gelu(this.b, x, "tanh");
       case "relu":
         return relu(this.b, x);
+      case "silu":
+        return silu(this.b, x);
     }
   }
 
-  dropout(x: Value, kind: "embedding" | "hidden", place: string): Value {
+  dropout(x: Value, kind: "embedding" | "hidden" | "inner", place: string): Value {
     const on = this.#dropout;
-    return on === undefined ? x : dropout(this.b, x, on.key, on.rates[kind], `dropout/${place}`);
+    return on === undefined ? x : dropout(this.b, x, on.key, on.rates[kind] ?? 0, `dropout/${place}`);
   }
 
   /**
@@ -118,9 +144,9 @@ export class Frame {
     return reshape(b, both, [batch * (perSequence + 1), width]);
   }
 
-  /** Attention of rows [batch · queries, hidden] to all positions → rows of the same shape. */
-  attend(q: Value, k: Value, v: Value, layer: number, causal: boolean): Value {
-    const { b, batch, length, heads, hidden } = this;
+  /** Attention of rows [batch · queries, heads · head width] to all positions → rows of the same shape. */
+  attend(q: Value, k: Value, v: Value, layer: number, { causal, window, turns }: AttentionForm): Value {
+    const { b, batch, length, heads, kvHeads } = this;
     const queries = q.shape[0] / batch;
     const on = this.#dropout;
     const mask =
@@ -131,14 +157,12 @@ export class Frame {
             rate: on.rates.attention,
             stream: `dropout/${layer}/probabilities`,
           });
-    const { out } = attention(
-      b,
-      reshape(b, q, [batch, queries, hidden]),
-      reshape(b, k, [batch, length, hidden]),
-      reshape(b, v, [batch, length, hidden]),
-      { heads, causal, scale: this.settings.attentionScale, bias: this.#keyBias, mask, apart: this.#apart(queries) },
-    );
-    return reshape(b, out, [batch * queries, hidden]);
+    const [q3, k3, v3] = [q, k, v].map((x) => reshape(b, x, [batch, x.shape[0] / batch, x.shape[1]]));
+    const turned = (x: Value) => (turns === undefined ? x : rotary(b, x, turns));
+    const { attentionScale: scale } = this.settings;
+    const seen = { heads, kvHeads, causal, window, scale, bias: this.#keyBias, mask, apart: this.#apart(queries) };
+    const { out } = attention(b, turned(q3), turned(k3), v3, seen);
+    return reshape(b, out, q.shape);
   }
 
   /** The documents of so many queries a sequence, and of all keys. */
@@ -163,6 +187,15 @@ function withoutGradient(b: ProgramBuilder, rows: Value, where: Value): Value {
   return add(b, mul(b, rows, sub(b, constant(b, 1), column)), mul(b, stopGradient(b, rows), column));
 }
 
+/** The token embeddings of the ids, [batch · length, hidden]; padding's pass no gradient back where it is said which are. */
+export function lookUp(frame: Frame, inputs: ForwardInputs, word: Value): Value {
+  return held(frame, inputs, gather(frame.b, word, inputs.ids));
+}
+
+function held({ b }: Frame, { padding }: ForwardInputs, looked: Value): Value {
+  return padding === undefined ? looked : withoutGradient(b, looked, padding);
+}
+
 /**
  * The sum of token, type and position embeddings, [batch · length, hidden].
  * @param tables of types and positions; types may be absent
@@ -175,66 +208,53 @@ export function embed(
   offset: number,
 ): Value {
   const { b, batch, length, hidden } = frame;
-  const rows = [batch * length, hidden];
-  const held = (looked: Value) => (inputs.padding === undefined ? looked : withoutGradient(b, looked, inputs.padding));
-  let sum = held(gather(b, tables.word, inputs.ids));
+  let sum = lookUp(frame, inputs, tables.word);
   if (tables.type !== undefined) {
     const types = inputs.types === undefined ? slice(b, tables.type, 0, 0, 1) : gather(b, tables.type, inputs.types);
     sum = add(b, sum, types);
   }
   if (inputs.positions !== undefined) {
     // Positions that are given may themselves hold padding's row.
-    return add(b, sum, held(gather(b, tables.position, inputs.positions)));
+    return add(b, sum, held(frame, inputs, gather(b, tables.position, inputs.positions)));
   }
   const inOrder = slice(b, tables.position, 0, offset, offset + length);
-  return reshape(b, add(b, reshape(b, sum, [batch, length, hidden]), inOrder), rows);
+  return reshape(b, add(b, reshape(b, sum, [batch, length, hidden]), inOrder), [batch * length, hidden]);
 }
 
-export interface PostNormStates {
-  readonly query: LinearStates;
-  readonly key: LinearStates;
-  readonly value: LinearStates;
-  readonly attentionOutput: LinearStates;
-  readonly attentionNorm: NormStates;
-  readonly ffnInput: LinearStates;
-  readonly ffnOutput: LinearStates;
-  readonly ffnNorm: NormStates;
-}
-
-/** Attention, residual sum, norm; FFN, residual sum, norm. In the last block only the kept rows ask, and go on. */
-export function postNormBlock(frame: Frame, stream: Value, states: PostNormStates, layer: number): Value {
-  const { b } = frame;
-  const x = frame.entry(stream, layer);
-  const kept = frame.kept(x, layer);
-  const k = frame.linear(x, states.key);
-  const v = frame.linear(x, states.value);
-  const read = frame.attend(frame.linear(kept, states.query), k, v, layer, false);
-  const attended = frame.dropout(frame.linear(read, states.attentionOutput), "hidden", `${layer}/attention`);
-  const middle = frame.norm(add(b, attended, kept), states.attentionNorm);
-  const inner = frame.activation(frame.linear(middle, states.ffnInput));
-  const written = frame.dropout(frame.linear(inner, states.ffnOutput), "hidden", `${layer}/ffn`);
-  return frame.norm(add(b, written, middle), states.ffnNorm);
-}
-
-export interface PreNormStates {
-  readonly attentionNorm: NormStates;
-  /** q, k and v side by side. */
-  readonly qkv: LinearStates;
+export interface GatedStates {
+  readonly attentionNorm: NormStates | undefined;
+  /** Norms of each head's queries and keys, where there are any. */
+  readonly queryNorm?: NormStates;
+  readonly keyNorm?: NormStates;
   readonly attentionOutput: LinearStates;
   readonly ffnNorm: NormStates;
-  readonly ffnInput: LinearStates;
   readonly ffnOutput: LinearStates;
 }
 
-/** Norm, causal attention, residual sum; norm, FFN, residual sum. In the last block only the kept rows leave attention. */
-export function preNormBlock(frame: Frame, stream: Value, states: PreNormStates, layer: number): Value {
+/** What reads the normed stream: queries, keys and values; and the FFN's gate, which the activation is for, and its units. */
+export interface GatedInputs {
+  qkv(x: Value): readonly Value[];
+  gate(x: Value): readonly Value[];
+}
+
+/** Norm, attention with rotary positions, residual sum; norm, gated FFN (Shazeer 2020), residual sum. */
+export function gatedBlock(
+  frame: Frame,
+  stream: Value,
+  states: GatedStates,
+  inputs: GatedInputs,
+  layer: number,
+  form: AttentionForm,
+): Value {
   const { b } = frame;
   const x = frame.entry(stream, layer);
-  const qkv = frame.linear(frame.norm(x, states.attentionNorm), states.qkv);
-  const [q, k, v] = split(b, qkv, 1, 3);
-  const read = frame.kept(frame.attend(q, k, v, layer, true), layer);
+  const normed = states.attentionNorm === undefined ? x : frame.norm(x, states.attentionNorm);
+  const [q, k, v] = inputs.qkv(normed);
+  const [query, key] = [frame.headNorm(q, states.queryNorm), frame.headNorm(k, states.keyNorm)];
+  const read = frame.kept(frame.attend(query, key, v, layer, form), layer);
   const attended = frame.dropout(frame.linear(read, states.attentionOutput), "hidden", `${layer}/attention`);
   const middle = add(b, frame.kept(x, layer), attended);
-  const inner = frame.activation(frame.linear(frame.norm(middle, states.ffnNorm), states.ffnInput));
-  return add(b, middle, frame.dropout(frame.linear(inner, states.ffnOutput), "hidden", `${layer}/ffn`));
+  const [gate, units] = inputs.gate(frame.norm(middle, states.ffnNorm));
+  const inner = frame.dropout(mul(b, frame.activation(gate), units), "inner", `${layer}/inner`);
+  return add(b, middle, frame.linear(inner, states.ffnOutput));
 }

@@ -6,15 +6,17 @@
  */
 import { UserError } from "../util/errors.ts";
 import { type Json, type JsonValue, printable } from "../util/json.ts";
+import type { Dimensions } from "./table.ts";
 
-/** What stands between a block's two FFN layers: GELU with erf, GELU by tanh, or ReLU. */
-export type Activation = "gelu-erf" | "gelu-tanh" | "relu";
+/** What stands between a block's FFN layers: GELU with erf, GELU by tanh, ReLU, or SiLU. */
+export type Activation = "gelu-erf" | "gelu-tanh" | "relu" | "silu";
 
 /** Every name that transformers has (ACT2FN) for each of them. */
 const ACTIVATIONS: readonly (readonly [Activation, readonly string[]])[] = [
   ["gelu-erf", ["gelu", "gelu_python"]],
   ["gelu-tanh", ["gelu_new", "gelu_fast", "gelu_accurate", "gelu_pytorch_tanh", "gelu_python_tanh"]],
   ["relu", ["relu"]],
+  ["silu", ["silu", "swish"]],
 ];
 
 /** The most that a size may be: no tensor is longer in any library. */
@@ -101,8 +103,8 @@ export class ConfigReader {
     );
   }
 
-  /** Hidden size, heads and the width of one. */
-  attention(hiddenKey: string, headsKey: string): { hidden: number; heads: number; headWidth: number } {
+  /** Hidden size, and heads of it that each have keys and values of their own. */
+  attention(hiddenKey: string, headsKey: string): Pick<Dimensions, "hidden" | "heads" | "kvHeads" | "headWidth"> {
     const hidden = this.count(hiddenKey);
     const heads = this.count(headsKey);
     if (hidden % heads !== 0) {
@@ -112,7 +114,44 @@ export class ConfigReader {
         `make it a multiple of \`${headsKey}\``,
       );
     }
-    return { hidden, heads, headWidth: hidden / heads };
+    return { hidden, heads, kvHeads: heads, headWidth: hidden / heads };
+  }
+
+  /** Attention whose heads may share keys and values, and be of a width of their own. @param own whether they may */
+  groupedAttention(own: boolean): Pick<Dimensions, "hidden" | "heads" | "kvHeads" | "headWidth"> {
+    const [kvKey, widthKey] = ["num_key_value_heads", "head_dim"];
+    const given = this.#values[widthKey] ?? null;
+    const plain =
+      own && given !== null
+        ? {
+            hidden: this.count("hidden_size"),
+            heads: this.count("num_attention_heads"),
+            headWidth: this.count(widthKey),
+          }
+        : this.attention("hidden_size", "num_attention_heads");
+    const { heads } = plain;
+    const kvHeads = (this.#values[kvKey] ?? null) === null ? heads : this.count(kvKey);
+    if (heads % kvHeads !== 0) {
+      const wayOut = `make \`${kvKey}\` a divisor of \`num_attention_heads\``;
+      this.#refuse(kvKey, `is ${kvHeads}, which does not divide ${heads} heads`, wayOut);
+    }
+    if (plain.headWidth % 2 !== 0) {
+      this.#refuse(widthKey, `is ${plain.headWidth}`, "rotary positions pair its units: it must be even");
+    }
+    return { ...plain, kvHeads };
+  }
+
+  /** A word of a list for each block, or nothing where the key is absent. */
+  words(key: string, known: readonly string[], layers: number): readonly string[] | undefined {
+    const value = this.#values[key] ?? null;
+    if (value === null) return undefined;
+    if (!Array.isArray(value) || value.length !== layers) {
+      this.#refuse(key, `is not a list of ${layers}`, "give one for each block");
+    }
+    const words = value.filter((word) => typeof word === "string");
+    const other = value.find((word) => typeof word !== "string" || !known.includes(word));
+    if (other !== undefined) this.#refuse(key, `has ${show(other)}`, `here it can have ${known.join(" and ")}`);
+    return words;
   }
 
   /** The first class named in `architectures`, where there are no tensors to tell; undefined for none. @throws UserError if it is not known */

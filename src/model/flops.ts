@@ -8,11 +8,12 @@
  * a norm. So it holds for every architecture that has a table.
  */
 import type { Model } from "./architecture.ts";
-import { elements, type Parameter } from "./table.ts";
+import { elements, type Parameter, runsAlong } from "./table.ts";
 
 const SOFTMAX = 5;
 const NORM = 5;
 const GELU = 8;
+const SILU = 5;
 const DROPOUT = 4;
 const TANH = GELU;
 
@@ -63,23 +64,23 @@ function sum(parameters: readonly Parameter[]): number {
 }
 
 function activation(model: Model, units: number): number {
-  return (model.settings.activation === "relu" ? 1 : GELU) * units;
+  return { relu: 1, silu: SILU, "gelu-erf": GELU, "gelu-tanh": GELU }[model.settings.activation] * units;
 }
 
 /** A token's embeddings: of the position table only the rows that a sequence uses. */
 function embeddingFlops(model: Model, length: number): number {
   const { hidden } = model.dimensions;
   const tables = model.parameters.filter((parameter) => parameter.group === "embedding");
-  const position = tables.find((parameter) => parameter.dims[0].axis === "position");
+  const position = tables.find((parameter) => runsAlong(parameter.dims[0], "position"));
   const unused = position === undefined ? 0 : 2 * hidden * (position.dims[0].size - length);
   return sum(tables) - unused + DROPOUT * hidden;
 }
 
 /** One block at one position of a sequence. */
 function blockFlops(model: Model, length: number): number {
-  const { hidden, heads, ffn } = model.dimensions;
+  const { hidden, heads, headWidth, ffn } = model.dimensions;
   const weights = sum(model.parameters.filter((parameter) => parameter.layer === 0));
-  const products = 2 * (2 * hidden * length);
+  const products = 2 * (2 * heads * headWidth * length);
   const probabilities = heads * length * (1 + SOFTMAX + DROPOUT);
   const residuals = 2 * hidden * (DROPOUT + 1);
   return weights + products + probabilities + activation(model, ffn) + residuals;
@@ -89,14 +90,12 @@ function blockFlops(model: Model, length: number): number {
 function headFlops(model: Model, step: StepShape): number {
   const { hidden, vocab } = model.dimensions;
   const parameters = model.parameters.filter((parameter) => parameter.group === "head");
-  const ofPooler = (parameter: Parameter) =>
-    parameter.dims.some((dim) => dim.axis === "pooler" || dim.axis === "label");
-  const pooling = parameters.filter(ofPooler);
-  const predicting = parameters.filter((parameter) => !ofPooler(parameter));
+  const pooling = parameters.filter(({ output }) => output === "pooler" || output === "nsp");
+  const predicting = parameters.filter((parameter) => !pooling.includes(parameter));
   let total = 0;
-  if (model.heads.lm) {
-    const transformed = predicting.some((parameter) => parameter.dims[0].axis === "transform");
-    const decoder = 2 * hidden * vocab + SOFTMAX * vocab;
+  if (model.outputs.lm !== "none") {
+    const transformed = predicting.some((parameter) => runsAlong(parameter.dims[0], "transform"));
+    const decoder = (model.outputs.lm === "tied" ? 2 * hidden * vocab : 0) + SOFTMAX * vocab;
     total += step.predicted * (sum(predicting) + (transformed ? activation(model, hidden) : 0) + decoder);
   }
   if (step.nsp) total += sum(pooling) + TANH * hidden + SOFTMAX * 2;

@@ -5,27 +5,21 @@
  * GPT2LMHeadModel.
  *
  * Before a tied head the final norm reads units rather than making them, as the MLM transform's norm does in BERT. A
- * checkpoint seldom stores the head, so `architectures` decides whether there is one.
+ * checkpoint seldom stores a tied head, so `architectures` decides whether there is one.
  */
-import { ProgramError } from "../program/graph.ts";
-import { linear } from "../program/ops/index.ts";
+import type { Value } from "../program/graph.ts";
+import { add, linear, split } from "../program/ops/index.ts";
 import type { Json } from "../util/json.ts";
-import type { Architecture, Spelling } from "./architecture.ts";
-import { embed, Frame, preNormBlock } from "./blocks.ts";
-import { classNames, type ModelClass, modelClass, noHeads } from "./classes.ts";
-import { ConfigReader, namedClass } from "./config.ts";
-import { linearLayer, matrix, norm, out, type Place, reads } from "./parameters.ts";
+import type { Architecture } from "./architecture.ts";
+import { embed, Frame } from "./blocks.ts";
+import { modelClass } from "./classes.ts";
+import { defineArchitecture, ownKeys, resized } from "./define.ts";
+import { layerNorm, linearLayer, matrix, norm, out, type Place, reads } from "./parameters.ts";
 import { ModelStates } from "./states.ts";
-import type { Dimensions, Heads, Init, Parameter } from "./table.ts";
+import type { Dimensions, Init, Outputs, Parameter } from "./table.ts";
 
-const PREFIX = "transformer.";
 const WORD = "wte.weight";
-
-/** What transformers' classes for classification and question answering store in place of the tied head. */
-const TASK_HEAD = /^(score|classifier|qa_outputs)\./;
-
-const languageModel = modelClass("GPT2LMHeadModel", true, false, false);
-const classes: readonly ModelClass[] = [languageModel, modelClass("GPT2Model", false, false, false)];
+const HEAD = "lm_head.weight";
 
 /** transformers' GPT2Config, less what does not concern the network. */
 const defaults: Json = {
@@ -48,85 +42,84 @@ const defaults: Json = {
   tie_word_embeddings: true,
 };
 
-function decoderTable(d: Dimensions, std: number, heads: Heads): readonly Parameter[] {
-  const base = heads.lm ? PREFIX : "";
+function decoderTable(d: Dimensions, std: number, outputs: Outputs, base: string): readonly Parameter[] {
   const init: Init = { kind: "normal", std };
   // What writes the stream starts smaller, for the 2 · layers branches that add up in it.
   const residual: Init = { kind: "normal", std: std / Math.sqrt(2 * d.layers) };
-  const stream = out("hidden", d.hidden);
-  const fromStream = reads("hidden", d.hidden);
-  const qkv = out("heads", 3 * d.hidden, 3);
-  const inner = out("ffn", d.ffn);
+  const stream = out(["hidden", d.hidden]);
+  const fromStream = reads(["hidden", d.hidden]);
+  const qkv = out(["fused", 3], ["kv", d.heads], ["head", d.headWidth]);
+  const fromUnits = reads(["kv", d.heads], ["head", d.headWidth]);
+  const inner = out(["ffn", d.ffn]);
   const entry: Place = { prefix: base, layer: null, group: "embedding" };
   const table: Parameter[] = [
-    matrix(entry, WORD, "embedding", [out("vocab", d.vocab), stream], init),
-    matrix(entry, "wpe.weight", "embedding", [out("position", d.positions), stream], init),
+    matrix(entry, WORD, "embedding", [out(["vocab", d.vocab]), stream], init),
+    matrix(entry, "wpe.weight", "embedding", [out(["position", d.positions]), stream], init),
   ];
   for (let layer = 0; layer < d.layers; layer++) {
     const block: Place = { prefix: `${base}h.${layer}.`, layer, group: "block" };
     table.push(
-      ...norm(block, "ln_1", stream, { place: "branch", of: "attention" }),
-      ...linearLayer(block, "attn.c_attn", "branch-input", [fromStream, qkv], qkv, init),
-      ...linearLayer(block, "attn.c_proj", "branch-output", [reads("heads", d.hidden), stream], stream, residual),
-      ...norm(block, "ln_2", stream, { place: "branch", of: "ffn" }),
-      ...linearLayer(block, "mlp.c_fc", "branch-input", [fromStream, inner], inner, init),
-      ...linearLayer(block, "mlp.c_proj", "branch-output", [reads("ffn", d.ffn), stream], stream, residual),
+      ...norm(block, "ln_1", stream, layerNorm("branch", "attention")),
+      ...linearLayer(block, "attn.c_attn", "branch-input", [fromStream, qkv], init),
+      ...linearLayer(block, "attn.c_proj", "branch-output", [fromUnits, stream], residual),
+      ...norm(block, "ln_2", stream, layerNorm("branch", "ffn")),
+      ...linearLayer(block, "mlp.c_fc", "branch-input", [fromStream, inner], init),
+      ...linearLayer(block, "mlp.c_proj", "branch-output", [reads(["ffn", d.ffn]), stream], residual),
     );
   }
   const final: Place = { prefix: base, layer: null, group: "head" };
-  const last = heads.lm ? reads("hidden", d.hidden) : stream;
-  return [...table, ...norm(final, "ln_f", last, { place: "head", of: "final" })];
+  const last = outputs.lm === "tied" ? fromStream : stream;
+  table.push(...norm(final, "ln_f", last, layerNorm("head", "final")));
+  if (outputs.lm === "untied") {
+    const head: Place = { prefix: "", layer: null, group: "head", output: "lm" };
+    table.push(matrix(head, HEAD, "head", [out(["vocab", d.vocab]), fromStream], init));
+  }
+  return table;
 }
 
-const one: Dimensions = { layers: 1, hidden: 1, heads: 1, headWidth: 1, ffn: 1, vocab: 1, positions: 1, types: 1 };
-const known = decoderTable(one, 1, languageModel.heads);
-const blockKinds = new Set(known.filter((parameter) => parameter.layer !== null).map((parameter) => parameter.kind));
-const otherKinds = new Set(known.filter((parameter) => parameter.layer === null).map((parameter) => parameter.kind));
-
-function spelling(stored: string, heads: Heads): Spelling {
-  const base = heads.lm ? PREFIX : "";
-  if (stored === "lm_head.weight") return heads.lm ? { kind: "copy", of: base + WORD } : { kind: "head" };
-  if (TASK_HEAD.test(stored) || stored.startsWith("multiple_choice_head.")) return { kind: "head" };
-  const name = stored.startsWith(PREFIX) ? stored.slice(PREFIX.length) : stored;
-  // The causal mask and its filler, which older versions of transformers stored with every block.
-  if (/^h\.\d+\.attn\.(bias|masked_bias)$/.test(name)) return { kind: "ignored" };
-  const block = /^h\.\d+\.(.+)$/.exec(name);
-  const isParameter = block === null ? otherKinds.has(name) : blockKinds.has(block[1]);
-  return isParameter ? { kind: "parameter", name: base + name } : { kind: "unknown" };
+/** Norm, causal attention, residual sum; norm, FFN, residual sum. In the last block only the kept rows leave attention. */
+function preNormBlock(frame: Frame, stream: Value, states: ModelStates, layer: number): Value {
+  const { b } = frame;
+  const linear = (rows: Value, kind: string) => frame.linear(rows, states.linear(kind));
+  const x = frame.entry(stream, layer);
+  const [q, k, v] = split(b, linear(frame.norm(x, states.norm("ln_1")), "attn.c_attn"), 1, 3);
+  const read = frame.kept(frame.attend(q, k, v, layer, { causal: true }), layer);
+  const attended = frame.dropout(linear(read, "attn.c_proj"), "hidden", `${layer}/attention`);
+  const middle = add(b, frame.kept(x, layer), attended);
+  const inner = frame.activation(linear(frame.norm(middle, states.norm("ln_2")), "mlp.c_fc"));
+  return add(b, middle, frame.dropout(linear(inner, "mlp.c_proj"), "hidden", `${layer}/ffn`));
 }
 
-/** A config with the names every transformers model has (hidden_size, …) under GPT-2's own. */
-function ownKeys(config: Json): Json {
-  const aliases: Readonly<Record<string, string>> = {
-    hidden_size: "n_embd",
-    num_hidden_layers: "n_layer",
-    num_attention_heads: "n_head",
-    max_position_embeddings: "n_positions",
-  };
-  return Object.fromEntries(
-    Object.entries(config)
-      .filter(([key]) => !(key in aliases && aliases[key] in config))
-      .map(([key, value]) => [aliases[key] ?? key, value]),
-  );
-}
+const keys = { layers: "n_layer", hidden: "n_embd", heads: "n_head", ffn: "n_inner", eps: "layer_norm_epsilon" };
 
-function inner(config: Json): number | undefined {
-  return typeof config.n_inner === "number" ? config.n_inner : undefined;
-}
+/** The names that every transformers model has, for GPT-2's own. */
+const aliases = {
+  hidden_size: "n_embd",
+  num_hidden_layers: "n_layer",
+  num_attention_heads: "n_head",
+  max_position_embeddings: "n_positions",
+};
 
-export const gpt2: Architecture = {
+export const gpt2: Architecture = defineArchitecture({
   type: "gpt2",
-  classes,
-  spelling,
+  defaults,
+  aliases,
+  keys,
+  classes: [modelClass("GPT2LMHeadModel", "lm"), modelClass("GPT2Model")],
+  names: {
+    prefix: "transformer.",
+    copies: { [HEAD]: WORD },
+    // The causal mask and its filler, which older versions of transformers stored with every block.
+    buffers: /^h\.\d+\.attn\.(bias|masked_bias)$/,
+    tasks: /^(score|classifier|qa_outputs)\./,
+    beside: /^multiple_choice_head\./,
+  },
+  untied: true,
+  objective: "clm",
 
-  model(given, where, chosen) {
-    const config: Json = { ...defaults, ...ownKeys(given) };
-    const read = new ConfigReader(config, where);
+  read(config, read) {
     read.only("add_cross_attention", false, "cross-attention is");
     read.only("scale_attn_by_inverse_layer_idx", false, "attention scaled by the layer's number is");
-    const named = () => read.className(classes.map((candidate) => candidate.name));
-    const heads = chosen ?? (classes.find((candidate) => candidate.name === named()) ?? languageModel).heads;
-    if (heads.lm) read.only("tie_word_embeddings", true, "a head not tied to the embeddings is");
     const attention = read.attention("n_embd", "n_head");
     const dimensions: Dimensions = {
       layers: read.layers("n_layer"),
@@ -138,15 +131,11 @@ export const gpt2: Architecture = {
     };
     const std = read.positive("initializer_range");
     return {
-      architecture: gpt2,
-      config: { ...config, architectures: classNames(classes, heads) },
       dimensions,
-      heads,
-      parameters: decoderTable(dimensions, std, heads),
+      tied: read.flag("tie_word_embeddings"),
       settings: {
         eps: read.positive("layer_norm_epsilon"),
         activation: read.activation("activation_function"),
-        norm: "pre",
         attentionScale: read.flag("scale_attn_weights") ? 1 / Math.sqrt(attention.headWidth) : 1,
         dropout: {
           embedding: read.rate("embd_pdrop"),
@@ -154,65 +143,29 @@ export const gpt2: Architecture = {
           hidden: read.rate("resid_pdrop"),
         },
       },
+      table: (outputs, base) => decoderTable(dimensions, std, outputs, base),
     };
-  },
-
-  headsStored(config, stored) {
-    const names = [...stored];
-    if (names.includes("lm_head.weight")) return languageModel.heads;
-    const named = classes.find((candidate) => candidate.name === namedClass(config));
-    if (named !== undefined) return named.heads;
-    return names.some((name) => TASK_HEAD.test(name)) ? noHeads : languageModel.heads;
   },
 
   resize(given, to) {
-    const config = ownKeys(given);
+    const config = ownKeys(aliases, given);
     const before = typeof config.n_embd === "number" ? config.n_embd : 768;
     const hidden = to.hidden ?? before;
-    const ffn = to.ffn ?? inner(config) ?? 4 * before;
-    return {
-      ...config,
-      n_embd: hidden,
-      ...(to.layers === undefined ? {} : { n_layer: to.layers }),
-      ...(to.heads === undefined ? {} : { n_head: to.heads }),
-      n_inner: ffn === 4 * hidden ? null : ffn,
-      ...(to.eps === undefined ? {} : { layer_norm_epsilon: to.eps }),
-    };
+    const ffn = to.ffn ?? (typeof config.n_inner === "number" ? config.n_inner : 4 * before);
+    return { ...resized(keys, config, { ...to, hidden }), n_inner: ffn === 4 * hidden ? null : ffn };
   },
-
-  objectives: (heads) => (heads.lm ? ["clm"] : []),
-
-  positions: () => undefined,
 
   forward(b, model, inputs, options) {
-    const base = model.heads.lm ? PREFIX : "";
     const states = new ModelStates(b, model);
     const frame = new Frame(b, model, inputs, options, { inputMajor: true });
-    const word = states.value(base + WORD);
-    const embedded = embed(frame, inputs, { word, position: states.value(`${base}wpe.weight`) }, 0);
-    const hidden = [frame.dropout(embedded, "embedding", "embedding")];
+    const word = states.value(WORD);
+    const sum = embed(frame, inputs, { word, position: states.value("wpe.weight") }, 0);
+    const hidden = [frame.dropout(sum, "embedding", "embedding")];
     for (let layer = 0; layer < frame.layers; layer++) {
-      const name = `${base}h.${layer}.`;
-      const block = {
-        attentionNorm: states.norm(`${name}ln_1`),
-        qkv: states.linear(`${name}attn.c_attn`),
-        attentionOutput: states.linear(`${name}attn.c_proj`),
-        ffnNorm: states.norm(`${name}ln_2`),
-        ffnInput: states.linear(`${name}mlp.c_fc`),
-        ffnOutput: states.linear(`${name}mlp.c_proj`),
-      };
-      hidden.push(preNormBlock(frame, hidden[layer], block, layer));
+      hidden.push(preNormBlock(frame, hidden[layer], new ModelStates(b, model, layer), layer));
     }
-    hidden[frame.layers] = frame.norm(hidden[frame.layers], states.norm(`${base}ln_f`));
-    return {
-      hidden,
-      lmLogits: (rows) => linear(b, rows, word, null, { transposeWeight: true }),
-      pooled: () => {
-        throw new ProgramError("gpt2 has no pooler");
-      },
-      nspLogits: () => {
-        throw new ProgramError("gpt2 has no next-sentence head");
-      },
-    };
+    hidden[frame.layers] = frame.norm(hidden[frame.layers], states.norm("ln_f"));
+    const head = model.outputs.lm === "untied" ? states.value(HEAD) : word;
+    return { hidden, lmLogits: (rows) => linear(b, rows, head, null, { transposeWeight: true }) };
   },
-};
+});

@@ -10,19 +10,24 @@ import type { Model } from "./architecture.ts";
 import { classOf } from "./classes.ts";
 import { initialise } from "./init.ts";
 import type { OpenModel } from "./load.ts";
-import type { Heads, Parameter } from "./table.ts";
+import { has, OUTPUTS, type Outputs, type Parameter } from "./table.ts";
 
 /** What a model without the head is told, as the end of a sentence. */
 export const headWayOut =
   "draw one with `bert2bert grow … --add-head`, or with `add-head: true` beside `from` in a run";
 
-/** The heads of the model with a language-model head. @param where for messages @throws UserError if it has one already */
-export function headsWithLanguageModel({ architecture, heads }: Model, where: string): Heads {
-  if (heads.lm) throw new UserError("it has a language-model head already", where, "leave add-head out");
-  const classes = architecture.classes.filter((known) => known.heads.lm);
-  const found = classOf(classes, { ...heads, lm: true });
+/** The outputs of the model with a language-model head. @param where for messages @throws UserError if it has one already */
+export function outputsWithLanguageModel({ architecture, outputs, config }: Model, where: string): Outputs {
+  if (outputs.lm !== "none") throw new UserError("it has a language-model head already", where, "leave add-head out");
+  const present = OUTPUTS.filter((output) => output === "lm" || has(outputs, output));
+  const found = classOf(
+    architecture.classes.filter((known) => known.outputs.includes("lm")),
+    present,
+  );
   if (found === undefined) throw new Error(`no class of ${architecture.type} has a language-model head alone`);
-  return found.heads;
+  const all: Outputs = { lm: "tied", pooler: found.outputs.includes("pooler"), nsp: found.outputs.includes("nsp") };
+  // Whether it is tied is the config's to say.
+  return architecture.model(config, where, all).outputs;
 }
 
 function counterpart(model: Model, parameter: Parameter): Parameter | undefined {
@@ -36,13 +41,13 @@ export function isAdded(source: Model, parameter: Parameter): boolean {
 
 /** What became of the heads, in sentences for a person; none where both have the same. */
 export function headWords(source: Model, target: Model): readonly string[] {
-  if (source.heads.lm === target.heads.lm) return [];
+  if (source.outputs.lm === target.outputs.lm) return [];
   const added = target.parameters.filter((parameter) => isAdded(source, parameter)).map(({ name }) => name);
   const dropped = source.parameters.filter((parameter) => isAdded(target, parameter)).map(({ name }) => name);
   return [
     added.length === 0
       ? "The language-model head is new: the embedding matrix, tied."
-      : `The language-model head is new and has still to learn: ${added.join(", ")} are drawn as for a new model, the decoder is tied to the embeddings. What is said of the function is said of the hidden states.`,
+      : `The language-model head is new and has still to learn: ${added.join(", ")} are drawn as for a new model${target.outputs.lm === "tied" ? ", the decoder is tied to the embeddings" : ""}. What is said of the function is said of the hidden states.`,
     ...(dropped.length === 0 ? [] : [`${target.config.architectures} has no place for ${dropped.join(", ")}.`]),
   ];
 }
@@ -55,7 +60,7 @@ export function addHead(
   readonly weights: { readF32(name: string): Promise<Float32Array> };
 } {
   const { folder, model: source, config } = opened;
-  const model = source.architecture.model(config, folder, headsWithLanguageModel(source, folder));
+  const model = source.architecture.model(config, folder, outputsWithLanguageModel(source, folder));
   const byName = new Map(model.parameters.map((parameter) => [parameter.name, parameter]));
   const readF32 = async (name: string) => {
     const parameter = byName.get(name);

@@ -84,10 +84,11 @@ export async function openModel(folder: string, options: { compareCopies?: boole
   const config = await readConfig(folder);
   const architecture = architectureOf(config, where);
   // Before the weights are opened, so that what a config asks for in vain is said first.
-  architecture.model(config, where, architecture.headsStored(config, []));
+  architecture.model(config, where, architecture.outputsStored(config, where, []));
   const weights = await openWeights(folder);
   try {
-    const model = architecture.model(config, where, architecture.headsStored(config, weights.names().map(unwrapped)));
+    const names = weights.names().map(unwrapped);
+    const model = architecture.model(config, where, architecture.outputsStored(config, where, names));
     const matched = match(model, weights);
     const { stored, copies } = matched;
     check(model, weights, stored);
@@ -120,13 +121,13 @@ function match(model: Model, weights: Weights): Match {
   const copies = new Map<string, string>();
   const leftOut: string[] = [];
   const headsLeftOut: string[] = [];
-  const known = new Set(model.parameters.map((parameter) => parameter.name));
+  const spell = model.architecture.spelling(model);
   for (const name of weights.names()) {
-    const spelling = model.architecture.spelling(unwrapped(name), model.heads);
+    const spelling = spell(unwrapped(name));
     if (spelling.kind === "copy") copies.set(name, spelling.of);
     if (spelling.kind === "head") headsLeftOut.push(name);
     if (spelling.kind === "copy" || spelling.kind === "ignored" || spelling.kind === "head") leftOut.push(name);
-    if (spelling.kind === "unknown" || (spelling.kind === "parameter" && !known.has(spelling.name))) {
+    if (spelling.kind === "unknown") {
       throw new UserError(
         `tensor ${printable(name)} is none that a ${model.architecture.type} of ${model.dimensions.layers} layers has`,
         weights.pathOf(name),

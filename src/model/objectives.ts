@@ -27,8 +27,14 @@ export function inputsOf(objective: Objective): Pick<LossOptions, "objective" | 
 
 /** Whether a model can be trained for an objective. */
 export function supports(model: Model, objective: Objective): boolean {
-  const known = model.architecture.objectives(model.heads);
+  const known = model.architecture.objectives(model.outputs);
   return termsOf(objective).every((term) => known.includes(term));
+}
+
+/** What the Hub calls the use of a model's language-model head; undefined without one. */
+export function pipelineOf(model: Model): string | undefined {
+  if (supports(model, "clm")) return "text-generation";
+  return supports(model, "mlm") ? "fill-mask" : undefined;
 }
 
 export interface LossOptions {

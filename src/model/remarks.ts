@@ -5,15 +5,22 @@ import { within } from "./classes.ts";
 import { namedClass } from "./config.ts";
 import { headWayOut } from "./head.ts";
 import type { OpenModel } from "./load.ts";
-import type { Heads } from "./table.ts";
+import { has, OUTPUTS, type Outputs } from "./table.ts";
 
-/** @param heads of what is made of it; default: its own @returns sentences on the folder, which they don't name */
-export async function remarks(open: OpenModel, heads: Heads = open.model.heads): Promise<readonly string[]> {
+/** @param outputs of what is made of it; default: its own @returns sentences on the folder, which they don't name */
+export async function remarks(open: OpenModel, outputs: Outputs = open.model.outputs): Promise<readonly string[]> {
   const { folder, model, config, weights } = open;
   const said: string[] = [];
   const named = namedClass(config);
   const known = model.architecture.classes.find(({ name }) => name === named);
-  if (named !== undefined && (known === undefined || !within(known.heads, model.heads))) {
+  if (
+    named !== undefined &&
+    (known === undefined ||
+      !within(
+        known.outputs,
+        OUTPUTS.filter((output) => has(model.outputs, output)),
+      ))
+  ) {
     const stored = namedClass(model.config);
     const read = stored === named ? "it is read without" : `it is read as ${stored}`;
     const why = known === undefined ? "" : " and not all of its heads are stored";
@@ -30,6 +37,6 @@ export async function remarks(open: OpenModel, heads: Heads = open.model.heads):
       `the adapter beside the weights (${adapterFile}) is not read: if it belongs to the model, merge it first (merge_and_unload in peft)`,
     );
   }
-  if (!heads.lm) said.push(`there is no language-model head, which pre-training needs: ${headWayOut}`);
+  if (outputs.lm === "none") said.push(`there is no language-model head, which pre-training needs: ${headWayOut}`);
   return said;
 }

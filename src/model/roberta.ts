@@ -5,10 +5,8 @@
  * Lineage: Liu et al., "RoBERTa" (2019); transformers' RobertaModel and RobertaForMaskedLM.
  */
 import type { Architecture } from "./architecture.ts";
-import { encoderArchitecture, encoderDefaults } from "./bert.ts";
 import { modelClass } from "./classes.ts";
-
-const maskedLM = modelClass("RobertaForMaskedLM", true, false, false);
+import { encoderArchitecture, encoderDefaults } from "./encoder.ts";
 
 export const roberta: Architecture = encoderArchitecture({
   type: "roberta",
@@ -17,8 +15,7 @@ export const roberta: Architecture = encoderArchitecture({
     ...encoderDefaults,
     ...{ model_type: "roberta", vocab_size: 50265, pad_token_id: 1, bos_token_id: 0, eos_token_id: 2 },
   },
-  classes: [maskedLM, modelClass("RobertaModel", false, true, false)],
-  defaultClass: maskedLM,
+  classes: [modelClass("RobertaForMaskedLM", "lm"), modelClass("RobertaModel", "pooler")],
   lm: {
     dense: "lm_head.dense",
     norm: "lm_head.layer_norm",
@@ -27,5 +24,6 @@ export const roberta: Architecture = encoderArchitecture({
     // transformers' RobertaLMHead takes this one whatever the config's `hidden_act`.
     activation: "gelu-erf",
   },
+  nsp: undefined,
   positionsAfterPadding: true,
 });

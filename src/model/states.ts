@@ -2,39 +2,57 @@
 import type { ProgramBuilder } from "../program/builder.ts";
 import { ProgramError, type Value } from "../program/graph.ts";
 import type { Model } from "./architecture.ts";
-import { shapeOf } from "./table.ts";
+import { type Norm, type Parameter, shapeOf } from "./table.ts";
 
 export interface LinearStates {
   readonly weight: Value;
-  readonly bias: Value;
+  readonly bias: Value | null;
 }
 
 export interface NormStates {
+  readonly kind: Norm["kind"];
   readonly gain: Value;
-  readonly shift: Value;
+  readonly shift: Value | null;
 }
 
+/** The states of one block, or of what stands outside the blocks, by their names within it. */
 export class ModelStates {
   readonly #b: ProgramBuilder;
-  readonly #shapes: ReadonlyMap<string, readonly number[]>;
+  readonly #parameters: ReadonlyMap<string, Parameter>;
+  readonly #layer: number | null;
 
-  constructor(b: ProgramBuilder, model: Model) {
+  constructor(b: ProgramBuilder, { parameters }: Pick<Model, "parameters">, layer: number | null = null) {
     this.#b = b;
-    this.#shapes = new Map(model.parameters.map((parameter) => [parameter.name, shapeOf(parameter)]));
+    this.#layer = layer;
+    this.#parameters = new Map(parameters.filter((one) => one.layer === layer).map((one) => [one.kind, one]));
   }
 
   /** @throws ProgramError if the table has no such parameter */
-  value(name: string): Value {
-    const shape = this.#shapes.get(name);
-    if (shape === undefined) throw new ProgramError(`the model has no parameter ${name}`);
-    return this.#b.state(name, shape);
+  value(kind: string): Value {
+    const parameter = this.#parameters.get(kind);
+    if (parameter === undefined) throw new ProgramError(`block ${this.#layer ?? "none"} has no parameter ${kind}`);
+    return this.#b.state(parameter.name, shapeOf(parameter));
   }
 
-  linear(name: string): LinearStates {
-    return { weight: this.value(`${name}.weight`), bias: this.value(`${name}.bias`) };
+  linear(kind: string): LinearStates {
+    return { weight: this.value(`${kind}.weight`), bias: this.#optional(`${kind}.bias`) };
   }
 
-  norm(name: string): NormStates {
-    return { gain: this.value(`${name}.weight`), shift: this.value(`${name}.bias`) };
+  /** Undefined where the table has none of that name. */
+  normIf(kind: string): NormStates | undefined {
+    const is = this.#parameters.get(`${kind}.weight`)?.norm;
+    if (is === undefined) return undefined;
+    return { kind: is.kind, gain: this.value(`${kind}.weight`), shift: this.#optional(`${kind}.bias`) };
+  }
+
+  /** @throws ProgramError if the table has no such norm */
+  norm(kind: string): NormStates {
+    const norm = this.normIf(kind);
+    if (norm === undefined) throw new ProgramError(`block ${this.#layer ?? "none"} has no norm ${kind}`);
+    return norm;
+  }
+
+  #optional(kind: string): Value | null {
+    return this.#parameters.has(kind) ? this.value(kind) : null;
   }
 }

@@ -1,26 +1,70 @@
 /**
  * A model is a table of parameters by their axes.
  *
- * Each dimension of each parameter says what it *is*: which axis of the network it runs along and whether it makes
- * units of that axis (out) or reads them (in). Shapes, checkpoint names, growth rules, the moments' rule, decay groups,
+ * Each dimension of each parameter says what it *is*: which axes of the network it runs along and whether it makes
+ * units (out) or reads them (in). Shapes, checkpoint names, growth rules, the moments' rule, decay groups,
  * sharding and the checks against a config all follow from the table; no file outside an architecture's own knows a
  * parameter's name. METHOD: Chen et al., bert2BERT (ACL 2022), section 3; Tensor Programs-style axis roles.
  */
 
-/**
- * `hidden`: the residual stream, one for the whole network. `heads`: units of whole attention heads (head-major).
- * `ffn`: inner units of one block. `pooler`: BERT's pooler outputs. `transform`: the MLM transform's outputs, read by
- * the tied decoder, so mapped as `hidden`. The rest never grow.
- */
-export type Axis = "hidden" | "heads" | "ffn" | "pooler" | "transform" | "vocab" | "position" | "type" | "label";
+interface AxisFacts {
+  /** What people, growth.json and random streams call it. */
+  readonly name: string;
+  /** Whether growing in width multiplies its units. */
+  readonly grows?: true;
+  /** Whether its units are made and read within a block, so that nothing outside has to agree about them. */
+  readonly inner?: true;
+  /** The axis whose map it has, because one matrix reads both. */
+  readonly follows?: "hidden";
+}
 
-export interface Dim {
+const facts = {
+  /** The residual stream, one for the whole network. */
+  hidden: { name: "hidden", grows: true },
+  /** Attention heads: those of keys and values. */
+  kv: { name: "heads", grows: true, inner: true },
+  /** Query heads to each of them; a dimension without this factor has one. */
+  group: { name: "group", grows: true, inner: true },
+  /** Inner units of one block. */
+  ffn: { name: "ffn", grows: true, inner: true },
+  pooler: { name: "pooler", grows: true },
+  /** Outputs of the transform that a tied decoder reads with the embedding matrix. */
+  transform: { name: "transform", grows: true, follows: "hidden" },
+  /** Units of one head. */
+  head: { name: "head" },
+  /** What lies side by side in one tensor: queries, keys and values; gates and inner units. */
+  fused: { name: "fused" },
+  vocab: { name: "vocab" },
+  position: { name: "position" },
+  type: { name: "type" },
+  label: { name: "label" },
+} as const satisfies Readonly<Record<string, AxisFacts>>;
+
+export type Axis = keyof typeof facts;
+
+/** All that growth knows of an axis. */
+export const AXES: Readonly<Record<Axis, AxisFacts>> = facts;
+
+export const axes: readonly Axis[] = Object.keys(AXES).filter((name): name is Axis => name in AXES);
+
+/** An axis's units along a dimension. */
+export interface Factor {
   readonly axis: Axis;
-  /** out: it makes a unit (copied when grown). in: it reads a unit (shared among the copies when grown). */
-  readonly role: "out" | "in";
   readonly size: number;
-  /** Blocks of the axis laid side by side along this dimension (GPT-2's c_attn: 3, for q, k and v); default 1. */
-  readonly blocks?: number;
+}
+
+/** A dimension of a parameter: a product of axes, the outermost first. */
+export interface Dim {
+  /** out: it makes units (copied when grown). in: it reads units (shared among the copies when grown). */
+  readonly role: "out" | "in";
+  readonly factors: readonly Factor[];
+  /** The product of the factors' sizes. */
+  readonly size: number;
+}
+
+/** Whether units of an axis lie along a dimension. */
+export function runsAlong(dim: Dim, axis: Axis): boolean {
+  return dim.factors.some((factor) => factor.axis === axis);
 }
 
 export type Part =
@@ -41,11 +85,18 @@ export type Init =
     }
   | { readonly kind: "constant"; readonly value: number };
 
-/** For a gain or shift: what the norm stands behind and what reads it. */
+/** The norm that a gain or shift belongs to. */
 export interface Norm {
-  /** `stream`: it normalises the residual stream itself. `branch`: a branch's input (pre-LN). `head`: an output head's. */
-  readonly place: "stream" | "branch" | "head";
-  /** Orders the norms of one block, and identifies gain and shift of one norm: "attention", "ffn", "embedding", "final", "transform". */
+  /** `layer` takes the mean away and divides by the standard deviation; `rms` divides by the root of the mean square. */
+  readonly kind: "layer" | "rms";
+  /** Whether a shift is added. */
+  readonly shift: boolean;
+  /**
+   * What it sees. `stream`: the residual stream itself, which is what comes out (post-LN). `branch`: the stream, for a
+   * branch to read (pre-LN). `head`: what the output heads read. `query`: the queries or the keys of each head.
+   */
+  readonly sees: "stream" | "branch" | "head" | "query";
+  /** Which one of its block or of the network: "attention", "ffn", "embedding", "final", "transform". */
   readonly of: string;
 }
 
@@ -61,6 +112,8 @@ export interface Parameter {
   /** Name without the layer, so that a parameter can be found in the layer above: equal for all layers. */
   readonly kind: string;
   readonly norm?: Norm;
+  /** The output that it is for alone. */
+  readonly output?: Output;
   readonly init: Init;
   /** Whether AdamW's decoupled weight decay applies (matrices and embeddings: yes; biases and norms: no). */
   readonly decays: boolean;
@@ -70,8 +123,11 @@ export interface Parameter {
 export interface Dimensions {
   readonly layers: number;
   readonly hidden: number;
+  /** Of queries. */
   readonly heads: number;
-  /** hidden / heads. */
+  /** Heads of keys and values: `heads`, or fewer where several queries share one. */
+  readonly kvHeads: number;
+  /** Units of one head. */
   readonly headWidth: number;
   readonly ffn: number;
   readonly vocab: number;
@@ -80,12 +136,33 @@ export interface Dimensions {
   readonly types: number;
 }
 
-/** Which output heads a checkpoint holds. */
-export interface Heads {
-  /** The language-model head, tied to the token embedding. */
-  readonly lm: boolean;
+/** The dimensions that a growth decides; a head's width stays, and is said where the config can. */
+export type Sizes = Pick<Dimensions, "layers" | "hidden" | "heads" | "kvHeads" | "headWidth" | "ffn">;
+
+export const OUTPUTS = ["lm", "pooler", "nsp"] as const;
+export type Output = (typeof OUTPUTS)[number];
+
+/** What a model computes beside hidden states. */
+export interface Outputs {
+  /** Logits over the vocabulary: by the token embedding, or by a matrix of their own. */
+  readonly lm: "tied" | "untied" | "none";
   readonly pooler: boolean;
+  /** Whether one text follows another. */
   readonly nsp: boolean;
+}
+
+export function has(outputs: Outputs, output: Output): boolean {
+  return outputs[output] !== false && outputs[output] !== "none";
+}
+
+/** The gains and shifts of norms that stand on the stream itself within the blocks (post-LN). */
+export function normsOnStream(parameters: readonly Parameter[]): readonly Parameter[] {
+  return parameters.filter(({ layer, norm }) => layer !== null && norm?.sees === "stream");
+}
+
+/** What these parameters' norms are called. */
+export function normName(parameters: readonly Parameter[]): "LayerNorm" | "RMSNorm" {
+  return parameters.some(({ norm }) => norm?.kind === "rms") ? "RMSNorm" : "LayerNorm";
 }
 
 export function shapeOf(parameter: Parameter): readonly number[] {

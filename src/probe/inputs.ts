@@ -49,8 +49,8 @@ export async function readProbeInputs(path: string, model: Model): Promise<Probe
 }
 
 async function collect(file: SafetensorsFile, model: Model): Promise<ProbeInputs> {
-  const { dimensions, heads, architecture } = model;
-  const terms = architecture.objectives(heads);
+  const { dimensions, outputs, architecture } = model;
+  const terms = architecture.objectives(outputs);
   const shape = file.tensors.get("input_ids")?.shape;
   if (shape?.length !== 2 || shape[0] * shape[1] === 0) {
     throw new UserError("it holds no `input_ids` [sequences, length]", file.path, "write token ids under that name");

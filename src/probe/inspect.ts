@@ -75,12 +75,13 @@ export async function inspect(folder: string): Promise<Inspection> {
       dtypes[dtype] = (dtypes[dtype] ?? 0) + count;
       parameters += count;
     }
+    const { outputs } = model;
     const files = weights.files.map(async (path) => ({ name: basename(path), bytes: (await stat(path)).size }));
     return {
       folder,
       architecture: model.architecture.type,
       class: namedClass(model.config) ?? null,
-      heads: { ...model.heads },
+      heads: { lm: outputs.lm !== "none", pooler: outputs.pooler, nsp: outputs.nsp },
       dimensions: { ...model.dimensions },
       parameters,
       parts: [...parts].map(([part, counts]) => ({ part, ...counts })),

@@ -10,7 +10,7 @@ import { writeSafetensors } from "../checkpoint/write.ts";
 import type { Engine, TensorData } from "../engine/engine.ts";
 import type { Model } from "../model/architecture.ts";
 import type { ParameterWeights } from "../model/load.ts";
-import { parameterCount, shapeOf } from "../model/table.ts";
+import { parameterCount, runsAlong, shapeOf } from "../model/table.ts";
 import { ProgramBuilder } from "../program/builder.ts";
 import { differentiate } from "../program/differentiate.ts";
 import type { Program, Value } from "../program/graph.ts";
@@ -71,7 +71,7 @@ function probeProgram(
   };
   const optional = (name: string, data: TensorData | undefined) => (data === undefined ? undefined : input(name, data));
   const { batch, length } = inputs;
-  const { architecture, heads, dimensions } = model;
+  const { architecture, outputs, dimensions } = model;
   const { hidden, lmLogits, pooled, nspLogits } = architecture.forward(
     b,
     model,
@@ -94,15 +94,15 @@ function probeProgram(
     const labels = input(`${name}_labels`, target.labels);
     terms.push(crossEntropy(b, logits, labels, input(`${name}_weights`, target.weights)).loss);
   };
-  if (heads.lm) {
+  if (outputs.lm !== "none") {
     const logits = lmLogits(last);
     b.output("logits", bySequence(logits));
     addTerm("lm", logits, inputs.lm);
   }
-  if (heads.pooler) {
+  if (outputs.pooler) {
     const pooler = pooled(reshape(b, slice(b, bySequence(last), 1, 0, 1), [batch, dimensions.hidden]));
     b.output("pooler", pooler);
-    if (heads.nsp) {
+    if (outputs.nsp) {
       const logits = nspLogits(pooler);
       b.output("nsp_logits", logits);
       addTerm("nsp", logits, inputs.nsp);
@@ -117,7 +117,7 @@ function probeProgram(
       for (const [i, { name }] of model.parameters.entries()) b.output(`grad/${name}`, gradients[i]);
     }
   } else if (options.gradients) {
-    const trainable = architecture.objectives(heads).join(" and ");
+    const trainable = architecture.objectives(outputs).join(" and ");
     throw new UserError(
       "there is no loss to take gradients of",
       "--gradients",
@@ -142,7 +142,7 @@ export function writeProbe(path: string, tensors: ReadonlyMap<string, ProbeTenso
 
 /** 1 where an id's embedding is padding's, which does not train; undefined where there is none. */
 function paddingOf(model: Model, ids: Int32Array): Float32Array | undefined {
-  const words = model.parameters.find(({ part, dims }) => part === "embedding" && dims[0].axis === "vocab");
+  const words = model.parameters.find(({ part, dims }) => part === "embedding" && runsAlong(dims[0], "vocab"));
   const row = words?.init.kind === "normal" ? words.init.zeroRow : undefined;
   return row === undefined || !ids.includes(row) ? undefined : Float32Array.from(ids, (id) => Number(id === row));
 }

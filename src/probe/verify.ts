@@ -9,12 +9,13 @@
  */
 import { type FloatDType, roundTo } from "../checkpoint/dtype.ts";
 import type { Engine } from "../engine/engine.ts";
-import type { Promised } from "../growth/growth.ts";
-import { axisMaps, copiesOf, type DrawnMaps, type UnitMap } from "../growth/maps.ts";
+import { growthBy, type Promised } from "../growth/growth.ts";
+import { type AxisMaps, copiesOf, type UnitMap } from "../growth/maps.ts";
 import { methodOf } from "../growth/methods.ts";
 import type { GrowthRecord } from "../growth/record.ts";
 import type { Model } from "../model/architecture.ts";
 import type { OpenModel } from "../model/load.ts";
+import { runsAlong } from "../model/table.ts";
 import { RandomStream } from "../util/random.ts";
 import type { ProbeInputs } from "./inputs.ts";
 import { type ProbeTensor, probe } from "./probe.ts";
@@ -75,33 +76,25 @@ export async function verifyGrowth(
     },
   };
   const after = await run(grown);
-  const { maps } = record.choices;
-  const stream = streamOf(source.model, grown.model, record.choices);
-  const compared = async (from: Computes) =>
-    compareOutputs(await run(from), after, { ...maps, hidden: stream }, lastIsShared(grown.model));
+  const { method: named, maps: drawn, options = {}, seed = 0 } = record.choices;
+  const method = typeof named === "string" ? methodOf(named) : named;
+  const { maps } = growthBy(method, { source: source.model, target: grown.model, drawn, options, seed });
+  const compared = async (from: Computes) => compareOutputs(await run(from), after, maps, lastIsShared(grown.model));
   const judged = await compared({ model: source.model, weights: alike });
   const asIs = rounds ? await compared(source) : judged;
   const differences = asIs.map((one, i) => (rounds ? { ...one, alike: judged[i].share } : one));
-  const allowed = allowedShare(record.promise, record.dtype, maps);
+  const allowed = allowedShare(record.promise, record.dtype, drawn);
   const kept = allowed === undefined || judged.every((one) => !one.judged || one.share <= allowed);
   return { promise: record.promise, allowed, differences, kept };
-}
-
-/** Which source unit each unit of the stream computes, as the method has it. */
-function streamOf(source: Model, target: Model, choices: GrowthRecord["choices"]): UnitMap {
-  const method = typeof choices.method === "string" ? methodOf(choices.method) : choices.method;
-  if (method.stream === undefined) return choices.maps.hidden;
-  const maps = axisMaps(choices.maps, source.dimensions.headWidth);
-  return method.stream({ source, target, maps, options: choices.options ?? {}, seed: choices.seed ?? 0 });
 }
 
 /** Rounding alone: in less than float32 a share that is no power of two is rounded in every weight that reads a copy. */
 const rounding: Readonly<Record<FloatDType, number>> = { F32: 1e-5, F16: 3e-3, BF16: 2e-2 };
 
 /** The largest share of the scale by which outputs may differ; undefined where nothing is promised. */
-export function allowedShare(promise: Promised, dtype: FloatDType, maps: DrawnMaps): number | undefined {
+export function allowedShare(promise: Promised, dtype: FloatDType, maps: AxisMaps): number | undefined {
   if (promise.kind === "none") return undefined;
-  const counts = [maps.hidden, maps.heads, maps.ffn].flatMap((map) => [...new Set(map.counts)]);
+  const counts = [...maps.values()].flatMap((map) => [...new Set(map.counts)]);
   const exactShares =
     !(promise.kind === "exact" && promise.rounded) && counts.every((count) => Number.isInteger(Math.log2(count)));
   const bar = exactShares ? rounding.F32 : rounding[dtype];
@@ -111,7 +104,7 @@ export function allowedShare(promise: Promised, dtype: FloatDType, maps: DrawnMa
 /** Whether the last hidden state comes from a norm whose units are shared among the copies, for a tied head reads it. */
 function lastIsShared(model: Model): boolean {
   return model.parameters.some(({ norm, dims }) => {
-    return norm?.place === "head" && dims[0].axis === "hidden" && dims[0].role === "in";
+    return norm?.sees === "head" && runsAlong(dims[0], "hidden") && dims[0].role === "in";
   });
 }
 
@@ -122,7 +115,7 @@ function lastIsShared(model: Model): boolean {
 export function compareOutputs(
   source: ReadonlyMap<string, ProbeTensor>,
   grown: ReadonlyMap<string, ProbeTensor>,
-  maps: Pick<DrawnMaps, "hidden" | "pooler">,
+  maps: AxisMaps,
   shared: boolean,
 ): readonly Difference[] {
   const layers = (outputs: ReadonlyMap<string, ProbeTensor>) =>
@@ -139,9 +132,10 @@ export function compareOutputs(
   };
   compare("logits", undefined, true);
   compare("nsp_logits", undefined, true);
-  compare("pooler", maps.pooler, !heads);
-  if (from === to) for (let layer = 0; layer < from; layer++) compare(`hidden.${layer}`, maps.hidden, false);
-  compare(`hidden.${from}`, maps.hidden, !heads, `hidden.${to}`, shared);
+  compare("pooler", maps.get("pooler"), !heads);
+  const stream = maps.get("hidden");
+  if (from === to) for (let layer = 0; layer < from; layer++) compare(`hidden.${layer}`, stream, false);
+  compare(`hidden.${from}`, stream, !heads, `hidden.${to}`, shared);
   return differences;
 }
 
@@ -208,7 +202,7 @@ export function paddedInputs(model: Model, sequences: readonly (readonly number[
 /** The id whose embedding stays zero; undefined where there is none. */
 function paddingId(model: Model): number | undefined {
   for (const { init, dims } of model.parameters) {
-    if (dims[0].axis === "vocab" && init.kind === "normal" && init.zeroRow !== undefined) return init.zeroRow;
+    if (runsAlong(dims[0], "vocab") && init.kind === "normal" && init.zeroRow !== undefined) return init.zeroRow;
   }
   return undefined;
 }

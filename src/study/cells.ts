@@ -6,7 +6,7 @@
 import type { WidthMethod } from "../growth/growth.ts";
 import { methodOf as growthMethodOf } from "../growth/methods.ts";
 import { checkLearned, planGrowth, resizedModel, targetModel } from "../growth/plan.ts";
-import type { Model } from "../model/architecture.ts";
+import { type Model, resizeModel } from "../model/architecture.ts";
 import { architectureOf } from "../model/architectures.ts";
 import { parameterCount } from "../model/table.ts";
 import type { Plan } from "../train/plan/plans/plan.ts";
@@ -300,8 +300,7 @@ function startOf(study: Study, method: StudyMethod, source: Model, target: Model
   }
   const init = method.init ?? method.definition?.init?.(target.dimensions.layers) ?? {};
   const { layers = target.dimensions.layers } = init;
-  const config = target.architecture.resize(target.config, { layers });
-  return { kind: "init", model: target.architecture.model(config, "target", target.heads) };
+  return { kind: "init", model: resizeModel(target, { layers }, "target") };
 }
 
 /** A plan as written, a program's own by name included, as stages. @throws UserError */

@@ -83,7 +83,7 @@ async function sourceOf({ source }: Study, before: StudyInputs["source"]): Promi
   if (!existsSync(source.from) && before !== undefined) return before;
   const opened = await openModel(source.from);
   try {
-    if (!opened.model.heads.lm) {
+    if (opened.model.outputs.lm === "none") {
       throw new UserError("it has no language-model head", source.from, "draw one with `bert2bert grow … --add-head`");
     }
     const files = await hashFiles([join(source.from, configFile), ...opened.weights.files]);

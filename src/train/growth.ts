@@ -15,7 +15,7 @@ import type { Stage, StageGrowth } from "./plan/stage.ts";
 /** What a growth will do; free. @throws UserError if it can't be done to this model */
 export function stageGrowthPlan(model: Model, growth: StageGrowth, seed: number): GrowthPlan {
   const { layers, hidden, heads, ffn, method, options, map, depth, moments } = growth;
-  const target = resizedModel(model, { layers, hidden, heads, ffn });
+  const target = resizedModel(model, { layers, hidden, heads, kvHeads: growth["kv-heads"], ffn });
   const plan = planGrowth(model, target, { method, options, map, depth, moments, seed });
   checkLearned(plan);
   return plan;

@@ -10,15 +10,14 @@ import { type Dataset, openDataset } from "../data/prepared/dataset.ts";
 import type { Engine } from "../engine/engine.ts";
 import { openEngine } from "../engine/engines.ts";
 import { type Growth, sourceParameter } from "../growth/growth.ts";
-import { grows, type UnitMap } from "../growth/maps.ts";
 import type { GrowthPlan } from "../growth/plan.ts";
 import type { Recipe } from "../growth/recipe.ts";
-import { grownMap } from "../growth/width.ts";
+import { grownFactors, indexAlong, sharesAlong } from "../growth/width.ts";
 import { paperFlops } from "../model/flops.ts";
 import type { OpenModel } from "../model/load.ts";
 import type { Objective } from "../model/objectives.ts";
 import { buildLoss, inputsOf, objectives, supports, termsOf } from "../model/objectives.ts";
-import { type Dim, elements, type Parameter, shapeOf } from "../model/table.ts";
+import { AXES, type Dim, elements, type Parameter, shapeOf } from "../model/table.ts";
 import { ProgramBuilder } from "../program/builder.ts";
 import { differentiate } from "../program/differentiate.ts";
 import { flops } from "../program/flops.ts";
@@ -179,7 +178,9 @@ export const stored = (name: string) => `source/${name}`;
 
 function isMade(plan: GrowthPlan, parameter: Parameter): boolean {
   const deeper = plan.growth.target.dimensions.layers > plan.growth.source.dimensions.layers;
-  return (deeper && parameter.layer !== null) || parameter.dims.some((dim) => grownMap(plan.growth, dim) !== undefined);
+  return (
+    (deeper && parameter.layer !== null) || parameter.dims.some((dim) => grownFactors(plan.growth, dim).length > 0)
+  );
 }
 
 /** What is held in memory, as a recipe. */
@@ -238,12 +239,13 @@ class GrownBuilder extends ProgramBuilder {
     const from = sourceParameter(growth, parameter, layer);
     let value = super.state(stored(from.name), shapeOf(from));
     parameter.dims.forEach((dim, d) => {
-      const map = grownMap(growth, dim);
-      if (map === undefined) return;
-      const coefficient = super.state(mapName(dim), [map.of.length, map.source]);
-      const { blocks = 1 } = dim;
+      if (grownFactors(growth, dim).length === 0) return;
+      const learned = learnedOf(dim);
+      const size = learnedOf(from.dims[d]).size;
+      const coefficient = super.state(mapName(learned), [learned.size, size]);
+      const blocks = dim.size / learned.size;
       const parts = Array.from({ length: blocks }, (_, block) =>
-        blocks === 1 ? value : slice(this, value, d, block * map.source, (block + 1) * map.source),
+        blocks === 1 ? value : slice(this, value, d, block * size, (block + 1) * size),
       ).map((part) => along(this, part, d, coefficient));
       value = blocks === 1 ? parts[0] : concat(this, parts, d);
     });
@@ -259,9 +261,17 @@ function along(b: ProgramBuilder, x: Value, d: number, map: Value): Value {
   return d === 0 ? matmul(b, map, x) : matmul(b, x, map, { transposeY: true });
 }
 
-/** The transform's units are the stream's: the tied decoder reads them with the embeddings. */
-function mapName({ axis, role }: Dim): string {
-  return `${role === "out" ? "B" : "A"}/${axis === "transform" ? "hidden" : axis}`;
+/** What of a dimension one matrix is learned for: all but what lies side by side. */
+function learnedOf({ role, factors }: Dim): Dim {
+  const first = factors.findIndex(({ axis }) => AXES[axis].grows);
+  const learned = factors.slice(first);
+  return { role, factors: learned, size: learned.reduce((product, { size }) => product * size, 1) };
+}
+
+/** Axes that follow another share its matrix. */
+function mapName({ factors, role }: Dim): string {
+  const axes = factors.filter(({ axis }) => AXES[axis].grows).map(({ axis }) => AXES[AXES[axis].follows ?? axis].name);
+  return `${role === "out" ? "B" : "A"}/${axes.join(" and ")}`;
 }
 
 /** The maps with their starting values: copies and their shares, and noise without which copies would stay alike. */
@@ -271,9 +281,10 @@ export function coefficientsOf(plan: GrowthPlan): readonly Coefficient[] {
   const found = new Map<string, Coefficient>();
   for (const parameter of growth.target.parameters) {
     for (const dim of parameter.dims) {
-      const map = grownMap(growth, dim);
-      const name = mapName(dim);
-      if (map !== undefined && !found.has(name)) found.set(name, ofMap(growth, name, map, dim.role === "in", jitter));
+      if (grownFactors(growth, dim).length === 0) continue;
+      const learned = learnedOf(dim);
+      const name = mapName(learned);
+      if (!found.has(name)) found.set(name, starting(growth, name, learned, jitter));
     }
     const { layers: count } = growth.source.dimensions;
     const depth = `depth/${parameter.kind}`;
@@ -288,16 +299,18 @@ export function coefficientsOf(plan: GrowthPlan): readonly Coefficient[] {
   return [...found.values()];
 }
 
-function ofMap(growth: Growth, name: string, map: UnitMap, shared: boolean, jitter: number): Coefficient {
-  const shape = [map.of.length, map.source] as const;
+function starting(given: Growth, name: string, dim: Dim, jitter: number): Coefficient {
+  const growth = { ...given, maps: given.drawn };
+  const index = indexAlong(growth, dim);
+  const shares = dim.role === "in" ? sharesAlong(growth, dim) : new Float64Array(dim.size).fill(1);
+  const shape = [dim.size, Math.max(...index) + 1] as const;
   const start = new Float32Array(shape[0] * shape[1]);
   const random = new RandomStream(growth.seed, `ligo/${name}`);
-  map.of.forEach((unit, j) => {
-    const size = shared ? 1 / map.counts[unit] : 1;
+  index.forEach((unit, j) => {
     const row = j * shape[1];
-    const scale = grows(map) ? (size * jitter) / Math.sqrt(shape[1]) : 0;
+    const scale = (shares[j] * jitter) / Math.sqrt(shape[1]);
     if (scale > 0) for (let i = 0; i < shape[1]; i++) start[row + i] = scale * random.normal(row + i);
-    start[row + unit] += size;
+    start[row + unit] += shares[j];
   });
   return { name, shape, start, decays: false };
 }

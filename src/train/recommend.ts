@@ -9,6 +9,7 @@ import { openDataset } from "../data/prepared/dataset.ts";
 import { addHead } from "../model/head.ts";
 import { openModel } from "../model/load.ts";
 import { supports } from "../model/objectives.ts";
+import { normsOnStream } from "../model/table.ts";
 import { checkFit, tokenizerOf } from "./run/setup.ts";
 
 /** Tokens of a step: enough that a gradient is steady, few enough that a small budget has many steps. */
@@ -44,7 +45,7 @@ export async function recommendRun({ model: from, data, out, beside }: Recommend
   const dataset = await openDataset(data);
   const opened = await openModel(from, { compareCopies: false });
   try {
-    const headless = !opened.model.heads.lm;
+    const headless = opened.model.outputs.lm === "none";
     const { model } = headless ? addHead(opened, 0) : opened;
     // The language model alone: sentence pairs are there to be asked for.
     const objective = (["mlm", "clm"] as const).find((known) => supports(model, known));
@@ -55,7 +56,8 @@ export async function recommendRun({ model: from, data, out, beside }: Recommend
     const size = dataSize(dataset, objective, { sequences, accumulate: 1, masked: 0.15 });
     const steps = Math.max(1, Math.ceil(size.stepsPerEpoch));
     const every = Math.max(1, Math.ceil(steps / EVALUATIONS));
-    const rate = Number((RATE_TIMES_WIDTH[model.settings.norm] / model.dimensions.hidden).toPrecision(1));
+    const norms = normsOnStream(model.parameters).length > 0 ? "post" : "pre";
+    const rate = Number((RATE_TIMES_WIDTH[norms] / model.dimensions.hidden).toPrecision(1));
     const grown = (await presentOf(from, [growthFile])).length > 0;
     const way = (path: string) => relative(beside, path).split(sep).join("/") || ".";
     const fact = (text: string) => JSON.stringify(text);
@@ -65,7 +67,7 @@ export async function recommendRun({ model: from, data, out, beside }: Recommend
       `data: { from: ${fact(way(data))} }`,
       `objective: ${objective}`,
       `batch: { sequences: ${sequences} } # ${sequences * length} tokens a step`,
-      `optimizer: { lr: ${rate.toExponential()}${BETAS[model.settings.norm]} } # for ${model.dimensions.hidden} units; if the loss jumps, halve it`,
+      `optimizer: { lr: ${rate.toExponential()}${BETAS[norms]} } # for ${model.dimensions.hidden} units; if the loss jumps, halve it`,
       grown
         ? "schedule: { warmup: 0.05, decay: quadratic } # a grown model gains by a rate that falls early"
         : "schedule: { warmup: 0.05, decay: linear }",

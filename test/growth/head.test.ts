@@ -6,7 +6,7 @@ import { describe, expect, it } from "vitest";
 import { readConfig } from "../../src/checkpoint/folder.ts";
 import { methods } from "../../src/growth/methods.ts";
 import { planGrowth, resizedModel } from "../../src/growth/plan.ts";
-import { headsWithLanguageModel } from "../../src/model/head.ts";
+import { outputsWithLanguageModel } from "../../src/model/head.ts";
 import { initialise } from "../../src/model/init.ts";
 import { openModel } from "../../src/model/load.ts";
 import { probe } from "../../src/probe/probe.ts";
@@ -38,10 +38,10 @@ describe.each(fixtures)("%s", (name) => {
     async (method) => {
       const source = await openModel(await bare(name));
       const { model } = source;
-      const heads = headsWithLanguageModel(model, "source");
+      const heads = outputsWithLanguageModel(model, "source");
       const plan = planGrowth(model, resizedModel(model, { hidden: doubled(name) }, heads), { method, seed: 3 });
       const without = planGrowth(model, resizedModel(model, { hidden: doubled(name) }), { method, seed: 3 });
-      expect(plan.growth.target.heads.lm).toBe(true);
+      expect(plan.growth.target.outputs.lm).toBe("tied");
       expect(plan.promise).toEqual(without.promise);
       const made = grown(plan, source);
       for (const { parameter, moments } of plan.parameters) {
@@ -49,8 +49,8 @@ describe.each(fixtures)("%s", (name) => {
         expect(await made.weights.readF32(parameter.name)).toEqual(initialise(parameter, 3));
         expect(moments).toBeUndefined();
       }
-      const { drawn, promise } = plan;
-      const record = { choices: { method, seed: 3, maps: drawn }, dtype: "F32" as const, promise };
+      const { promise } = plan;
+      const record = { choices: { method, seed: 3, maps: plan.growth.drawn }, dtype: "F32" as const, promise };
       const result = await verifyGrowth(source, made, record, randomInputs(model, 1, 2, 9), reference);
       expect(result.kept).toBe(true);
       expect(result.differences.filter(({ judged }) => judged).map((one) => one.name)).toContain(
@@ -113,7 +113,7 @@ it.each(["fpi", "lemon"])(
       ),
     );
     const sizes = { hidden: method === "lemon" ? 96 : 128 };
-    const heads = headsWithLanguageModel(source.model, "source");
+    const heads = outputsWithLanguageModel(source.model, "source");
     const plan = planGrowth(source.model, resizedModel(source.model, sizes, heads), { method });
     const inputs = randomInputs(whole.model, 2, 2, 9);
     const made = grown(plan, source);

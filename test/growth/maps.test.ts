@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { isUniform, MAP_KINDS, makeMap, mapKind, unitMap, widenMap } from "../../src/growth/maps.ts";
+import { isUniform, MAP_KINDS, makeMap, mapKind, unitMap } from "../../src/growth/maps.ts";
 
 const kinds = fc.constantFrom(...MAP_KINDS);
 const sizes = fc.tuple(fc.integer({ min: 1, max: 40 }), fc.integer({ min: 0, max: 90 }));
@@ -46,18 +46,6 @@ describe("maps", () => {
       makeMap("shuffled", 30, 90, 7, "a").of.slice(30 * (round + 1), 30 * (round + 2)),
     );
     expect(first).not.toEqual(second);
-  });
-
-  it("of heads keep every head whole and in order", () => {
-    fc.assert(
-      fc.property(kinds, sizes, seeds, fc.integer({ min: 1, max: 9 }), (kind, [source, more], seed, width) => {
-        const heads = makeMap(kind, source, source + more, seed, "test");
-        const units = widenMap(heads, width);
-        for (let j = 0; j < units.of.length; j++) {
-          expect(units.of[j]).toBe(heads.of[Math.floor(j / width)] * width + (j % width));
-        }
-      }),
-    );
   });
 
   it("that do not begin with the source's units are refused", () => {

@@ -63,7 +63,9 @@ async function gradients({ model, weights }: Computes, seed: number): Promise<Re
   const inputs = randomInputs(model, seed, 3, 6);
   const labels = Int32Array.from(inputs.ids, (id) => (id * 7 + 3) % 13);
   const lm = { labels, weights: Float32Array.from(labels, (_, i) => (i % 3 === 0 ? 0.2 : 0)) };
-  const nsp = model.heads.nsp ? { labels: Int32Array.of(0, 1, 1), weights: Float32Array.of(0.3, 0.3, 0.4) } : undefined;
+  const nsp = model.outputs.nsp
+    ? { labels: Int32Array.of(0, 1, 1), weights: Float32Array.of(0.3, 0.3, 0.4) }
+    : undefined;
   const engine = await reference();
   try {
     return await probe(model, weights, { ...inputs, lm, nsp }, engine, { gradients: true });

@@ -69,9 +69,11 @@ export async function measure(
   const from = await source(name);
   const plan = await planOf(name, sizes, choices);
   const dtype = options.dtype ?? "F32";
-  const record = { choices: { ...choices, maps: plan.drawn }, dtype, promise: plan.promise };
+  const record = { choices: { ...choices, maps: plan.growth.drawn }, dtype, promise: plan.promise };
   const inputs = options.inputs ?? randomInputs(from.model, 1, 2, 9);
   const result = await verifyGrowth(from, grown(plan, from, dtype), record, inputs, options.engine ?? reference);
-  const shares = new Map(result.differences.map((difference: Difference) => [difference.name, difference.alike ?? difference.share]));
+  const shares = new Map(
+    result.differences.map((difference: Difference) => [difference.name, difference.alike ?? difference.share]),
+  );
   return { plan, allowed: result.allowed, kept: result.kept, shares, largest: Math.max(...shares.values()) };
 }

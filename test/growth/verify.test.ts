@@ -2,7 +2,8 @@ import { cpSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { onnxEngine } from "../../src/engine/onnx/onnx.ts";
-import { makeMap } from "../../src/growth/maps.ts";
+import { makeMap, type UnitMap } from "../../src/growth/maps.ts";
+import type { Axis } from "../../src/model/table.ts";
 import { allowedShare, compareOutputs, paddedInputs, randomInputs } from "../../src/probe/verify.ts";
 import { cli, fixture, temporaryFolder } from "../support.ts";
 import { fixtures, measure, source } from "./support.ts";
@@ -33,7 +34,11 @@ describe.each(fixtures)("%s on the embedded engine", (name) => {
 describe("verification", () => {
   const maps = (hidden: number) => {
     const map = makeMap("cyclic", 4, hidden, 0, "");
-    return { hidden: map, heads: map, ffn: map, pooler: map };
+    return new Map<Axis, UnitMap>([
+      ["hidden", map],
+      ["kv", map],
+      ["ffn", map],
+    ]);
   };
 
   it("allows rounding alone where all is kept, in half the bytes only what shares cost", () => {

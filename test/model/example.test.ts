@@ -21,7 +21,7 @@ test("its parameters keep RoBERTa's names, with and without the prefix", () => {
   const model = xlmRoberta.model(config, "config.json");
   expect(model.config).toMatchObject({ model_type: "xlm-roberta", architectures: ["XLMRobertaForMaskedLM"] });
   expect(model.parameters[0].name).toBe("roberta.embeddings.word_embeddings.weight");
-  const spelling = xlmRoberta.spelling("encoder.layer.1.output.LayerNorm.gamma", model.heads);
+  const spelling = xlmRoberta.spelling(model)("encoder.layer.1.output.LayerNorm.gamma");
   expect(spelling).toEqual({ kind: "parameter", name: "roberta.encoder.layer.1.output.LayerNorm.weight" });
   expect(model.dimensions.positions).toBe(10);
 });

@@ -150,10 +150,10 @@ describe("what is stored decides, whatever `architectures` says", () => {
       const stored = tensors.get(open.weights.storedName(parameter.name));
       expect(await open.weights.readF32(parameter.name)).toEqual(stored?.data);
     }
-    const { heads } = open.model;
-    const text = await remarks(open, { ...heads, lm: true });
+    const { outputs } = open.model;
+    const text = await remarks(open, { ...outputs, lm: "tied" });
     expect(text.join("\n")).toMatch(said);
-    const missing = heads.lm ? [] : [expect.stringMatching(/^there is no language-model head/)];
+    const missing = outputs.lm !== "none" ? [] : [expect.stringMatching(/^there is no language-model head/)];
     expect(await remarks(open)).toEqual([...text, ...missing]);
     await open.close();
   });

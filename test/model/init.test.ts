@@ -3,7 +3,7 @@ import { bert } from "../../src/model/bert.ts";
 import { gpt2 } from "../../src/model/gpt2.ts";
 import { initialise } from "../../src/model/init.ts";
 import { roberta } from "../../src/model/roberta.ts";
-import { elements } from "../../src/model/table.ts";
+import { type Axis, elements, runsAlong } from "../../src/model/table.ts";
 import { RandomStream } from "../../src/util/random.ts";
 
 const small = {
@@ -65,8 +65,8 @@ describe.each(models.map((model) => [model.architecture.type, model] as const))(
 });
 
 test("the padding id's row is zero, and that row alone", () => {
-  const zeroRows = (model: (typeof models)[number], axis: string) => {
-    const table = model.parameters.find((parameter) => parameter.dims[0].axis === axis);
+  const zeroRows = (model: (typeof models)[number], axis: Axis) => {
+    const table = model.parameters.find((parameter) => runsAlong(parameter.dims[0], axis));
     if (table === undefined) throw new Error(`no ${axis} table`);
     const values = initialise(table, 1);
     const rows = Array.from({ length: table.dims[0].size }, (_, row) => values.subarray(row * 64, row * 64 + 64));

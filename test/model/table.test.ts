@@ -4,7 +4,7 @@ import { architectureOf } from "../../src/model/architectures.ts";
 import { bert } from "../../src/model/bert.ts";
 import { gpt2 } from "../../src/model/gpt2.ts";
 import { roberta } from "../../src/model/roberta.ts";
-import { shapeOf } from "../../src/model/table.ts";
+import { type Outputs, shapeOf } from "../../src/model/table.ts";
 import { type Json, parseJsonObject } from "../../src/util/json.ts";
 import { fixture } from "../support.ts";
 
@@ -25,9 +25,9 @@ function header(path: string): Map<string, readonly number[]> {
 }
 
 const names = ["bert-tiny", "roberta-tiny", "gpt2-tiny"];
-const all = { lm: true, pooler: true, nsp: true };
-const encoder = { lm: false, pooler: true, nsp: false };
-const none = { lm: false, pooler: false, nsp: false };
+const all = { lm: "tied", pooler: true, nsp: true } as const;
+const encoder = { lm: "none", pooler: true, nsp: false } as const;
+const lm = { lm: "tied", pooler: false, nsp: false } as const;
 
 describe.each(names)("%s", (name) => {
   const model = architectureOf(config(name), name).model(config(name), name);
@@ -68,13 +68,14 @@ describe.each(names)("%s", (name) => {
     expect(architecture.model(architecture.resize(model.config, to), name).dimensions).toEqual({
       ...dimensions,
       ...to,
+      kvHeads: 5,
       headWidth: 24,
     });
   });
 
   test("every name of the table is its own spelling", () => {
     for (const parameter of model.parameters) {
-      expect(model.architecture.spelling(parameter.name, model.heads)).toEqual({
+      expect(model.architecture.spelling(model)(parameter.name)).toEqual({
         kind: "parameter",
         name: parameter.name,
       });
@@ -83,7 +84,10 @@ describe.each(names)("%s", (name) => {
 });
 
 test("spellings of the Hub: BERT", () => {
-  const read = (stored: string) => bert.spelling(stored, all);
+  const eight = { ...config("bert-tiny"), num_hidden_layers: 8 };
+  const model = bert.model(eight, "c", all);
+  const bare = bert.model(eight, "c", encoder);
+  const read = (stored: string) => bert.spelling(model)(stored);
   const word = "bert.embeddings.word_embeddings.weight";
   expect(read("embeddings.word_embeddings.weight")).toEqual({ kind: "parameter", name: word });
   expect(read("bert.embeddings.LayerNorm.gamma")).toEqual({
@@ -105,35 +109,36 @@ test("spellings of the Hub: BERT", () => {
   expect(read("value_head.weight")).toEqual({ kind: "unknown" });
   expect(read("bert.encoder.layer.0.attention.self.distance_embedding.weight")).toEqual({ kind: "unknown" });
   // A bare encoder is saved without the prefix; what its heads would have been is left out.
-  expect(bert.spelling("bert.pooler.dense.weight", encoder)).toEqual({
+  expect(bert.spelling(bare)("bert.pooler.dense.weight")).toEqual({
     kind: "parameter",
     name: "pooler.dense.weight",
   });
-  expect(bert.spelling("cls.seq_relationship.weight", encoder)).toEqual({ kind: "head" });
-  expect(bert.spelling("cls.predictions.decoder.weight", encoder)).toEqual({ kind: "head" });
+  expect(bert.spelling(bare)("cls.seq_relationship.weight")).toEqual({ kind: "head" });
+  expect(bert.spelling(bare)("cls.predictions.decoder.weight")).toEqual({ kind: "head" });
 });
 
 test("spellings of the Hub: RoBERTa and GPT-2", () => {
-  const lm = { lm: true, pooler: false, nsp: false };
-  expect(roberta.spelling("embeddings.LayerNorm.weight", lm)).toEqual({
+  const small = roberta.model(config("roberta-tiny"), "c", lm);
+  const four = gpt2.model({ ...config("gpt2-tiny"), n_layer: 4 }, "c", lm);
+  expect(roberta.spelling(small)("embeddings.LayerNorm.weight")).toEqual({
     kind: "parameter",
     name: "roberta.embeddings.LayerNorm.weight",
   });
-  expect(roberta.spelling("lm_head.decoder.weight", lm)).toEqual({
+  expect(roberta.spelling(small)("lm_head.decoder.weight")).toEqual({
     kind: "copy",
     of: "roberta.embeddings.word_embeddings.weight",
   });
-  expect(roberta.spelling("lm_head.decoder.bias", lm)).toEqual({ kind: "copy", of: "lm_head.bias" });
-  expect(roberta.spelling("roberta.pooler.dense.bias", lm)).toEqual({ kind: "head" });
-  expect(gpt2.spelling("h.3.attn.c_attn.weight", lm)).toEqual({
+  expect(roberta.spelling(small)("lm_head.decoder.bias")).toEqual({ kind: "copy", of: "lm_head.bias" });
+  expect(roberta.spelling(small)("roberta.pooler.dense.bias")).toEqual({ kind: "head" });
+  expect(gpt2.spelling(four)("h.3.attn.c_attn.weight")).toEqual({
     kind: "parameter",
     name: "transformer.h.3.attn.c_attn.weight",
   });
-  expect(gpt2.spelling("h.3.attn.bias", lm)).toEqual({ kind: "ignored" });
-  expect(gpt2.spelling("transformer.h.3.attn.masked_bias", lm)).toEqual({ kind: "ignored" });
-  expect(gpt2.spelling("lm_head.weight", lm)).toEqual({ kind: "copy", of: "transformer.wte.weight" });
-  expect(gpt2.spelling("score.weight", lm)).toEqual({ kind: "head" });
-  expect(gpt2.spelling("value_head.weight", lm)).toEqual({ kind: "unknown" });
+  expect(gpt2.spelling(four)("h.3.attn.bias")).toEqual({ kind: "ignored" });
+  expect(gpt2.spelling(four)("transformer.h.3.attn.masked_bias")).toEqual({ kind: "ignored" });
+  expect(gpt2.spelling(four)("lm_head.weight")).toEqual({ kind: "copy", of: "transformer.wte.weight" });
+  expect(gpt2.spelling(four)("score.weight")).toEqual({ kind: "head" });
+  expect(gpt2.spelling(four)("value_head.weight")).toEqual({ kind: "unknown" });
 });
 
 test("the heads read are those of the largest class that is wholly stored", () => {
@@ -145,29 +150,28 @@ test("the heads read are those of the largest class that is wholly stored", () =
   ];
   const named = (name: string) => ({ ...config("bert-tiny"), architectures: [name] });
   const { architectures: _, ...unnamed } = config("bert-tiny");
-  expect(bert.headsStored(named("BertForMaskedLM"), stored)).toEqual(all);
-  expect(bert.headsStored(unnamed, stored)).toEqual(all);
-  expect(bert.headsStored(unnamed, stored.slice(0, 3))).toEqual({ lm: true, pooler: false, nsp: false });
-  expect(bert.headsStored(unnamed, stored.slice(0, 2))).toEqual(encoder);
+  expect(bert.outputsStored(named("BertForMaskedLM"), "c", stored)).toEqual(all);
+  expect(bert.outputsStored(unnamed, "c", stored)).toEqual(all);
+  expect(bert.outputsStored(unnamed, "c", stored.slice(0, 3))).toEqual(lm);
+  expect(bert.outputsStored(unnamed, "c", stored.slice(0, 2))).toEqual(encoder);
+  const none: Outputs = { lm: "none", pooler: false, nsp: false };
   // Whatever the config names: what is stored decides.
-  expect(bert.headsStored(named("BertForPreTraining"), stored.slice(0, 2))).toEqual(encoder);
-  expect(bert.headsStored(named("BertModel"), stored.slice(0, 1))).toEqual(none);
-  expect(bert.headsStored({ ...config("bert-tiny"), architectures: "BertModel" }, stored.slice(2, 3))).toEqual({
-    ...none,
-    lm: true,
-  });
+  expect(bert.outputsStored(named("BertForPreTraining"), "c", stored.slice(0, 2))).toEqual(encoder);
+  expect(bert.outputsStored(named("BertModel"), "c", stored.slice(0, 1))).toEqual(none);
+  const text = { ...config("bert-tiny"), architectures: "BertModel" };
+  expect(bert.outputsStored(text, "c", stored.slice(2, 3))).toEqual({ ...none, lm: "tied" });
 });
 
 test("`architectures` written names the class of the heads", () => {
   const base = config("bert-tiny");
-  const written = (heads: typeof all) => bert.model(base, "c", heads).config.architectures;
+  const written = (outputs: Outputs) => bert.model(base, "c", outputs).config.architectures;
   expect(written(all)).toEqual(["BertForPreTraining"]);
-  expect(written({ lm: true, pooler: false, nsp: false })).toEqual(["BertForMaskedLM"]);
-  expect(written({ lm: false, pooler: true, nsp: true })).toEqual(["BertForNextSentencePrediction"]);
+  expect(written(lm)).toEqual(["BertForMaskedLM"]);
+  expect(written({ ...all, lm: "none" })).toEqual(["BertForNextSentencePrediction"]);
   expect(written(encoder)).toEqual(["BertModel"]);
-  expect(written(none)).toEqual(["BertModel"]);
+  expect(written({ lm: "none", pooler: false, nsp: false })).toEqual(["BertModel"]);
   expect(roberta.model(config("roberta-tiny"), "c", encoder).config.architectures).toEqual(["RobertaModel"]);
-  expect(gpt2.model({ ...config("gpt2-tiny"), architectures: ["GPT2Model"] }, "c").heads.lm).toBe(false);
+  expect(gpt2.model({ ...config("gpt2-tiny"), architectures: ["GPT2Model"] }, "c").outputs.lm).toBe("none");
 });
 
 test("a bare GPT-2's final norm makes units: no tied head reads them", () => {
@@ -176,7 +180,7 @@ test("a bare GPT-2's final norm makes units: no tied head reads them", () => {
 });
 
 test.each([
-  ["bert-tiny", { hidden_act: "silu" }, /`hidden_act` is "silu"/],
+  ["bert-tiny", { hidden_act: "quick_gelu" }, /`hidden_act` is "quick_gelu"/],
   ["bert-tiny", { is_decoder: true }, /`is_decoder`/],
   ["bert-tiny", { add_cross_attention: true }, /`add_cross_attention`/],
   ["bert-tiny", { position_embedding_type: "relative_key" }, /`position_embedding_type`/],
@@ -185,8 +189,7 @@ test.each([
   ["roberta-tiny", { max_position_embeddings: 2 }, /max_position_embeddings/],
   ["gpt2-tiny", { scale_attn_by_inverse_layer_idx: true }, /`scale_attn_by_inverse_layer_idx`/],
   ["gpt2-tiny", { add_cross_attention: true }, /`add_cross_attention`/],
-  ["gpt2-tiny", { tie_word_embeddings: false }, /`tie_word_embeddings`/],
-  ["gpt2-tiny", { activation_function: "swish" }, /`activation_function`/],
+  ["gpt2-tiny", { activation_function: "mish" }, /`activation_function`/],
   ["gpt2-tiny", { n_head: 5 }, /`n_embd` is 64, which 5 heads do not divide/],
   ["gpt2-tiny", { n_layer: 0 }, /`n_layer` is 0/],
   ["bert-tiny", { hidden_size: "64" }, /`hidden_size` is "64"/],

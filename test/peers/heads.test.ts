@@ -9,7 +9,7 @@ import { openSafetensors } from "../../src/checkpoint/safetensors.ts";
 import { applyGrowth } from "../../src/growth/apply.ts";
 import { planGrowth, resizedModel } from "../../src/growth/plan.ts";
 import { ConfigReader } from "../../src/model/config.ts";
-import { headsWithLanguageModel } from "../../src/model/head.ts";
+import { outputsWithLanguageModel } from "../../src/model/head.ts";
 import { openModel } from "../../src/model/load.ts";
 import { packageRoot } from "../../src/util/paths.ts";
 import { cli, python, temporaryFolder } from "../support.ts";
@@ -113,7 +113,8 @@ describe.skipIf(peer === undefined)("every class that transformers has of these 
     for (const name of names) {
       const source = await openModel(join(made, name));
       const { model, folder } = source;
-      const heads = addHead && !model.heads.lm ? headsWithLanguageModel(model, folder) : model.heads;
+      const add = addHead && model.outputs.lm === "none";
+      const heads = add ? outputsWithLanguageModel(model, folder) : model.outputs;
       const plan = planGrowth(model, resizedModel(model, { hidden: 32 }, heads), { method: "fpi" });
       out.push(join(root, addHead ? "with" : "without", name));
       mkdirSync(join(root, addHead ? "with" : "without"), { recursive: true });

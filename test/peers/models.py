@@ -1,6 +1,6 @@
 """What transformers makes of models, for test/peers/models.test.ts.
 
-    models.py make OUT          random models of many shapes with inputs and what transformers computes for them in float64
+    models.py make OUT [NAME...]  random models of many shapes with inputs and what transformers computes for them in float64
     models.py open FOLDER...    opens model folders: writes FOLDER/opened.json (missing and unexpected keys) and what they
                                 compute for FOLDER/inputs.safetensors, in float64, to FOLDER/expected.safetensors
 """
@@ -14,6 +14,12 @@ from safetensors.torch import load_file, save_file
 
 BERT = dict(vocab_size=101, max_position_embeddings=20, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
 GPT2 = dict(vocab_size=97, n_positions=20, resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0, bos_token_id=0, eos_token_id=0)
+
+NOW = dict(vocab_size=89, max_position_embeddings=32, intermediate_size=44, num_hidden_layers=2, pad_token_id=None)
+WINDOW = dict(use_sliding_window=True, sliding_window=4, max_window_layers=1)
+YARN = dict(rope_type="yarn", rope_theta=300.0, factor=4.0, original_max_position_embeddings=8)
+LLAMA3 = dict(rope_type="llama3", rope_theta=500.0, factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0,
+    original_max_position_embeddings=16)
 
 # name: class, config, what the inputs are like
 CASES = {
@@ -39,6 +45,7 @@ CASES = {
     "gpt2-unscaled": ("GPT2LMHeadModel", dict(GPT2, n_embd=16, n_head=2, n_layer=1, activation_function="gelu",
         scale_attn_weights=False), dict(mask=True)),
     "gpt2-reordered": ("GPT2LMHeadModel", dict(GPT2, n_embd=24, n_head=3, n_layer=2, reorder_and_upcast_attn=True), dict(mask=True)),
+    "gpt2-untied": ("GPT2LMHeadModel", dict(GPT2, n_embd=24, n_head=3, n_layer=2, tie_word_embeddings=False), dict(mask=True)),
     "bert-fast": ("BertForMaskedLM", dict(BERT, hidden_size=16, num_attention_heads=2, intermediate_size=40,
         num_hidden_layers=1, hidden_act="gelu_fast"), dict()),
     "bert-classifier": ("BertForSequenceClassification", dict(BERT, hidden_size=16, num_attention_heads=2, intermediate_size=24,
@@ -52,6 +59,47 @@ CASES = {
     "gpt2-classifier": ("GPT2ForSequenceClassification", dict(GPT2, n_embd=24, n_head=4, n_layer=2, pad_token_id=1),
         dict(mask=True, labels=False)),
     "gpt2-tokens": ("GPT2ForTokenClassification", dict(GPT2, n_embd=24, n_head=4, n_layer=2), dict(mask=True, labels=False)),
+    "llama-groups": ("LlamaForCausalLM", dict(NOW, hidden_size=48, num_attention_heads=6, num_key_value_heads=2), dict(mask=True)),
+    "llama-one-kv-tied": ("LlamaForCausalLM", dict(NOW, hidden_size=40, num_attention_heads=5, num_key_value_heads=1,
+        tie_word_embeddings=True, pad_token_id=7), dict(mask=True)),
+    "llama-biases-wide-heads": ("LlamaForCausalLM", dict(NOW, hidden_size=36, num_attention_heads=6, num_key_value_heads=6,
+        head_dim=10, attention_bias=True, mlp_bias=True, num_hidden_layers=1), dict()),
+    "llama-linear": ("LlamaForCausalLM", dict(NOW, hidden_size=32, num_attention_heads=4, num_key_value_heads=2,
+        rope_parameters=dict(rope_type="linear", rope_theta=100.0, factor=3.0), hidden_act="gelu_pytorch_tanh"), dict()),
+    "llama-llama3": ("LlamaForCausalLM", dict(NOW, hidden_size=64, num_attention_heads=2, num_key_value_heads=1,
+        rope_parameters=LLAMA3), dict()),
+    "llama-yarn": ("LlamaForCausalLM", dict(NOW, hidden_size=32, num_attention_heads=2, rope_parameters=YARN), dict(mask=True)),
+    "llama-yarn-mscale": ("LlamaForCausalLM", dict(NOW, hidden_size=32, num_attention_heads=2,
+        rope_parameters=dict(YARN, mscale=0.7, mscale_all_dim=1.3, beta_fast=8, beta_slow=2, truncate=False)), dict()),
+    "llama-bare": ("LlamaModel", dict(NOW, hidden_size=24, num_attention_heads=4, num_key_value_heads=2), dict(mask=True, labels=False)),
+    "mistral-window": ("MistralForCausalLM", dict(NOW, hidden_size=40, num_attention_heads=4, num_key_value_heads=2,
+        sliding_window=5), dict()),
+    "mistral-window-of-two": ("MistralForCausalLM", dict(NOW, hidden_size=24, num_attention_heads=3, num_key_value_heads=1,
+        head_dim=6, sliding_window=2), dict()),
+    "mistral-no-window": ("MistralForCausalLM", dict(NOW, hidden_size=24, num_attention_heads=2, num_key_value_heads=2,
+        sliding_window=None, tie_word_embeddings=True), dict(mask=True)),
+    "mistral-long-window": ("MistralForCausalLM", dict(NOW, hidden_size=24, num_attention_heads=2, sliding_window=64,
+        num_key_value_heads=1, num_hidden_layers=1), dict(mask=True)),
+    "mistral-yarn": ("MistralForCausalLM", dict(NOW, hidden_size=24, num_attention_heads=2, num_key_value_heads=2,
+        sliding_window=3, rope_parameters=YARN), dict()),
+    "qwen2-groups": ("Qwen2ForCausalLM", dict(NOW, hidden_size=48, num_attention_heads=8, num_key_value_heads=2), dict(mask=True)),
+    "qwen2-tied": ("Qwen2ForCausalLM", dict(NOW, hidden_size=28, num_attention_heads=7, num_key_value_heads=7,
+        tie_word_embeddings=True, num_hidden_layers=1), dict(mask=True)),
+    "qwen2-windows": ("Qwen2ForCausalLM", dict(NOW, **WINDOW, hidden_size=32, num_attention_heads=4, num_key_value_heads=1,
+        num_hidden_layers=3), dict()),
+    "qwen2-kinds": ("Qwen2ForCausalLM", dict(NOW, **WINDOW, hidden_size=32, num_attention_heads=4, num_key_value_heads=2,
+        num_hidden_layers=3, layer_types=["sliding_attention", "full_attention", "sliding_attention"]), dict()),
+    "qwen2-llama3": ("Qwen2ForCausalLM", dict(NOW, hidden_size=32, num_attention_heads=2, num_key_value_heads=2,
+        rope_parameters=LLAMA3), dict()),
+    "qwen3-groups": ("Qwen3ForCausalLM", dict(NOW, hidden_size=40, num_attention_heads=6, num_key_value_heads=2, head_dim=8), dict(mask=True)),
+    "qwen3-tied": ("Qwen3ForCausalLM", dict(NOW, hidden_size=30, num_attention_heads=4, num_key_value_heads=4, head_dim=12,
+        tie_word_embeddings=True, rms_norm_eps=1e-5), dict()),
+    "qwen3-biases": ("Qwen3ForCausalLM", dict(NOW, hidden_size=32, num_attention_heads=4, num_key_value_heads=1, head_dim=6,
+        attention_bias=True, num_hidden_layers=1), dict()),
+    "qwen3-windows": ("Qwen3ForCausalLM", dict(NOW, **WINDOW, hidden_size=32, num_attention_heads=2, num_key_value_heads=1,
+        head_dim=16), dict()),
+    "qwen3-yarn": ("Qwen3ForCausalLM", dict(NOW, hidden_size=32, num_attention_heads=2, num_key_value_heads=2, head_dim=16,
+        rope_parameters=YARN), dict()),
     "gpt2-bare": ("GPT2Model", dict(GPT2, n_embd=24, n_head=4, n_layer=2), dict(mask=True, labels=False)),
 }
 
@@ -95,8 +143,8 @@ def compute(model, inputs, gradients):
     given = {k: v for k, v in inputs.items() if k not in ("labels", "next_sentence_label")}
     o = model(**given, output_hidden_states=True)
     out = {f"hidden.{i}": h for i, h in enumerate(o.hidden_states)}
-    lm = {"BertForPreTraining": "prediction_logits", "BertForMaskedLM": "logits", "RobertaForMaskedLM": "logits",
-          "GPT2LMHeadModel": "logits"}.get(name)
+    causal = name.endswith(("ForCausalLM", "LMHeadModel"))
+    lm = "prediction_logits" if name == "BertForPreTraining" else "logits" if causal or name in ("BertForMaskedLM", "RobertaForMaskedLM") else None
     nsp = {"BertForPreTraining": "seq_relationship_logits", "BertForNextSentencePrediction": "logits"}.get(name)
     cross_entropy = torch.nn.functional.cross_entropy
     terms = []
@@ -104,7 +152,7 @@ def compute(model, inputs, gradients):
         logits = out["logits"] = o[lm]
         labels = inputs.get("labels")
         if labels is not None:
-            if name.startswith("GPT2"):
+            if causal:
                 logits, labels = logits[:, :-1], labels[:, 1:]
             terms.append(cross_entropy(logits.reshape(-1, logits.shape[-1]), labels.reshape(-1)))
     if nsp is not None:
@@ -123,8 +171,10 @@ def compute(model, inputs, gradients):
     return {k: v.detach().float().contiguous().clone() for k, v in out.items()}
 
 
-def make(out):
+def make(out, names):
     for seed, (name, (cls, config, wanted)) in enumerate(CASES.items()):
+        if names and name not in names:
+            continue
         kind = getattr(transformers, cls)
         config = kind.config_class(**config)
         config._attn_implementation = "eager"
@@ -152,4 +202,4 @@ def open_folders(folders):
 
 
 transformers.logging.set_verbosity_error()
-make(sys.argv[2]) if sys.argv[1] == "make" else open_folders(sys.argv[2:])
+make(sys.argv[2], sys.argv[3:]) if sys.argv[1] == "make" else open_folders(sys.argv[2:])

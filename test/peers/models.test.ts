@@ -94,6 +94,14 @@ describe.skipIf(peer === undefined)("what init writes", () => {
       max_position_embeddings: 20,
       ...bert,
     })),
+    ...["LlamaForCausalLM", "MistralForCausalLM", "Qwen2ForCausalLM", "Qwen3ForCausalLM"].map((name) => ({
+      model_type: name.replace("ForCausalLM", "").toLowerCase(),
+      architectures: [name],
+      max_position_embeddings: 20,
+      num_key_value_heads: 1,
+      ...{ bos_token_id: 1, eos_token_id: 2 },
+      ...bert,
+    })),
     ...["GPT2LMHeadModel", "GPT2Model"].map((name) => ({ model_type: "gpt2", architectures: [name], ...gpt2 })),
   ];
 

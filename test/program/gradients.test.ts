@@ -185,6 +185,7 @@ for (const back of [false, true]) {
 
 for (const kvHeads of [1, 2, 4]) {
   for (const [causal, window] of [
+    [true, -1],
     [true, 0],
     [true, 1],
     [false, 1],

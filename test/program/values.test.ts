@@ -217,7 +217,7 @@ describe("products and movement", () => {
 
   test("rotations: cosines, then sines, of position times frequency", () => {
     const { turns } = compute({}, (b) => ({ turns: ops.rotations(b, 3, [1, 0.1], 2) }));
-    const angles = [0, 0, 1, 0.1, 2, 0.2];
+    const angles = [0, 0, 1, Math.fround(0.1), 2, Math.fround(0.2)];
     expectClose(turns, [...angles.map((a) => 2 * Math.cos(a)), ...angles.map((a) => 2 * Math.sin(a))]);
   });
 });

@@ -12,7 +12,7 @@
  * new layers and of moved parameters start at 0. (Lineage: identity layers as in Shen et al., "Staged Training for
  * Transformer Language Models", ICML 2022, and Wang et al., "LEMON", ICLR 2024.)
  */
-import { shapeOf } from "../../model/table.ts";
+import { normName, normsOnStream, shapeOf } from "../../model/table.ts";
 import type { DepthRule, LayerOrigin } from "../growth.ts";
 import { constant } from "../recipe.ts";
 
@@ -21,12 +21,16 @@ export const zero: DepthRule = {
   description: "new layers whose branches end in zero: they hand on what they get",
   paper: { title: "LEMON: Lossless Model Expansion", url: "https://arxiv.org/abs/2310.07999" },
   promise(growth) {
-    const { eps, norm } = growth.source.settings;
-    // What moving a LayerNorm costs, at variances down to 1/200 of the usual 1.
-    const within = norm === "post" ? 100 * eps : 0;
+    const { settings, parameters } = growth.source;
+    // What moving a norm costs, at variances down to 1/200 of the usual 1.
+    const within = normsOnStream(parameters).length > 0 ? 100 * settings.eps : 0;
     return within <= 1e-5
       ? { kind: "exact", reason: "new layers hand on what they get" }
-      : { kind: "near", within, reason: `new layers hand on what they get, but for LayerNorm's eps of ${eps}` };
+      : {
+          kind: "near",
+          within,
+          reason: `new layers hand on what they get, but for ${normName(parameters)}'s eps of ${settings.eps}`,
+        };
   },
 
   /** New layer i of n goes above source layer ⌈(i + 1) · L_s / n⌉, counted from 1: never directly above the embeddings. */
@@ -46,9 +50,9 @@ export const zero: DepthRule = {
     const shape = shapeOf(parameter);
     const handsOver = layers[parameter.layer + 1]?.fresh === true;
     if (fresh && parameter.part === "branch-output") return constant(shape, 0);
-    const norms = growth.target.parameters.filter((p) => p.layer === parameter.layer && p.norm?.place === "stream");
+    const norms = normsOnStream(growth.target.parameters).filter(({ layer }) => layer === parameter.layer);
     const last = norms.findLast((p) => p.part === parameter.part);
-    const moved = parameter.norm?.place === "stream" && (fresh || (handsOver && parameter === last));
+    const moved = norms.includes(parameter) && (fresh || (handsOver && parameter === last));
     if (moved) {
       if (content !== "weight") return constant(shape, 0);
       return parameter === last && !handsOver

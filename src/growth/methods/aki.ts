@@ -8,12 +8,11 @@
  * the residual stream stays a copy; what reads a new unit back into the stream is then either its own layer's (`readout
  * lower`, the formula) or moves with the unit (`readout upper`).
  */
-import type { Dim, Parameter } from "../../model/table.ts";
+import { AXES, type Dim, type Parameter } from "../../model/table.ts";
 import { UserError } from "../../util/errors.ts";
-import type { Growth, WidthMethod } from "../growth.ts";
-import { grows } from "../maps.ts";
+import { type Growth, grownMaps, type WidthMethod } from "../growth.ts";
 import { choose } from "../recipe.ts";
-import { copied, grownMap, newUnits } from "../width.ts";
+import { copied, grownFactors, newUnits } from "../width.ts";
 import { copiesKeepTheFunction } from "./fpi.ts";
 
 export const aki: WidthMethod = {
@@ -37,9 +36,7 @@ export const aki: WidthMethod = {
     if (growth.options.readout === "upper" && growth.options.scope !== "units") {
       throw new UserError("it has a meaning with scope units only", "--readout", "add --scope units, or leave it out");
     }
-    const { hidden, heads, ffn } = growth.maps;
-    if (growth.source.dimensions.layers === 1 || ![hidden, heads, ffn].some(grows))
-      return copiesKeepTheFunction(growth);
+    if (growth.source.dimensions.layers === 1 || grownMaps(growth).length === 0) return copiesKeepTheFunction(growth);
     return { kind: "none", reason: "new units do the work of the layer above" };
   },
 
@@ -48,18 +45,19 @@ export const aki: WidthMethod = {
     const { layer } = parameter;
     const d = parameter.dims.findIndex((dim) => comesFromAbove(dim, parameter, growth));
     if (layer === null || layer + 1 >= growth.source.dimensions.layers || d < 0) return own;
-    const map = grownMap(growth, parameter.dims[d]);
-    if (map === undefined) return own;
+    const dim = parameter.dims[d];
     const above = copied(growth, parameter, content, layer + 1);
-    const words = `${own.words}; new ${parameter.dims[d].axis} units from the layer above`;
-    return choose(d, newUnits(parameter.dims[d], map), own, above, words);
+    const axes = grownFactors(growth, dim).map(({ axis }) => AXES[axis].name);
+    const words = `${own.words}; new ${axes.join(" and ")} units from the layer above`;
+    return choose(d, newUnits(growth, dim), own, above, words);
   },
 };
 
 /** Whether the new indices along a dimension are the layer above's. */
 function comesFromAbove(dim: Dim, parameter: Parameter, growth: Growth): boolean {
-  if (grownMap(growth, dim) === undefined) return false;
+  const grown = grownFactors(growth, dim);
+  if (grown.length === 0) return false;
   if (growth.options.scope === "all") return dim.role === "out";
-  const inner = dim.axis === "heads" || dim.axis === "ffn";
+  const inner = grown.some(({ axis }) => AXES[axis].inner);
   return inner && (dim.role === "out" || (parameter.part === "branch-output" && growth.options.readout === "upper"));
 }

@@ -5,8 +5,9 @@
  * (Chen et al., ICLR 2016). Exact wherever no LayerNorm sees uneven copies: heads and FFN at any ratio, the residual
  * stream where every unit is copied equally often. `shares` unequal or noisy keep it too, and let copies come apart.
  */
-import type { Growth, Promised, WidthMethod } from "../growth.ts";
-import { grows, isUniform } from "../maps.ts";
+import { normName } from "../../model/table.ts";
+import { type Growth, grownMaps, type Promised, seenByNorms, type WidthMethod } from "../growth.ts";
+import { isUniform } from "../maps.ts";
 import { isUneven, sharing } from "../shares.ts";
 import { copied } from "../width.ts";
 
@@ -21,17 +22,18 @@ export const fpi: WidthMethod = {
 
 /** What holds for any method whose units are copies with shares that add up to 1. */
 export function copiesKeepTheFunction(growth: Growth): Promised {
-  const { hidden, ffn } = growth.maps;
-  if (!grows(hidden) && !grows(ffn)) return { kind: "exact", reason: "the width stays" };
+  if (grownMaps(growth).length === 0) return { kind: "exact", reason: "the width stays" };
   const exactly = (reason: string): Promised => ({
     kind: "exact",
     reason,
     ...(isUneven(growth) ? { rounded: true } : {}),
   });
-  if (!grows(hidden)) return exactly("no LayerNorm sees the axes that grow");
-  if (isUniform(hidden)) return exactly(`every unit of the stream is copied ${hidden.counts[0]} times`);
+  const norm = normName(growth.source.parameters);
+  const [seen] = seenByNorms(growth).toSorted((a, b) => Number(isUniform(a)) - Number(isUniform(b)));
+  if (seen === undefined) return exactly(`no ${norm} sees the axes that grow`);
+  if (isUniform(seen)) return exactly(`every unit of the stream is copied ${seen.counts[0]} times`);
   return {
     kind: "none",
-    reason: `the stream's ${hidden.source} units are copied unevenly to ${hidden.of.length}: LayerNorm weighs some of them more`,
+    reason: `the stream's ${seen.source} units are copied unevenly to ${seen.of.length}: ${norm} weighs some of them more`,
   };
 }

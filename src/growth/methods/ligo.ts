@@ -12,7 +12,7 @@ import { shapeOf } from "../../model/table.ts";
 import type { WidthMethod } from "../growth.ts";
 import { constant } from "../recipe.ts";
 import { copied } from "../width.ts";
-import { cornerMap } from "./direct.ts";
+import { ownStream } from "./direct.ts";
 
 export const ligo: WidthMethod = {
   name: "ligo",
@@ -33,7 +33,9 @@ export const ligo: WidthMethod = {
     },
   ],
   promise: () => ({ kind: "none", reason: "the weights are learned for the loss, not for the function" }),
-  stream: cornerMap,
+  maps: ownStream,
   recipe: (parameter, growth, content) =>
-    content === "weight" ? copied(growth, parameter, content) : constant(shapeOf(parameter), 0),
+    content === "weight"
+      ? copied({ ...growth, maps: growth.drawn }, parameter, content)
+      : constant(shapeOf(parameter), 0),
 };

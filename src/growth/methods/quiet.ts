@@ -8,11 +8,11 @@
  * all units: LayerNorm's mean and variance, and the tied head, whose last norm passes new units on. Moments: the source's
  * in the corner, 0 elsewhere.
  */
-import type { WidthMethod } from "../growth.ts";
-import { grows } from "../maps.ts";
+import { normName } from "../../model/table.ts";
+import { grownMaps, seenByNorms, type WidthMethod } from "../growth.ts";
 import { choose, constant } from "../recipe.ts";
-import { fresh, grownMap, newUnits } from "../width.ts";
-import { cornerMap, direct } from "./direct.ts";
+import { fresh, grownFactors, newUnits } from "../width.ts";
+import { direct, ownStream } from "./direct.ts";
 
 export const quiet: WidthMethod = {
   name: "quiet",
@@ -21,33 +21,32 @@ export const quiet: WidthMethod = {
   options: [],
 
   promise(growth) {
-    const { hidden, ffn } = growth.maps;
-    if (grows(hidden))
-      return { kind: "none", reason: "LayerNorm and the tied head see new random units of the stream" };
-    const reason = grows(ffn) ? "new inner units write nothing into the stream" : "no unit is new";
+    if (seenByNorms(growth).length > 0) {
+      const seeing = `${normName(growth.source.parameters)} and the ${growth.source.outputs.lm === "tied" ? "tied " : ""}head`;
+      return { kind: "none", reason: `${seeing} see new random units of the stream` };
+    }
+    const reason = grownMaps(growth).length > 0 ? "new inner units write nothing into the stream" : "no unit is new";
     return { kind: "exact", reason };
   },
 
-  stream: cornerMap,
+  maps: ownStream,
 
   recipe(parameter, growth, content) {
     const made = direct.recipe(parameter, growth, content);
     const reading = parameter.dims.findIndex((dim) => dim.role === "in");
     if (content !== "weight" || parameter.dims.length < 2 || reading < 0) return made;
-    const map = grownMap(growth, parameter.dims[reading]);
-    if (map === undefined) return made;
+    if (grownFactors(growth, parameter.dims[reading]).length === 0) return made;
     // Old units hear 0 of new ones; the rows of new units are random as they are.
     const hushed = choose(
       reading,
-      newUnits(parameter.dims[reading], map),
+      newUnits(growth, parameter.dims[reading]),
       made,
       constant(made.shape, 0),
       `${made.words}, of which old units read none`,
     );
-    const writing = parameter.dims.findIndex((dim) => dim.role === "out" && grownMap(growth, dim) !== undefined);
-    const written = writing < 0 ? undefined : grownMap(growth, parameter.dims[writing]);
-    if (written === undefined) return hushed;
-    const marks = newUnits(parameter.dims[writing], written);
+    const writing = parameter.dims.findIndex((dim) => dim.role === "out" && grownFactors(growth, dim).length > 0);
+    if (writing < 0) return hushed;
+    const marks = newUnits(growth, parameter.dims[writing]);
     return choose(writing, marks, hushed, fresh(growth, parameter), hushed.words);
   },
 };

@@ -8,8 +8,8 @@
  * right, then those on the left (every map of this package starts with the source's own units). Heads are tiled whole.
  * Moments: those of the entry copied.
  */
-import type { Growth, WidthMethod } from "../growth.ts";
-import { type AxisMaps, grows, type UnitMap, unitMap, widenMap } from "../maps.ts";
+import { grownMaps, type WidthMethod } from "../growth.ts";
+import { type UnitMap, unitMap } from "../maps.ts";
 import { copied } from "../width.ts";
 
 export const tile: WidthMethod = {
@@ -18,27 +18,19 @@ export const tile: WidthMethod = {
   paper: { title: "Smarter, Better, Faster, Longer (ModernBERT)", url: "https://arxiv.org/abs/2412.13663" },
   options: [],
 
-  promise({ maps }) {
-    return grows(maps.hidden) || grows(maps.ffn)
+  promise(growth) {
+    return grownMaps(growth).length > 0
       ? { kind: "none", reason: "what reads copies is not divided among them" }
       : { kind: "exact", reason: "the width stays" };
   },
 
-  stream: ({ maps }) => fromCentre(maps.hidden.source, maps.hidden.of.length),
+  maps: ({ drawn }) => new Map([...drawn].map(([axis, map]) => [axis, fromCentre(map.source, map.of.length)])),
 
   recipe(parameter, growth, content) {
-    const made = copied({ ...growth, maps: tiled(growth) }, parameter, content, parameter.layer, () => 1);
+    const made = copied(growth, parameter, content, parameter.layer, () => 1);
     return { ...made, words: made.words.replaceAll(/shared|copied/g, "tiled from the centre") };
   },
 };
-
-function tiled({ maps, source }: Growth): AxisMaps {
-  const again = (map: UnitMap) => fromCentre(map.source, map.of.length);
-  const { headWidth } = source.dimensions;
-  const heads = widenMap(fromCentre(maps.heads.source / headWidth, maps.heads.of.length / headWidth), headWidth);
-  const hidden = again(maps.hidden);
-  return { hidden, heads, ffn: again(maps.ffn), pooler: again(maps.pooler), transform: hidden };
-}
 
 /** The units at the centre and to its right, then those to its left. */
 function fromCentre(source: number, target: number): UnitMap {

@@ -26,7 +26,7 @@ export type AttentionOptions = {
   /** Default `heads`, of which it is a divisor. */
   readonly kvHeads?: number;
   readonly causal: boolean;
-  /** Keys further away than this are hidden; 0 (default): none is. */
+  /** Keys further away than this are hidden; absent: none is. */
   readonly window?: number;
   /** What scores are multiplied by; default 1/√d. */
   readonly scale?: number;
@@ -39,6 +39,7 @@ export type AttentionAttributes = {
   readonly heads: number;
   readonly kvHeads: number;
   readonly causal: boolean;
+  /** -1: none. */
   readonly window: number;
   readonly scale: number;
   /** Whether the optional inputs are there: q, k, v, then the bias, then the mask, then the documents of queries and keys. */
@@ -120,7 +121,7 @@ export function attention(
   v: Value,
   options: AttentionOptions,
 ): { readonly out: Value; readonly probs: Value } {
-  const { heads, kvHeads = heads, causal, window = 0, bias, mask, apart } = options;
+  const { heads, kvHeads = heads, causal, window = -1, bias, mask, apart } = options;
   const inputs = [q, k, v];
   if (bias !== undefined) inputs.push(bias);
   if (mask !== undefined) inputs.push(mask);
@@ -143,8 +144,8 @@ export function bandOf(
   { causal, window }: Pick<AttentionAttributes, "causal" | "window">,
   keys: number,
 ): Band | undefined {
-  if (!causal && window === 0) return undefined;
-  const reach = window === 0 ? keys : window;
+  if (!causal && window < 0) return undefined;
+  const reach = window < 0 ? keys : window;
   return { before: reach, after: causal ? 0 : reach };
 }
 

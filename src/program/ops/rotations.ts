@@ -1,7 +1,8 @@
 /**
  * The turns of rotary embeddings: for positions 0 … length − 1 and frequencies f_0 … f_(h−1) in radians a position, the
  * cosines and then the sines of position · f_i, [2, length, h], times `scale` (1 but where an extension of the context says
- * otherwise, as YaRN does). Which frequencies is the model's to say: default, linear, llama3, YaRN are lists.
+ * otherwise, as YaRN does). Which frequencies is the model's to say: default, linear, llama3, YaRN are lists. Angles are
+ * rounded to float32, as every model of transformers was trained with them.
  */
 import { expectCount, fail } from "../check.ts";
 import type { Builder, Operation, Value } from "../graph.ts";
@@ -32,7 +33,7 @@ function computed({ length, frequencies, scale }: Attrs): Float64Array {
   const half = length * frequencies.length;
   return new Float64Array(2 * half).map((_, i) => {
     const at = i % half;
-    const angle = Math.floor(at / frequencies.length) * frequencies[at % frequencies.length];
+    const angle = Math.fround(Math.floor(at / frequencies.length) * frequencies[at % frequencies.length]);
     return (i < half ? Math.cos(angle) : Math.sin(angle)) * scale;
   });
 }

@@ -20,6 +20,7 @@ export interface StageGrowth {
   readonly layers?: number;
   readonly hidden?: number;
   readonly heads?: number;
+  readonly "kv-heads"?: number;
   readonly ffn?: number;
   readonly method: string;
   /** The method's own, by name. */

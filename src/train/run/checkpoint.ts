@@ -21,6 +21,7 @@ import { describeTokenizer, withClass } from "../../data/tokenizer/folder.ts";
 import type { Engine } from "../../engine/engine.ts";
 import type { Model } from "../../model/architecture.ts";
 import { type OpenModel, openModel } from "../../model/load.ts";
+import { pipelineOf } from "../../model/objectives.ts";
 import { checkFiles, checksumsFile } from "../../store/checksums.ts";
 import { removeWhole, writeFolderWhole } from "../../store/files.ts";
 import { fillFile } from "../../store/output.ts";
@@ -134,7 +135,7 @@ export async function writeModel(
       await writeModelCard(temporary, {
         title: card.title,
         tags: [model.architecture.type],
-        pipeline: model.heads.lm ? (isMasked(model) ? "fill-mask" : "text-generation") : undefined,
+        pipeline: pipelineOf(model),
         text: ["Pre-trained with bert2bert."],
         facts: card.facts,
       });
@@ -142,10 +143,6 @@ export async function writeModel(
     },
     { replace: true, checksums: true },
   );
-}
-
-function isMasked(model: Model): boolean {
-  return model.architecture.objectives(model.heads).includes("mlm");
 }
 
 /** Writes weights, moments and, where a position is given, where the run stands. */

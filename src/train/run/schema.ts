@@ -37,14 +37,19 @@ const grow = z
     layers: size,
     hidden: size,
     heads: size,
+    "kv-heads": size,
     ffn: size,
     ...growthKeys,
     moments: z.string().min(1).default("grow"),
   })
-  .refine(({ layers, hidden, heads, ffn }) => [layers, hidden, heads, ffn].some((value) => value !== undefined), {
-    message: "a stage's `grow` names no size",
-    params: { wayOut: "give some of layers, hidden, heads, ffn" },
-  });
+  .refine(
+    (sizes) =>
+      [sizes.layers, sizes.hidden, sizes.heads, sizes["kv-heads"], sizes.ffn].some((value) => value !== undefined),
+    {
+      message: "a stage's `grow` names no size",
+      params: { wayOut: "give some of layers, hidden, heads, kv-heads, ffn" },
+    },
+  );
 
 const stage = z.strictObject({
   name: z.string().min(1).optional(),

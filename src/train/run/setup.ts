@@ -115,7 +115,7 @@ export async function openStart(run: LoadedRun, dataset: Dataset, note: (text: s
     }
     const begun = source["add-head"] === true ? addHead(opened, seed) : opened;
     const start = await startFrom({ opened: begun }, dataset, keep);
-    const said = (await remarks(opened, begun.model.heads)).map((remark) => `${folder}: ${remark}`);
+    const said = (await remarks(opened, begun.model.outputs)).map((remark) => `${folder}: ${remark}`);
     return { ...start, notes: [...said, ...headWords(opened.model, begun.model)], identity: () => identityOf(opened) };
   } catch (error) {
     await opened.close();

@@ -101,7 +101,7 @@ export const configs: Group = {
     config(
       "an unsupported activation",
       "bert-tiny",
-      { hidden_act: "silu" },
+      { hidden_act: "quick_gelu" },
       "`hidden_act` is <value>, an activation that is not supported",
       known,
       "a model with another activation",

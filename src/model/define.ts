@@ -1,0 +1,191 @@
+/**
+ * What every architecture does alike, made from what is its own (Definition): a config read into a model, stored names
+ * into parameters, sizes into a config, and classes of transformers into outputs.
+ */
+import { ProgramError } from "../program/graph.ts";
+import type { Json } from "../util/json.ts";
+import type { Architecture, ForwardResult, Model, ModelSettings, Spelling } from "./architecture.ts";
+import { classOf, type ModelClass } from "./classes.ts";
+import { ConfigReader, namedClass } from "./config.ts";
+import { type Dimensions, has, OUTPUTS, type Output, type Outputs, type Parameter, type Sizes } from "./table.ts";
+
+/** Names beyond those of the parameter table. A full name is one without the network's prefix. */
+export interface Names {
+  /** What stands before the network's own names in a model with a head on top; a bare network is saved without it. */
+  readonly prefix: string;
+  /** Spellings of the past and today's, in place of it. */
+  readonly past?: readonly (readonly [RegExp, string])[];
+  /** Tied copies that some checkpoints store, and the parameters they repeat. */
+  readonly copies: Readonly<Record<string, string>>;
+  /** Stored by some versions without being a parameter. */
+  readonly buffers: RegExp;
+  /** Heads that transformers' classes for tasks (classification, question answering) store in place of ours. */
+  readonly tasks: RegExp;
+  /** Heads for tasks that stand beside a language model's. */
+  readonly beside?: RegExp;
+}
+
+/** A config read. */
+export interface Network {
+  readonly dimensions: Dimensions;
+  readonly settings: ModelSettings;
+  /** The blocks' kinds, where they differ. */
+  readonly kinds?: readonly string[];
+  /** Whether the language model's logits are made by the token embedding. */
+  readonly tied: boolean;
+  /** @param base what stands before the network's own names */
+  table(outputs: Outputs, base: string): readonly Parameter[];
+}
+
+/** What an architecture's file says. */
+export interface Definition {
+  /** config.json's model_type. */
+  readonly type: string;
+  /** What transformers' configuration class fills in, less what does not concern the network. */
+  readonly defaults: Json;
+  /** Other keys that its config may use, and its own for them. */
+  readonly aliases?: Readonly<Record<string, string>>;
+  /** What its config calls the sizes and the norms' eps; `headWidth` only where it need not be hidden size / heads. */
+  readonly keys: Readonly<Partial<Record<keyof Sizes | "eps", string>>>;
+  /** The first is the class of a config that names none, the last the bare model. */
+  readonly classes: readonly ModelClass[];
+  readonly names: Names;
+  /** Whether its head may be a matrix of its own. */
+  readonly untied?: boolean;
+  /** What its language model is trained for. */
+  readonly objective: "mlm" | "clm";
+  /** @throws UserError for what the table does not describe */
+  read(config: Json, reader: ConfigReader): Network;
+  /** Default: the sizes under their keys. */
+  readonly resize?: Architecture["resize"];
+  readonly withKinds?: Architecture["withKinds"];
+  readonly positions?: Architecture["positions"];
+  /** Outputs that no model of the architecture has are left out. */
+  forward(
+    ...given: Parameters<Architecture["forward"]>
+  ): Pick<ForwardResult, "hidden" | "lmLogits"> & Partial<ForwardResult>;
+}
+
+/** A config with sizes and eps under their keys. */
+export function resized(keys: Definition["keys"], config: Json, to: Parameters<Architecture["resize"]>[1]): Json {
+  const names = ["layers", "hidden", "heads", "kvHeads", "headWidth", "ffn", "eps"] as const;
+  const set = names.flatMap((name) => {
+    const [key, size] = [keys[name], to[name]];
+    return key === undefined || size === undefined ? [] : [[key, size] as const];
+  });
+  return { ...config, ...Object.fromEntries(set) };
+}
+
+/** A config under the architecture's own keys. */
+export function ownKeys(aliases: Definition["aliases"] = {}, config: Json): Json {
+  const own = (key: string) => (Object.hasOwn(aliases, key) ? aliases[key] : key);
+  const kept = Object.entries(config).filter(([key]) => own(key) === key || !Object.hasOwn(config, own(key)));
+  return Object.fromEntries(kept.map(([key, value]) => [own(key), value]));
+}
+
+export function defineArchitecture(definition: Definition): Architecture {
+  const { type, aliases, classes, names, keys } = definition;
+  const every = OUTPUTS.filter((output) => classes.some((one) => one.outputs.includes(output)));
+
+  /** A name as today's spelling has it, without the prefix. */
+  function full(name: string): string {
+    const today = (names.past ?? []).reduce((text, [past, now]) => text.replace(past, now), name);
+    return today.startsWith(names.prefix) ? today.slice(names.prefix.length) : today;
+  }
+
+  /** A config read as a model with these outputs, whether or not its head may be tied. */
+  function tableOf(given: Json, where: string, present: readonly Output[]): Model {
+    const config: Json = { ...definition.defaults, ...ownKeys(aliases, given) };
+    const { dimensions, settings, tied, table, kinds } = definition.read(config, new ConfigReader(config, where));
+    const lm = tied ? "tied" : "untied";
+    const outputs: Outputs = {
+      lm: present.includes("lm") ? lm : "none",
+      pooler: present.includes("pooler"),
+      nsp: present.includes("nsp"),
+    };
+    const base = outputs.lm !== "none" || outputs.nsp ? names.prefix : "";
+    // The bare model is the last: it stands for one without any output of its own as well.
+    const written = { ...config, architectures: [(classOf(classes, present) ?? classes[classes.length - 1]).name] };
+    return { architecture, config: written, dimensions, outputs, parameters: table(outputs, base), settings, kinds };
+  }
+
+  function modelWith(config: Json, where: string, present: readonly Output[]): Model {
+    const { untied = false } = definition;
+    const reader = new ConfigReader(config, where);
+    if (present.includes("lm") && !untied)
+      reader.only("tie_word_embeddings", true, "a head not tied to the embeddings is");
+    return tableOf(config, where, present);
+  }
+
+  const architecture: Architecture = {
+    type,
+    ownHeadWidth: keys.headWidth !== undefined,
+
+    classes,
+
+    model(config, where, outputs) {
+      if (outputs !== undefined)
+        return modelWith(
+          config,
+          where,
+          OUTPUTS.filter((output) => has(outputs, output)),
+        );
+      const named = new ConfigReader(config, where).className(classes.map((one) => one.name));
+      return modelWith(config, where, (classes.find((one) => one.name === named) ?? classes[0]).outputs);
+    },
+
+    outputsStored(config, where, stored) {
+      const held = new Set(Array.from(stored, full));
+      const { parameters } = tableOf(config, where, every);
+      const found = every.filter((output) => {
+        const own = parameters.filter((parameter) => parameter.output === output);
+        // One tensor will do: what else of it is missing is then named.
+        if (own.length > 0) return own.some(({ name }) => held.has(full(name)));
+        // An output without a tensor of its own leaves no trace but a tied copy: else the class says whether it is there.
+        if (Object.keys(names.copies).some((name) => held.has(name))) return true;
+        const named = classes.find((one) => one.name === namedClass(config));
+        return named?.outputs.includes(output) ?? ![...held].some((name) => names.tasks.test(name));
+      });
+      return tableOf(config, where, classOf(classes, found)?.outputs ?? []).outputs;
+    },
+
+    spelling(model) {
+      const known = new Map<string, Spelling>();
+      for (const { name } of tableOf(model.config, "config", every).parameters) known.set(full(name), HEAD);
+      const own = new Map(model.parameters.map(({ name }) => [full(name), name]));
+      for (const [copy, copied] of Object.entries(names.copies)) {
+        const of = model.outputs.lm === "tied" ? own.get(copied) : undefined;
+        known.set(copy, of === undefined ? HEAD : { kind: "copy", of });
+      }
+      for (const [name, parameter] of own) known.set(name, { kind: "parameter", name: parameter });
+      return (stored) => {
+        const name = full(stored);
+        const of = known.get(name);
+        if (of !== undefined) return of;
+        if (names.tasks.test(name) || names.beside?.test(name)) return HEAD;
+        return { kind: names.buffers.test(name) ? "ignored" : "unknown" };
+      };
+    },
+
+    resize: definition.resize ?? ((config, to) => resized(keys, ownKeys(aliases, config), to)),
+
+    objectives: (outputs) => [
+      ...(has(outputs, "lm") ? [definition.objective] : []),
+      ...(has(outputs, "nsp") ? ["nsp"] : []),
+    ],
+
+    withKinds: definition.withKinds,
+
+    positions: definition.positions ?? (() => undefined),
+
+    forward: (...given) => ({ pooled: missing, nspLogits: missing, ...definition.forward(...given) }),
+  };
+  return architecture;
+}
+
+/** Of an output that the model has not. */
+const HEAD: Spelling = { kind: "head" };
+
+function missing(): never {
+  throw new ProgramError("no model of this architecture has that output");
+}
