@@ -15,7 +15,7 @@ function config(name: string, kind: string, keys: object, says: string, hint: st
 }
 
 const known =
-  "known are gelu, gelu_python, gelu_new, gelu_fast, gelu_accurate, gelu_pytorch_tanh, gelu_python_tanh, relu";
+  "known are gelu, gelu_python, gelu_new, gelu_fast, gelu_accurate, gelu_pytorch_tanh, gelu_python_tanh, relu, silu, swish";
 
 export const configs: Group = {
   title: "config.json",
