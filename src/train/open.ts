@@ -19,6 +19,7 @@ export interface OpenRun {
   /** The model of each stage. */
   readonly models: readonly Model[];
   readonly position: Position;
+  /** Of the engines those until now. */
   readonly facts: Omit<RunFacts, "engine">;
   /** What it is to run on, and ran on until now. */
   readonly engine: RunSettings["engine"] & { readonly before: string | undefined };
@@ -79,7 +80,7 @@ export async function openRun(run: LoadedRun, note: (text: string) => void): Pro
       // A growth that can't be done is said now, not when its stage comes.
       models: stageModels(model, plan.stages, seed, position.step),
       position,
-      facts: { layers, data: prints, model: identity },
+      facts: { layers, data: prints, model: identity, engines: facts?.engines ?? [] },
       engine: { ...engine, before: facts?.engine },
       newest,
       close,

@@ -52,7 +52,9 @@ export async function pretrain(run: LoadedRun, options: PretrainOptions = {}): P
           if (open.engine.before !== undefined && open.engine.before !== engine.description) {
             note(`the run went on ${open.engine.before} before: from here its bytes are another's`);
           }
-          const facts = { ...open.facts, engine: engine.description };
+          const { description } = engine;
+          const engines = [...open.facts.engines.filter((one) => one !== description), description];
+          const facts = { ...open.facts, engine: description, engines };
           const trainer = new Trainer(settings, plan, open.dataset, engine, start, metrics, facts, options);
           return await trainer.run(position, text);
         } finally {

@@ -329,7 +329,14 @@ export class Trainer {
       const card = { title: `${this.#model.architecture.type} pre-trained by bert2bert`, facts };
       await writeModel(folder, this.#engine, this.#model, this.#companions, card);
     }
-    await writeRunReport(out, this.#plan.stages, this.#facts.engine, settingsText);
+    const { optimizer, schedule, batch } = this.#settings;
+    await writeRunReport(out, this.#plan.stages, settingsText, {
+      model: this.#model,
+      data: `${this.#settings.data.from}, ${this.#dataset.info.train.tokens.toLocaleString("en")} tokens to train on`,
+      objective: `${this.#plan.objective}, ${batch.sequences * batch.accumulate} sequences of ${this.#dataset.info.length} tokens a step`,
+      rate: `${optimizer.lr} at its peak, ${schedule.decay} decay`,
+      engines: this.#facts.engines,
+    });
   }
 
   #diverged(what: string): Diverged {

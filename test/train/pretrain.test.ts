@@ -53,6 +53,19 @@ describe("pretrain", () => {
       "run.yaml",
     ]);
     expect(readdirSync(join(folder, "out", "checkpoints")).sort()).toEqual(["step-138", "step-144", "step-150"]);
+    const page = readFileSync(join(folder, "out", "report.html"), "utf8");
+    for (const [fact, value] of [
+      ["Model", /gpt2, \d+ layers, \d+ wide/],
+      ["Parameters", /[\d,]+/],
+      ["Data", /[\d,]+ tokens to train on/],
+      ["Objective", /clm, 8 sequences of 16 tokens a step/],
+      ["Learning rate", /at its peak/],
+      ["Time spent training", /\d/],
+      ["Tokens a second", /\d/],
+      ["Engine", /onnx/i],
+    ] as const) {
+      expect(page).toMatch(new RegExp(`<dt>${fact}</dt><dd>[^<]*${value.source}`, value.flags));
+    }
     const evaluated = cli(["evaluate", result.model, "--data", join(folder, "data"), "--json", "--engine", "onnx"]);
     expect(JSON.parse(evaluated.stdout).loss).toBeCloseTo(result.evaluation?.loss ?? 0, 5);
     const first = lines.find((line) => "rate" in line);

@@ -66,6 +66,8 @@ export interface RunFacts {
   /** What the data is known by. */
   readonly data: string;
   readonly engine: string;
+  /** Every engine that it has run on, in order, this one last. */
+  readonly engines: readonly string[];
   /** What the model is known by that it began with; empty in checkpoints of before this was kept. */
   readonly model: string;
 }
@@ -324,6 +326,8 @@ async function readCheckpoint(folder: string): Promise<Checkpoint> {
       layers: number(run, "layers"),
       data: text(run, "data"),
       engine: text(run, "engine"),
+      // A checkpoint of before they were kept knows the last alone.
+      engines: Array.isArray(run.engines) ? run.engines.map(String) : [text(run, "engine")],
       model: run.model === undefined ? "" : text(run, "model"),
     },
   };

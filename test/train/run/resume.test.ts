@@ -211,6 +211,9 @@ describe.runIf(fast.usable)("on the oneDNN engine", () => {
     const other = cli(["pretrain", moved.path, "--set", "engine.kind=onnx"]);
     expect(other.code, other.stderr).toBe(0);
     expect(other.stderr).toContain("the run went on oneDNN");
+    expect(readFileSync(join(moved.out, "report.html"), "utf8")).toMatch(
+      /<dt>Engines, in turn<.dt><dd>oneDNN[^<]*; onnx/i,
+    );
     const losses = (out: string) =>
       timeless(out).map((line) => JSON.parse(JSON.stringify(line)).evaluation?.loss ?? Number.NaN);
     losses(moved.out).forEach((loss, i) => {
