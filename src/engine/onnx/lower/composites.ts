@@ -4,7 +4,7 @@
  */
 import { optional as optionalOf } from "../../../program/ops/attention.ts";
 import { HIDDEN } from "../../../program/ops/causalBias.ts";
-import { flagOf, numberOf, textOf } from "../attributes.ts";
+import { flagOf, numberOf, textOf } from "../../attributes.ts";
 import type { Emitter } from "../emitter.ts";
 import type { Lowerings } from "./lowering.ts";
 import { hideLater, multiply } from "./primitives.ts";

@@ -1,7 +1,7 @@
 /** Primitives in ONNX, one or two nodes each. */
 import { size } from "../../../program/graph.ts";
 import { HIDDEN } from "../../../program/ops/causalBias.ts";
-import { flagOf, listOf, numberOf } from "../attributes.ts";
+import { flagOf, listOf, numberOf } from "../../attributes.ts";
 import type { Emitter } from "../emitter.ts";
 import { onnxType } from "../protobuf.ts";
 import type { Lowering, Lowerings } from "./lowering.ts";
