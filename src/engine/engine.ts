@@ -64,3 +64,10 @@ export interface EngineKind {
   probe(): Promise<{ usable: true; description: string } | { usable: false; reason: string; wayOut: string }>;
   open(settings: EngineSettings): Promise<Engine>;
 }
+
+/** Keys of `engine` in a settings file: what looks like a path goes through `place`; a word without a slash is none. */
+export function placed<T extends Readonly<Record<string, unknown>>>(keys: T, place: (path: string) => string): T {
+  const isPath = (value: unknown) => typeof value === "string" && /[\\/]/.test(value);
+  const moved = Object.entries(keys).filter(([, value]) => isPath(value));
+  return Object.assign({ ...keys }, Object.fromEntries(moved.map(([key, path]) => [key, place(String(path))])));
+}

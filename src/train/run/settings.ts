@@ -7,6 +7,7 @@
 import { existsSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { dirname, join, relative, resolve, sep } from "node:path";
+import { type EngineSettings, placed } from "../../engine/engine.ts";
 import { UserError } from "../../util/errors.ts";
 import type { SettingsFile } from "../../util/settings.ts";
 import { checkStages, PlanError, placeStages, type Stage, type StageSpec } from "../plan/stage.ts";
@@ -33,7 +34,7 @@ export interface RunSettings {
   readonly evaluate: RunFile["evaluate"];
   readonly checkpoint: RunFile["checkpoint"];
   readonly log: RunFile["log"];
-  readonly engine: { readonly kind: string; readonly threads: number; readonly precision: "auto" | "f32" | "bf16" };
+  readonly engine: Omit<EngineSettings, "before"> & { readonly kind: string };
 }
 
 /** A run's settings and the file that can say where each stands. */
@@ -57,6 +58,7 @@ export async function loadRun(path: string, sets: readonly string[] = []): Promi
 
 function completed(run: RunFile, folder: string, file: SettingsFile): RunSettings {
   const { steps, tokens, epochs, engine, ...rest } = run;
+  const { kind, threads, precision, ...options } = engine;
   const lengths: Length[] = [];
   if (steps !== undefined) lengths.push({ steps });
   if (tokens !== undefined) lengths.push({ tokens });
@@ -93,9 +95,10 @@ function completed(run: RunFile, folder: string, file: SettingsFile): RunSetting
     },
     length: lengths[0],
     engine: {
-      kind: engine.kind,
-      threads: engine.threads === "auto" ? availableParallelism() : engine.threads,
-      precision: engine.precision,
+      kind,
+      threads: threads === "auto" ? availableParallelism() : threads,
+      precision,
+      options: placed(options, at),
     },
   };
 }
@@ -107,6 +110,7 @@ export function spelledOut(run: RunSettings): Record<string, unknown> {
     return way === "" ? "." : way.split(sep).join("/");
   };
   const { model, plan } = run;
+  const { options, ...engine } = run.engine;
   return {
     out: ".",
     seed: run.seed,
@@ -124,7 +128,7 @@ export function spelledOut(run: RunSettings): Record<string, unknown> {
     evaluate: run.evaluate,
     checkpoint: run.checkpoint,
     log: run.log,
-    engine: run.engine,
+    engine: { ...engine, ...placed(options ?? {}, from) },
   };
 }
 
