@@ -8,6 +8,7 @@ import { Socket } from "node:net";
 import type { Readable, Writable } from "node:stream";
 import { UserError } from "../../util/errors.ts";
 import type { TensorData } from "../engine.ts";
+import { INSTALL } from "./python.ts";
 
 const MAGIC = Buffer.from("b2bX");
 const PREFIX = 16;
@@ -67,7 +68,7 @@ export class Channel {
     stdin.on("error", () => {});
     this.#ended = new Promise((resolve) => {
       this.#child.on("error", (error) => {
-        this.#end(new UserError(`can't be started (${error.message})`, command, "name a Python that has JAX"));
+        this.#end(new UserError(`can't be started (${error.message})`, command, INSTALL));
         resolve();
       });
       this.#child.on("close", (code, signal) => {

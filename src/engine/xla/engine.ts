@@ -8,17 +8,9 @@ import { UserError } from "../../util/errors.ts";
 import type { Engine, EngineKind, EngineSettings, Executable, TensorData } from "../engine.ts";
 import { CARRY_ON, Channel, type ChannelOptions, type Head, HostRefused } from "./channel.ts";
 import { type Leaf, lower } from "./lower.ts";
+import { INSTALL, isKnown, pythonOf } from "./python.ts";
 import { selfTest } from "./selftest.ts";
 
-/** The versions of JAX that it is tested with: from, to below. */
-const VERSIONS = [
-  [0, 10],
-  [0, 13],
-] as const;
-const PACKAGE = `jax>=${VERSIONS[0].join(".")},<${VERSIONS[1].join(".")}`;
-const INSTALL =
-  `\`npm run setup:xla\` in the package's folder makes one (.venv), as \`pip install "${PACKAGE}"\` does in any; ` +
-  "name its Python in engine.python or BERT2BERT_XLA_PYTHON";
 const NAME = "XLA";
 
 export const xlaEngine: EngineKind = {
@@ -40,9 +32,9 @@ export const xlaEngine: EngineKind = {
 
 /** @throws UserError if there is no such Python, JAX or device, or it computes something else */
 export async function open(settings: EngineSettings, options: ChannelOptions = {}): Promise<Engine> {
-  const { pythonOf, xlaSettings } = await import("./settings.ts");
+  const { xlaSettings } = await import("./settings.ts");
   const own = xlaSettings(settings.options);
-  const python = pythonOf(own);
+  const python = pythonOf(own.python);
   const threads = String(settings.threads);
   // By these XLA's CPU device counts its threads.
   const env = { PJRT_NPROC: threads, NPROC: threads, ...options.env };
@@ -68,11 +60,7 @@ export async function open(settings: EngineSettings, options: ChannelOptions = {
 async function begun(channel: Channel, python: string, device: string): Promise<Head> {
   try {
     const { head } = await channel.ask({ ask: "start", device });
-    const [version] = String(head.version).match(/^\d+\.\d+/) ?? ["0"];
-    const [major, minor] = version.split(".").map(Number);
-    const order = 1000 * major + minor;
-    const [from, to] = VERSIONS.map(([first, second]) => 1000 * first + second);
-    if (order >= from && order < to) return head;
+    if (isKnown(String(head.version))) return head;
     throw new UserError(`it has JAX ${head.version}, which is not one of those it works with`, python, INSTALL);
   } catch (error) {
     if (!(error instanceof HostRefused)) throw error;
