@@ -8,7 +8,8 @@ export function register(command: Command): void {
     const { availableParallelism, totalmem } = await import("node:os");
     const { packageVersion } = await import("../util/paths.ts");
     const engines = await Promise.all(engineKinds.map(async ({ kind, probe }) => ({ kind, ...(await probe()) })));
-    const chosen = engines.find((engine) => engine.usable)?.kind;
+    const automatic = engineKinds.filter(({ byNameOnly }) => byNameOnly !== true).map(({ kind }) => kind);
+    const chosen = engines.find(({ usable, kind }) => usable && automatic.includes(kind))?.kind;
     const cores = availableParallelism();
     if (options.json === true) {
       printJson({ version: packageVersion(), node: process.version, cores, memory: totalmem(), chosen, engines });

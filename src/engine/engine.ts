@@ -20,13 +20,16 @@ export interface EngineSettings {
   readonly precision: "f32" | "bf16" | "auto";
   /** The description of the engine that the same work went on until now: `auto` stays with what that did. */
   readonly before?: string;
+  /** The keys that only this engine knows; it checks them itself. */
+  readonly options?: Readonly<Record<string, unknown>>;
 }
 
 export interface Executable {
   readonly program: Program;
   /**
    * Runs the program once: reads the inputs, updates the state, returns the outputs by name.
-   * Runs of one engine follow each other in the order of the calls.
+   * Runs of one engine follow each other in the order of the calls, and need not be awaited before the next: the inputs
+   * are copied before the call returns, and a read sees what the runs before it left.
    * @throws if an input is missing or has another size or type than the program's
    */
   run(inputs: Readonly<Record<string, TensorData>>): Promise<Record<string, TensorData>>;
@@ -55,7 +58,16 @@ export interface Engine {
 /** What `doctor` and `engine.kind` choose from. One file (or folder) an engine, one line in engines.ts. */
 export interface EngineKind {
   readonly kind: string;
+  /** `auto` never takes it: even to look for it costs more than a run on another may take. */
+  readonly byNameOnly?: boolean;
   /** Whether it can run here, in words for a person. */
   probe(): Promise<{ usable: true; description: string } | { usable: false; reason: string; wayOut: string }>;
   open(settings: EngineSettings): Promise<Engine>;
+}
+
+/** Keys of `engine` in a settings file: what looks like a path goes through `place`; a word without a slash is none. */
+export function placed<T extends Readonly<Record<string, unknown>>>(keys: T, place: (path: string) => string): T {
+  const isPath = (value: unknown) => typeof value === "string" && /[\\/]/.test(value);
+  const moved = Object.entries(keys).filter(([, value]) => isPath(value));
+  return Object.assign({ ...keys }, Object.fromEntries(moved.map(([key, path]) => [key, place(String(path))])));
 }

@@ -4,8 +4,9 @@ import type { Engine, EngineKind, EngineSettings } from "./engine.ts";
 import { onednnEngine } from "./onednn/engine.ts";
 import { onnxEngine } from "./onnx/onnx.ts";
 import { referenceEngine } from "./reference/reference.ts";
+import { xlaEngine } from "./xla/engine.ts";
 
-export const engineKinds: readonly EngineKind[] = [onednnEngine, onnxEngine, referenceEngine];
+export const engineKinds: readonly EngineKind[] = [onednnEngine, onnxEngine, xlaEngine, referenceEngine];
 
 /** A choice among the engines: the first that can run here, and why not those before it. */
 export interface Choice {
@@ -19,7 +20,7 @@ export interface Choice {
  */
 export async function chooseEngine(kinds: readonly EngineKind[] = engineKinds): Promise<Choice> {
   const passedOver: { kind: string; reason: string; wayOut: string }[] = [];
-  for (const engine of kinds) {
+  for (const engine of kinds.filter(({ byNameOnly }) => byNameOnly !== true)) {
     const found = await engine.probe();
     if (found.usable) return { engine, passedOver };
     passedOver.push({ kind: engine.kind, reason: found.reason, wayOut: found.wayOut });

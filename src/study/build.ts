@@ -128,7 +128,7 @@ async function buildRun(study: Study, cell: RunCell, options: BuildOptions): Pro
     await writeFileWhole(path, await runYaml(study, cell));
   }
   const { engine } = study.training;
-  const sets = Object.entries(engine).map(([key, value]) => `engine.${key}=${value}`);
+  const sets = Object.entries(engine).map(([key, value]) => `engine.${key}=${JSON.stringify(value)}`);
   const run = await loadRun(path, sets);
   try {
     await pretrain(run, options);

@@ -3,6 +3,7 @@
  * `records` the small files that finished cells leave, `results` what is made of them.
  */
 import { basename, dirname, join, resolve } from "node:path";
+import { placed } from "../engine/engine.ts";
 import { architectureOf } from "../model/architectures.ts";
 import type { RunSettings } from "../train/run/settings.ts";
 import { type Json, readJsonObject } from "../util/json.ts";
@@ -110,7 +111,7 @@ export async function loadStudy(path: string, sets: readonly string[] = []): Pro
   const at = (place: string) => resolve(folder, place);
   const configOf = async (given: string | Record<string, unknown>, where: string): Promise<Json> =>
     typeof given === "string" ? readJsonObject(at(given)) : checkedConfig(asJson(given), `${path} (${where})`);
-  const { training, source, data, target, methods: named, ...rest } = { ...read, training: trainingOf(read) };
+  const { training, source, data, target, methods: named, ...rest } = { ...read, training: trainingOf(read, at) };
   if (!Object.hasOwn(named, REFERENCE)) {
     throw file.error(["methods"], `there is no method \`${REFERENCE}\``, "add it: the others are measured against it");
   }
@@ -150,9 +151,9 @@ export async function loadStudy(path: string, sets: readonly string[] = []): Pro
   };
 }
 
-function trainingOf(read: StudyFile): Training {
+function trainingOf(read: StudyFile, at: (path: string) => string): Training {
   const { objective, batch, optimizer, schedule, evaluate, checkpoint, log, engine } = read;
-  return { objective, batch, optimizer, schedule, evaluate, checkpoint, log, engine };
+  return { objective, batch, optimizer, schedule, evaluate, checkpoint, log, engine: placed(engine, at) };
 }
 
 function methodOf(

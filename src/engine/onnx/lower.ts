@@ -5,7 +5,7 @@
  */
 import { expand } from "../../program/expand.ts";
 import { type Node, type Program, ProgramError, type Value } from "../../program/graph.ts";
-import { numberOf } from "./attributes.ts";
+import { numberOf } from "../attributes.ts";
 import { Emitter } from "./emitter.ts";
 import { hostOperations } from "./host.ts";
 import { compositeLowerings } from "./lower/composites.ts";

@@ -5,8 +5,8 @@
 import type { InferenceSession, Tensor as OrtTensor } from "onnxruntime-node";
 import { size } from "../../program/graph.ts";
 import { dropoutNumbers } from "../../program/ops/dropoutMask.ts";
+import { listOf, numberOf, textOf } from "../attributes.ts";
 import type { TensorData } from "../engine.ts";
-import { listOf, numberOf, textOf } from "./attributes.ts";
 import { guarded } from "./guard.ts";
 import { Kernels, type Operand } from "./kernels.ts";
 import { library } from "./library.ts";

@@ -4,6 +4,7 @@
  * Keys are added over time and never renamed. `plan` is a named plan (with options) or a list of stages.
  */
 import { z } from "zod";
+import { engineSchema } from "../../engine/schema.ts";
 import { suggestion } from "../../util/errors.ts";
 import { count, keysAt } from "../../util/settings.ts";
 import { plans } from "../plan/plans/plans.ts";
@@ -195,13 +196,7 @@ export const runSchema = z.strictObject({
     })
     .prefault({}),
   log: z.strictObject({ every: z.int().min(1).default(10) }).prefault({}),
-  engine: z
-    .strictObject({
-      kind: z.string().min(1).default("auto"),
-      threads: z.union([z.literal("auto"), z.int().min(1).max(1024)]).default("auto"),
-      precision: z.enum(["auto", "f32", "bf16"]).default("auto"),
-    })
-    .prefault({}),
+  engine: engineSchema.prefault({}),
 });
 
 export type RunFile = z.infer<typeof runSchema>;

@@ -7,6 +7,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { dirname, join, relative, resolve, sep } from "node:path";
+import { type EngineSettings, placed } from "../../engine/engine.ts";
 import { modelPlace } from "../../store/places.ts";
 import type { UserError } from "../../util/errors.ts";
 import type { SettingsFile } from "../../util/settings.ts";
@@ -41,7 +42,7 @@ export interface RunSettings {
   readonly evaluate: RunFile["evaluate"];
   readonly checkpoint: RunFile["checkpoint"];
   readonly log: RunFile["log"];
-  readonly engine: { readonly kind: string; readonly threads: number; readonly precision: "auto" | "f32" | "bf16" };
+  readonly engine: Omit<EngineSettings, "before"> & { readonly kind: string };
 }
 
 /** A run's settings and the file that can say where each stands. */
@@ -67,6 +68,7 @@ export async function loadRun(run: string | RunInput, sets: readonly string[] = 
 
 function completed(run: RunFile, folder: string, file: SettingsFile): RunSettings {
   const { steps, tokens, epochs, engine, ...rest } = run;
+  const { kind, threads, precision, ...options } = engine;
   const lengths: Length[] = [];
   if (steps !== undefined) lengths.push({ steps });
   if (tokens !== undefined) lengths.push({ tokens });
@@ -106,9 +108,10 @@ function completed(run: RunFile, folder: string, file: SettingsFile): RunSetting
     optimizer: { ...run.optimizer, moments: run.optimizer.moments === "auto" ? auto : run.optimizer.moments },
     length: lengths[0],
     engine: {
-      kind: engine.kind,
-      threads: engine.threads === "auto" ? availableParallelism() : engine.threads,
-      precision: engine.precision,
+      kind,
+      threads: threads === "auto" ? availableParallelism() : threads,
+      precision,
+      options: placed(options, at),
     },
   };
 }
@@ -132,6 +135,7 @@ export function spelledOut(run: RunSettings): Record<string, unknown> {
     return way === "" ? "." : way.split(sep).join("/");
   };
   const { model, plan } = run;
+  const { options, ...engine } = run.engine;
   return {
     out: ".",
     seed: run.seed,
@@ -149,7 +153,7 @@ export function spelledOut(run: RunSettings): Record<string, unknown> {
     evaluate: run.evaluate,
     checkpoint: run.checkpoint,
     log: run.log,
-    engine: run.engine,
+    engine: { ...engine, ...placed(options ?? {}, from) },
   };
 }
 

@@ -2,7 +2,7 @@
 import { size } from "../../../program/graph.ts";
 import { type Band, HIDDEN } from "../../../program/ops/bandBias.ts";
 import { rotationNumbers } from "../../../program/ops/rotations.ts";
-import { flagOf, listOf, numberOf } from "../attributes.ts";
+import { flagOf, listOf, numberOf } from "../../attributes.ts";
 import type { Emitter } from "../emitter.ts";
 import { onnxType } from "../protobuf.ts";
 import type { Lowering, Lowerings } from "./lowering.ts";

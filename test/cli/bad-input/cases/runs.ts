@@ -174,6 +174,20 @@ export const runs: Group = {
       "a typing error; the nearest known engine is named",
     ),
     run(
+      "a key of another engine",
+      { engine: "{kind: onnx, device: gpu}" },
+      "<file>:<n>: only the engine <name> has `<key>`",
+      "leave it out, or set engine.kind to <name>",
+      "devices are the XLA engine's",
+    ),
+    run(
+      "an engine whose Python is not there",
+      { engine: "{kind: xla, python: ./nowhere}" },
+      "<file>: can't be started (<reason>)",
+      "<what to do>",
+      "the XLA engine runs on a Python that has JAX; the hint says how to get one",
+    ),
+    run(
       "a --set that is none",
       {},
       "--set <words>: is not `key.path=value`",

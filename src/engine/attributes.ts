@@ -1,5 +1,5 @@
 /** Attributes of a node by the kind of value its operation declares; anything else is a defect and throws. */
-import { type Attributes, ProgramError } from "../../program/graph.ts";
+import { type Attributes, ProgramError } from "../program/graph.ts";
 
 function wrong(attrs: Attributes, name: string, kind: string): never {
   throw new ProgramError(`attribute ${name} is ${JSON.stringify(attrs[name])}, not ${kind}`);

@@ -1,0 +1,211 @@
+/**
+ * The XLA engine: programs become StableHLO text (lower.ts), which a Python process beside this one compiles and runs
+ * through JAX on whatever devices that has (host.py). This side checks what it is given, since XLA does not.
+ */
+import { fileURLToPath } from "node:url";
+import { type Program, type Shape, sameShape, size, type Type } from "../../program/graph.ts";
+import { UserError } from "../../util/errors.ts";
+import type { Engine, EngineKind, EngineSettings, Executable, TensorData } from "../engine.ts";
+import { CARRY_ON, Channel, type ChannelOptions, type Head, HostRefused } from "./channel.ts";
+import { type Leaf, lower } from "./lower.ts";
+import { INSTALL, isKnown, pythonOf } from "./python.ts";
+import { selfTest } from "./selftest.ts";
+
+const NAME = "XLA";
+
+export const xlaEngine: EngineKind = {
+  kind: "xla",
+  byNameOnly: true,
+  async probe() {
+    try {
+      const engine = await open({ threads: 1, precision: "auto" });
+      const { description } = engine;
+      await engine.close();
+      return { usable: true, description };
+    } catch (error) {
+      if (!(error instanceof UserError)) throw error;
+      return { usable: false, reason: `${error.where}: ${error.what}`, wayOut: error.wayOut };
+    }
+  },
+  open,
+};
+
+/** @throws UserError if there is no such Python, JAX or device, or it computes something else */
+export async function open(settings: EngineSettings, options: ChannelOptions = {}): Promise<Engine> {
+  const { xlaSettings } = await import("./settings.ts");
+  const own = xlaSettings(settings.options);
+  const python = pythonOf(own.python);
+  const threads = String(settings.threads);
+  // By these XLA's CPU device counts its threads.
+  const env = { PJRT_NPROC: threads, NPROC: threads, ...options.env };
+  const script = fileURLToPath(new URL("./host.py", import.meta.url));
+  const channel = new Channel(python, ["-u", script], { ...options, env });
+  try {
+    const { version, platform, device } = await begun(channel, python, own.device ?? "auto");
+    const before = settings.before?.startsWith(NAME) === true ? / (f32|bf16)$/.exec(settings.before)?.[1] : undefined;
+    const auto = before ?? (platform === "cpu" ? "f32" : "bf16");
+    const halves = (settings.precision === "auto" ? auto : settings.precision) === "bf16";
+    const where = platform === "cpu" ? `CPU, ${threads} ${threads === "1" ? "thread" : "threads"}` : String(device);
+    const description = `${NAME} (JAX ${version}), ${where}, ${halves ? "bf16" : "f32"}`;
+    const engine = new XlaEngine(channel, description, halves);
+    const wrong = await selfTest(engine, halves);
+    if (wrong === undefined) return engine;
+    throw new UserError(`${description} fails the self-test: ${wrong}`, python, "take another JAX or another engine");
+  } catch (error) {
+    await channel.close();
+    throw error;
+  }
+}
+
+async function begun(channel: Channel, python: string, device: string): Promise<Head> {
+  try {
+    const { head } = await channel.ask({ ask: "start", device });
+    if (isKnown(String(head.version))) return head;
+    throw new UserError(`it has JAX ${head.version}, which is not one of those it works with`, python, INSTALL);
+  } catch (error) {
+    if (!(error instanceof HostRefused)) throw error;
+    const missing = error.kind === "ModuleNotFoundError" || error.kind === "ImportError";
+    if (missing) throw new UserError(`it has no JAX (${error.message})`, python, INSTALL);
+    const wayOut = "choose another engine.device, or install JAX for that one (`npm run setup:xla -- --cuda`)";
+    throw new UserError(`JAX finds no device there (${error.message})`, `engine.device ${device}`, wayOut);
+  }
+}
+
+class XlaEngine implements Engine {
+  readonly kind = "xla";
+  readonly description: string;
+  readonly #channel: Channel;
+  readonly #halves: boolean;
+  readonly #held = new Map<string, Type>();
+  #programs = 0;
+  #broken: string | undefined;
+
+  constructor(channel: Channel, description: string, halves: boolean) {
+    this.#channel = channel;
+    this.description = description;
+    this.#halves = halves;
+  }
+
+  async compile(program: Program): Promise<Executable> {
+    const number = this.#programs++;
+    const { text, states, inputs, updates, outputs, rows } = lower(program, { halves: this.#halves });
+    const changed = updates.map((name) => states.findIndex((state) => state.name === name));
+    const given = [
+      ...states.map((leaf) => ({ ...leaf, state: true })),
+      ...inputs.map((leaf) => ({ ...leaf, state: false })),
+    ];
+    const results = [...changed.map((i) => states[i]), ...outputs];
+    const request = { ask: "compile", program: number, arguments: given, results, updates, donated: changed };
+    const { head } = await this.#asked(request, [Buffer.from(text)]);
+    const need = memoryNeed(head);
+    if (need.short) throw outOfMemory(need.text);
+    return {
+      program,
+      run: async (values) => {
+        if (this.#broken !== undefined) throw this.#unusable();
+        for (const [name, type] of program.inputs) checkInput({ name, ...type }, values[name], rows.get(name));
+        for (const state of states) this.#checkState(state);
+        const bodies = inputs.map(({ name }) => values[name]);
+        try {
+          const { body } = await this.#channel.ask({ ask: "run", program: number }, bodies);
+          return cut(body, outputs);
+        } catch (error) {
+          // What it was to change may have been given up for it.
+          this.#broken = error instanceof Error ? error.message : String(error);
+          throw error instanceof HostRefused && error.kind === "memory" ? outOfMemory(need.text) : error;
+        }
+      },
+      release: async () => {
+        await this.#asked({ ask: "release", program: number });
+      },
+    };
+  }
+
+  async write(name: string, shape: Shape, data: TensorData): Promise<void> {
+    if (data.length !== size(shape)) {
+      throw new Error(`state ${name} of shape [${shape}] needs ${size(shape)} numbers, not ${data.length}`);
+    }
+    const dtype = data instanceof Int32Array ? "i32" : "f32";
+    this.#held.set(name, { dtype, shape: [...shape] });
+    await this.#asked({ ask: "write", name, dtype, shape }, [data]);
+  }
+
+  async read(name: string): Promise<TensorData> {
+    const type = this.#held.get(name);
+    if (type === undefined) throw new Error(`the engine holds no tensor ${name}`);
+    if (this.#broken !== undefined) throw this.#unusable();
+    const { body } = await this.#asked({ ask: "read", name });
+    return cut(body, [{ name, ...type }])[name];
+  }
+
+  names(): readonly string[] {
+    return [...this.#held.keys()];
+  }
+
+  async drop(names: Iterable<string>): Promise<void> {
+    const dropped = [...names];
+    for (const name of dropped) this.#held.delete(name);
+    await this.#asked({ ask: "drop", names: dropped });
+  }
+
+  close(): Promise<void> {
+    return this.#channel.close();
+  }
+
+  async #asked(head: Head, bodies: readonly (TensorData | Buffer)[] = []) {
+    try {
+      return await this.#channel.ask(head, bodies);
+    } catch (error) {
+      throw error instanceof HostRefused && error.kind === "memory" ? outOfMemory(error.message) : error;
+    }
+  }
+
+  #unusable(): Error {
+    return new Error(`the state is unusable since a run failed (${this.#broken})`);
+  }
+
+  #checkState({ name, dtype, shape }: Leaf): void {
+    const held = this.#held.get(name);
+    if (held === undefined) throw new Error(`the engine holds no tensor ${name}`);
+    if (held.dtype !== dtype || !sameShape(held.shape, shape)) {
+      throw new Error(`state ${name} is [${held.shape}], the program's [${shape}]`);
+    }
+  }
+}
+
+/** @param rows of the smallest table that it numbers the rows of */
+function checkInput({ name, dtype, shape }: Leaf, data: TensorData | undefined, rows: number | undefined): void {
+  if (data === undefined) throw new Error(`input ${name} is missing`);
+  if (data.length !== size(shape) || data instanceof Int32Array !== (dtype === "i32")) {
+    throw new Error(`input ${name} must be ${size(shape)} numbers of ${dtype}, not ${data.length}`);
+  }
+  const outside = rows === undefined ? undefined : data.find((id) => id < 0 || id >= rows);
+  if (outside !== undefined) throw new Error(`${name}: id ${outside} is outside a table of ${rows} rows`);
+}
+
+/** The tensors that an answer holds, one after the other. */
+function cut(body: Buffer, leaves: readonly Leaf[]): Record<string, TensorData> {
+  let at = body.byteOffset;
+  return Object.fromEntries(
+    leaves.map(({ name, dtype, shape }) => {
+      const own = body.buffer.slice(at, at + 4 * size(shape));
+      at += own.byteLength;
+      return [name, dtype === "i32" ? new Int32Array(own) : new Float32Array(own)];
+    }),
+  );
+}
+
+/** What a compiled program takes of the device, and whether that is more than there is. */
+function memoryNeed({ held, working, limit }: Head): { readonly text: string; readonly short: boolean } {
+  const [state, values, room] = [held, working, limit].map(Number);
+  const gigabytes = (bytes: number) => `${(bytes / 1e9).toFixed(1)} GB`;
+  const fits = room > state ? `; about ${Math.floor((100 * (room - state)) / values)} % of this batch would fit` : "";
+  const there = room > 0 ? ` of ${gigabytes(room)}${fits}` : "";
+  const text = `a step needs ${gigabytes(state)} for what it keeps and ${gigabytes(values)} for what it computes${there}`;
+  return { text, short: room > 0 && state + values > room };
+}
+
+function outOfMemory(text: string): UserError {
+  const wayOut = "lower batch.sequences and raise batch.accumulate as much, or choose a smaller model";
+  return new UserError(`the device is out of memory: ${text}`, "engine xla", `${wayOut}; ${CARRY_ON}`);
+}

@@ -1,0 +1,166 @@
+"""Devices for the XLA engine: compiles and runs the StableHLO text it is given, and holds the tensors between runs.
+
+It knows no model, no loss, no schedule. Frames over standard input and output, both ways: a magic word, the length of
+a JSON header (u32), the length of the bytes after it (u64), header, bytes. An empty header is sent every second by a
+thread of its own, so that who waits can tell a long compilation from a process that stands still.
+"""
+import dataclasses
+import json
+import os
+import queue
+import signal
+import struct
+import sys
+import threading
+import time
+
+MAGIC = b"b2bX"
+PREFIX = struct.Struct("<4sIQ")
+
+# Signals are for whoever started us; we end when the channel does.
+for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+    if hasattr(signal, name):
+        signal.signal(getattr(signal, name), signal.SIG_IGN)
+
+# The channel is ours alone: what libraries print goes to standard error.
+source = os.fdopen(os.dup(0), "rb", buffering=1 << 20)
+sink = os.fdopen(os.dup(1), "wb", buffering=1 << 20)
+os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+os.dup2(2, 1)
+lock = threading.Lock()
+requests = queue.Queue()
+answers = queue.Queue()
+
+
+def send(head, parts=()):
+    text = json.dumps(head).encode()
+    with lock:
+        sink.write(PREFIX.pack(MAGIC, len(text), sum(part.nbytes for part in parts)) + text)
+        for part in parts:
+            sink.write(part.data)
+        sink.flush()
+
+
+def beat():
+    while True:
+        send({})
+        time.sleep(1)
+
+
+def listen():
+    while True:
+        prefix = source.read(PREFIX.size)
+        if len(prefix) < PREFIX.size:
+            os._exit(0)
+        _, length, size = PREFIX.unpack(prefix)
+        head = json.loads(source.read(length))
+        requests.put((head, source.read(size)))
+
+
+def answer():
+    """Waits for what was computed and sends it, while the main thread goes on."""
+    while True:
+        ident, head, arrays = answers.get()
+        try:
+            send({"id": ident, **head}, [np.ascontiguousarray(array) for array in arrays])
+        except Exception as error:
+            fail(ident, error)
+
+
+def fail(ident, error):
+    text = str(error).strip() or type(error).__name__
+    memory = isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in text or "out of memory" in text.lower()
+    send({"id": ident, "error": "memory" if memory else type(error).__name__, "text": text.splitlines()[0]})
+
+
+threading.Thread(target=beat, daemon=True).start()
+threading.Thread(target=listen, daemon=True).start()
+
+states = {}
+programs = {}
+
+
+def start(head, _):
+    """Loads JAX; nothing else may be asked before."""
+    global jax, np, KINDS
+    import jax
+    import jax.export
+    import numpy as np
+
+    KINDS = {"f32": np.float32, "i32": np.int32}
+    if head["device"] != "auto":
+        jax.config.update("jax_platforms", head["device"])
+    # Nothing is too small to be kept, where the user keeps compilations (JAX_COMPILATION_CACHE_DIR).
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+    threading.Thread(target=answer, daemon=True).start()
+    device = jax.devices()[0]
+    return {"version": jax.__version__, "platform": device.platform, "device": device.device_kind}, []
+
+
+def compile_text(head, text):
+    given = [jax.ShapeDtypeStruct(a["shape"], KINDS[a["dtype"]]) for a in head["arguments"]]
+    made = [(r["shape"], KINDS[r["dtype"]]) for r in head["results"]]
+    # The frame of an exported function with these types, and our text as what it does.
+    stub = jax.jit(lambda *a: tuple(jax.numpy.zeros(*m) for m in made), keep_unused=True)
+    platform = jax.devices()[0].client.platform_version.split()[0] if jax.default_backend() == "gpu" else ""
+    exported = jax.export.export(stub, platforms=[platform or jax.default_backend()])(*given)
+    exported = dataclasses.replace(exported, mlir_module_serialized=text)
+    donated = tuple(head["donated"])
+    lowered = jax.jit(exported.call, donate_argnums=donated, keep_unused=True).lower(*given)
+    executable = lowered.compile(compiler_options={"xla_allow_excess_precision": False})
+    programs[head["program"]] = head, executable
+    memory = executable.memory_analysis()
+    limit = (jax.devices()[0].memory_stats() or {}).get("bytes_limit", 0)
+    if memory is None:
+        return {"held": 0, "working": 0, "limit": limit}, []
+    beside = memory.temp_size_in_bytes + memory.output_size_in_bytes - memory.alias_size_in_bytes
+    return {"held": memory.argument_size_in_bytes, "working": beside, "limit": limit}, []
+
+
+def run(head, body):
+    program, executable = programs[head["program"]]
+    at = 0
+    values = []
+    for a in program["arguments"]:
+        if a["state"]:
+            values.append(states[a["name"]])
+            continue
+        count = int(np.prod(a["shape"], dtype=np.int64))
+        values.append(jax.device_put(np.frombuffer(body, KINDS[a["dtype"]], count, at).reshape(a["shape"])))
+        at += 4 * count
+    results = executable(*values)
+    updates = program["updates"]
+    states.update(zip(updates, results))
+    return {}, results[len(updates):]
+
+
+def write(head, body):
+    states[head["name"]] = jax.device_put(np.frombuffer(body, KINDS[head["dtype"]]).reshape(head["shape"]))
+    return {}, []
+
+
+def read(head, _):
+    # Taken here, before the next run may put something else in its place.
+    return {}, [np.array(states[head["name"]])]
+
+
+def drop(head, _):
+    for name in head["names"]:
+        states.pop(name, None)
+    return {}, []
+
+
+def release(head, _):
+    programs.pop(head["program"], None)
+    return {}, []
+
+
+ASKED = {"start": start, "compile": compile_text, "run": run, "write": write, "read": read, "drop": drop, "release": release}
+while True:
+    head, body = requests.get()
+    try:
+        result, arrays = ASKED[head["ask"]](head, body)
+        answers.put((head["id"], result, arrays))
+    except Exception as error:
+        fail(head["id"], error)

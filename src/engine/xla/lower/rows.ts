@@ -1,0 +1,63 @@
+/** Tables by their rows' numbers. XLA moves an id outside a table to its edge without a word: lower.ts has them checked. */
+
+import { HIDDEN } from "../../../program/ops/bandBias.ts";
+import { listOf, numberOf } from "../../attributes.ts";
+import { typeOf, typeText } from "../emitter.ts";
+import type { Lowerings } from "./lowering.ts";
+
+export const rows: Lowerings = {
+  gather: (e, { outputs }, [table, ids]) => {
+    const { shape } = outputs[0];
+    const column = e.reshape(ids, [shape[0], 1]);
+    const numbers =
+      "offset_dims = [1], collapsed_slice_dims = [0], start_index_map = [0], index_vector_dim = 1>, indices_are_sorted = false";
+    const attributes = `dimension_numbers = #stablehlo.gather<${numbers}, slice_sizes = array<i64: 1, ${shape[1]}>`;
+    const types = `(${typeOf(table)}, ${typeOf(column)}) -> ${typeText(table.element, shape)}`;
+    return [
+      e.op(`"stablehlo.gather"(${table.name}, ${column.name}) <{${attributes}}> : ${types}`, table.element, shape),
+    ];
+  },
+  scatterAdd: (e, { outputs }, [ids, updates]) => {
+    const { shape } = outputs[0];
+    const zeros = e.constant(0, updates.element, shape);
+    const column = e.reshape(ids, [updates.shape[0], 1]);
+    const scalar = typeText(updates.element, []);
+    const numbers =
+      "update_window_dims = [1], inserted_window_dims = [0], scatter_dims_to_operand_dims = [0], index_vector_dim = 1";
+    const text = [
+      `"stablehlo.scatter"(${zeros.name}, ${column.name}, ${updates.name}) <{indices_are_sorted = false, scatter_dimension_numbers = #stablehlo.scatter<${numbers}>, unique_indices = false}> ({`,
+      `    ^bb0(%a: ${scalar}, %b: ${scalar}):`,
+      `      %c = stablehlo.add %a, %b : ${scalar}`,
+      `      stablehlo.return %c : ${scalar}`,
+      `    }) : (${typeOf(zeros)}, ${typeOf(column)}, ${typeOf(updates)}) -> ${typeOf(zeros)}`,
+    ].join("\n");
+    return [e.op(text, updates.element, shape)];
+  },
+  oneHot: (e, { outputs }, [ids]) => {
+    const { shape } = outputs[0];
+    return [e.convert(e.compare("EQ", e.along(ids, shape, [0]), e.iota("i32", shape, 1)), "f32")];
+  },
+  bandBias: (e, { attrs, outputs }) => {
+    const { shape } = outputs[0];
+    const [rows, cols, before, after] = ["rows", "cols", "before", "after"].map((name) => numberOf(attrs, name));
+    const place = e.binary("add", e.iota("i32", shape, 0), e.constant(cols - rows, "i32"));
+    const ahead = e.binary("subtract", e.iota("i32", shape, 1), place);
+    const below = e.compare("GE", ahead, e.constant(-before, "i32"));
+    const seen = e.binary("and", below, e.compare("LE", ahead, e.constant(after, "i32")));
+    return [e.select(seen, e.constant(0, "f32"), e.constant(HIDDEN, "f32"))];
+  },
+  rotations: (e, { attrs, outputs }) => {
+    const shape = outputs[0].shape.slice(1);
+    const frequencies = e.along(e.row(listOf(attrs, "frequencies")), shape, [1]);
+    const angles = e.binary("multiply", e.convert(e.iota("i32", shape, 0), "f32"), frequencies);
+    const parts = ["cosine", "sine"].map((name) => {
+      const part = e.binary(
+        "multiply",
+        e.unary(`stablehlo.${name}`, angles),
+        e.constant(numberOf(attrs, "scale"), "f32"),
+      );
+      return e.reshape(part, [1, ...shape]);
+    });
+    return [e.concat(parts, 0)];
+  },
+};
