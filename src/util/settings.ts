@@ -32,8 +32,9 @@ export class SettingsFile {
     const path = typeof source === "string" ? source : "the settings given";
     this.#path = path;
     const options = { lineCounter: this.#lines, logLevel: "error" } as const;
+    const given = typeof source === "string" ? read(source) : source;
     try {
-      this.#document = typeof source === "string" ? parseDocument(read(source), options) : new Document(source);
+      this.#document = typeof given === "string" ? parseDocument(given, options) : new Document(given);
     } catch (cause) {
       // Only what no person writes gets here: brackets nested by the thousand.
       throw new UserError(`is not YAML that can be read (${reason(cause)})`, path, "mend it", { cause });

@@ -70,7 +70,7 @@ export const configs: Group = {
       "bert-tiny",
       { model_type: undefined },
       "`model_type` is missing",
-      "set it to one of bert, roberta, gpt2",
+      "set it to one of bert, roberta, gpt2, llama, mistral, qwen2, qwen3",
       "a config written by hand",
     ),
     config(
@@ -148,7 +148,7 @@ export const configs: Group = {
     ),
     config(
       "an untied head",
-      "gpt2-tiny",
+      "roberta-tiny",
       { tie_word_embeddings: false },
       "`tie_word_embeddings` is false: a head not tied to the embeddings is not supported",
       "only true is; use another checkpoint",
@@ -378,7 +378,7 @@ export const growth: Group = {
       "no target",
       ["--method", "fpi"],
       "grow: no target size is given",
-      "give --to CONFIG.json, or some of --hidden --heads --ffn --layers",
+      "give --to CONFIG.json, or some of --hidden --heads --kv-heads --ffn --layers",
       "nothing says how large the result is to be",
     ),
     grow(
