@@ -17,7 +17,7 @@ import { UserError } from "../../util/errors.ts";
 import { packageVersion } from "../../util/paths.ts";
 import { RandomStream } from "../../util/random.ts";
 import { type Fingerprint, readBlocks } from "../text/blocks.ts";
-import { findSources } from "../text/sources.ts";
+import { findSources, namedField } from "../text/sources.ts";
 import { openTokenizer, type Tokenizer } from "../tokenizer/tokenizer.ts";
 import { type DatasetInfo, infoJson, openDataset, type PartInfo, type SourceInfo } from "./dataset.ts";
 import { FlatReader, FlatWriter } from "./flat.ts";
@@ -77,7 +77,7 @@ export async function prepare(options: PrepareOptions): Promise<PrepareResult> {
       version: packageVersion(),
       length,
       validation,
-      field: options.field,
+      field: namedField(options),
       tokenizer: hashes,
       sources: found,
     };
