@@ -18,7 +18,7 @@ import { printable } from "../../util/json.ts";
 import { packageVersion } from "../../util/paths.ts";
 import { RandomStream } from "../../util/random.ts";
 import { type Fingerprint, readBlocks } from "../text/blocks.ts";
-import { findSources } from "../text/sources.ts";
+import { findSources, namedField } from "../text/sources.ts";
 import { addedTokens, withClass } from "../tokenizer/folder.ts";
 import { openTokenizer, type Tokenizer } from "../tokenizer/tokenizer.ts";
 import { type DatasetInfo, infoJson, openDataset, type PartInfo, type SourceInfo } from "./dataset.ts";
@@ -98,7 +98,7 @@ export async function prepare(options: PrepareOptions): Promise<PrepareResult> {
       version: packageVersion(),
       length,
       validation,
-      field: options.field,
+      field: namedField(options),
       tokenizer: hashes,
       sources: found,
     };

@@ -24,6 +24,11 @@ export interface Reading {
   readonly note?: (text: string) => void;
 }
 
+/** What goes into a digest of what was made: nothing for the field that is meant where none is named. */
+export function namedField({ field }: Reading): string | undefined {
+  return field === "text" ? undefined : field;
+}
+
 /** One file. @throws UserError for a table */
 export function sourceOf(path: string, reading: Reading = {}): Source {
   const table = /\.(csv|tsv)(\.gz)?$/i.exec(path)?.[1].toLowerCase();

@@ -13,7 +13,7 @@ import { UserError } from "../../util/errors.ts";
 import type { Json } from "../../util/json.ts";
 import { packageVersion } from "../../util/paths.ts";
 import type { Fingerprint } from "../text/blocks.ts";
-import { findSources } from "../text/sources.ts";
+import { findSources, namedField } from "../text/sources.ts";
 import { addedTokens } from "./folder.ts";
 import { byteLevelJson, wordPieceJson } from "./json.ts";
 import { learnMerges, type Merge, type Words } from "./merges.ts";
@@ -89,8 +89,16 @@ export async function trainTokenizer(options: TrainTokenizerOptions): Promise<Tr
   if (words.size === 0)
     throw new UserError("the corpus is empty", options.paths.join(", "), "name files that hold text");
   const origin = async () => {
-    const { special, field } = options;
-    const made = { version: packageVersion(), kind, size, lowercase, special, field, sources: fingerprints };
+    const { special } = options;
+    const made = {
+      version: packageVersion(),
+      kind,
+      size,
+      lowercase,
+      special,
+      field: namedField(options),
+      sources: fingerprints,
+    };
     return `tokenizer train ${JSON.stringify(made)}`;
   };
   const seconds = () => (performance.now() - started) / 1000;
