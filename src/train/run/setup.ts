@@ -319,7 +319,8 @@ export async function checkFit(
   const padding = termsOf(objective).includes("nsp") ? pad : 0;
   const largest = Math.max(info.largest ?? info.tokenizer.vocabulary - 1, cls, sep, mask, padding);
   if (largest >= vocab) {
-    const what = `the data holds or needs token ${largest}, and the model's vocabulary has ${vocab}`;
+    const sizes = `the data's tokenizer has ${info.tokenizer.vocabulary} tokens, the model's vocabulary ${vocab}`;
+    const what = `${sizes}, and the data holds or needs token ${largest}`;
     const wayOut =
       "prepare the data with the model's own tokenizer: bert2bert prepare … --model FOLDER checks every id";
     throw new UserError(what, dataset.folder, wayOut);

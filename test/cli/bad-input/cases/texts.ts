@@ -618,7 +618,7 @@ export const prepared: Group = {
     data(
       "a vocabulary larger than the model's",
       () => {},
-      "<folder>: the data holds or needs token <n>, and the model's vocabulary has <n>",
+      "<folder>: the data's tokenizer has <n> tokens, the model's vocabulary <n>, and the data holds or needs token <n>",
       "prepare the data with the model's own tokenizer: bert2bert prepare … --model FOLDER checks every id",
       "a tokenizer of another model",
       {},
