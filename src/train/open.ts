@@ -42,7 +42,8 @@ export async function openRun(run: LoadedRun, note: (text: string) => void): Pro
     const newest = (await stepsThere(out)).at(0);
     const own = await newestCheckpoint(out, note);
     if (own !== undefined) open.push(own.opened);
-    const begun = own === undefined || state === "moved" ? await openStart(run, dataset, note) : undefined;
+    const say = own === undefined ? note : () => {};
+    const begun = own === undefined || state === "moved" ? await openStart(run, dataset, say) : undefined;
     if (begun !== undefined) open.push(begun);
     const start = own === undefined ? begun : await startFrom(own, dataset, true);
     if (start === undefined) throw new Error("a run begins, or goes on");
@@ -67,11 +68,7 @@ export async function openRun(run: LoadedRun, note: (text: string) => void): Pro
     if (own === undefined && position.step >= plan.steps) {
       const [key] = Object.keys(length);
       const what = `the run has ${plan.steps} steps, and is to go on after ${position.step} of them`;
-      throw run.file.error(
-        [key],
-        what,
-        `\`${key}\` counts from the first step of the run it carries further: give more`,
-      );
+      throw run.file.error([key], what, `give more: \`${key}\` counts from the first step of the run carried further`);
     }
     return {
       dataset: fitting,

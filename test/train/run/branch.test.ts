@@ -129,7 +129,9 @@ describe.each([
     );
     expect(
       await refusal("short", { ...other, checkpoint: "{}", steps: "9", plan: "[{steps: 6}, {grow: {layers: 6}}]" }),
-    ).toMatch(/the run has 9 steps, and is to go on after 9 of them\nhint: `steps` counts from the first step/);
+    ).toMatch(
+      /the run has 9 steps, and is to go on after 9 of them\nhint: give more: `steps` counts from the first step/,
+    );
     expect(await refusal("missing", { ...other, model: "{from: trunk, step: 7}" })).toContain(
       "there is no checkpoint of step 7\nhint: take one of 5, 6, 9, 14, 20; `checkpoint: { at: [7] }` makes a run keep it",
     );
