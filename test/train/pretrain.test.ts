@@ -136,7 +136,7 @@ describe("pretrain", () => {
     expect(await refusal(folder, path)).toContain("the data's sequences are 16 tokens long, the model takes 8");
     writeFileSync(join(folder, "config.json"), JSON.stringify({ ...bertConfig, vocab_size: 30 }));
     expect(await refusal(folder, path)).toContain(
-      "the data holds or needs token 39, and the model's vocabulary has 30",
+      "the data's tokenizer has 40 tokens, the model's vocabulary 30, and the data holds or needs token 39",
     );
   });
 
