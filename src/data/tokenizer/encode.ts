@@ -25,8 +25,9 @@ type Ids = ArrayLike<number>;
 
 /** Longer pieces are not kept. */
 const LONGEST_KEPT = 48;
-/** Pieces kept before all are forgotten: some 100 MB. */
+/** Pieces, and ids of theirs, kept before all are forgotten: some 100 MB. */
 const MOST_KEPT = 2 ** 20;
+const MOST_STORED = 2 ** 23;
 /** Pieces that are encoded together. */
 const GROUP = 256;
 /** Units of text in a round. */
@@ -86,7 +87,7 @@ export class Encoder {
   }
 
   async #round(parts: readonly Part[]): Promise<EncodedTexts> {
-    if (this.#kept.size > MOST_KEPT) {
+    if (this.#kept.size > MOST_KEPT || this.#stored > MOST_STORED) {
       this.#kept.clear();
       this.#stored = 0;
     }
