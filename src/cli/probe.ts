@@ -22,7 +22,7 @@ export function register(command: Command): void {
     .option("--gradients", "the loss's gradient for every parameter, too")
     .option(
       "--engine <kind>",
-      "what computes it: onednn, onnx, reference (float64, slow), or the first that can run here",
+      "what computes it: onednn, onnx, xla, reference (float64, slow), or the first that can run here",
       "auto",
     )
     .option("--json", "print the result as JSON")

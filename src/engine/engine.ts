@@ -26,6 +26,8 @@ export interface EngineSettings {
 
 export interface Executable {
   readonly program: Program;
+  /** Bytes of each device: for what is kept between runs, and for what a run computes. An engine that can't tell has none. */
+  readonly memory?: { readonly kept: number; readonly working: number };
   /**
    * Runs the program once: reads the inputs, updates the state, returns the outputs by name.
    * Runs of one engine follow each other in the order of the calls, and need not be awaited before the next: the inputs
@@ -43,6 +45,8 @@ export interface Engine {
   readonly kind: string;
   /** Library, version, precision and threads, for run logs: a run repeats byte for byte only where this is the same. */
   readonly description: string;
+  /** How many runs are worth having under way at once; 1 where it isn't said. */
+  readonly ahead?: number;
   compile(program: Program): Promise<Executable>;
   /** Puts a tensor under a name, replacing what was there. The data is copied. */
   write(name: string, shape: Shape, data: TensorData): Promise<void>;

@@ -6,7 +6,7 @@
  * accumulated micro-batches add up to those of the whole.
  */
 import type { ProgramBuilder } from "../program/builder.ts";
-import { ProgramError, type Value } from "../program/graph.ts";
+import { type DType, ProgramError, type Value } from "../program/graph.ts";
 import { add, argmax, crossEntropy, equal, mul, positive, reduceSum, reshape, slice } from "../program/ops/index.ts";
 import type { Model, ModelSettings } from "./architecture.ts";
 
@@ -86,18 +86,19 @@ export function buildLoss(b: ProgramBuilder, model: Model, options: LossOptions)
   const tokens = batch * length;
   if (nsp && options.documents) throw new ProgramError("sentence pairs come from two documents each");
   const predictions = batch * perSequence;
+  const input = (name: string, count: number, dtype?: DType) => b.input(name, [count], dtype, batch);
   const documents = options.documents
     ? {
-        all: b.input("documents", [tokens], "i32"),
-        gathered: causal ? undefined : b.input("gathered_documents", [predictions], "i32"),
+        all: input("documents", tokens, "i32"),
+        gathered: causal ? undefined : input("gathered_documents", predictions, "i32"),
       }
     : undefined;
   const inputs = {
     documents,
-    ids: b.input("ids", [tokens], "i32"),
-    types: options.types ? b.input("types", [tokens], "i32") : undefined,
-    mask: options.mask ? b.input("mask", [tokens]) : undefined,
-    gather: causal ? undefined : b.input("gather", [predictions], "i32"),
+    ids: input("ids", tokens, "i32"),
+    types: options.types ? input("types", tokens, "i32") : undefined,
+    mask: options.mask ? input("mask", tokens) : undefined,
+    gather: causal ? undefined : input("gather", predictions, "i32"),
   };
   const { hidden, lmLogits, pooled, nspLogits } = model.architecture.forward(b, model, inputs, {
     batch,
@@ -116,13 +117,13 @@ export function buildLoss(b: ProgramBuilder, model: Model, options: LossOptions)
       : reshape(b, slice(b, bySequence, 1, 1, 1 + perSequence), [batch * perSequence, width]);
 
   const predicted = rows.shape[0];
-  const labels = b.input("labels", [predicted], "i32");
-  const lm = term(b, lmLogits(rows), labels, b.input("weights", [predicted]));
+  const labels = input("labels", predicted, "i32");
+  const lm = term(b, lmLogits(rows), labels, input("weights", predicted));
   if (bySequence === undefined) return { loss: lm.loss, lm: lm.loss, correct: lm.correct };
 
   const first = reshape(b, slice(b, bySequence, 1, 0, 1), [batch, width]);
-  const nspLabels = b.input("nsp_labels", [batch], "i32");
-  const next = term(b, nspLogits(pooled(first)), nspLabels, b.input("nsp_weights", [batch]));
+  const nspLabels = input("nsp_labels", batch, "i32");
+  const next = term(b, nspLogits(pooled(first)), nspLabels, input("nsp_weights", batch));
   return { loss: add(b, lm.loss, next.loss), lm: lm.loss, correct: lm.correct, nsp: next };
 }
 

@@ -18,13 +18,15 @@ export class ProgramBuilder implements Builder {
   readonly #nodes: Node[] = [];
   readonly #producer = new Map<number, Node>();
   readonly #inputs = new Map<string, Value>();
+  readonly #batched = new Map<string, number>();
   readonly #states = new Map<string, Value>();
   readonly #outputs = new Map<string, Value>();
   readonly #updates = new Map<string, Value>();
   #nextId = 0;
 
-  /** A tensor given at each run. */
-  input(name: string, shape: Shape, dtype: DType = "f32"): Value {
+  /** A tensor given at each run. @param sequences how many lie along its first axis, where they do */
+  input(name: string, shape: Shape, dtype: DType = "f32", sequences?: number): Value {
+    if (sequences !== undefined) this.#batched.set(name, sequences);
     return this.#leaf(this.#inputs, name, shape, dtype);
   }
 
@@ -82,6 +84,7 @@ export class ProgramBuilder implements Builder {
     return {
       nodes,
       inputs: used(this.#inputs),
+      batched: new Map(this.#batched),
       states: used(this.#states),
       outputs: new Map(this.#outputs),
       updates: new Map(this.#updates),

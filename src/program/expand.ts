@@ -21,7 +21,9 @@ export function expand(program: Program, keep: (op: Operation) => boolean): Prog
     if (known === undefined) throw new Error(`value ${value.id} is used before it is made`);
     return known;
   };
-  for (const [name, { id, shape, dtype }] of program.inputs) values.set(id, target.input(name, shape, dtype));
+  for (const [name, { id, shape, dtype }] of program.inputs) {
+    values.set(id, target.input(name, shape, dtype, program.batched.get(name)));
+  }
   for (const [name, { id, shape, dtype }] of program.states) values.set(id, target.state(name, shape, dtype));
   for (const node of program.nodes) {
     const made = expanding.apply(node.op, node.inputs.map(mapped), node.attrs);

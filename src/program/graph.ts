@@ -69,6 +69,8 @@ export interface Program {
   readonly nodes: readonly Node[];
   /** What is given at each run. */
   readonly inputs: ReadonlyMap<string, Value>;
+  /** Inputs along whose first axis sequences lie one after the other, and how many: so far a batch may be split. */
+  readonly batched: ReadonlyMap<string, number>;
   /** Tensors that live in the engine between runs, as they are before a run. */
   readonly states: ReadonlyMap<string, Value>;
   /** What a run returns. */

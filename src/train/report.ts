@@ -1,5 +1,6 @@
 /** `report.html` of a run folder, drawn from its metrics. */
 import { join } from "node:path";
+import type { DatasetInfo } from "../data/prepared/dataset.ts";
 import type { Model } from "../model/architecture.ts";
 import { parameterCount } from "../model/table.ts";
 import { compact, duration } from "../report/format.ts";
@@ -7,6 +8,8 @@ import { writeFileWhole } from "../store/files.ts";
 import type { Stage } from "./plan/stage.ts";
 import { metricsFile, reportFile } from "./run/folder.ts";
 import { isEvaluation, type MetricsLine, readMetrics } from "./run/metrics.ts";
+import type { RunSettings } from "./run/settings.ts";
+import type { RunPlan } from "./run/setup.ts";
 
 /** The run's curve as reports take it. */
 export function curveOf(name: string, lines: readonly MetricsLine[], stages: readonly Pick<Stage, "name" | "start">[]) {
@@ -32,35 +35,32 @@ export function curveOf(name: string, lines: readonly MetricsLine[], stages: rea
   };
 }
 
-/** What a reader wants to know of a run first. */
 export interface ReportedRun {
+  readonly settings: RunSettings;
+  /** run.yaml as resolved. */
+  readonly text: string;
+  readonly plan: Pick<RunPlan, "stages" | "objective">;
   readonly model: Model;
-  readonly data: string;
-  readonly objective: string;
-  readonly rate: string;
+  readonly data: DatasetInfo;
   /** Every engine that it ran on. */
   readonly engines: readonly string[];
 }
 
-/** Writes the report of a run. @param settings run.yaml as resolved */
-export async function writeRunReport(
-  folder: string,
-  stages: readonly Stage[],
-  settings: string,
-  { model, data, objective, rate, engines }: ReportedRun,
-): Promise<void> {
+/** Writes the report of a run: what a reader wants to know of it first, then its curves. */
+export async function writeRunReport({ settings, text, plan, model, data, engines }: ReportedRun): Promise<void> {
   const { renderRunReport } = await import("../report/run.ts");
-  const lines = await readMetrics(join(folder, metricsFile));
-  const plan = stages.map(({ name, start, end }) => `${name} (steps ${start + 1}–${end})`).join(", ");
+  const lines = await readMetrics(join(settings.out, metricsFile));
+  const { batch, optimizer, schedule, out } = settings;
+  const stages = plan.stages.map(({ name, start, end }) => `${name} (steps ${start + 1}–${end})`).join(", ");
   const { layers, hidden, heads, ffn } = model.dimensions;
   const last = lines.at(-1);
   const facts: [string, string][] = [
     ["Model", `${model.architecture.type}, ${layers} layers, ${hidden} wide, ${heads} heads, FFN ${ffn}`],
     ["Parameters", parameterCount(model.parameters).toLocaleString("en")],
-    ["Data", data],
-    ["Objective", objective],
-    ["Learning rate", rate],
-    ["Stages", plan],
+    ["Data", `${settings.data.from}, ${data.train.tokens.toLocaleString("en")} tokens to train on`],
+    ["Objective", `${plan.objective}, ${batch.sequences * batch.accumulate} sequences of ${data.length} tokens a step`],
+    ["Learning rate", `${optimizer.lr} at its peak, ${schedule.decay} decay`],
+    ["Stages", stages],
     ...(last === undefined || last.seconds === 0
       ? []
       : ([
@@ -73,8 +73,25 @@ export async function writeRunReport(
   const html = renderRunReport({
     title: "Pre-training run",
     facts,
-    curve: curveOf("the run", lines, stages),
-    listings: [{ title: "run.yaml", text: settings }],
+    curve: curveOf("the run", lines, plan.stages),
+    listings: [{ title: "run.yaml", text }],
   });
-  await writeFileWhole(join(folder, reportFile), html);
+  await writeFileWhole(join(out, reportFile), html);
+}
+
+/** The model card's title and facts at the end of a run. @param metrics the path of its metrics */
+export async function cardOf(
+  metrics: string,
+  { architecture }: Model,
+  { steps, objective }: Pick<RunPlan, "steps" | "objective">,
+  tokens: number,
+) {
+  const last = (await readMetrics(metrics)).filter(isEvaluation).at(-1)?.evaluation;
+  const facts: [string, string][] = [
+    ["steps", String(steps)],
+    ["tokens", String(tokens)],
+    ["objective", objective],
+  ];
+  if (last !== undefined) facts.push(["validation loss", last.loss.toFixed(4)]);
+  return { title: `${architecture.type} pre-trained by bert2bert`, facts };
 }

@@ -16,8 +16,8 @@ import { diagnose, look } from "./diagnose.ts";
 import { compileEvaluation, runEvaluation } from "./evaluate.ts";
 import { growStage } from "./growth.ts";
 import { rateAt } from "./plan/schedule.ts";
-import { type Stage, type StageGrowth, stageAt, subModelAt, subModels } from "./plan/stage.ts";
-import { writeRunReport } from "./report.ts";
+import { type Stage, type StageGrowth, type SubModel, stageAt, subModelAt, subModels } from "./plan/stage.ts";
+import { cardOf, writeRunReport } from "./report.ts";
 import {
   type Companions,
   checkpointsFolder,
@@ -32,9 +32,10 @@ import { type Evaluated, isEvaluation, type Metrics, readMetrics } from "./run/m
 import { advanced, beginning, trainingLine } from "./run/position.ts";
 import type { RunSettings } from "./run/settings.ts";
 import type { RunPlan, Start } from "./run/setup.ts";
-import { CompiledSteps, runStep } from "./step/compiled.ts";
-import { batchInputs, dropoutKey } from "./step/inputs.ts";
+import { beginStep, CompiledSteps, Runs, type StepUnderWay } from "./step/compiled.ts";
+import { batchInputs, dropoutKey, Feed } from "./step/inputs.ts";
 import { loadState, NotFinite, readReal, resetOptimizer } from "./step/state.ts";
+import type { FlopsSoFar } from "./step/terms.ts";
 import { Symmetry } from "./symmetry.ts";
 
 /** What a run tells while it goes. */
@@ -85,6 +86,12 @@ export class Trainer {
   #steps: CompiledSteps;
   #evaluation: Executable | undefined;
   readonly #energy: EnergyMeter | undefined = openEnergyMeter();
+  readonly #ahead: number;
+  readonly #runs: Runs;
+  readonly #feed = new Feed((step, micro) => this.#inputs(step, micro));
+  /** When the last step ended. */
+  #ended = 0;
+  #signal: "SIGINT" | "SIGTERM" | undefined;
   #position: Position = beginning;
   #saved = -1;
   /** Steps done when this session began, with what `start` holds. */
@@ -111,6 +118,8 @@ export class Trainer {
     this.#facts = facts;
     this.#options = options;
     this.#steps = new CompiledSteps(engine, start.model, plan.common);
+    this.#ahead = engine.ahead ?? 1;
+    this.#runs = new Runs(this.#ahead);
   }
 
   async run(from: Position, settingsText: string): Promise<RunResult> {
@@ -124,30 +133,33 @@ export class Trainer {
 
   async #run(from: Position, settingsText: string): Promise<RunResult> {
     const { steps, stages } = this.#plan;
-    const { out } = this.#settings;
     this.#position = from;
     this.#begun = from.step;
     if (!from.due) this.#saved = from.step;
     await this.#evaluateIfDue();
     await this.#saveIfTime();
-    let inputs: InputsAhead | undefined;
+    // Steps under way, the oldest first. None is begun over one after which there is something else to do.
+    const under: Under[] = [];
+    let next = from.step;
     while (this.#position.step < steps) {
-      const { step } = this.#position;
-      const stage = stageAt(stages, step);
-      if (step === stage.start) await this.#enter(stage);
-      inputs = await this.#step(stage, step, inputs);
+      while (next < steps && (under.length === 0 || (under.length < this.#ahead && !this.#isPause(next)))) {
+        const stage = stageAt(stages, next);
+        if (next === stage.start) await this.#enter(stage);
+        if (under.length === 0) this.#energy?.spent();
+        under.push(await this.#begin(next++));
+      }
+      if (next < steps) this.#feed.prepare(next);
+      const [oldest] = under.splice(0, 1);
+      await this.#settle(oldest);
+      if (under.length > 0) continue;
       await this.#evaluateIfDue();
       await this.#saveIfTime();
     }
     await this.#finish(settingsText);
     const last = (await readMetrics(this.#metrics.path)).filter(isEvaluation).at(-1);
-    return {
-      folder: out,
-      model: join(out, modelFolder),
-      steps,
-      tokens: this.#position.tokens,
-      evaluation: last?.evaluation,
-    };
+    const { out } = this.#settings;
+    const { tokens } = this.#position;
+    return { folder: out, model: join(out, modelFolder), steps, tokens, evaluation: last?.evaluation };
   }
 
   /** What a stage asks for at its first step. */
@@ -186,42 +198,51 @@ export class Trainer {
     await this.#measure(stage.name);
   }
 
-  /** One step. @returns the inputs of the next, made while this one ran */
-  async #step(stage: Stage, step: number, ahead: InputsAhead | undefined): Promise<InputsAhead> {
-    const { accumulate } = this.#settings.batch;
-    const { stages, size, steps } = this.#plan;
-    const sub = subModelAt(stage, this.#model.dimensions.layers, this.#settings.seed, step);
+  /** Whether the steps before this one must have ended, and what follows them be done, before it begins. */
+  #isPause(step: number): boolean {
+    const entered = stageAt(this.#plan.stages, step).start === step;
+    return entered || this.#isEvaluated(step) || this.#isSaved(step) || this.#stopped() !== undefined;
+  }
+
+  async #begin(step: number): Promise<Under> {
+    const { stage, sub, rate } = this.#planned(step);
     const compiled = await this.#steps.get(sub, stage.head);
-    const rate = rateAt(this.#settings.optimizer.lr, this.#settings.schedule, stages, stage, step);
-    const next: InputsAhead = { step: step + 1, inputs: undefined };
-    this.#energy?.spent();
+    const inputs = (micro: number) => this.#feed.get(step, micro);
     const began = performance.now();
-    const result = await runStep(
-      compiled,
-      accumulate,
-      (micro) => (micro === 0 && ahead?.step === step ? ahead.inputs : undefined) ?? this.#inputs(step, micro),
-      rate,
-      () => {
-        if (next.step < steps) next.inputs = this.#inputs(next.step, 0);
-      },
-    );
-    const seconds = (performance.now() - began) / 1000;
+    const { result } = await beginStep(compiled, this.#settings.batch.accumulate, inputs, rate, this.#runs);
+    return { step, flops: compiled.flops, began, result };
+  }
+
+  #planned(step: number): { readonly stage: Stage; readonly sub: SubModel; readonly rate: number } {
+    const { optimizer, schedule, seed } = this.#settings;
+    const stage = stageAt(this.#plan.stages, step);
+    const sub = subModelAt(stage, this.#model.dimensions.layers, seed, step);
+    return { stage, sub, rate: rateAt(optimizer.lr, schedule, this.#plan.stages, stage, step) };
+  }
+
+  /** Waits for a step and writes down what it gave. Its time is that since the one before it ended. */
+  async #settle({ step, flops, began, result: running }: Under): Promise<void> {
+    const { stage, sub, rate } = this.#planned(step);
+    const result = await running;
+    const now = performance.now();
+    const seconds = (now - Math.max(began, this.#ended)) / 1000;
+    this.#ended = now;
     if (!Number.isFinite(result.loss) || !Number.isFinite(result.norm)) {
       const what = Number.isFinite(result.loss) ? "a gradient" : "a loss";
       throw this.#diverged(`step ${step + 1} gave ${what} that is not a number (${await this.#diagnose(step)})`);
     }
 
-    const cost = { tokens: size.tokensPerStep, flops: compiled.flops, seconds, joules: this.#energy?.spent() };
+    const cost = { tokens: this.#plan.size.tokensPerStep, flops, seconds, joules: this.#energy?.spent() };
     const position = advanced(this.#position, result, cost);
     this.#position = { ...position, due: this.#isEvaluated(step + 1) };
     // A stage's last step has its line, so that what each stage cost is there to be read.
     if (position.step % this.#settings.log.every === 0 || position.step === stage.end) {
-      const last = { rate, norm: result.norm, sequences: this.#settings.batch.sequences * accumulate };
+      const { sequences, accumulate } = this.#settings.batch;
+      const last = { rate, norm: result.norm, sequences: sequences * accumulate };
       await this.#metrics.add(trainingLine(position, stage, sub, last));
       this.#position = { ...this.#position, open: beginning.open };
     }
     this.#tell(stage, result.loss, position);
-    return next;
   }
 
   #inputs(step: number, micro: number): Record<string, TensorData> {
@@ -231,21 +252,30 @@ export class Trainer {
   }
 
   #tell(stage: Stage, loss: number, { step, tokens, seconds }: Position): void {
-    const perSecond = seconds > 0 ? tokens / seconds : undefined;
-    this.#options.progress?.({
-      step,
-      steps: this.#plan.steps,
-      stage: stage.name,
-      loss,
-      tokensPerSecond: perSecond,
-      secondsLeft:
-        perSecond === undefined ? undefined : ((this.#plan.steps - step) * this.#plan.size.tokensPerStep) / perSecond,
-    });
+    const { steps, size } = this.#plan;
+    const tokensPerSecond = seconds > 0 ? tokens / seconds : undefined;
+    const secondsLeft = tokensPerSecond && ((steps - step) * size.tokensPerStep) / tokensPerSecond;
+    this.#options.progress?.({ step, steps, stage: stage.name, loss, tokensPerSecond, secondsLeft });
   }
 
   #isEvaluated(step: number): boolean {
-    const { every } = this.#settings.evaluate;
+    return this.#isDue(this.#settings.evaluate, step);
+  }
+
+  #isSaved(step: number): boolean {
+    return (this.#settings.checkpoint.at?.includes(step) ?? false) || this.#isDue(this.#settings.checkpoint, step);
+  }
+
+  #isDue({ every }: { readonly every: number }, step: number): boolean {
     return step === this.#plan.steps || (every > 0 && step % every === 0);
+  }
+
+  /** Once a signal came in, it stays. */
+  #stopped(): "SIGINT" | "SIGTERM" | undefined {
+    // Asked each time, for it also hears where the run stands.
+    const heard = this.#options.stopped?.(this.#position.step, Math.max(0, this.#saved));
+    this.#signal ??= heard;
+    return this.#signal;
   }
 
   async #evaluateIfDue(): Promise<void> {
@@ -253,7 +283,7 @@ export class Trainer {
     const { step } = this.#position;
     if (this.#isEvaluated(step)) {
       const stage = stageAt(this.#plan.stages, Math.max(0, step - 1)).name;
-      const stopped = () => this.#signal() !== undefined;
+      const stopped = () => this.#stopped() !== undefined;
       // Stopped in the middle: the checkpoint says that it is still to be done.
       if (!(await this.#measure(stage, stopped))) return;
     }
@@ -284,10 +314,8 @@ export class Trainer {
   /** Saves where a checkpoint is due, or a signal came in; then the run ends here. */
   async #saveIfTime(): Promise<void> {
     const { step } = this.#position;
-    const { every, at } = this.#settings.checkpoint;
-    const signal = this.#signal();
-    const named = step === this.#plan.steps || (at?.includes(step) ?? false);
-    const regular = step > 0 && !this.#position.due && (named || (every > 0 && step % every === 0));
+    const signal = this.#stopped();
+    const regular = step > 0 && !this.#position.due && this.#isSaved(step);
     if ((regular || signal !== undefined) && this.#saved !== step) await this.#save();
     if (signal !== undefined) {
       const { out } = this.#settings;
@@ -308,34 +336,19 @@ export class Trainer {
       this.#facts,
     );
     this.#saved = this.#position.step;
-    this.#signal();
-  }
-
-  #signal(): "SIGINT" | "SIGTERM" | undefined {
-    return this.#options.stopped?.(this.#position.step, Math.max(0, this.#saved));
+    this.#stopped();
   }
 
   async #finish(settingsText: string): Promise<void> {
     const { out } = this.#settings;
     const folder = join(out, modelFolder);
     if (!existsSync(folder)) {
-      const last = (await readMetrics(this.#metrics.path)).filter(isEvaluation).at(-1)?.evaluation;
-      const facts: [string, string][] = [
-        ["steps", String(this.#plan.steps)],
-        ["tokens", String(this.#position.tokens)],
-        ["objective", this.#plan.objective],
-      ];
-      if (last !== undefined) facts.push(["validation loss", last.loss.toFixed(4)]);
-      const card = { title: `${this.#model.architecture.type} pre-trained by bert2bert`, facts };
+      const card = await cardOf(this.#metrics.path, this.#model, this.#plan, this.#position.tokens);
       await writeModel(folder, this.#engine, this.#model, this.#companions, card);
     }
-    const { optimizer, schedule, batch } = this.#settings;
-    await writeRunReport(out, this.#plan.stages, settingsText, {
-      model: this.#model,
-      data: `${this.#settings.data.from}, ${this.#dataset.info.train.tokens.toLocaleString("en")} tokens to train on`,
-      objective: `${this.#plan.objective}, ${batch.sequences * batch.accumulate} sequences of ${this.#dataset.info.length} tokens a step`,
-      rate: `${optimizer.lr} at its peak, ${schedule.decay} decay`,
-      engines: this.#facts.engines,
+    await writeRunReport({
+      ...{ settings: this.#settings, text: settingsText, plan: this.#plan, engines: this.#facts.engines },
+      ...{ model: this.#model, data: this.#dataset.info },
     });
   }
 
@@ -370,7 +383,7 @@ export class Trainer {
       seed,
       from,
       step,
-      inputs: (at, micro) => this.#inputs(at, micro),
+      inputs: (at, micro) => this.#feed.get(at, micro),
       rate: (stage, at) => rateAt(optimizer.lr, schedule, stages, stage, at),
     });
   }
@@ -379,7 +392,9 @@ export class Trainer {
 /** Steps that are repeated at most to find a cause. */
 const MOST_REPEATED = 1000;
 
-interface InputsAhead {
+/** A step under way. */
+interface Under extends StepUnderWay {
   readonly step: number;
-  inputs: Record<string, TensorData> | undefined;
+  readonly flops: FlopsSoFar;
+  readonly began: number;
 }

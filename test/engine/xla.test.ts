@@ -6,11 +6,14 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
 import { open, xlaEngine } from "../../src/engine/xla/engine.ts";
 import { pythonOf } from "../../src/engine/xla/python.ts";
+import { architectureOf } from "../../src/model/architectures.ts";
+import { elements } from "../../src/model/table.ts";
 import { ProgramBuilder } from "../../src/program/builder.ts";
 import * as ops from "../../src/program/ops/index.ts";
+import { buildStep } from "../../src/train/step/step.ts";
 import { UserError } from "../../src/util/errors.ts";
 import { packageRoot } from "../../src/util/paths.ts";
-import { cli, temporaryFolder } from "../support.ts";
+import { cli, python, temporaryFolder } from "../support.ts";
 import { gpt2Config, writeRun } from "../train/data.ts";
 import { Bench, openReference } from "./compare.ts";
 
@@ -18,6 +21,9 @@ const found = await xlaEngine.probe();
 if (!found.usable) console.warn(`skipped: the engine xla (${found.reason})`);
 const real = pythonOf();
 const folder = temporaryFolder();
+/** Any Python, for those that play one without JAX or with another. */
+const any = process.env.BERT2BERT_PYTHON ?? "python3";
+const there = python([]) !== undefined;
 
 /** A Python that is a shell script. */
 function script(name: string, text: string): string {
@@ -48,18 +54,19 @@ describe("a Python that does not do", () => {
     expect(wayOut).toContain("npm run setup:xla");
   });
 
-  test("it has no JAX", async () => {
-    const bare = script("bare", 'exec python3 -S "$@"');
+  test.skipIf(!there)("it has no JAX", async () => {
+    const bare = script("bare", `exec ${any} -S "$@"`);
     const { where, what, wayOut } = await refusal(opened(bare));
     expect(where).toBe(bare);
-    expect(what).toMatch(/^it has no JAX \(No module named '(jax|numpy)'\)$/);
+    expect(what).toMatch(/^it has no JAX that can be loaded \(No module named '(jax|numpy)'\)$/);
     expect(wayOut).toContain('pip install "jax>=0.10,<0.13"');
   });
 
-  test("it has another JAX", async () => {
+  /** A Python with a JAX that is nothing but its version and one device. */
+  const stubbed = (version: string) => {
     mkdirSync(join(folder, "modules", "jax"), { recursive: true });
     const stub = [
-      "__version__ = '0.9.2'",
+      `__version__ = '${version}'`,
       "class config: update = staticmethod(lambda *a: None)",
       "class Device: platform = device_kind = 'cpu'",
       "devices = lambda: [Device]",
@@ -67,11 +74,19 @@ describe("a Python that does not do", () => {
     writeFileSync(join(folder, "modules", "jax", "__init__.py"), `${stub.join("\n")}\n`);
     writeFileSync(join(folder, "modules", "jax", "export.py"), "");
     writeFileSync(join(folder, "modules", "numpy.py"), "float32 = int32 = None\n");
-    const { what, wayOut } = await refusal(
-      opened(script("other", `PYTHONPATH=${join(folder, "modules")} exec python3 -S "$@"`)),
-    );
+    return script("other", `PYTHONPATH=${join(folder, "modules")} PYTHONDONTWRITEBYTECODE=1 exec ${any} -S "$@"`);
+  };
+
+  test.skipIf(!there)("it has another JAX", async () => {
+    const { what, wayOut } = await refusal(opened(stubbed("0.9.2")));
     expect(what).toBe("it has JAX 0.9.2, which is not one of those it works with");
     expect(wayOut).toContain("npm run setup:xla");
+  });
+
+  test.skipIf(!there)("it has fewer devices than the mesh", async () => {
+    const { where, what } = await refusal(opened(stubbed("0.10.2"), { mesh: { data: 2, fsdp: 2 } }));
+    expect(where).toBe("engine.mesh");
+    expect(what).toBe("the mesh takes 4 devices, and there is 1");
   });
 
   test("it ends", async () => {
@@ -80,7 +95,7 @@ describe("a Python that does not do", () => {
   });
 
   test("it prints where answers are expected", async () => {
-    const { what, wayOut } = await refusal(opened(script("prints", 'echo Welcome to the cluster; exec python3 "$@"')));
+    const { what, wayOut } = await refusal(opened(script("prints", "echo Welcome to the cluster; exec sleep 1000")));
     expect(what).toContain("something printed «Welcome to the cluster");
     expect(wayOut).toContain("print nothing");
   });
@@ -180,6 +195,34 @@ describe.skipIf(!found.usable)("with JAX", () => {
       expect((await both[0].run(bench.inputs)).y.length).toBeGreaterThan(0);
     }
     await engine.close();
+  });
+
+  test("a mesh: each device keeps its half, and what does not divide is refused", async () => {
+    const model = architectureOf(gpt2Config, "a test").model(gpt2Config, "a test");
+    const step = (batch: number) => {
+      const loss = { objective: "clm", batch, length: 16, perSequence: 16 } as const;
+      const rule = { betas: [0.9, 0.999], eps: 1e-6, weight_decay: 0.01, clip: 1 } as const;
+      return buildStep(model, { loss, model: { layers: 3, train: 3 }, head: true, accumulate: 1 }, rule).batch;
+    };
+    const kept: number[] = [];
+    for (const mesh of [{}, { data: 2 }, { fsdp: 2 }]) {
+      const engine = await opened(real, { mesh });
+      kept.push((await engine.compile(step(2))).memory?.kept ?? Number.NaN);
+      if ("fsdp" in mesh) {
+        const { where, what, wayOut } = await refusal(engine.compile(step(3)));
+        expect(where).toBe("engine.mesh");
+        expect(what).toBe("a batch of 3 sequences does not divide among 2 devices");
+        expect(wayOut).toBe("make batch.sequences a multiple of 2");
+      }
+      await engine.close();
+    }
+    const [alone, data, fsdp] = kept;
+    console.log(`kept by each device: ${alone} B alone, ${data} B with data 2, ${fsdp} B with fsdp 2`);
+    // Parameters, two moments: all matrices in halves; vectors and the batch's other inputs on each.
+    const bytes = (split: boolean) =>
+      12 * model.parameters.reduce((sum, p) => sum + elements(p) / (split && p.dims.length > 1 ? 2 : 1), 0);
+    expect(alone - fsdp).toBeGreaterThanOrEqual(bytes(false) - bytes(true));
+    expect(alone - data).toBeLessThan(1000);
   });
 
   test.each([

@@ -8,6 +8,7 @@ import { UserError } from "../../util/errors.ts";
 import type { Engine, EngineKind, EngineSettings, Executable, TensorData } from "../engine.ts";
 import { CARRY_ON, Channel, type ChannelOptions, type Head, HostRefused } from "./channel.ts";
 import { type Leaf, lower } from "./lower.ts";
+import { devicesOf, type Mesh, splitOfInput, splitOfState } from "./mesh.ts";
 import { INSTALL, isKnown, pythonOf } from "./python.ts";
 import { selfTest } from "./selftest.ts";
 
@@ -23,8 +24,10 @@ export const xlaEngine: EngineKind = {
       await engine.close();
       return { usable: true, description };
     } catch (error) {
-      if (!(error instanceof UserError)) throw error;
-      return { usable: false, reason: `${error.where}: ${error.what}`, wayOut: error.wayOut };
+      if (error instanceof UserError) {
+        return { usable: false, reason: `${error.where}: ${error.what}`, wayOut: error.wayOut };
+      }
+      return { usable: false, reason: error instanceof Error ? error.message : String(error), wayOut: INSTALL };
     }
   },
   open,
@@ -41,14 +44,21 @@ export async function open(settings: EngineSettings, options: ChannelOptions = {
   const script = fileURLToPath(new URL("./host.py", import.meta.url));
   const channel = new Channel(python, ["-u", script], { ...options, env });
   try {
-    const { version, platform, device } = await begun(channel, python, own.device ?? "auto");
+    const version = await jaxOf(channel, python);
+    const mesh = { data: 1, ...own.mesh };
+    const { platform, device } = await devicesFor(channel, own.device ?? "auto", mesh);
     const before = settings.before?.startsWith(NAME) === true ? / (f32|bf16)$/.exec(settings.before)?.[1] : undefined;
     const auto = before ?? (platform === "cpu" ? "f32" : "bf16");
     const halves = (settings.precision === "auto" ? auto : settings.precision) === "bf16";
     const where = platform === "cpu" ? `CPU, ${threads} ${threads === "1" ? "thread" : "threads"}` : String(device);
-    const description = `${NAME} (JAX ${version}), ${where}, ${halves ? "bf16" : "f32"}`;
-    const engine = new XlaEngine(channel, description, halves);
-    const wrong = await selfTest(engine, halves);
+    const axes = Object.entries(mesh).map(([axis, ways]) => `${axis} ${ways}`);
+    const ways = devicesOf(mesh) === 1 ? "" : ` in a mesh of ${axes.join(", ")}`;
+    const description = `${NAME} (JAX ${version}), ${where}${ways}, ${halves ? "bf16" : "f32"}`;
+    const engine = new XlaEngine(channel, description, halves, mesh, own.ahead ?? 2);
+    const wrong = await selfTest(engine, halves).catch((error: unknown) => {
+      if (error instanceof HostRefused) return error.message;
+      throw error;
+    });
     if (wrong === undefined) return engine;
     throw new UserError(`${description} fails the self-test: ${wrong}`, python, "take another JAX or another engine");
   } catch (error) {
@@ -57,15 +67,32 @@ export async function open(settings: EngineSettings, options: ChannelOptions = {
   }
 }
 
-async function begun(channel: Channel, python: string, device: string): Promise<Head> {
+/** The version of its JAX. @throws UserError if it has none that will do */
+async function jaxOf(channel: Channel, python: string): Promise<string> {
+  let version: string;
   try {
-    const { head } = await channel.ask({ ask: "start", device });
-    if (isKnown(String(head.version))) return head;
-    throw new UserError(`it has JAX ${head.version}, which is not one of those it works with`, python, INSTALL);
+    version = String((await channel.ask({ ask: "start" })).head.version);
   } catch (error) {
     if (!(error instanceof HostRefused)) throw error;
-    const missing = error.kind === "ModuleNotFoundError" || error.kind === "ImportError";
-    if (missing) throw new UserError(`it has no JAX (${error.message})`, python, INSTALL);
+    throw new UserError(`it has no JAX that can be loaded (${error.message})`, python, INSTALL);
+  }
+  if (isKnown(version)) return version;
+  throw new UserError(`it has JAX ${version}, which is not one of those it works with`, python, INSTALL);
+}
+
+/** What the mesh is made of. @throws UserError if there is no such device, or there are not so many */
+async function devicesFor(channel: Channel, device: string, mesh: Mesh): Promise<Head> {
+  try {
+    const { head } = await channel.ask({ ask: "devices", device, mesh });
+    if (devicesOf(mesh) <= Number(head.devices)) return head;
+    const there = head.devices === 1 ? "is 1" : `are ${head.devices}`;
+    throw new UserError(
+      `the mesh takes ${devicesOf(mesh)} devices, and there ${there}`,
+      "engine.mesh",
+      "make it smaller",
+    );
+  } catch (error) {
+    if (!(error instanceof HostRefused)) throw error;
     const wayOut = "choose another engine.device, or install JAX for that one (`npm run setup:xla -- --cuda`)";
     throw new UserError(`JAX finds no device there (${error.message})`, `engine.device ${device}`, wayOut);
   }
@@ -74,33 +101,45 @@ async function begun(channel: Channel, python: string, device: string): Promise<
 class XlaEngine implements Engine {
   readonly kind = "xla";
   readonly description: string;
+  readonly ahead: number;
   readonly #channel: Channel;
   readonly #halves: boolean;
+  readonly #mesh: Mesh;
   readonly #held = new Map<string, Type>();
   #programs = 0;
   #broken: string | undefined;
 
-  constructor(channel: Channel, description: string, halves: boolean) {
+  constructor(channel: Channel, description: string, halves: boolean, mesh: Mesh, ahead: number) {
     this.#channel = channel;
     this.description = description;
+    this.ahead = ahead;
     this.#halves = halves;
+    this.#mesh = mesh;
   }
 
   async compile(program: Program): Promise<Executable> {
     const number = this.#programs++;
-    const { text, states, inputs, updates, outputs, rows } = lower(program, { halves: this.#halves });
+    const { text, states, inputs, updates, outputs, rows } = lower(program, { halves: this.#halves }, this.#mesh);
     const changed = updates.map((name) => states.findIndex((state) => state.name === name));
-    const given = [
-      ...states.map((leaf) => ({ ...leaf, state: true })),
-      ...inputs.map((leaf) => ({ ...leaf, state: false })),
-    ];
-    const results = [...changed.map((i) => states[i]), ...outputs];
-    const request = { ask: "compile", program: number, arguments: given, results, updates, donated: changed };
+    const kept = states.map((leaf) => ({ ...leaf, state: true, split: splitOfState(this.#mesh, leaf.shape) }));
+    const given = inputs.map((leaf) => {
+      return { ...leaf, state: false, split: splitOfInput(this.#mesh, program, leaf.name, leaf.shape) };
+    });
+    const results = [...changed.map((i) => kept[i]), ...outputs.map((leaf) => ({ ...leaf, split: [] }))];
+    const request = {
+      ask: "compile",
+      program: number,
+      arguments: [...kept, ...given],
+      results,
+      updates,
+      donated: changed,
+    };
     const { head } = await this.#asked(request, [Buffer.from(text)]);
     const need = memoryNeed(head);
     if (need.short) throw outOfMemory(need.text);
     return {
       program,
+      memory: need,
       run: async (values) => {
         if (this.#broken !== undefined) throw this.#unusable();
         for (const [name, type] of program.inputs) checkInput({ name, ...type }, values[name], rows.get(name));
@@ -127,7 +166,7 @@ class XlaEngine implements Engine {
     }
     const dtype = data instanceof Int32Array ? "i32" : "f32";
     this.#held.set(name, { dtype, shape: [...shape] });
-    await this.#asked({ ask: "write", name, dtype, shape }, [data]);
+    await this.#asked({ ask: "write", name, dtype, shape, split: splitOfState(this.#mesh, shape) }, [data]);
   }
 
   async read(name: string): Promise<TensorData> {
@@ -196,13 +235,18 @@ function cut(body: Buffer, leaves: readonly Leaf[]): Record<string, TensorData> 
 }
 
 /** What a compiled program takes of the device, and whether that is more than there is. */
-function memoryNeed({ held, working, limit }: Head): { readonly text: string; readonly short: boolean } {
-  const [state, values, room] = [held, working, limit].map(Number);
+function memoryNeed(head: Head): {
+  readonly kept: number;
+  readonly working: number;
+  readonly text: string;
+  readonly short: boolean;
+} {
+  const [kept, working, room] = [head.held, head.working, head.limit].map(Number);
   const gigabytes = (bytes: number) => `${(bytes / 1e9).toFixed(1)} GB`;
-  const fits = room > state ? `; about ${Math.floor((100 * (room - state)) / values)} % of this batch would fit` : "";
+  const fits = room > kept ? `; about ${Math.floor((100 * (room - kept)) / working)} % of this batch would fit` : "";
   const there = room > 0 ? ` of ${gigabytes(room)}${fits}` : "";
-  const text = `a step needs ${gigabytes(state)} for what it keeps and ${gigabytes(values)} for what it computes${there}`;
-  return { text, short: room > 0 && state + values > room };
+  const text = `a step needs ${gigabytes(kept)} for what it keeps and ${gigabytes(working)} for what it computes${there}`;
+  return { kept, working, text, short: room > 0 && kept + working > room };
 }
 
 function outOfMemory(text: string): UserError {

@@ -6,6 +6,7 @@ thread of its own, so that who waits can tell a long compilation from a process 
 """
 import dataclasses
 import json
+import math
 import os
 import queue
 import signal
@@ -88,28 +89,59 @@ def start(head, _):
     import numpy as np
 
     KINDS = {"f32": np.float32, "i32": np.int32}
+    threading.Thread(target=answer, daemon=True).start()
+    return {"version": jax.__version__}, []
+
+
+def devices(head, _):
+    """Takes the devices that the mesh is made of, where there are so many."""
+    global mesh
     if head["device"] != "auto":
         jax.config.update("jax_platforms", head["device"])
     # Nothing is too small to be kept, where the user keeps compilations (JAX_COMPILATION_CACHE_DIR).
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
-    threading.Thread(target=answer, daemon=True).start()
-    device = jax.devices()[0]
-    return {"version": jax.__version__, "platform": device.platform, "device": device.device_kind}, []
+    axes = head["mesh"]
+    count = math.prod(axes.values())
+    # As many as are asked for, of those that cost nothing; another platform has what it has.
+    jax.config.update("jax_num_cpu_devices", count)
+    there = jax.devices()
+    if len(there) >= count:
+        mesh = jax.sharding.Mesh(np.array(there[:count]).reshape(tuple(axes.values())), tuple(axes))
+    return {"platform": there[0].platform, "device": there[0].device_kind, "devices": len(there)}, []
+
+
+def lying(split):
+    return jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec(*[tuple(axes) for axes in split]))
+
+
+def place(data, where):
+    """A host's array among the devices, each its part."""
+    return jax.make_array_from_callback(data.shape, where, lambda part: data[part])
 
 
 def compile_text(head, text):
-    given = [jax.ShapeDtypeStruct(a["shape"], KINDS[a["dtype"]]) for a in head["arguments"]]
+    into = [lying(a["split"]) for a in head["arguments"]]
+    given = [
+        jax.ShapeDtypeStruct(a["shape"], KINDS[a["dtype"]], sharding=where) for a, where in zip(head["arguments"], into)
+    ]
     made = [(r["shape"], KINDS[r["dtype"]]) for r in head["results"]]
     # The frame of an exported function with these types, and our text as what it does.
     stub = jax.jit(lambda *a: tuple(jax.numpy.zeros(*m) for m in made), keep_unused=True)
     platform = jax.devices()[0].client.platform_version.split()[0] if jax.default_backend() == "gpu" else ""
-    exported = jax.export.export(stub, platforms=[platform or jax.default_backend()])(*given)
+    bare = [jax.ShapeDtypeStruct(g.shape, g.dtype) for g in given]
+    exported = jax.export.export(stub, platforms=[platform or jax.default_backend()])(*bare)
     exported = dataclasses.replace(exported, mlir_module_serialized=text)
-    donated = tuple(head["donated"])
-    lowered = jax.jit(exported.call, donate_argnums=donated, keep_unused=True).lower(*given)
+    jitted = jax.jit(
+        exported.call,
+        in_shardings=into,
+        out_shardings=tuple(lying(r["split"]) for r in head["results"]),
+        donate_argnums=tuple(head["donated"]),
+        keep_unused=True,
+    )
+    lowered = jitted.lower(*given)
     executable = lowered.compile(compiler_options={"xla_allow_excess_precision": False})
-    programs[head["program"]] = head, executable
+    programs[head["program"]] = head, executable, into
     memory = executable.memory_analysis()
     limit = (jax.devices()[0].memory_stats() or {}).get("bytes_limit", 0)
     if memory is None:
@@ -119,15 +151,15 @@ def compile_text(head, text):
 
 
 def run(head, body):
-    program, executable = programs[head["program"]]
+    program, executable, into = programs[head["program"]]
     at = 0
     values = []
-    for a in program["arguments"]:
+    for a, where in zip(program["arguments"], into):
         if a["state"]:
             values.append(states[a["name"]])
             continue
         count = int(np.prod(a["shape"], dtype=np.int64))
-        values.append(jax.device_put(np.frombuffer(body, KINDS[a["dtype"]], count, at).reshape(a["shape"])))
+        values.append(place(np.frombuffer(body, KINDS[a["dtype"]], count, at).reshape(a["shape"]), where))
         at += 4 * count
     results = executable(*values)
     updates = program["updates"]
@@ -136,7 +168,8 @@ def run(head, body):
 
 
 def write(head, body):
-    states[head["name"]] = jax.device_put(np.frombuffer(body, KINDS[head["dtype"]]).reshape(head["shape"]))
+    data = np.frombuffer(body, KINDS[head["dtype"]]).reshape(head["shape"])
+    states[head["name"]] = place(data, lying(head["split"]))
     return {}, []
 
 
@@ -156,7 +189,16 @@ def release(head, _):
     return {}, []
 
 
-ASKED = {"start": start, "compile": compile_text, "run": run, "write": write, "read": read, "drop": drop, "release": release}
+ASKED = {
+    "start": start,
+    "devices": devices,
+    "compile": compile_text,
+    "run": run,
+    "write": write,
+    "read": read,
+    "drop": drop,
+    "release": release,
+}
 while True:
     head, body = requests.get()
     try:

@@ -3,7 +3,7 @@
  * the updates, then the outputs.
  */
 import { expand } from "../../program/expand.ts";
-import { type Program, ProgramError, type Type, type Value } from "../../program/graph.ts";
+import { type Builder, type Node, type Program, ProgramError, type Type, type Value } from "../../program/graph.ts";
 import { Emitter, type Ref, typeOf, typeText } from "./emitter.ts";
 import { axes } from "./lower/axes.ts";
 import { dropout } from "./lower/dropout.ts";
@@ -11,8 +11,9 @@ import { elementwise } from "./lower/elementwise.ts";
 import type { Lowering, Precision } from "./lower/lowering.ts";
 import { products } from "./lower/products.ts";
 import { rows } from "./lower/rows.ts";
+import { devicesOf, isWhole, laid, type Mesh, meshText, splitOfState } from "./mesh.ts";
 
-/** What has no entry is expanded. */
+/** What has no entry is expanded, in place. */
 const lowerings: ReadonlyMap<string, Lowering> = new Map(
   Object.entries({ ...elementwise, ...axes, ...products, ...rows, ...dropout }),
 );
@@ -34,33 +35,51 @@ export interface Module {
 }
 
 /** @throws ProgramError if an operation has neither a lowering nor an expansion */
-export function lower(source: Program, precision: Precision): Module {
-  const program = expand(source, ({ name }) => lowerings.has(name));
+export function lower(program: Program, precision: Precision, mesh: Mesh = {}): Module {
   const e = new Emitter();
-  const values = new Map<number, Ref>();
+  const refs = new Map<number, Ref>();
   const found = ({ id }: Value): Ref => {
-    const ref = values.get(id);
+    const ref = refs.get(id);
     if (ref === undefined) throw new ProgramError("a value is read before it is made");
     return ref;
   };
-  const leaf = ([name, { dtype, shape }]: [string, Value]): Leaf => ({ name, dtype, shape });
+  // Values of ours have numbers below those of the program.
+  const value = (ref: Ref, { dtype, shape }: Type): Value => {
+    const id = -1 - refs.size;
+    refs.set(id, ref);
+    return { id, dtype, shape };
+  };
+  const inner: Builder = {
+    apply(op, inputs, attrs) {
+      const lowering = lowerings.get(op.name);
+      if (lowering !== undefined) {
+        const outputs = op.infer(inputs, attrs).map((type) => ({ ...type, id: 0 }));
+        const made = lowering(e, { op, inputs, attrs, outputs }, inputs.map(found), precision);
+        return outputs.map((type, i) => value(made[i], type));
+      }
+      if (op.expand === undefined) throw new ProgramError(`the XLA engine has no lowering for ${op.name}`);
+      return op.expand(inner, inputs, attrs);
+    },
+  };
   const leaves = [...program.states, ...program.inputs];
   leaves.forEach(([, { id, dtype, shape }], i) => {
-    values.set(id, { name: `%arg${i}`, element: dtype, shape });
+    refs.set(id, { name: `%arg${i}`, element: dtype, shape });
   });
+  const placed = placing(e, program, precision, mesh);
   for (const node of program.nodes) {
-    const lowering = lowerings.get(node.op.name);
-    if (lowering === undefined) throw new ProgramError(`the XLA engine has no lowering for ${node.op.name}`);
-    const made = lowering(e, node, node.inputs.map(found), precision);
+    const inputs = node.inputs.map((input) => value(placed(node, input, found(input)), input));
+    const made = inner.apply(node.op, inputs, node.attrs);
     node.outputs.forEach(({ id }, i) => {
-      values.set(id, made[i]);
+      refs.set(id, found(made[i]));
     });
   }
+  const leaf = ([name, { dtype, shape }]: [string, Value]): Leaf => ({ name, dtype, shape });
   const results = [...program.updates.values(), ...program.outputs.values()].map(found);
   const types = results.map(typeOf).join(", ");
   const heads = leaves.map(([, { dtype, shape }], i) => `%arg${i}: ${typeText(dtype, shape)}`);
   const text = [
     "module @program {",
+    ...(devicesOf(mesh) === 1 ? [] : [meshText(mesh)]),
     `  func.func public @main(${heads.join(", ")}) -> (${types}) {`,
     ...e.lines,
     `    return ${results.map(({ name }) => name).join(", ")} : ${types}`,
@@ -74,7 +93,31 @@ export function lower(source: Program, precision: Precision): Module {
     inputs: [...program.inputs].map(leaf),
     updates: [...program.updates.keys()],
     outputs: [...program.outputs].map(leaf),
-    rows: tables(program),
+    rows: tables(expand(program, () => false)),
+  };
+}
+
+/** Operations that go element by element over what is kept, each device over its own part. */
+const ofParts = ["adamw", "globalNorm"];
+
+/**
+ * Where an operand lies as a node reads it. Left alone, the partitioner splits some products instead of putting their
+ * weights together. A gradient goes where its parameter lies; half the bytes travel where bf16 is what is read.
+ */
+function placing(e: Emitter, program: Program, { halves }: Precision, mesh: Mesh) {
+  const kept = new Set([...program.states.values()].map(({ id }) => id));
+  const updates = new Set([...program.updates.values()].map(({ id }) => id));
+  return ({ op, outputs }: Node, { id, shape }: Value, ref: Ref): Ref => {
+    const split = splitOfState(mesh, shape);
+    if (isWhole(split)) return ref;
+    if (ofParts.includes(op.name) || outputs.some((output) => updates.has(output.id))) return laid(e, ref, split);
+    if (!kept.has(id)) return ref;
+    const read = halves && (op.name === "linear" || op.name === "matmul") ? e.convert(ref, "bf16") : ref;
+    return laid(
+      e,
+      read,
+      shape.map(() => []),
+    );
   };
 }
 

@@ -4,6 +4,10 @@ import { z } from "zod";
 export const xlaKeys = {
   /** A Python that has JAX: a command, or a path. */
   python: z.string().min(1).optional(),
+  /** How many runs are under way at once: while a device computes one, the next is on its way to it. */
+  ahead: z.int().min(1).max(16).optional(),
+  /** Devices by what is split among them: `data`, the batch; `fsdp`, the batch and what is kept between runs. */
+  mesh: z.strictObject({ data: z.int().min(1).optional(), fsdp: z.int().min(1).optional() }).optional(),
   device: z.enum(["auto", "cpu", "gpu", "tpu"]).optional(),
 };
 const schema = z.object(xlaKeys);

@@ -79,32 +79,77 @@ export class CompiledSteps {
   }
 }
 
+/** Runs under way on an engine: no more at once than are worth having, lest what they were given pile up. */
+export class Runs {
+  readonly #most: number;
+  readonly #under: Promise<void>[] = [];
+
+  constructor(most: number) {
+    this.#most = most;
+  }
+
+  /** Waits until another may begin. */
+  async room(): Promise<void> {
+    while (this.#under.length >= this.#most) await this.#under[0];
+  }
+
+  add<T>(run: Promise<T>): Promise<T> {
+    const over = run.then(
+      () => {},
+      () => {},
+    );
+    this.#under.push(over);
+    over.then(() => this.#under.splice(this.#under.indexOf(over), 1));
+    return run;
+  }
+}
+
+/** A step whose runs are all asked for. */
+export interface StepUnderWay {
+  /** Rejects as the first run of it that failed did; that need not be heard. */
+  readonly result: Promise<StepResult>;
+}
+
 /**
- * Runs a step.
+ * Begins a step.
  * @param inputs of each micro-batch, asked for while the one before runs
- * @param meanwhile called while the last one runs
  */
+export async function beginStep(
+  step: CompiledStep,
+  accumulate: number,
+  inputs: (micro: number) => Record<string, TensorData>,
+  rate: number,
+  runs: Runs,
+): Promise<StepUnderWay> {
+  const given = { rate: Float32Array.of(rate) };
+  const under: Promise<Record<string, TensorData>>[] = [];
+  for (let micro = 0; micro < accumulate; micro++) {
+    const next = inputs(micro);
+    await runs.room();
+    under.push(runs.add(step.batch.run(step.apply === undefined ? { ...next, ...given } : next)));
+  }
+  if (step.apply !== undefined) under.push(runs.add(step.apply.run(given)));
+  const result = Promise.all(under).then(added);
+  result.catch(() => {});
+  return { result };
+}
+
+/** Runs a step on an engine where nothing else is under way. */
 export async function runStep(
   step: CompiledStep,
   accumulate: number,
   inputs: (micro: number) => Record<string, TensorData>,
   rate: number,
-  meanwhile: () => void = () => {},
 ): Promise<StepResult> {
-  const given = { rate: Float32Array.of(rate) };
+  return (await beginStep(step, accumulate, inputs, rate, new Runs(1))).result;
+}
+
+function added(results: readonly Record<string, TensorData>[]): StepResult {
   let loss = 0;
   let terms: TermSums | undefined;
-  let results: Record<string, TensorData> = {};
-  let next = inputs(0);
-  for (let micro = 0; micro < accumulate; micro++) {
-    const running = step.batch.run(step.apply === undefined ? { ...next, ...given } : next);
-    if (micro + 1 < accumulate) next = inputs(micro + 1);
-    else meanwhile();
-    results = await running;
-    loss += results.loss[0];
-    const { lm, nsp, nsp_correct: correct } = results;
+  for (const { loss: one, lm, nsp, nsp_correct: correct } of results) {
+    loss += one?.[0] ?? 0;
     if (nsp !== undefined) terms = addTerms(terms, { lm: lm[0], nsp: nsp[0], nsp_correct: correct[0] });
   }
-  if (step.apply !== undefined) results = { ...results, ...(await step.apply.run(given)) };
-  return { loss, terms, norm: results.norm[0] };
+  return { loss, terms, norm: results[results.length - 1].norm[0] };
 }

@@ -1,4 +1,4 @@
-/** A batch as the inputs of a program. */
+/** Batches as the inputs of a program. */
 import type { Batch } from "../../data/batch/batch.ts";
 import type { TensorData } from "../../engine/engine.ts";
 
@@ -22,4 +22,22 @@ export function batchInputs(batch: Batch, key?: Int32Array): Record<string, Tens
 /** The key of a micro-batch's dropout: no two of a run share one. */
 export function dropoutKey(seed: number, step: number, micro: number, accumulate: number): Int32Array {
   return Int32Array.of(seed, step * accumulate + micro);
+}
+
+/** A run's inputs by step and micro-batch. Those of one step's first may be made before they are asked for. */
+export class Feed {
+  readonly #make: (step: number, micro: number) => Record<string, TensorData>;
+  #made: { readonly step: number; readonly inputs: Record<string, TensorData> } | undefined;
+
+  constructor(make: (step: number, micro: number) => Record<string, TensorData>) {
+    this.#make = make;
+  }
+
+  get(step: number, micro: number): Record<string, TensorData> {
+    return this.#made?.step === step && micro === 0 ? this.#made.inputs : this.#make(step, micro);
+  }
+
+  prepare(step: number): void {
+    if (this.#made?.step !== step) this.#made = { step, inputs: this.#make(step, 0) };
+  }
 }
