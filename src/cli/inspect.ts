@@ -35,7 +35,12 @@ function describe(found: Inspection): string {
   const files = found.files.length === 1 ? found.files[0].name : `${found.files.length} shards`;
   const rows = [
     ["layers", String(d.layers), "hidden", String(d.hidden)],
-    ["heads", `${d.heads} × ${d.headWidth}`, "FFN", String(d.ffn)],
+    [
+      "heads",
+      `${d.heads} × ${d.headWidth}${d.kvHeads === d.heads ? "" : `, ${d.kvHeads} of keys`}`,
+      "FFN",
+      String(d.ffn),
+    ],
     ["vocabulary", String(d.vocab), "positions", String(d.positions)],
   ];
   const parts = [

@@ -179,7 +179,8 @@ function draw(spec: ChartSpec, size: Size): string {
   );
 
   const pixels = (points: readonly Point[]) => points.map(([px, py]): Point => [x(px), y(py)]);
-  const room = new Room(spec.series.flatMap((one) => [pixels(one.points), pixels(one.faint ?? [])]));
+  const curves = spec.series.flatMap((one) => [pixels(one.points), pixels(one.faint ?? [])]);
+  const room = new Room(curves, floor);
   const box = (value: string, width: number, from: number, baseline: number): Box => {
     const wanted = Math.max(
       left,

@@ -90,8 +90,10 @@ export function lossChart(
   view: View = views[0],
 ): { readonly spec: ChartSpec; readonly above: readonly string[] } {
   const series = figures.curves.map((curve, j) => lossSeries(curve, figures.colours[j], axis, figures.training));
+  // The finer curve behind has its own extremes: the whole shows those too.
+  const shown = ({ points, faint = [] }: Series) => (view.key === "whole" ? [...points, ...faint] : points);
   const y = view.range(
-    series.map((one) => (one.points.length > 0 ? one.points : (one.faint ?? []))),
+    series.map((one) => (one.points.length > 0 ? shown(one) : (one.faint ?? []))),
     figures.level?.y,
   );
   const evaluated = series.filter((one) => one.points.length > 0);

@@ -12,10 +12,13 @@ type Pixel = readonly [x: number, y: number];
 /** What is drawn, in pixels, and the labels placed among it so far. */
 export class Room {
   readonly #lines: readonly (readonly Pixel[])[];
+  readonly #floor: number;
   readonly #taken: Box[] = [];
 
-  constructor(lines: readonly (readonly Pixel[])[]) {
+  /** @param floor where the picture ends below */
+  constructor(lines: readonly (readonly Pixel[])[], floor = Number.POSITIVE_INFINITY) {
     this.#lines = lines;
+    this.#floor = floor;
   }
 
   /**
@@ -34,9 +37,9 @@ export class Room {
     return best;
   }
 
-  /** How many segments and labels a box meets; a label counts as many. */
+  /** How many segments and labels a box meets; a label, and the picture's end, count as many. */
   #meets(box: Box): number {
-    let count = 0;
+    let count = box.y + box.height > this.#floor ? 20 : 0;
     for (const line of this.#lines) {
       for (let i = 1; i < line.length; i++) if (crosses(line[i - 1], line[i], box)) count++;
     }

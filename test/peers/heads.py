@@ -74,7 +74,7 @@ def activations(read):
     read = json.loads(read)
     x = torch.cat([torch.linspace(-30, 30, 601), torch.linspace(-4, 4, 1001)]).double()
     own = {"gelu-erf": torch.nn.functional.gelu(x), "gelu-tanh": torch.nn.functional.gelu(x, approximate="tanh"),
-           "relu": torch.relu(x)}
+           "relu": torch.relu(x), "silu": torch.nn.functional.silu(x)}
     wrong, left = [], []
     for name in transformers.activations.ACT2CLS:
         if name == "xielu":

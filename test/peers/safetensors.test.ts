@@ -19,7 +19,9 @@ const peer = python(["safetensors", "torch", "huggingface_hub"]);
 /** Normal numbers with hard ones among them: subnormal in F16, too large for it, ties. */
 function numbers(name: string, count: number): Float32Array {
   const stream = new RandomStream(3, name);
-  const hard = [0, -0, 1e-7, -6e-8, 65519, 65520, 1e30, -1e-40, 1 + 2 ** -11, 1 + 3 * 2 ** -11, 1 + 2 ** -8, Infinity];
+  // What F16 has no room for is refused there (test/checkpoint/finite.test.ts); infinity is written where it is kept.
+  const large = name.startsWith("F16") ? [] : [65520, 1e30, Infinity];
+  const hard = [0, -0, 1e-7, -6e-8, 65519, -1e-40, 1 + 2 ** -11, 1 + 3 * 2 ** -11, 1 + 2 ** -8, ...large];
   return Float32Array.from({ length: count }, (_, i) => hard[i] ?? stream.normal(i));
 }
 
@@ -30,6 +32,7 @@ const list = floatDTypes.flatMap((dtype) => [
   { name: `${dtype}.empty`, dtype, shape: [3, 0] },
 ]);
 
+const keep = new Set(list.map(({ name }) => name));
 const sources = list.map((tensor) => ({
   ...tensor,
   data: async () =>
@@ -42,11 +45,11 @@ const sources = list.map((tensor) => ({
 describe.skipIf(peer === undefined)("Python's safetensors", () => {
   it("reads what we write, and rounds float32 as we do", async () => {
     const folder = temporaryFolder();
-    await writeWeights(folder, sources);
+    await writeWeights(folder, sources, { keep });
     await writeWeights(
       folder,
       sources.map((s) => ({ ...s, dtype: "F32" })),
-      { fileName: "f32.safetensors" },
+      { fileName: "f32.safetensors", keep },
     );
     const said = peer?.run(
       `
@@ -71,7 +74,7 @@ with safe_open(sys.argv[1] + "/model.safetensors", "pt") as f: print(json.dumps(
     for (const most of ["3kB", "1MB"]) {
       mkdirSync(join(ours, most));
       mkdirSync(join(theirs, most));
-      await writeWeights(join(ours, most), sources, { maxShardBytes: most === "3kB" ? 3000 : 1e6 });
+      await writeWeights(join(ours, most), sources, { maxShardBytes: most === "3kB" ? 3000 : 1e6, keep });
     }
     // The same tensors in the same order, written by the libraries that save_pretrained uses.
     peer?.run(

@@ -172,6 +172,8 @@ describe("many curves", () => {
     expect(room.take([at(45), at(60), at(20)]).y).toBe(60);
     // The place is taken now.
     expect(room.take([at(45), at(62), at(20)]).y).toBe(20);
+    // Below the picture's end is no room.
+    expect(new Room([], 70).take([at(65), at(40)]).y).toBe(40);
     // A segment beside the box, and one that only would meet it if it went on.
     expect(crosses([0, 0], [30, 30], at(60))).toBe(false);
     expect(crosses([0, 0], [100, 100], at(45))).toBe(true);
