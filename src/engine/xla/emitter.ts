@@ -5,7 +5,7 @@
 import { type DType, type Shape, sameShape } from "../../program/graph.ts";
 
 /** Element types, as StableHLO spells them. */
-export type Element = DType | "bf16" | "i1" | "ui32" | "ui64";
+export type Element = DType | "bf16" | "i1" | "ui8" | "ui32" | "ui64";
 
 /** A value of the module. */
 export interface Ref {

@@ -5,6 +5,7 @@
 import { expand } from "../../program/expand.ts";
 import { type Builder, type Node, type Program, ProgramError, type Type, type Value } from "../../program/graph.ts";
 import { Emitter, type Ref, typeOf, typeText } from "./emitter.ts";
+import { FusedAttention, fusedNodes } from "./fused.ts";
 import { axes } from "./lower/axes.ts";
 import { dropout } from "./lower/dropout.ts";
 import { elementwise } from "./lower/elementwise.ts";
@@ -12,6 +13,7 @@ import type { Lowering, Precision } from "./lower/lowering.ts";
 import { products } from "./lower/products.ts";
 import { rows } from "./lower/rows.ts";
 import { devicesOf, isWhole, laid, type Mesh, meshText, splitOfState } from "./mesh.ts";
+import { moves, storedAsHalves } from "./storage.ts";
 
 /** What has no entry is expanded, in place. */
 const lowerings: ReadonlyMap<string, Lowering> = new Map(
@@ -49,12 +51,15 @@ export function lower(program: Program, precision: Precision, mesh: Mesh = {}): 
     refs.set(id, ref);
     return { id, dtype, shape };
   };
+  const stored = precision.halves ? storedAsHalves(program) : new Set<number>();
+  let rounded = false;
   const inner: Builder = {
     apply(op, inputs, attrs) {
       const lowering = lowerings.get(op.name);
       if (lowering !== undefined) {
         const outputs = op.infer(inputs, attrs).map((type) => ({ ...type, id: 0 }));
-        const made = lowering(e, { op, inputs, attrs, outputs }, inputs.map(found), precision);
+        const given = operands(e, op.name, inputs.map(found));
+        const made = lowering(e, { op, inputs, attrs, outputs }, given, { ...precision, rounded });
         return outputs.map((type, i) => value(made[i], type));
       }
       if (op.expand === undefined) throw new ProgramError(`the XLA engine has no lowering for ${op.name}`);
@@ -66,15 +71,31 @@ export function lower(program: Program, precision: Precision, mesh: Mesh = {}): 
     refs.set(id, { name: `%arg${i}`, element: dtype, shape });
   });
   const placed = placing(e, program, precision, mesh);
+  const byCudnn = precision.halves && precision.fused ? fusedNodes(program) : new Set<Node>();
+  const fused = new FusedAttention(e, mesh);
   for (const node of program.nodes) {
-    const inputs = node.inputs.map((input) => value(placed(node, input, found(input)), input));
-    const made = inner.apply(node.op, inputs, node.attrs);
+    const given = node.inputs.map((input) => placed(node, input, found(input)));
+    rounded = stored.has(node.outputs[0].id);
+    const made = byCudnn.has(node)
+      ? fused.lower(node, given)
+      : inner
+          .apply(
+            node.op,
+            given.map((ref, i) => value(ref, node.inputs[i])),
+            node.attrs,
+          )
+          .map(found);
     node.outputs.forEach(({ id }, i) => {
-      refs.set(id, found(made[i]));
+      // What fused attention keeps for its gradient is its own.
+      const half = stored.has(id) && !(byCudnn.has(node) && made[i].element === "f32");
+      refs.set(id, half ? e.convert(made[i], "bf16") : made[i]);
     });
   }
   const leaf = ([name, { dtype, shape }]: [string, Value]): Leaf => ({ name, dtype, shape });
-  const results = [...program.updates.values(), ...program.outputs.values()].map(found);
+  const results = [...program.updates.values(), ...program.outputs.values()].map((one) => {
+    const ref = found(one);
+    return ref.element === "bf16" ? e.convert(ref, "f32") : ref;
+  });
   const types = results.map(typeOf).join(", ");
   const heads = leaves.map(([, { dtype, shape }], i) => `%arg${i}: ${typeText(dtype, shape)}`);
   const text = [
@@ -95,6 +116,12 @@ export function lower(program: Program, precision: Precision, mesh: Mesh = {}): 
     outputs: [...program.outputs].map(leaf),
     rows: tables(expand(program, () => false)),
   };
+}
+
+/** As a lowering takes them: what is stored as bf16 is f32 to all but products and what only moves it. */
+function operands(e: Emitter, name: string, refs: readonly Ref[]): readonly Ref[] {
+  const asStored = name === "matmul" || (moves.has(name) && refs.every(({ element }) => element === refs[0].element));
+  return asStored ? refs : refs.map((ref) => (ref.element === "bf16" ? e.convert(ref, "f32") : ref));
 }
 
 /** Operations that go element by element over what is kept, each device over its own part. */
