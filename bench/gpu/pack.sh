@@ -4,13 +4,13 @@
 #
 #   bench/gpu/pack.sh [FOLDER]        default runs/gpu-pack
 #
-# TEXT   the study's text, .txt.gz files (default ../shared/data/wikipedia/part-[123].txt.gz); none: no study
+# TEXT   the study's text, .txt.gz files (default ../shared/data/wikipedia/part-[12].txt.gz); none: no study
 # ONEDNN oneDNN's library (default the system's); none: no piece cpu-speed
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 to=$(mkdir -p "${1:-runs/gpu-pack}" && cd "${1:-runs/gpu-pack}" && pwd)
 VERSION=20.20.2
-TEXT=${TEXT-$(ls ../shared/data/wikipedia/part-[123].txt.gz 2>/dev/null || true)}
+TEXT=${TEXT-$(ls ../shared/data/wikipedia/part-[12].txt.gz 2>/dev/null || true)}
 ONEDNN=${ONEDNN-$(ldconfig -p | sed -n 's/.*libdnnl\.so\.[23] .*=> //p' | sort -r | head -1)}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

@@ -6,7 +6,7 @@
 #
 # OUT    where the results go: results.jsonl, table.md, cpu-speed.md, records.tar.gz, log.txt (default ./gpu-results)
 # WORK   where things are unpacked; a later call goes on from there (default /tmp/bert2bert-gpu)
-# PYTHON default python3
+# PYTHON with JAX (default python3); BERT2BERT_PYTHON: with PyTorch, where that is another
 # SMALL  1: tiny sizes, to see that all runs, on whatever device there is
 set -uo pipefail
 PIECES="operations attention steps bert gpt2 fit study-gpt2 study-bert cpu-speed"
@@ -15,7 +15,7 @@ mkdir -p "${OUT:=gpu-results}" "${WORK:=/tmp/bert2bert-gpu}"
 target=$(cd "$OUT" && pwd)
 work=$(cd "$WORK" && pwd)
 export PYTHON=${PYTHON:-python3} SMALL=${SMALL:-} STORE=$work/store OUT=$work/results
-export BERT2BERT_XLA_PYTHON=$PYTHON BERT2BERT_PYTHON=$PYTHON HF_HUB_OFFLINE=1 TRANSFORMERS_OFFLINE=1
+export BERT2BERT_XLA_PYTHON=$PYTHON BERT2BERT_PYTHON=${BERT2BERT_PYTHON:-$PYTHON} HF_HUB_OFFLINE=1 TRANSFORMERS_OFFLINE=1
 # Compiled once for all calls that go on from here.
 export JAX_COMPILATION_CACHE_DIR=$work/jax-cache XLA_PYTHON_CLIENT_MEM_FRACTION=${XLA_PYTHON_CLIENT_MEM_FRACTION:-0.92}
 mkdir -p "$OUT" "$work/records"

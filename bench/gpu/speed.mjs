@@ -75,7 +75,7 @@ function peer({ style, dropout }, flops) {
   const spec = { ...shape, style, dropout, precision: "bf16", compile, threads: 4, masked: shape.masked ?? 0 };
   const input = [JSON.stringify({ ...spec, device: "auto" }), 3, STEPS, STEPS, STEPS, ""].join("\n");
   const options = { input, encoding: "utf8", timeout: 1000 * Math.max(1, left()), maxBuffer: 2 ** 26 };
-  const { stdout, stderr, error } = spawnSync(process.env.PYTHON ?? "python3", [file], options);
+  const { stdout, stderr, error } = spawnSync(process.env.BERT2BERT_PYTHON ?? "python3", [file], options);
   const [ready, , ...turns] = stdout
     .split("\n")
     .filter((line) => line.startsWith("{"))
