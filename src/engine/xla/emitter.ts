@@ -145,6 +145,12 @@ export class Emitter {
     return this.op(`${text} : ${types}`, x.element, shape);
   }
 
+  /** Values of one type, made once: no reader makes them anew. */
+  barrier(refs: readonly Ref[]): readonly Ref[] {
+    const text = `stablehlo.optimization_barrier ${refs.map(({ name }) => name).join(", ")} : ${refs.map(typeOf).join(", ")}`;
+    return this.ops(text, refs[0].element, refs[0].shape, refs.length);
+  }
+
   /** Each element its own index along an axis. */
   iota(element: Element, shape: Shape, axis: number): Ref {
     return this.op(`stablehlo.iota dim = ${axis} : ${typeText(element, shape)}`, element, shape);

@@ -74,7 +74,12 @@ export function lower(program: Program, precision: Precision, mesh: Mesh = {}): 
   const byCudnn = precision.halves && precision.fused ? fusedNodes(program) : new Set<Node>();
   const fused = new FusedAttention(e, mesh);
   for (const node of program.nodes) {
-    const given = node.inputs.map((input) => placed(node, input, found(input)));
+    // What a gradient makes of activations it makes anew: shared with the forward pass, it would be written and read.
+    const anew = node.op.expand !== undefined && node.op.gradient === undefined;
+    const given = node.inputs.map((input) => {
+      const ref = placed(node, input, found(input));
+      return anew && stored.has(input.id) ? e.barrier([ref])[0] : ref;
+    });
     rounded = stored.has(node.outputs[0].id);
     const made = byCudnn.has(node)
       ? fused.lower(node, given)
@@ -88,7 +93,9 @@ export function lower(program: Program, precision: Precision, mesh: Mesh = {}): 
     node.outputs.forEach(({ id }, i) => {
       // What fused attention keeps for its gradient is its own.
       const half = stored.has(id) && !(byCudnn.has(node) && made[i].element === "f32");
-      refs.set(id, half ? e.convert(made[i], "bf16") : made[i]);
+      const ref = half ? e.convert(made[i], "bf16") : made[i];
+      // A number a row that is kept for the gradient: made anew there, its rows would be read again.
+      refs.set(id, precision.halves && i > 0 && ref.shape.length === 1 ? e.barrier([ref])[0] : ref);
     });
   }
   const leaf = ([name, { dtype, shape }]: [string, Value]): Leaf => ({ name, dtype, shape });
@@ -118,9 +125,9 @@ export function lower(program: Program, precision: Precision, mesh: Mesh = {}): 
   };
 }
 
-/** As a lowering takes them: what is stored as bf16 is f32 to all but products and what only moves it. */
+/** As a lowering takes them: what is stored as bf16 is f32 to all but products, what only moves it, and what looks a part of it up. */
 function operands(e: Emitter, name: string, refs: readonly Ref[]): readonly Ref[] {
-  const asStored = name === "matmul" || (moves.has(name) && refs.every(({ element }) => element === refs[0].element));
+  const asStored = name === "matmul" || name === "crossEntropy" || (moves.has(name) && refs.every(({ element }) => element === refs[0].element));
   return asStored ? refs : refs.map((ref) => (ref.element === "bf16" ? e.convert(ref, "f32") : ref));
 }
 
