@@ -74,7 +74,12 @@ function peer({ style, dropout }, flops) {
   const compile = !small;
   const spec = { ...shape, style, dropout, precision: "bf16", compile, threads: 4, masked: shape.masked ?? 0 };
   const input = [JSON.stringify({ ...spec, device: "auto" }), 3, STEPS, STEPS, STEPS, ""].join("\n");
-  const options = { input, encoding: "utf8", timeout: Math.round(1000 * Math.min(Math.max(1, left()), 3600)), maxBuffer: 2 ** 26 };
+  const options = {
+    input,
+    encoding: "utf8",
+    timeout: Math.round(1000 * Math.min(Math.max(1, left()), 3600)),
+    maxBuffer: 2 ** 26,
+  };
   const { stdout, stderr, error } = spawnSync(process.env.BERT2BERT_PYTHON ?? "python3", [file], options);
   const [ready, , ...turns] = stdout
     .split("\n")

@@ -7,7 +7,8 @@ Reads a line of JSON: text, arguments and results ({shape, dtype, split}), donat
 device), traffic (bytes to and from memory, by kind of kernel), collectives ({kind: [count, bytes]}), calls (custom calls).
 
 Traffic is what all kernels read and write: their operands and results, whole; those of a loop's body as often as it runs,
-those of a called computation as often as it is called. What a kernel reads twice, or finds in the cache, counts once.
+those of a called computation as often as it is called. What a kernel reads twice, or finds in the cache, counts once; of a
+table in which it only looks rows up, those rows.
 """
 
 import collections
@@ -76,6 +77,25 @@ class Module:
         self.kernels = collections.Counter()
         self.count(self.entry, 1)
 
+    def looked_up(self, name):
+        """By the number of a fusion's parameter of which nothing but rows is looked up: the bytes of these."""
+        parameters, users, kinds = {}, collections.defaultdict(list), {}
+        for line in self.bodies.get(name, ()):
+            found = re.match(r"\s+(?:ROOT )?%([\w.\-]+) = (\(.*?\)|\S+) ([a-z\-]+)\((.*)", line)
+            if not found:
+                continue
+            result, kind, op, rest = found.groups()
+            kinds[result] = kind
+            if op == "parameter":
+                parameters[result] = int(rest.split(")")[0])
+            for place, operand in enumerate(re.findall(r"%([\w.\-]+)", rest.split("), ")[0])):
+                users[operand].append((op, place, size(kind)))
+        rows = {}
+        for parameter, number in parameters.items():
+            if users[parameter] and all(op in ("gather", "dynamic-slice") and place == 0 for op, place, _ in users[parameter]):
+                rows[number] = sum(bytes for _, _, bytes in users[parameter])
+        return rows
+
     def count(self, name, times):
         types = {}
         for line in self.bodies[name]:
@@ -100,7 +120,9 @@ class Module:
                 continue
             if op.endswith("-done"):
                 continue
-            read = sum(size(types.get(operand, "")) for operand in re.findall(r"%([\w.\-]+)", rest.split("), ")[0]))
+            rows = self.looked_up(called.get("calls"))
+            operands = re.findall(r"%([\w.\-]+)", rest.split("), ")[0])
+            read = sum(rows.get(number, size(types.get(operand, ""))) for number, operand in enumerate(operands))
             together = COLLECTIVE.match(op)
             if together:
                 count, bytes = self.collectives.get(together.group(1), (0, 0))
@@ -114,8 +136,6 @@ class Module:
                 op = f"fusion {said.group(1).strip('_')}"
             self.traffic[op] += times * (read + size(kind))
             self.kernels[op] += times
-            if os.environ.get("LARGEST") and times * (read + size(kind)) > 4e8:
-                print(f"{times * (read + size(kind)) / 1e9:7.2f} GB {times:3d} x {op:28s} {kind[:90]}  <- {' '.join(types.get(o, '?')[:40] for o in re.findall(r'%([A-Za-z0-9_.-]+)', rest.split('), ')[0]))[:200]}", file=sys.stderr)
 
 
 def main():

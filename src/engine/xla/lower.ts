@@ -127,7 +127,9 @@ export function lower(program: Program, precision: Precision, mesh: Mesh = {}): 
 
 /** As a lowering takes them: what is stored as bf16 is f32 to all but products, what only moves it, and what looks a part of it up. */
 function operands(e: Emitter, name: string, refs: readonly Ref[]): readonly Ref[] {
-  const asStored = name === "matmul" || name === "crossEntropy" || (moves.has(name) && refs.every(({ element }) => element === refs[0].element));
+  const asStored =
+    ["linear", "matmul", "crossEntropy"].includes(name) ||
+    (moves.has(name) && refs.every(({ element }) => element === refs[0].element));
   return asStored ? refs : refs.map((ref) => (ref.element === "bf16" ? e.convert(ref, "f32") : ref));
 }
 
