@@ -53,12 +53,13 @@ export function lower(program: Program, precision: Precision, mesh: Mesh = {}): 
   };
   const stored = precision.halves ? storedAsHalves(program) : new Set<number>();
   let rounded = false;
+  let anew = false;
   const inner: Builder = {
     apply(op, inputs, attrs) {
       const lowering = lowerings.get(op.name);
       if (lowering !== undefined) {
         const outputs = op.infer(inputs, attrs).map((type) => ({ ...type, id: 0 }));
-        const given = operands(e, op.name, inputs.map(found));
+        const given = operands(e, op.name, inputs.map(found), anew);
         const made = lowering(e, { op, inputs, attrs, outputs }, given, { ...precision, rounded });
         return outputs.map((type, i) => value(made[i], type));
       }
@@ -74,12 +75,8 @@ export function lower(program: Program, precision: Precision, mesh: Mesh = {}): 
   const byCudnn = precision.halves && precision.fused ? fusedNodes(program) : new Set<Node>();
   const fused = new FusedAttention(e, mesh);
   for (const node of program.nodes) {
-    // What a gradient makes of activations it makes anew: shared with the forward pass, it would be written and read.
-    const anew = node.op.expand !== undefined && node.op.gradient === undefined;
-    const given = node.inputs.map((input) => {
-      const ref = placed(node, input, found(input));
-      return anew && stored.has(input.id) ? e.barrier([ref])[0] : ref;
-    });
+    const given = node.inputs.map((input) => placed(node, input, found(input)));
+    anew = node.op.expand !== undefined && node.op.gradient === undefined;
     rounded = stored.has(node.outputs[0].id);
     const made = byCudnn.has(node)
       ? fused.lower(node, given)
@@ -125,12 +122,23 @@ export function lower(program: Program, precision: Precision, mesh: Mesh = {}): 
   };
 }
 
-/** As a lowering takes them: what is stored as bf16 is f32 to all but products, what only moves it, and what looks a part of it up. */
-function operands(e: Emitter, name: string, refs: readonly Ref[]): readonly Ref[] {
+/**
+ * As a lowering takes them: what is stored as bf16 is f32 to all but products, what only moves it, and what looks a part
+ * of it up.
+ * @param anew in a gradient: what it makes of activations would be shared with the forward pass, written there as f32
+ *   and read again, were they not multiplied by a 1 that nobody can see through
+ */
+function operands(e: Emitter, name: string, refs: readonly Ref[], anew: boolean): readonly Ref[] {
   const asStored =
     ["linear", "matmul", "crossEntropy"].includes(name) ||
     (moves.has(name) && refs.every(({ element }) => element === refs[0].element));
-  return asStored ? refs : refs.map((ref) => (ref.element === "bf16" ? e.convert(ref, "f32") : ref));
+  if (asStored || refs.every(({ element }) => element !== "bf16")) return refs;
+  const one = anew ? e.barrier([e.constant(1, "f32")])[0] : undefined;
+  return refs.map((ref) => {
+    if (ref.element !== "bf16") return ref;
+    const wide = e.convert(ref, "f32");
+    return one === undefined ? wide : e.binary("multiply", wide, one);
+  });
 }
 
 /** Operations that go element by element over what is kept, each device over its own part. */
@@ -143,7 +151,11 @@ const ofParts = ["adamw", "globalNorm"];
 function placing(e: Emitter, program: Program, { halves }: Precision, mesh: Mesh) {
   const kept = new Set([...program.states.values()].map(({ id }) => id));
   const updates = new Set([...program.updates.values()].map(({ id }) => id));
-  return ({ op, outputs }: Node, { id, shape }: Value, ref: Ref): Ref => {
+  return ({ op, inputs, outputs }: Node, { id, shape }: Value, ref: Ref): Ref => {
+    // Rows stay where their sequences are: of a table that is split by columns, the partitioner would have columns of all.
+    if (op.name === "scatterAdd" && id === inputs[1].id && !isWhole(splitOfState(mesh, outputs[0].shape))) {
+      if (shape[0] % devicesOf(mesh) === 0) return laid(e, ref, [Object.keys(mesh), []]);
+    }
     const split = splitOfState(mesh, shape);
     if (isWhole(split)) return ref;
     if (ofParts.includes(op.name) || outputs.some((output) => updates.has(output.id))) return laid(e, ref, split);
