@@ -178,7 +178,8 @@ describe("a parameter with entries whose moments start at 0", () => {
     const seen = { some: 0, none: 0 };
     for (const config of configs) {
       const model = architectureOf(config, "test").model(config, "test");
-      for (const method of methods) {
+      // LayerNorms all of them, which isometric refuses.
+      for (const method of methods.filter(({ name }) => name !== "isometric")) {
         for (const depth of depthRules) {
           for (const moments of ["grow", "old-only"]) {
             const plan = planGrowth(model, resizedModel(model, sizes), {
