@@ -375,6 +375,27 @@ export const growth: Group = {
       "a typing error",
     ),
     grow(
+      "more than two copies of the layers",
+      ["--layers", "9", "--method", "fpi", "--depth", "overlap"],
+      "--depth overlap: two copies of <n> layers are <n> at most, not <n>",
+      "take fewer layers, another rule (stack, middle), or grow twice",
+      "two copies that overlap are no deeper than two that do not",
+    ),
+    grow(
+      "a stream that is seen by LayerNorms",
+      ["--hidden", "48", "--method", "isometric"],
+      "--method isometric: <name> of a <model_type> makes more of the stream than its length, which is all that stays",
+      "take lemon or fpi, or leave the hidden size as it is",
+      "isometric is for models whose norms are RMSNorms",
+    ),
+    grow(
+      "weights shrunk to more than they are",
+      ["--ffn", "300", "--method", "direct", "--shrink", "2"],
+      "--shrink: <n> would not shrink weights",
+      "give a number from 0 to 1, such as <n>",
+      "it is what is left of the source's weights",
+    ),
+    grow(
       "no target",
       ["--method", "fpi"],
       "grow: no target size is given",

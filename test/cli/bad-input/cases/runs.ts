@@ -153,6 +153,20 @@ export const runs: Group = {
       "a plan for a deeper model",
     ),
     run(
+      "new blocks that are not there",
+      { plan: "[{train: new}]" },
+      "plan: stage <name> trains the new blocks, and there are none: the last growth added no layer",
+      "give the stage a `grow` with more layers, or start from a model that grew deeper",
+      "`train: new` is for what a growth in depth added",
+    ),
+    run(
+      "new blocks and sub-models",
+      { plan: "[{train: new, models: [{layers: 2, train: 1}]}]" },
+      "<file>:<n>: a stage that trains the new blocks runs all of them, and has no `models`",
+      "leave out `models`, or `train`",
+      "both say what trains",
+    ),
+    run(
       "a growth that shrinks",
       { plan: "[{steps: 2}, {grow: {layers: 1, method: fpi}}]" },
       "target: layers would shrink from <n> to <n>",
