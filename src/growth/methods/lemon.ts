@@ -24,7 +24,7 @@ import { UserError } from "../../util/errors.ts";
 import type { Content, Growth, Promised, WidthMethod } from "../growth.ts";
 import { copiesOf, replaced, streamOf, type UnitMap, unitMap } from "../maps.ts";
 import { averaged, choose, constant, type Recipe, scaled } from "../recipe.ts";
-import { sharing } from "../shares.ts";
+import { sharesOf, sharing } from "../shares.ts";
 import { copied, fresh, uncopiedUnits } from "../width.ts";
 import { copiesKeepTheFunction } from "./fpi.ts";
 import { ownInner, withFreshInner } from "./fresh.ts";
@@ -55,6 +55,15 @@ export const lemon: WidthMethod = {
   },
 
   maps: ({ source, drawn }) => (fillingOf(source) === undefined ? drawn : replaced(drawn, "hidden", wholeCopies)),
+
+  held(growth, last) {
+    const { source, target } = growth;
+    if (!isFilled(growth) || !queriesShareEps(source)) return undefined;
+    const root = Math.sqrt(variance(source.dimensions.hidden, target.dimensions.hidden));
+    const shares = sharesOf(growth, "hidden", streamOf(growth.maps));
+    if (!last) return shares.fill(1 / root);
+    return source.outputs.lm === "tied" ? shares.map((share) => share * root) : undefined;
+  },
 
   eps(source, target) {
     const stays = fillingOf(source) === undefined || queriesShareEps(source);
