@@ -357,7 +357,7 @@ export const growth: Group = {
       "no method",
       ["--layers", "4"],
       "--method: no method is named",
-      "give one of <methods>; direct has saved most so far, fpi promises most (`bert2bert grow --help` explains them)",
+      "give one of <methods>; direct has saved most so far (BERT and GPT-2 were measured), fpi promises most (`bert2bert grow --help` explains them)",
       "`--method` is left out: there is no default, the methods promise different things",
     ),
     grow(
