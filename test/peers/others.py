@@ -1,7 +1,7 @@
 """What other tools make of a model, for test/peers/others.test.ts.
 
-    others.py passthrough SOURCE OUT LAYERS  mergekit's passthrough: the layers of SOURCE in the order of LAYERS, a JSON list of
-                                             numbers; [number, true] is one whose branches are scaled by 0
+    others.py passthrough JOBS               mergekit's passthrough; JOBS is a JSON list of [source, out, layers], layers are the
+                                             source's by number, and [number, true] is one whose branches are scaled by 0
     others.py hyperclone FOLDER SOURCE OUT   hypercloning (a checkout of it in FOLDER): twice as wide, without noise
 """
 import json
@@ -10,13 +10,18 @@ import types
 from pathlib import Path
 
 
-def passthrough(source, out, layers):
+def passthrough(jobs):
+    for job in json.loads(jobs):
+        merge(*job)
+
+
+def merge(source, out, layers):
     from mergekit.config import MergeConfiguration
     from mergekit.merge import MergeOptions, run_merge
 
     silent = {"scale": [{"filter": "o_proj", "value": 0.0}, {"filter": "down_proj", "value": 0.0}, {"value": 1.0}]}
     slices = []
-    for layer in json.loads(layers):
+    for layer in layers:
         number, zero = layer if isinstance(layer, list) else (layer, False)
         taken = {"model": source, "layer_range": [number, number + 1]}
         slices.append({"sources": [{**taken, "parameters": silent} if zero else taken]})
