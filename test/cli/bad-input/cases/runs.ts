@@ -79,7 +79,7 @@ export const runs: Group = {
       "a list where keys belong",
       { optimizer: "[1, 2]" },
       "<file>:<n>: `<key>` is <value>, not a map of keys",
-      "give a map of keys",
+      "give a map, `{key: value}`, of <keys>",
       "a list where `key: value` belongs",
     ),
     run(
