@@ -384,7 +384,7 @@ export const growth: Group = {
     grow(
       "a stream that is seen by LayerNorms",
       ["--hidden", "128", "--method", "isometric"],
-      "--method isometric: <name> of a <model_type> makes more of the stream than its length, which is all that stays",
+      "--method isometric: <name> of a <kind> makes more of the stream than its length, which is all that stays",
       "take lemon or fpi, or leave the hidden size as it is",
       "isometric is for models whose norms are RMSNorms",
     ),
