@@ -151,11 +151,7 @@ const ofParts = ["adamw", "globalNorm"];
 function placing(e: Emitter, program: Program, { halves }: Precision, mesh: Mesh) {
   const kept = new Set([...program.states.values()].map(({ id }) => id));
   const updates = new Set([...program.updates.values()].map(({ id }) => id));
-  return ({ op, inputs, outputs }: Node, { id, shape }: Value, ref: Ref): Ref => {
-    // Rows stay where their sequences are: of a table that is split by columns, the partitioner would have columns of all.
-    if (op.name === "scatterAdd" && id === inputs[1].id && !isWhole(splitOfState(mesh, outputs[0].shape))) {
-      if (shape[0] % devicesOf(mesh) === 0) return laid(e, ref, [Object.keys(mesh), []]);
-    }
+  return ({ op, outputs }: Node, { id, shape }: Value, ref: Ref): Ref => {
     const split = splitOfState(mesh, shape);
     if (isWhole(split)) return ref;
     if (ofParts.includes(op.name) || outputs.some((output) => updates.has(output.id))) return laid(e, ref, split);
