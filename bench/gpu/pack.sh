@@ -35,7 +35,7 @@ cp -rL node_modules/@koromix/koffi-linux-x64 "$app/node_modules/@koromix"
 mkdir "$app/node_modules/tokenizers"
 cp node_modules/tokenizers/{package.json,index.js,LICENSE,tokenizers.linux-x64-gnu.node} "$app/node_modules/tokenizers"
 find "$app" \( -name '*.d.ts' -o -name '*.d.cts' -o -name '*.d.mts' -o -name '*.map' \) -delete
-rm -rf "$app/node_modules/koffi"/{vendor,doc,src/koffi/src} "$app/node_modules/zod/src"
+rm -rf "$app/node_modules/koffi"/{vendor,doc} "$app/node_modules/zod/src"
 # What finished cells of the study left, so that they are not run again.
 for study in gpt-12 bert-12; do
   [ ! -d "docs/results/$study/records" ] || { mkdir -p "$app/records" && cp -r "docs/results/$study/records" "$app/records/$study"; }
