@@ -9,8 +9,8 @@ import { methods } from "../growth/methods.ts";
 import { MOMENT_MODES } from "../growth/moments.ts";
 import type { GrowthPlan } from "../growth/plan.ts";
 import type { OpenModel } from "../model/load.ts";
-import { suggestion, UserError } from "../util/errors.ts";
-import { modelFolder, wholeNumber } from "./options.ts";
+import { UserError } from "../util/errors.ts";
+import { floatDType, modelFolder, wholeNumber } from "./options.ts";
 import { formatBytes, formatCount, note, Progress, print, printJson, table } from "./output.ts";
 
 interface Flags {
@@ -221,16 +221,7 @@ async function planFrom(source: OpenModel, flags: Flags): Promise<{ plan: Growth
     moments: flags.moments,
     seed: flags.seed,
   });
-  return { plan, dtype: await dtypeOf(flags.dtype), keepNotFinite: flags.keepNonfinite };
-}
-
-async function dtypeOf(name: string | undefined): Promise<FloatDType | undefined> {
-  if (name === undefined) return undefined;
-  const { floatDTypes } = await import("../checkpoint/dtype.ts");
-  const found = floatDTypes.find((dtype) => dtype === name.toUpperCase());
-  if (found === undefined)
-    throw new UserError(`there is no format \`${name}\``, "--dtype", suggestion(name, floatDTypes));
-  return found;
+  return { plan, dtype: await floatDType(flags.dtype), keepNotFinite: flags.keepNonfinite };
 }
 
 async function describe(plan: GrowthPlan, dtype: FloatDType, json: boolean, promise: string): Promise<void> {

@@ -2,7 +2,7 @@
  * Applies a planned growth: reads the source and writes the target folder, one slice of one tensor in memory at a time.
  */
 import { join } from "node:path";
-import { type FloatDType, widthOf } from "../checkpoint/dtype.ts";
+import { configNames, type FloatDType, widthOf } from "../checkpoint/dtype.ts";
 import { countNotFinite } from "../checkpoint/finite.ts";
 import {
   configFile,
@@ -181,8 +181,6 @@ async function sourceHashes(source: OpenModel, optimizer: OptimizerState | undef
   await checkHashes(source.folder, new Map(weights));
   return hashes;
 }
-
-const configNames = { F32: "float32", F16: "float16", BF16: "bfloat16" } as const;
 
 function configOf(plan: GrowthPlan, dtype: FloatDType): Json {
   const { torch_dtype: _, ...config } = plan.growth.target.config;
