@@ -94,7 +94,7 @@ function methodsHelp(): string {
 
 async function grow(folder: string, out: string | undefined, flags: Flags): Promise<void> {
   const [
-    { applyGrowth, promiseWords, roundedFor, storedDType },
+    { applyGrowth, promiseWords, storedDType },
     { openModel },
     { parseSize },
     { checkFolderFreeOrMade },
@@ -120,7 +120,7 @@ async function grow(folder: string, out: string | undefined, flags: Flags): Prom
     await noteBeyond(source);
     const format = dtype ?? storedDType(source);
     if (flags.dryRun === true) {
-      await describe(planned, format, flags.json === true, promiseWords(planned.promise, roundedFor(format, source)));
+      await describe(planned, format, flags.json === true, promiseWords(planned, format, source));
       return;
     }
     if (out === undefined) return;
@@ -138,7 +138,7 @@ async function grow(folder: string, out: string | undefined, flags: Flags): Prom
       return;
     }
     if (applied.already) note(`${out} holds this growth already; nothing was written`);
-    note(promiseWords(applied.promise, roundedFor(format, source)));
+    note(promiseWords({ ...plan, promise: applied.promise }, format, source));
     for (const words of headWords(source.model, plan.growth.target)) note(words);
     if (applied.vanished > 0) note(`${applied.vanished} weights are too small for ${applied.dtype} and are 0 in it`);
     const moments = applied.moments ? ", Adam's moments with them" : "";

@@ -4,7 +4,7 @@ import { describe, expect, it } from "vitest";
 import { onnxEngine } from "../../src/engine/onnx/onnx.ts";
 import { makeMap, type UnitMap } from "../../src/growth/maps.ts";
 import type { Axis } from "../../src/model/table.ts";
-import { allowedShare, compareOutputs, paddedInputs, randomInputs } from "../../src/probe/verify.ts";
+import { compareOutputs, paddedInputs, randomInputs } from "../../src/probe/verify.ts";
 import { cli, fixture, temporaryFolder } from "../support.ts";
 import { fixtures, measure, source } from "./support.ts";
 
