@@ -89,7 +89,8 @@ export async function verifyGrowth(
   const plan = planGrowth(source.model, grown.model, record.choices);
   const alike = storedIn(dtype, source);
   const ruled = growing(plan, alike);
-  const rounded = storedIn(dtype, ruled);
+  // As grow does it: what the rule makes of the source as it is, rounded once.
+  const rounded = storedIn(dtype, growing(plan, source));
   const bar = promise.kind === "near" ? Math.max(promise.within, ROUNDING) : ROUNDING;
   const found: { differences: readonly Difference[]; rounding: Rounding; kept: boolean }[] = [];
   const { parts, sampled } = sample === undefined ? wholeOf(inputs) : partsOf(plan, inputs, sample.seed);
@@ -126,11 +127,12 @@ export async function verifyGrowth(
     await engine.close();
   }
   const most = (of: keyof Rounding) => Math.max(...found.map(({ rounding }) => rounding[of]));
+  const rounding = { costs: most("costs"), before: most("before") };
   return {
     promise,
-    allowed: promise.kind === "none" ? undefined : bar + most("costs"),
+    allowed: promise.kind === "none" ? undefined : bar + rounding.costs,
     differences: largestOf(found.flatMap(({ differences }) => differences)),
-    ...(rounded.changes() ? { rounding: { costs: most("costs"), before: most("before") } } : {}),
+    ...(rounding.costs > 0 ? { rounding } : {}),
     ...(sampled === undefined ? {} : { sampled }),
     kept: found.every(({ kept }) => kept),
   };
