@@ -42,8 +42,8 @@ export async function describeTokenizer(folder: string): Promise<TokenizerDescri
     const wayOut = "take the line out: a special token's text then stands for that token";
     throw new UserError("`split_special_tokens` is not supported", at("tokenizer_config.json"), wayOut);
   }
-  const { known: named, unknown } = classOf(await read(configFile), config);
   const json = present("tokenizer.json") ? await readJsonObject(at("tokenizer.json")) : undefined;
+  const { known: named, unknown } = classOf(await read(configFile), config, json);
   if (json === undefined && unknown !== undefined) {
     const wayOut =
       "have transformers save it: AutoTokenizer.from_pretrained(…).save_pretrained(…) writes tokenizer.json";
@@ -53,7 +53,7 @@ export async function describeTokenizer(folder: string): Promise<TokenizerDescri
   const parts: Parts =
     json === undefined
       ? await readParts(folder, present)
-      : { vocabulary: vocabularyOf(stored.vocab, folder), merges: listOf(stored.merges) };
+      : { vocabulary: vocabularyOf(stored.vocab, folder), merges: listOf(stored.merges), json };
   const { vocabulary } = parts;
   const guess = json === undefined && named?.files.every(present) !== true ? guessed(present, vocabulary) : undefined;
   const known = guess ?? named;
@@ -106,10 +106,10 @@ function paddingOf(json: Json | undefined): Readonly<Partial<Record<Role, string
 /** vocab.txt, or vocab.json and merges.txt. */
 async function readParts(folder: string, present: (name: string) => boolean): Promise<Parts> {
   const at = (name: string) => join(folder, name);
-  if (present("vocab.txt")) return { vocabulary: await readVocabTxt(at("vocab.txt")), merges: [] };
+  if (present("vocab.txt")) return { vocabulary: await readVocabTxt(at("vocab.txt")), merges: [], json: undefined };
   if (present("vocab.json") && present("merges.txt")) {
     const vocabulary = await readVocabJson(at("vocab.json"));
-    return { vocabulary, merges: await readMerges(at("merges.txt"), vocabulary) };
+    return { vocabulary, merges: await readMerges(at("merges.txt"), vocabulary), json: undefined };
   }
   const wayOut = "name a folder with tokenizer.json, or vocab.txt, or vocab.json and merges.txt, or put them here";
   throw new UserError(existsSync(folder) ? "no tokenizer in this folder" : "no such folder", folder, wayOut);

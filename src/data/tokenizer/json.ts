@@ -74,18 +74,23 @@ export function byteLevelJson(settings: ByteLevelSettings): Json {
         ? { type: "RobertaProcessing", sep, cls, trim_offsets: true, add_prefix_space: addPrefixSpace }
         : { ...byteLevel, trim_offsets: false },
     decoder: byteLevel,
-    model: {
-      type: "BPE",
-      dropout: null,
-      unk_token: null,
-      continuing_subword_prefix: "",
-      end_of_word_suffix: "",
-      fuse_unk: false,
-      byte_fallback: false,
-      ignore_merges: false,
-      vocab: Object.fromEntries(settings.vocabulary),
-      merges: settings.merges,
-    },
+    model: bpeModel(settings),
+  };
+}
+
+/** Byte pair encoding of any kind. @param sentencePiece whether it is SentencePiece's: what has no token becomes bytes */
+export function bpeModel(parts: Pick<ByteLevelSettings, "vocabulary" | "merges">, sentencePiece = false): Json {
+  return {
+    type: "BPE",
+    dropout: null,
+    unk_token: null,
+    continuing_subword_prefix: "",
+    end_of_word_suffix: "",
+    fuse_unk: sentencePiece,
+    byte_fallback: sentencePiece,
+    ignore_merges: false,
+    vocab: Object.fromEntries(parts.vocabulary),
+    merges: parts.merges,
   };
 }
 
