@@ -43,6 +43,8 @@ export interface DatasetInfo {
   readonly tokenizer: TokenizerInfo;
   /** The id after each document. */
   readonly separator: number;
+  /** The id before each document, if there is one. */
+  readonly bos?: number;
   /** The ids between two lines of a document; none for a tokenizer that drops line breaks. */
   readonly lineBreak: readonly number[];
   /** The largest id of the data; undefined: of a version that did not count it. */
@@ -239,6 +241,7 @@ function readInfo(json: Json, where: string): DatasetInfo {
       specialIds,
     },
     separator: id(json.separator, "separator"),
+    ...(json.bos === undefined ? {} : { bos: id(json.bos, "bos") }),
     lineBreak: list(json.lineBreak, "lineBreak").map((value) => id(value, "lineBreak")),
     ...(json.largest === undefined ? {} : { largest: id(json.largest, "largest") }),
     train: part("train"),

@@ -267,7 +267,7 @@ class Checker {
 
 /** A sequence's items, under the name that the kind of component gives them. */
 function sequenceOf(value: Json): readonly [string, readonly JsonValue[]] | undefined {
-  for (const key of ["normalizers", "pretokenizers", "decoders"]) {
+  for (const key of ["normalizers", "pretokenizers", "decoders", "processors"]) {
     const items: JsonValue | undefined = value[key];
     if (Array.isArray(items)) return [key, items];
   }

@@ -9,9 +9,9 @@ import { join } from "node:path";
 import { configFile, tokenizerFiles } from "../../checkpoint/folder.ts";
 import { checkInside } from "../../store/links.ts";
 import { UserError } from "../../util/errors.ts";
-import { decodeUtf8, isJsonObject, type Json, parseJson, readJsonObject } from "../../util/json.ts";
+import { decodeUtf8, isJsonObject, type Json, type JsonValue, parseJson, readJsonObject } from "../../util/json.ts";
 import { systemError } from "../../util/system.ts";
-import { vocabularyOf } from "./check.ts";
+import { componentsOf, vocabularyOf } from "./check.ts";
 import { classOf, GENERAL, guessed, type Parts } from "./classes.ts";
 import type { Vocabulary } from "./json.ts";
 import { type AddedToken, listOf, type Role, readSpecial, written } from "./special.ts";
@@ -27,6 +27,8 @@ export interface TokenizerDescription {
   readonly special: readonly string[];
   /** The `tokenizer_class` by which the folder is read so, whatever model it belongs to. */
   readonly tokenizerClass: string;
+  /** Whether transformers puts the bos token before a text. */
+  readonly beginsWithBos: boolean;
   /** What whoever uses it should know. */
   readonly notes: readonly string[];
 }
@@ -79,6 +81,8 @@ export async function describeTokenizer(folder: string): Promise<TokenizerDescri
     roles,
     special,
     tokenizerClass: known?.name ?? GENERAL,
+    beginsWithBos:
+      roles.bos !== undefined && known?.name !== "GPTNeoXTokenizer" && roles.bos === firstOf(json, config, roles),
     notes,
   };
 }
@@ -95,6 +99,14 @@ export function addedTokens(json: Json): readonly AddedToken[] {
     const { id } = value;
     return written(value).map((token) => ({ ...token, id, normalized: token.normalized ?? !token.special }));
   });
+}
+
+/** What stands before a text: tokenizer.json's template says it, without that file `add_bos_token` does. */
+function firstOf(json: Json | undefined, config: Json, { bos }: TokenizerDescription["roles"]): JsonValue | undefined {
+  if (json === undefined) return config.add_bos_token === true ? bos : undefined;
+  const template = componentsOf(json.post_processor).find(({ type }) => type === "TemplateProcessing");
+  const first = listOf(template?.single).find(isJsonObject)?.SpecialToken;
+  return isJsonObject(first) ? first.id : undefined;
 }
 
 /** What padding, if tokenizer.json has it, says of the padding token. */
