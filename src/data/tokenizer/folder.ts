@@ -120,7 +120,7 @@ async function readParts(folder: string, present: (name: string) => boolean): Pr
   const at = (name: string) => join(folder, name);
   if (present("vocab.txt")) return { vocabulary: await readVocabTxt(at("vocab.txt")), merges: [], json: undefined };
   if (present("vocab.json") && present("merges.txt")) {
-    const vocabulary = await readVocabJson(at("vocab.json"));
+    const vocabulary = vocabularyOf(parseJson(await readText(at("vocab.json")), at("vocab.json")), at("vocab.json"));
     return { vocabulary, merges: await readMerges(at("merges.txt"), vocabulary), json: undefined };
   }
   const wayOut = "name a folder with tokenizer.json, or vocab.txt, or vocab.json and merges.txt, or put them here";
@@ -132,17 +132,6 @@ async function readVocabTxt(path: string): Promise<Vocabulary> {
   const lines = (await readText(path)).split("\n");
   if (lines[lines.length - 1] === "") lines.pop();
   return new Map(lines.map((line, id): [string, number] => [line.replace(/\p{White_Space}+$/u, ""), id]));
-}
-
-async function readVocabJson(path: string): Promise<Vocabulary> {
-  const value = parseJson(await readText(path), path);
-  const entries = Object.entries(isJsonObject(value) ? value : {});
-  const vocabulary = new Map<string, number>();
-  for (const [token, id] of entries) if (typeof id === "number") vocabulary.set(token, id);
-  if (vocabulary.size === 0 || vocabulary.size !== entries.length) {
-    throw new UserError("not an object of tokens and their ids", path, "get the file anew");
-  }
-  return vocabulary;
 }
 
 async function readMerges(path: string, vocabulary: Vocabulary): Promise<readonly (readonly [string, string])[]> {
