@@ -200,7 +200,7 @@ async function framingOf(
   const encloses = cls !== undefined && sep !== undefined;
   if (wanted === true && (bos === undefined || encloses)) {
     const what = encloses ? "its sequences begin with a classification token" : "its tokenizer has no bos token";
-    throw new UserError(`${what}, not with a bos token`, "--bos", "leave it out");
+    throw new UserError(what, "--bos", "leave it out");
   }
   const begins = (wanted ?? description.beginsWithBos) && !encloses;
   const { pre_tokenizer: before, normalizer, model } = description.json;

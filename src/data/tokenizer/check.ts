@@ -167,7 +167,7 @@ class Checker {
     throw new UserError(
       `not a tokenizer that can be read (\`${printable(path)}\` ${what})`,
       this.#where,
-      "use a tokenizer of BERT, RoBERTa or GPT-2, or get the file anew",
+      "use a tokenizer of a model that is supported, or get the file anew",
     );
   }
 

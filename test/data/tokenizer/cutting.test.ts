@@ -258,19 +258,17 @@ const long: Readonly<Record<string, string>> = {
   "a long word among others": `the ${"b".repeat(34_000)}. ${"é0".repeat(17_000)}a.b ${"a".repeat(99)} ${"a".repeat(101)}`,
 };
 
-const someKinds = ["gpt2, found after normalisation", "gpt2, a mixture", "roberta", "bert", "cased", "bert with words"];
-someKinds.push("a sequence", "white space", "punctuation alone");
-const todays = ["Llama 2's", "Llama's class, as of old", "Llama 3's", "Qwen 2's", "SmolLM's", "XLM-R's"];
-
-test.each(someKinds.map((name): [string, Json] => [name, kinds[name]]))(
-  "%s: long texts",
+test.each(["gpt2, found after normalisation", "bert", "white space", "Llama 2's"])(
+  "%s: long texts of all kinds",
   { timeout: 60_000 },
-  async (_, json) => {
-    await same(json, [...Object.values(long), "", "ab"]);
+  async (name) => {
+    await same(kinds[name], [...Object.values(long), "", "ab"]);
   },
 );
 
-test.each(todays)("%s: long texts", { timeout: 60_000 }, async (name) => {
+const others = ["gpt2, a mixture", "roberta", "cased", "bert with words", "a sequence", "punctuation alone"];
+const todays = ["Llama's class, as of old", "Llama 3's", "Qwen 2's", "SmolLM's", "XLM-R's"];
+test.each([...others, ...todays])("%s: long texts", { timeout: 60_000 }, async (name) => {
   const { letters, base64, Chinese, spaces, numbers, words } = long;
   await same(kinds[name], [letters, base64, Chinese, spaces, numbers, words, long["with added tokens"]]);
 });
@@ -315,10 +313,10 @@ test("a word in windows: what byte pair encoding makes of the whole", { timeout:
 });
 
 test("the characters at which cut.ts cuts are what it takes them for", () => {
-  // Of the tens of thousands of characters alike (Chinese, Hangul, private ones) every 32nd.
+  // Of the tens of thousands of characters alike (Chinese, Hangul, private ones) every 64th.
   const alike = (code: number) => (code >= 0x3400 && code < 0xd7a4) || (code >= 0xe000 && code < 0xf900);
   const all = Array.from({ length: 0x10000 }, (_, code) => code)
-    .filter((code) => !(alike(code) && code % 32 !== 0) && !(code >= 0xd800 && code < 0xe000))
+    .filter((code) => !(alike(code) && code % 64 !== 0) && !(code >= 0xd800 && code < 0xe000))
     .map((code) => String.fromCharCode(code));
   for (const name of ["gpt2", "bert", "cased", "Qwen 2's"]) {
     const json = kinds[name];
@@ -332,8 +330,8 @@ test("the characters at which cut.ts cuts are what it takes them for", () => {
       return found;
     };
     let cuts = 0;
-    // Each beside a letter, a digit, a mark of punctuation and an accent; many in one text, for the sake of time.
-    for (const beside of ["a", "0", "!", "\u0301"]) {
+    // Each beside a letter (and a digit, a mark of punctuation and an accent); many in one text, for the sake of time.
+    for (const beside of name === "gpt2" ? ["a", "0", "!", "\u0301"] : ["a"]) {
       for (let start = 0; start < all.length; start += 64) {
         const text = all
           .slice(start, start + 64)
@@ -350,7 +348,7 @@ test("the characters at which cut.ts cuts are what it takes them for", () => {
           );
       }
     }
-    expect(cuts).toBeGreaterThan(10_000);
+    expect(cuts).toBeGreaterThan(5000);
   }
 });
 
