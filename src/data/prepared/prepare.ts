@@ -93,15 +93,8 @@ export async function prepare(options: PrepareOptions): Promise<PrepareResult> {
   const origin = async () => {
     const files = await presentOf(options.tokenizer, tokenizerFiles);
     const hashes = await hashFiles(files.map((name) => join(options.tokenizer, name)));
-    const made = {
-      version: packageVersion(),
-      length,
-      validation,
-      bos: options.bos,
-      field: namedField(options),
-      tokenizer: hashes,
-      sources: found,
-    };
+    const given = { version: packageVersion(), length, validation, bos: options.bos, field: namedField(options) };
+    const made = { ...given, tokenizer: hashes, sources: found };
     return `prepare ${JSON.stringify(made)}`;
   };
   const readAgain = async () => {

@@ -36,7 +36,7 @@ export interface TokenizerClass {
 
 const words = (text: string): readonly string[] => text.split(" ");
 
-const bert: TokenizerClass = {
+export const bert: TokenizerClass = {
   name: "BertTokenizer",
   aliases: words(
     "DistilBertTokenizer ElectraTokenizer LayoutLMTokenizer LxmertTokenizer MobileBertTokenizer SqueezeBertTokenizer",
@@ -57,25 +57,26 @@ const bert: TokenizerClass = {
     }),
 };
 
+const BYTE_LEVEL_FILES = ["vocab.json", "merges.txt"];
 const byteLevel = (settings: Json, { vocabulary, merges }: Parts): Json =>
   byteLevelJson({ vocabulary, merges, added: [], addPrefixSpace: settings.add_prefix_space === true });
 
-const gpt2: TokenizerClass = {
+export const gpt2: TokenizerClass = {
   name: "GPT2Tokenizer",
   aliases: [],
   modelTypes: words(
     "blip-2 codegen dbrx emu3 gpt2 gpt_neo gptj instructblip instructblipvideo jais2 opt phi starcoder2",
   ),
-  files: ["vocab.json", "merges.txt"],
+  files: BYTE_LEVEL_FILES,
   tokens: { bos: "<|endoftext|>", eos: "<|endoftext|>", unk: "<|endoftext|>" },
   build: byteLevel,
 };
 
-const roberta: TokenizerClass = {
+export const roberta: TokenizerClass = {
   name: "RobertaTokenizer",
   aliases: words("BartTokenizer LEDTokenizer LongformerTokenizer MvpTokenizer"),
   modelTypes: words("bart bridgetower clap data2vec-text ibert lilt longformer mega mra roberta roberta-prelayernorm"),
-  files: ["vocab.json", "merges.txt"],
+  files: BYTE_LEVEL_FILES,
   tokens: { cls: "<s>", sep: "</s>", mask: "<mask>", pad: "<pad>", bos: "<s>", eos: "</s>", unk: "<unk>" },
   build: byteLevel,
 };
@@ -84,7 +85,7 @@ const gptNeoX: TokenizerClass = {
   name: "GPTNeoXTokenizer",
   aliases: [],
   modelTypes: words("falcon_mamba gpt_neox mamba mamba2 mpt olmo olmoe rwkv xlstm"),
-  files: ["vocab.json", "merges.txt"],
+  files: BYTE_LEVEL_FILES,
   tokens: { ...gpt2.tokens, pad: "<|padding|>" },
   build: (settings, parts) => ({ ...byteLevel(settings, parts), normalizer: { type: "NFC" } }),
 };
@@ -95,7 +96,7 @@ const qwen2: TokenizerClass = {
   modelTypes: words(
     "audioflamingo3 colqwen2 internvl ovis2 qwen2 qwen2_5_omni qwen2_5_vl qwen2_audio qwen2_moe qwen2_vl qwen3 qwen3_moe qwen3_next qwen3_omni_moe qwen3_vl qwen3_vl_moe",
   ),
-  files: ["vocab.json", "merges.txt"],
+  files: BYTE_LEVEL_FILES,
   tokens: { eos: "<|endoftext|>", pad: "<|endoftext|>", unk: "<|endoftext|>" },
   build(settings, parts) {
     const json = byteLevel(settings, parts);

@@ -108,7 +108,7 @@ function bertCut(setsChineseApart: boolean, model: Json): Cut {
   const most = Number(model.max_input_chars_per_word);
   const kept = String.raw`[0-9${others}\u{1f300}-\u{1f64f}${setsChineseApart ? "" : chinese}][\p{M}\p{Cf}]*`;
   const inner = String.raw`(?:${setsChineseApart ? String.raw`(?!\p{sc=Han})` : ""}[\p{L}\p{M}\p{N}\p{So}\p{Cf}\p{Co}])`;
-  const tooLong = new RegExp(String.raw`((?:${kept}){${most + 1}})${inner}+`, "gu");
+  const tooLong = new RegExp(`((?:${kept}){${most + 1}})${inner}+`, "gu");
   const ready = most > LONG ? undefined : (text: string) => text.replace(tooLong, "$1");
   return { fine: (text) => text.match(piece) ?? [], coarse: atSpaces, place: placeOf(places), ready };
 }

@@ -31,6 +31,15 @@ export const corpora: Group = {
   title: "Text",
   cases: [
     prepare(
+      "bos before documents that [CLS] stands before",
+      "text.txt",
+      enough,
+      "--bos: its sequences begin with a classification token",
+      "leave it out",
+      "`--bos` with a tokenizer of BERT's kind",
+      ["--bos"],
+    ),
+    prepare(
       "an empty corpus",
       "text.txt",
       "",
