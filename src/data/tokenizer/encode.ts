@@ -94,34 +94,31 @@ export class Encoder {
     // What each piece is: ≥ 0 where it is in #store, −1 − n: the n-th answer.
     const places = new Int32Array(count);
     const answers: Ids[] = [];
-    const asked: [plain: Map<string, number>, apart: Map<string, number>] = [new Map(), new Map()];
+    const asked = new Map<string, number>();
     const partEnds = new Uint32Array(parts.length);
     count = 0;
     parts.forEach(({ pieces, apart }, i) => {
-      const numbers = asked[apart ? 1 : 0];
       for (const piece of pieces) {
-        let place = this.#kept.get(apart ? APART + piece : piece) ?? numbers.get(piece);
+        const key = apart ? APART + piece : piece;
+        let place = this.#kept.get(key) ?? asked.get(key);
         if (place === undefined) {
           place = -answers.push([]);
-          numbers.set(piece, place);
+          asked.set(key, place);
         }
         places[count++] = place;
       }
       partEnds[i] = count;
     });
-    const answered = (piece: string, ids: Ids, apart: boolean) => {
-      answers[-1 - (asked[apart ? 1 : 0].get(piece) ?? 0)] = ids;
-      if (piece.length <= LONGEST_KEPT) this.#keep(apart ? APART + piece : piece, ids);
+    const answered = (key: string, ids: Ids) => {
+      answers[-1 - (asked.get(key) ?? 0)] = ids;
+      if (key.length <= LONGEST_KEPT) this.#keep(key, ids);
     };
-    const [plain, apart] = asked.map((numbers) => [...numbers.keys()]);
-    const short = plain.filter((piece) => piece.length <= LONG);
-    (await this.#askJoined(short)).forEach((ids, i) => {
-      answered(short[i], ids, false);
-    });
-    for (const piece of plain) if (piece.length > LONG) answered(piece, await this.#askLong(piece), false);
-    (await ask(this.native, apart)).forEach((ids, i) => {
-      answered(apart[i], ids, true);
-    });
+    const [long, apart, short]: [string[], string[], string[]] = [[], [], []];
+    for (const key of asked.keys()) (key.startsWith(APART) ? apart : key.length > LONG ? long : short).push(key);
+    for (const [i, ids] of (await this.#askJoined(short)).entries()) answered(short[i], ids);
+    for (const piece of long) answered(piece, await this.#askLong(piece));
+    const whole = apart.map((key) => key.slice(APART.length));
+    for (const [i, ids] of (await ask(this.native, whole)).entries()) answered(apart[i], ids);
     return this.#assemble(places, partEnds, answers);
   }
 

@@ -7,6 +7,7 @@ import { prepare } from "../../../src/data/prepared/prepare.ts";
 import { isCharsmap } from "../../../src/data/tokenizer/charsmap.ts";
 import { isKnownPattern } from "../../../src/data/tokenizer/patterns.ts";
 import { openTokenizer } from "../../../src/data/tokenizer/tokenizer.ts";
+import { trainTokenizer } from "../../../src/data/tokenizer/train.ts";
 import { loadStudy } from "../../../src/study/settings.ts";
 import type { Json } from "../../../src/util/json.ts";
 import { cli, temporaryFolder } from "../../support.ts";
@@ -145,6 +146,24 @@ test("a run is understood where a tokenizer or a study's source is wanted; bos i
     2,
     expect.stringMatching(/--bos: its tokenizer has no bos token\nhint: leave it out/),
   ]);
+});
+
+test("a trained tokenizer is the same beside the config.json of a model of today", async () => {
+  for (const [special, types] of [
+    ["gpt2", ["llama", "mistral", "qwen3"]],
+    ["roberta", ["modernbert", "xlm-roberta"]],
+  ] as const) {
+    const out = join(folder, special);
+    await trainTokenizer({ paths: [corpus], out, kind: "bpe", vocabulary: 270, special });
+    const { info } = await openTokenizer(out);
+    for (const type of types) {
+      writeFileSync(join(out, "config.json"), JSON.stringify({ model_type: type }));
+      expect([type, (await openTokenizer(out)).info]).toEqual([type, info]);
+    }
+    const needed =
+      special === "gpt2" ? { eos: expect.any(Number) } : { cls: expect.any(Number), mask: expect.any(Number) };
+    expect(info.special).toMatchObject(needed);
+  }
 });
 
 test("a study's source may be a run", async () => {
