@@ -33,8 +33,10 @@ for path in sys.argv[2:]:
             "special": sorted({i for i in tokenizer.all_special_ids if i is not None}),
             "roles": {name: id for name, id in roles.items() if id is not None},
             "ids": tokenizer(texts, add_special_tokens=False)["input_ids"],
-            "documents": tokenizer(json.load(open(path + "/documents.json", encoding="utf-8")))["input_ids"],
         }
+        if "today-" in path:
+            documents = json.load(open(path + "/documents.json", encoding="utf-8"))
+            found["documents"] = tokenizer(documents)["input_ids"]
     except Exception as error:
         found = {"error": f"{type(error).__name__}: {error}"[:300]}
     json.dump(found, open(f"{path}/{sys.argv[1]}.json", "w"))
@@ -47,7 +49,7 @@ interface Found {
   readonly roles: Readonly<Record<string, number>>;
   readonly ids: readonly (readonly number[])[];
   /** With what the tokenizer puts around a text. */
-  readonly documents: readonly (readonly number[])[];
+  readonly documents?: readonly (readonly number[])[];
   readonly error?: string;
 }
 
@@ -112,7 +114,7 @@ async function compare(made: readonly MadeFolder[]): Promise<number> {
 }
 
 /** What `prepare` makes of documents is what transformers makes of each, and the token that ends a text. */
-async function comparePrepared(path: string, { documents, roles }: Found): Promise<void> {
+async function comparePrepared(path: string, { documents = [], roles }: Found): Promise<void> {
   const texts: string[] = JSON.parse(readFileSync(join(path, "documents.json"), "utf8"));
   const corpus = join(path, "documents.jsonl");
   writeFileSync(corpus, texts.map((text) => `${JSON.stringify({ text })}\n`).join(""));
