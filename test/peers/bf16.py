@@ -14,7 +14,6 @@ from safetensors.torch import load_file
 
 transformers.logging.set_verbosity_error()
 inputs = {name: tensor.long() for name, tensor in load_file(sys.argv[1]).items()}
-mask = inputs["attention_mask"].bool()
 
 
 def logits(folder, cast=False):
@@ -25,7 +24,7 @@ def logits(folder, cast=False):
         if cast:
             for p in model.parameters():
                 p.copy_(p.bfloat16().float())
-        return model.double()(**inputs).logits[mask]
+        return model.double()(**inputs).logits
 
 
 def share(a, b, scale):
