@@ -4,7 +4,7 @@ import { isAdded } from "../model/head.ts";
 import { elements, parameterCount, shapeOf } from "../model/table.ts";
 import type { Json } from "../util/json.ts";
 import { sourceParameter } from "./growth.ts";
-import type { GrowthPlan, PlannedParameter } from "./plan.ts";
+import { type GrowthPlan, type PlannedParameter, roundedIn } from "./plan.ts";
 
 /** Parameters that become the same thing in the same way, whatever their layer. */
 export interface DescribedGroup {
@@ -63,7 +63,7 @@ export function describeJson(plan: GrowthPlan, dtype: FloatDType): Json {
     depth: plan.depth.name,
     moments: plan.momentMode,
     seed: plan.growth.seed,
-    promise: { ...plan.promise },
+    promise: { ...plan.promise, ...(dtype === "F32" ? {} : { rounded: roundedIn(plan, dtype) }) },
     source: { ...source.dimensions, parameters: parameterCount(source.parameters) },
     target: {
       ...target.dimensions,

@@ -2,6 +2,7 @@
  * Plans a growth: from a source, a target and the choices made, what each target parameter becomes and what is kept of
  * the function. Nothing is read but configs; nothing is written.
  */
+import type { FloatDType } from "../checkpoint/dtype.ts";
 import { type Model, resizeModel } from "../model/architecture.ts";
 import { isAdded } from "../model/head.ts";
 import { AXES, type Dimensions, normName, type Outputs, type Parameter, shapeOf } from "../model/table.ts";
@@ -112,6 +113,11 @@ export function planGrowth(source: Model, asked: Model, choices: GrowthChoices):
     return { parameter, shape, weight, moments: { m, v: recipe(parameter, "v"), stepsOf } };
   });
   return { growth, method, depth, mapKind: kind, momentMode: mode, layers, promise, parameters };
+}
+
+/** Whether numbers of a growth are rounded anew where they are stored in a format: some are other than the source's by a power of two. */
+export function roundedIn({ parameters }: Pick<GrowthPlan, "parameters">, dtype: FloatDType): boolean {
+  return dtype !== "F32" && parameters.some(({ weight }) => weight.lossless !== true);
 }
 
 /** Each block takes the kind of the one it is made from along: at another's place it would compute something else. */

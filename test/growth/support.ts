@@ -45,11 +45,12 @@ export function grown(plan: GrowthPlan, from: Pick<Computes, "weights">, dtype: 
   return {
     model: plan.growth.target,
     weights: {
-      async readF32(name) {
+      async readF32(name, start = 0, count) {
         const recipe = recipes.get(name);
         if (recipe === undefined) throw new Error(`nothing makes ${name}`);
+        const end = count === undefined ? undefined : start + count;
         const read = (tensor: string, start: number, count: number) => from.weights.readF32(tensor, start, count);
-        return roundTo(await evaluate(recipe, { read }), dtype);
+        return roundTo(await evaluate(recipe, { read }), dtype).subarray(start, end);
       },
     },
   };
