@@ -149,7 +149,7 @@ function decoderTable(
   base: string,
 ): readonly Parameter[] {
   const init: Init = { kind: "normal", std };
-  const padded: Init = padding === null ? init : { ...init, zeroRow: padding };
+  const padded: Init = padding === null ? init : { ...init, padding: { row: padding, zero: true } };
   const stream = out(["hidden", d.hidden]);
   const fromStream = reads(["hidden", d.hidden]);
   const group = d.heads / d.kvHeads;

@@ -146,7 +146,7 @@ function encoderTable(
   base: string,
 ): readonly Parameter[] {
   const init: Init = { kind: "normal", std: drawing.std };
-  const padded: Init = drawing.padding === null ? init : { ...init, zeroRow: drawing.padding };
+  const padded: Init = drawing.padding === null ? init : { ...init, padding: { row: drawing.padding, zero: true } };
   const positioned = flavour.positionsAfterPadding ? padded : init;
   const stream = out(["hidden", d.hidden]);
   const fromStream = reads(["hidden", d.hidden]);

@@ -80,8 +80,11 @@ export type Part =
 export type Init =
   | {
       readonly kind: "normal";
-      readonly std: number /** A row left at zero (padding_idx). */;
-      readonly zeroRow?: number;
+      readonly std: number;
+      /** How many standard deviations from 0 they end; absent: nowhere. */
+      readonly cutoff?: number;
+      /** The padding id's row, which does not train where it is looked up, and whether it starts at zero. */
+      readonly padding?: { readonly row: number; readonly zero: boolean };
     }
   | { readonly kind: "constant"; readonly value: number };
 

@@ -49,7 +49,7 @@ function random(model: Model, seed: number): Computes {
         const parameter = model.parameters.find((p) => p.name === name);
         if (parameter === undefined) throw new Error(`no ${name}`);
         const numbers = new RandomStream(seed, name);
-        const padding = parameter.init.kind === "normal" ? parameter.init.zeroRow : undefined;
+        const padding = parameter.init.kind === "normal" ? parameter.init.padding?.row : undefined;
         const width = elements(parameter) / parameter.dims[0].size;
         return Float32Array.from({ length: count ?? elements(parameter) - start }, (_, i) =>
           Math.floor((start + i) / width) === padding ? 0 : 0.4 * numbers.normal(start + i) + 0.3,

@@ -15,6 +15,8 @@ from safetensors.torch import load_file, save_file
 BERT = dict(vocab_size=101, max_position_embeddings=20, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
 GPT2 = dict(vocab_size=97, n_positions=20, resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0, bos_token_id=0, eos_token_id=0)
 
+MODERN = dict(vocab_size=83, max_position_embeddings=32, pad_token_id=3, bos_token_id=1, eos_token_id=2, cls_token_id=1,
+    sep_token_id=2, local_attention=6)
 NOW = dict(vocab_size=89, max_position_embeddings=32, intermediate_size=44, num_hidden_layers=2, pad_token_id=None)
 WINDOW = dict(use_sliding_window=True, sliding_window=4, max_window_layers=1)
 YARN = dict(rope_type="yarn", rope_theta=300.0, factor=4.0, original_max_position_embeddings=8)
@@ -100,6 +102,23 @@ CASES = {
         head_dim=16), dict()),
     "qwen3-yarn": ("Qwen3ForCausalLM", dict(NOW, hidden_size=32, num_attention_heads=2, num_key_value_heads=2, head_dim=16,
         rope_parameters=YARN), dict()),
+    "modernbert-kinds": ("ModernBertForMaskedLM", dict(MODERN, hidden_size=40, num_attention_heads=5, intermediate_size=36,
+        num_hidden_layers=5), dict(mask="inside")),
+    "modernbert-biases": ("ModernBertForMaskedLM", dict(MODERN, hidden_size=24, num_attention_heads=2, intermediate_size=50,
+        num_hidden_layers=2, norm_bias=True, attention_bias=True, mlp_bias=True, classifier_bias=True, classifier_activation="relu",
+        hidden_activation="gelu_pytorch_tanh", local_attention=1), dict(padding=True)),
+    "modernbert-untied": ("ModernBertForMaskedLM", dict(MODERN, hidden_size=18, num_attention_heads=3, intermediate_size=7,
+        num_hidden_layers=3, tie_word_embeddings=False, layer_types=["sliding_attention", "full_attention", "sliding_attention"]), dict()),
+    "modernbert-one-layer": ("ModernBertForMaskedLM", dict(MODERN, hidden_size=32, num_attention_heads=1, intermediate_size=24,
+        num_hidden_layers=1, decoder_bias=False, pad_token_id=None, local_attention=64), dict(mask="inside")),
+    "modernbert-ropes": ("ModernBertForMaskedLM", dict(MODERN, hidden_size=32, num_attention_heads=4, intermediate_size=30,
+        num_hidden_layers=4, global_attn_every_n_layers=2, rope_parameters=dict(
+            full_attention=dict(rope_type="linear", rope_theta=300.0, factor=3.0),
+            sliding_attention=dict(rope_type="default", rope_theta=20.0))), dict(mask="inside")),
+    "modernbert-bare": ("ModernBertModel", dict(MODERN, hidden_size=24, num_attention_heads=2, intermediate_size=20,
+        num_hidden_layers=4), dict(mask="inside", labels=False)),
+    "modernbert-classifier": ("ModernBertForSequenceClassification", dict(MODERN, hidden_size=24, num_attention_heads=2,
+        intermediate_size=20, num_hidden_layers=2), dict(mask="inside", labels=False)),
     "gpt2-bare": ("GPT2Model", dict(GPT2, n_embd=24, n_head=4, n_layer=2), dict(mask=True, labels=False)),
 }
 
@@ -126,6 +145,11 @@ def batch(config, wanted, g):
         mask = torch.ones(b, t, dtype=torch.int64)
         mask[1, 9:] = 0
         mask[2, 5:] = 0
+        if wanted["mask"] == "inside":
+            # No window is all padding: eager attention, whose softmax is in float32, makes NaN of float64's lowest number.
+            mask[2, 5:] = 1
+            mask[2, 2:12:3] = 0
+            mask[1, 11] = 1
         out["attention_mask"] = mask
     if wanted.get("types"):
         out["token_type_ids"] = torch.randint(0, wanted["types"], (b, t), generator=g)
@@ -144,7 +168,7 @@ def compute(model, inputs, gradients):
     o = model(**given, output_hidden_states=True)
     out = {f"hidden.{i}": h for i, h in enumerate(o.hidden_states)}
     causal = name.endswith(("ForCausalLM", "LMHeadModel"))
-    lm = "prediction_logits" if name == "BertForPreTraining" else "logits" if causal or name in ("BertForMaskedLM", "RobertaForMaskedLM") else None
+    lm = "prediction_logits" if name == "BertForPreTraining" else "logits" if causal or name.endswith("ForMaskedLM") else None
     nsp = {"BertForPreTraining": "seq_relationship_logits", "BertForNextSentencePrediction": "logits"}.get(name)
     cross_entropy = torch.nn.functional.cross_entropy
     terms = []
