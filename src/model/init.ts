@@ -22,6 +22,7 @@ export function initialise(
   const values = new Float32Array(count);
   const { init } = parameter;
   if (init.kind === "constant") return values.fill(init.value);
+  if (init.kind === "sinusoid") return sinusoid(parameter.dims[1].size, start, values);
   const name = `init/${parameter.layer ?? "-"}/${parameter.kind}`;
   fillNormal(new RandomStream(seed, name), init.std, start, values);
   if (init.cutoff !== undefined) truncate(seed, name, init.cutoff, init.std, start, values);
@@ -57,4 +58,12 @@ function truncate(seed: number, name: string, cutoff: number, std: number, start
       if (streams[attempt].uniform(2 * (start + i) + 1) < Math.exp(-(x * x) / 2)) values[i] = x * std;
     }
   }
+}
+
+function sinusoid(width: number, start: number, values: Float32Array): Float32Array {
+  return values.map((_, i) => {
+    const unit = (start + i) % width;
+    const angle = Math.floor((start + i) / width) / 10_000 ** ((unit - (unit % 2)) / width);
+    return unit % 2 === 0 ? Math.sin(angle) : Math.cos(angle);
+  });
 }

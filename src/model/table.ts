@@ -86,6 +86,8 @@ export type Init =
       /** The padding id's row, which does not train where it is looked up, and whether it starts at zero. */
       readonly padding?: { readonly row: number; readonly zero: boolean };
     }
+  /** Sines and cosines of a position at wavelengths up to 10000 · 2π (Vaswani et al. 2017), in turn. */
+  | { readonly kind: "sinusoid" }
   | { readonly kind: "constant"; readonly value: number };
 
 /** The norm that a gain or shift belongs to. */

@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 BERT = dict(vocab_size=101, max_position_embeddings=20, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
 GPT2 = dict(vocab_size=97, n_positions=20, resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0, bos_token_id=0, eos_token_id=0)
 
+DISTIL = dict(vocab_size=103, max_position_embeddings=20, dropout=0.0, attention_dropout=0.0, pad_token_id=0)
 MODERN = dict(vocab_size=83, max_position_embeddings=32, pad_token_id=3, bos_token_id=1, eos_token_id=2, cls_token_id=1,
     sep_token_id=2, local_attention=6)
 NOW = dict(vocab_size=89, max_position_embeddings=32, intermediate_size=44, num_hidden_layers=2, pad_token_id=None)
@@ -41,6 +42,24 @@ CASES = {
         intermediate_size=96, num_hidden_layers=2, type_vocab_size=2, pad_token_id=5), dict(types=2, padding=True, mask=True)),
     "roberta-bare": ("RobertaModel", dict(BERT, hidden_size=16, num_attention_heads=2, intermediate_size=20,
         num_hidden_layers=1, type_vocab_size=1), dict(mask=True, labels=False)),
+    "xlm-roberta-one-layer": ("XLMRobertaForMaskedLM", dict(BERT, hidden_size=33, num_attention_heads=3, intermediate_size=14,
+        num_hidden_layers=1, type_vocab_size=1, pad_token_id=1, hidden_act="relu"), dict(padding=True)),
+    "xlm-roberta-types": ("XLMRobertaForMaskedLM", dict(BERT, hidden_size=24, num_attention_heads=4, intermediate_size=70,
+        num_hidden_layers=3, type_vocab_size=3, pad_token_id=2), dict(types=3, mask=True)),
+    "xlm-roberta-bare": ("XLMRobertaModel", dict(BERT, hidden_size=16, num_attention_heads=2, intermediate_size=20,
+        num_hidden_layers=2, type_vocab_size=1, pad_token_id=1), dict(mask=True, labels=False)),
+    "xlm-roberta-classifier": ("XLMRobertaForSequenceClassification", dict(BERT, hidden_size=16, num_attention_heads=2,
+        intermediate_size=24, num_hidden_layers=2, pad_token_id=1), dict(mask=True, labels=False)),
+    "distilbert": ("DistilBertForMaskedLM", dict(DISTIL, dim=36, n_heads=3, hidden_dim=50, n_layers=3), dict(mask=True)),
+    "distilbert-relu": ("DistilBertForMaskedLM", dict(DISTIL, dim=17, n_heads=1, hidden_dim=90, n_layers=1, activation="relu",
+        pad_token_id=4), dict()),
+    "distilbert-untied": ("DistilBertForMaskedLM", dict(DISTIL, dim=24, n_heads=8, hidden_dim=30, n_layers=2,
+        tie_word_embeddings=False), dict(mask=True)),
+    "distilbert-sinusoidal": ("DistilBertForMaskedLM", dict(DISTIL, dim=20, n_heads=2, hidden_dim=33, n_layers=2,
+        sinusoidal_pos_embds=True), dict()),
+    "distilbert-bare": ("DistilBertModel", dict(DISTIL, dim=16, n_heads=2, hidden_dim=33, n_layers=2), dict(mask=True, labels=False)),
+    "distilbert-classifier": ("DistilBertForSequenceClassification", dict(DISTIL, dim=16, n_heads=2, hidden_dim=33, n_layers=2),
+        dict(mask=True, labels=False)),
     "xlm-roberta": ("XLMRobertaForMaskedLM", dict(BERT, hidden_size=20, num_attention_heads=2, intermediate_size=30,
         num_hidden_layers=2, type_vocab_size=1, pad_token_id=1), dict(padding=True, mask=True)),
     "gpt2-inner": ("GPT2LMHeadModel", dict(GPT2, n_embd=30, n_head=3, n_inner=50, n_layer=4, activation_function="relu"), dict()),
@@ -191,7 +210,10 @@ def compute(model, inputs, gradients):
         out["loss"] = loss.reshape(1)
         if gradients:
             loss.backward()
-            out |= {f"grad/{n}": p.grad for n, p in model.named_parameters() if p.grad is not None}
+            # A tied head that stands before the embeddings has its gradient under its own name.
+            tied = getattr(model, "_tied_weights_keys", None) if model.config.tie_word_embeddings else None
+            named = tied if isinstance(tied, dict) else {}
+            out |= {f"grad/{named.get(n, n)}": p.grad for n, p in model.named_parameters() if p.grad is not None}
     return {k: v.detach().float().contiguous().clone() for k, v in out.items()}
 
 
