@@ -17,12 +17,12 @@ const lm: Flavour["lm"] = {
   activation: "gelu-erf",
 };
 
-const defaults = { ...encoderDefaults, pad_token_id: 1, bos_token_id: 0, eos_token_id: 2 };
+const special = { pad_token_id: 1, bos_token_id: 0, eos_token_id: 2 };
 
 export const roberta: Architecture = encoderArchitecture({
   type: "roberta",
   // transformers' RobertaConfig.
-  defaults: { ...defaults, model_type: "roberta", vocab_size: 50265 },
+  defaults: { ...encoderDefaults, model_type: "roberta", vocab_size: 50265, ...special },
   classes: [modelClass("RobertaForMaskedLM", "lm"), modelClass("RobertaModel", "pooler")],
   lm,
   nsp: undefined,
@@ -34,7 +34,7 @@ export const xlmRoberta: Architecture = encoderArchitecture({
   type: "xlm-roberta",
   prefix: "roberta",
   // transformers' XLMRobertaConfig.
-  defaults: { ...defaults, model_type: "xlm-roberta" },
+  defaults: { ...encoderDefaults, model_type: "xlm-roberta", ...special },
   classes: [modelClass("XLMRobertaForMaskedLM", "lm"), modelClass("XLMRobertaModel", "pooler")],
   lm,
   nsp: undefined,

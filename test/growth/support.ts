@@ -16,7 +16,15 @@ import type { ProbeInputs } from "../../src/probe/inputs.ts";
 import { type Computes, type Difference, randomInputs, verifyGrowth } from "../../src/probe/verify.ts";
 import { fixture } from "../support.ts";
 
-export const fixtures = ["bert-tiny", "roberta-tiny", "gpt2-tiny"];
+export const fixtures = [
+  "bert-tiny",
+  "roberta-tiny",
+  "gpt2-tiny",
+  "llama-tiny",
+  "qwen3-tiny",
+  "modernbert-tiny",
+  "distilbert-tiny",
+];
 
 const opened = new Map<string, Promise<OpenModel>>();
 

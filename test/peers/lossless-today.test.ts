@@ -26,6 +26,14 @@ const names = [
   "qwen2-kinds",
   "qwen3-groups",
   "qwen3-tied",
+  "modernbert-kinds",
+  "modernbert-biases",
+  "modernbert-untied",
+  "modernbert-ropes",
+  "xlm-roberta",
+  "xlm-roberta-types",
+  "distilbert",
+  "distilbert-untied",
 ];
 
 beforeAll(() => {
