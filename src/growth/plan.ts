@@ -238,7 +238,7 @@ function checkTarget(source: Model, target: Model, eps: number): void {
   const where = "target";
   const sizes = axisSizes(target.parameters);
   const grown = [...axisSizes(source.parameters)].map(
-    ([axis, size]) => [AXES[axis].name, size, sizes.get(axis)] as const,
+    ([axis, size]) => [AXES[axis].said ?? AXES[axis].name, size, sizes.get(axis)] as const,
   );
   for (const [name, is, would] of [...grown, ["layers", from.layers, to.layers] as const]) {
     if (would === undefined || would >= is) continue;

@@ -22,19 +22,7 @@ import { ModelStates } from "./states.ts";
 import type { Dimensions, Init, Outputs, Parameter } from "./table.ts";
 
 /** What a block's layers are called, and what stands before its number. */
-interface BlockNames {
-  readonly blocks: string;
-  readonly query: string;
-  readonly key: string;
-  readonly value: string;
-  readonly attention: string;
-  readonly attentionNorm: string;
-  readonly inner: string;
-  readonly ffn: string;
-  readonly ffnNorm: string;
-}
-
-const bertNames: BlockNames = {
+const bertNames = {
   blocks: "encoder.layer",
   query: "attention.self.query",
   key: "attention.self.key",
@@ -64,7 +52,7 @@ export interface Flavour {
   /** What stands before the encoder's names in a model with heads, without its full stop; default the type. */
   readonly prefix?: string;
   /** Default: BERT's. */
-  readonly names?: BlockNames;
+  readonly names?: typeof bertNames;
   readonly keys?: typeof bertKeys;
   readonly aliases?: Readonly<Record<string, string>>;
   /** Of the norms, where the config has no `layer_norm_eps`. */

@@ -64,6 +64,7 @@ const THETAS: Readonly<Record<string, readonly [key: string, theta: number]>> = 
 
 /** Every so many blocks one sees all, the first among them: transformers 4 can say no other order. */
 const EVERY = "global_attn_every_n_layers";
+const USUAL = 3;
 
 const inTurn = (every: number, layers: number) =>
   Array.from({ length: layers }, (_, layer) => (layer % every === 0 ? FULL : SLIDING));
@@ -73,22 +74,6 @@ function everyFor(kinds: readonly string[]): number | undefined {
   const second = kinds.indexOf(FULL, 1);
   const every = second < 0 ? Math.max(2, kinds.length) : second;
   return inTurn(every, kinds.length).join() === kinds.join() ? every : undefined;
-}
-
-interface Flags {
-  readonly norms: boolean;
-  readonly attention: boolean;
-  readonly ffn: boolean;
-  readonly transform: boolean;
-  readonly decoder: boolean;
-}
-
-interface Drawing {
-  readonly std: number;
-  /** In standard deviations. */
-  readonly cutoff: number;
-  readonly padding: number | null;
-  readonly biases: Flags;
 }
 
 export const modernbert: Architecture = defineArchitecture({
@@ -117,8 +102,8 @@ export const modernbert: Architecture = defineArchitecture({
     const every = everyFor(kinds);
     return { ...rest, layer_types: [...kinds], ...(every === undefined ? {} : { [EVERY]: every }) };
   },
-  remark: ({ kinds = [] }) =>
-    everyFor(kinds) === undefined
+  remark: ({ config, kinds = [] }) =>
+    inTurn(Number(config[EVERY] ?? USUAL), kinds.length).join() !== kinds.join()
       ? "Its blocks of local and global attention stand in an order that only `layer_types` in config.json says: transformers 5 reads it, transformers 4 would run other blocks over them."
       : undefined,
   forward,
@@ -127,8 +112,6 @@ export const modernbert: Architecture = defineArchitecture({
 function readNetwork(config: Json, read: ConfigReader): Network {
   const layers = read.layers("num_hidden_layers");
   const vocab = read.count("vocab_size");
-  const padding = read.countOrNull("pad_token_id");
-  if (padding !== null) read.below("pad_token_id", padding, vocab, "vocab_size");
   const dimensions: Dimensions = {
     layers,
     ...read.groupedAttention(false),
@@ -137,23 +120,12 @@ function readNetwork(config: Json, read: ConfigReader): Network {
     positions: read.count("max_position_embeddings"),
     types: 0,
   };
-  const every = (config[EVERY] ?? null) === null ? 3 : read.count(EVERY);
+  const every = (config[EVERY] ?? null) === null ? USUAL : read.count(EVERY);
   const kinds = read.words("layer_types", [FULL, SLIDING], layers) ?? inTurn(every, layers);
   // Said now rather than when a program is built.
   for (const kind of new Set(kinds)) rope(config, dimensions, kind);
   read.count("local_attention");
-  const drawing: Drawing = {
-    std: read.positive("initializer_range"),
-    cutoff: config.initializer_cutoff_factor === null ? 3 : read.positive("initializer_cutoff_factor"),
-    padding,
-    biases: {
-      norms: read.flag("norm_bias"),
-      attention: read.flag("attention_bias"),
-      ffn: read.flag("mlp_bias"),
-      transform: read.flag("classifier_bias"),
-      decoder: read.flag("decoder_bias"),
-    },
-  };
+  const drawing = drawingOf(read, config, vocab);
   const attended = read.rate("attention_dropout");
   return {
     dimensions,
@@ -175,6 +147,25 @@ function readNetwork(config: Json, read: ConfigReader): Network {
   };
 }
 
+/** What the table needs beyond the dimensions. */
+function drawingOf(read: ConfigReader, config: Json, vocab: number) {
+  const padding = read.countOrNull("pad_token_id");
+  if (padding !== null) read.below("pad_token_id", padding, vocab, "vocab_size");
+  return {
+    padding,
+    std: read.positive("initializer_range"),
+    /** In standard deviations. */
+    cutoff: config.initializer_cutoff_factor === null ? 3 : read.positive("initializer_cutoff_factor"),
+    biases: {
+      norms: read.flag("norm_bias"),
+      attention: read.flag("attention_bias"),
+      ffn: read.flag("mlp_bias"),
+      transform: read.flag("classifier_bias"),
+      decoder: read.flag("decoder_bias"),
+    },
+  };
+}
+
 function rope(config: Json, { headWidth, positions }: Dimensions, kind: string) {
   const given = isJsonObject(config.rope_parameters) ? config.rope_parameters[kind] : undefined;
   const [key, theta] = THETAS[kind];
@@ -186,7 +177,12 @@ function rope(config: Json, { headWidth, positions }: Dimensions, kind: string) 
   return ropeOf(parameters, headWidth, positions, "config.json");
 }
 
-function tableOf(d: Dimensions, { std, cutoff, padding, biases }: Drawing, outputs: Outputs, base: string) {
+function tableOf(
+  d: Dimensions,
+  { std, cutoff, padding, biases }: ReturnType<typeof drawingOf>,
+  outputs: Outputs,
+  base: string,
+) {
   const init: Init = { kind: "normal", std, cutoff };
   // What writes the stream, and all of the head, starts smaller.
   const narrow: Init = { ...init, std: std / Math.sqrt(2 * d.layers) };
