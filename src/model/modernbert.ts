@@ -112,9 +112,11 @@ export const modernbert: Architecture = defineArchitecture({
 function readNetwork(config: Json, read: ConfigReader): Network {
   const layers = read.layers("num_hidden_layers");
   const vocab = read.count("vocab_size");
+  const attention = read.attention("hidden_size", "num_attention_heads");
+  read.paired("hidden_size", attention.headWidth);
   const dimensions: Dimensions = {
     layers,
-    ...read.groupedAttention(false),
+    ...attention,
     ffn: read.count("intermediate_size"),
     vocab,
     positions: read.count("max_position_embeddings"),
