@@ -49,6 +49,8 @@ const bertKeys = {
 export interface Flavour {
   /** model_type. */
   readonly type: string;
+  /** As in Definition. */
+  readonly studied?: true;
   /** What stands before the encoder's names in a model with heads, without its full stop; default the type. */
   readonly prefix?: string;
   /** Default: BERT's. */
@@ -87,6 +89,7 @@ export function encoderArchitecture(flavour: Flavour): Architecture {
   const { type, lm } = flavour;
   return defineArchitecture({
     type,
+    studied: flavour.studied,
     defaults: flavour.defaults,
     aliases: flavour.aliases,
     keys: { ...(flavour.keys ?? bertKeys), ...(flavour.eps === undefined ? { eps: "layer_norm_eps" } : {}) },
