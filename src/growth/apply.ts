@@ -22,7 +22,6 @@ import {
 } from "../checkpoint/optimizer.ts";
 import { indexFile } from "../checkpoint/weights.ts";
 import { type TensorSource as OutputTensor, writeWeights } from "../checkpoint/write.ts";
-import { headWords } from "../model/head.ts";
 import type { OpenModel } from "../model/load.ts";
 import { pipelineOf } from "../model/objectives.ts";
 import { elements, parameterCount, shapeOf } from "../model/table.ts";
@@ -256,7 +255,7 @@ async function writeCard(
     text: [
       `Grown by bert2bert with ${plan.method.name} (${plan.method.description}; ${plan.method.paper.title}, ${plan.method.paper.url}) and meant to be pre-trained further.`,
       promise,
-      ...headWords(source, target),
+      ...plan.notes,
       "`growth.json` holds all that is needed to repeat the growth bit for bit.",
     ],
     facts: [
