@@ -108,7 +108,7 @@ export async function estimateRun(
     const unmeasured =
       position.step >= plan.steps
         ? "the run has ended"
-        : ((await absence(open.engine.kind)) ??
+        : ((await absence(open.engine)) ??
           lacks(memory, run.file.where([]), note) ??
           (measure ? undefined : "that was not asked for"));
     return {
