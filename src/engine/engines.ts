@@ -54,10 +54,7 @@ const said = new Set<string>();
  * @param note told which engine it is and, where `auto` passed over a better one, why and how to get that
  * @throws UserError if there is no engine of that kind, or it can't do what the settings ask
  */
-export async function openEngine(
-  settings: Chosen,
-  note: (text: string) => void = () => {},
-): Promise<Engine> {
+export async function openEngine(settings: Chosen, note: (text: string) => void = () => {}): Promise<Engine> {
   const { kind, threads } = settings;
   const meant = named(kind);
   if (!Number.isInteger(threads) || threads < 1) {

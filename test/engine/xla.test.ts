@@ -194,6 +194,12 @@ describe.skipIf(!found.usable)("with JAX", () => {
       // Nothing was given up for it.
       expect((await both[0].run(bench.inputs)).y.length).toBeGreaterThan(0);
     }
+    const bench = new Bench();
+    bench.b.output("y", ops.gather(bench.b, bench.real([6, 2]), bench.given("ids", [4], Int32Array.of(0, 2, 3, 5)), 2));
+    const grouped = await engine.compile(bench.b.build());
+    await grouped.run(bench.inputs);
+    const wrong = grouped.run({ ...bench.inputs, ids: Int32Array.of(0, 3, 3, 5) });
+    await expect(wrong).rejects.toThrow("ids: id 3 is outside its group's 3 rows");
     await engine.close();
   });
 

@@ -7,7 +7,7 @@ import { type Program, type Shape, sameShape, size, type Type } from "../../prog
 import { UserError } from "../../util/errors.ts";
 import type { Engine, EngineKind, EngineSettings, Executable, Processes, Snapshot, TensorData } from "../engine.ts";
 import { CARRY_ON, Channel, type ChannelOptions, type Head, HostRefused, peerLost } from "./channel.ts";
-import { type Leaf, lower } from "./lower.ts";
+import { type Leaf, lower, type Numbered } from "./lower.ts";
 import { devicesOf, type Mesh, splitOfInput, splitOfState } from "./mesh.ts";
 import { INSTALL, isKnown, pythonOf } from "./python.ts";
 import { selfTest } from "./selftest.ts";
@@ -283,14 +283,19 @@ class XlaEngine implements Engine {
   }
 }
 
-/** @param rows of the smallest table that it numbers the rows of */
-function checkInput({ name, dtype, shape }: Leaf, data: TensorData | undefined, rows: number | undefined): void {
+/** @param rows what it numbers */
+function checkInput({ name, dtype, shape }: Leaf, data: TensorData | undefined, rows: Numbered | undefined): void {
   if (data === undefined) throw new Error(`input ${name} is missing`);
   if (data.length !== size(shape) || data instanceof Int32Array !== (dtype === "i32")) {
     throw new Error(`input ${name} must be ${size(shape)} numbers of ${dtype}, not ${data.length}`);
   }
-  const outside = rows === undefined ? undefined : data.find((id) => id < 0 || id >= rows);
-  if (outside !== undefined) throw new Error(`${name}: id ${outside} is outside a table of ${rows} rows`);
+  if (rows === undefined) return;
+  const { count, groups } = rows;
+  const [each, part] = [data.length / groups, count / groups];
+  const outside = data.find((id, i) => Math.floor(id / part) !== Math.floor(i / each));
+  if (outside === undefined) return;
+  const where = outside < 0 || outside >= count ? `a table of ${count} rows` : `its group's ${part} rows`;
+  throw new Error(`${name}: id ${outside} is outside ${where}`);
 }
 
 /** The tensors that an answer holds, one after the other. */
