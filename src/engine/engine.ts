@@ -82,6 +82,8 @@ export interface EngineKind {
   readonly kind: string;
   /** `auto` never takes it: even to look for it costs more than a run on another may take. */
   readonly byNameOnly?: boolean;
+  /** It refuses by itself what there is no room for: that need not be this machine's memory. */
+  readonly checksMemory?: boolean;
   /** Whether with these keys of its own it waits for other processes when it is opened. */
   waits?(options: EngineSettings["options"]): boolean;
   /** Whether it can run here, in words for a person. */

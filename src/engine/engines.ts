@@ -38,6 +38,11 @@ function named(kind: string): EngineKind | undefined {
   throw new UserError(`there is no engine \`${kind}\``, "engine.kind", suggestion(kind, known));
 }
 
+/** Whether what a run takes is held against this machine's memory. @throws UserError if there is no such engine */
+export function runsInMemory({ kind }: Chosen): boolean {
+  return named(kind)?.checksMemory !== true;
+}
+
 /** Why an engine can't run here, by itself; undefined if it can. @throws UserError if there is no such engine */
 export async function absence({ kind, options }: Chosen): Promise<string | undefined> {
   const engine = named(kind);

@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import type { Engine } from "../engine/engine.ts";
-import { openEngine } from "../engine/engines.ts";
+import { openEngine, runsInMemory } from "../engine/engines.ts";
 import { clearFolder } from "../store/temporary.ts";
 import { UserError } from "../util/errors.ts";
 import { checkRunMemory, memoryOf } from "./estimate.ts";
@@ -27,8 +27,10 @@ export async function pretrain(run: LoadedRun, options: PretrainOptions = {}): P
   const open = await openRun(run, note);
   try {
     const { start, plan, position } = open;
-    const tight = checkRunMemory(memoryOf(plan, open.models), run.file.where([]));
-    if (tight !== undefined) note(tight);
+    if (runsInMemory(open.engine)) {
+      const tight = checkRunMemory(memoryOf(plan, open.models), run.file.where([]));
+      if (tight !== undefined) note(tight);
+    }
     const engine = await openEngine(open.engine, note);
     const [first, told] = writes(engine) ? [true, options] : [false, { stopped: options.stopped }];
     try {

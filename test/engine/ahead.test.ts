@@ -1,8 +1,8 @@
 /** Runs that nobody awaits before the next, on every engine: as if each had been awaited. */
 import { expect, test } from "vitest";
 import type { Engine } from "../../src/engine/engine.ts";
-import { xlaEngine } from "../../src/engine/xla/engine.ts";
 import { referenceEngine } from "../../src/engine/reference/reference.ts";
+import { xlaEngine } from "../../src/engine/xla/engine.ts";
 import { ProgramBuilder } from "../../src/program/builder.ts";
 import * as ops from "../../src/program/ops/index.ts";
 import { usableEngines } from "./compare.ts";

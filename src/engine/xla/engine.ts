@@ -18,6 +18,7 @@ const NAME = "XLA";
 export const xlaEngine: EngineKind = {
   kind: "xla",
   byNameOnly: true,
+  checksMemory: true,
   waits: (options) => options?.hosts !== undefined,
   async probe() {
     try {

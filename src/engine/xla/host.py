@@ -177,7 +177,10 @@ def compile_text(head, text):
     executable = lowered.compile(compiler_options={"xla_allow_excess_precision": False})
     programs[head["program"]] = head, executable, into
     memory = executable.memory_analysis()
-    limit = (jax.local_devices()[0].memory_stats() or {}).get("bytes_limit", 0)
+    device = jax.local_devices()[0]
+    limit = (device.memory_stats() or {}).get("bytes_limit", 0)
+    if device.platform == "cpu" and hasattr(os, "sysconf"):
+        limit = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // jax.local_device_count()
     if memory is None:
         return {"held": 0, "working": 0, "limit": limit}, []
     beside = memory.temp_size_in_bytes + memory.output_size_in_bytes - memory.alias_size_in_bytes
