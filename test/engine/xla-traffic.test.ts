@@ -28,7 +28,7 @@ exported = dataclasses.replace(exported, mlir_module_serialized=head["text"].enc
 shardings = lambda leaves: tuple(lying(leaf["split"]) for leaf in leaves)
 jitted = jax.jit(exported.call, in_shardings=shardings(head["arguments"]), out_shardings=shardings(head["results"]), keep_unused=True)
 text = jitted.lower(*given).compile().as_text()
-found = re.findall(r"= \\S+ (all-gather|all-reduce|all-to-all|reduce-scatter|collective-permute)(?:-start)?\\(", text)
+found = re.findall(r" (all-gather|all-reduce|all-to-all|reduce-scatter|collective-permute)(?:-start)?\\(", text)
 print(json.dumps({kind: found.count(kind) for kind in set(found)}))
 `;
 

@@ -86,7 +86,7 @@ describe.skipIf(!found.usable)("in two processes", () => {
   test.each([
     { objective: "mlm", config: bertConfig },
     { objective: "clm", config: gpt2Config },
-  ])("fifty steps of $config.model_type are those of one", { timeout: 300_000 }, async ({ objective, config }) => {
+  ])("fifty steps of $config.model_type are those of one", { timeout: 900_000 }, async ({ objective, config }) => {
     const folder = temporaryFolder();
     const path = await writeRun(folder, config, yaml(objective, 50, "full"));
     const alone = (name: string, ...sets: string[]) => {
