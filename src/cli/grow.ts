@@ -200,7 +200,7 @@ async function planFrom(source: OpenModel, flags: Flags): Promise<{ plan: Growth
     throw new UserError(
       "no method is named",
       "--method",
-      `give one of ${known}; direct has saved most so far, fpi promises most (\`bert2bert grow --help\` explains them)`,
+      `give one of ${known}; direct has saved most so far (BERT and GPT-2 were measured), fpi promises most (\`bert2bert grow --help\` explains them)`,
     );
   }
   const { model, folder } = source;

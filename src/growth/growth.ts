@@ -61,6 +61,11 @@ export interface WidthMethod {
   readonly learned?: true;
   /** The maps where they are others than those drawn: which source unit each unit is a copy of, and which are of none. */
   maps?(growth: Growth): AxisMaps;
+  /**
+   * What each unit of a hidden state holds of its source unit's value, where that is not all of it. @param last of the
+   * state that the heads read; default there: what adds up to 1 over the copies, where a tied head reads it
+   */
+  held?(growth: Growth, last: boolean): Float64Array | undefined;
   /** The LayerNorm eps that the target needs; default: the source's. */
   eps?(source: Model, target: Model): number;
   /** @param parameter of the target's table; within the blocks, of one of the layers that the source has too */

@@ -225,6 +225,24 @@ export function scaled(recipe: Recipe, factor: number): Recipe {
   };
 }
 
+/** The sum of recipes of one shape, each times a factor. */
+export function summed(parts: readonly (readonly [Recipe, number])[], words: string): Recipe {
+  const [[{ shape }]] = parts;
+  return {
+    shape,
+    reads: parts.flatMap(([part]) => part.reads),
+    words,
+    async fill(out, row, source) {
+      const one = new Float32Array(out.length);
+      out.fill(0);
+      for (const [part, factor] of parts) {
+        await part.fill(one, row, source);
+        for (let i = 0; i < out.length; i++) out[i] += factor * one[i];
+      }
+    },
+  };
+}
+
 /** At every index along dimension `d` the mean over it of a recipe that is of another extent there, or the same. */
 export function averaged(base: Recipe, d: number, shape: readonly number[]): Recipe {
   const width = rowWidth(shape);

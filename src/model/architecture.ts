@@ -52,6 +52,8 @@ export type Spelling =
 export interface Architecture {
   /** config.json's model_type. */
   readonly type: string;
+  /** Whether growing it has been measured in a study of ours (docs/results/): what is recommended rests on those. */
+  readonly studied: boolean;
   /** transformers' classes of it, the bare model last. */
   readonly classes: readonly ModelClass[];
   /** Whether heads times their width may be other than the hidden size. */

@@ -26,3 +26,10 @@ export function architectureOf(config: Json, where: string): Architecture {
     suggestion(type, known),
   );
 }
+
+/** What is to be said where advice is given on an architecture of which no study was made; undefined for the others. */
+export function unmeasured({ type, studied }: Architecture): string | undefined {
+  if (studied) return undefined;
+  const known = architectures.filter((architecture) => architecture.studied).map((architecture) => architecture.type);
+  return `nothing has been measured for a ${type} yet: rates, schedule and methods are what served ${known.join(" and ")} (docs/results/)`;
+}

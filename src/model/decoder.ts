@@ -12,7 +12,7 @@ import type { Architecture, ForwardInputs, ForwardOptions, Model } from "./archi
 import { Frame, gatedBlock, lookUp } from "./blocks.ts";
 import { modelClass } from "./classes.ts";
 import type { ConfigReader } from "./config.ts";
-import { defineArchitecture, type Network } from "./define.ts";
+import { defineArchitecture, type Network, resized } from "./define.ts";
 import { linearLayer, matrix, norm, out, type Place, reads, rmsNorm } from "./parameters.ts";
 import { ropeOf, ropeParameters } from "./rope.ts";
 import { ModelStates } from "./states.ts";
@@ -68,18 +68,19 @@ const THETA = 10_000;
 
 /** A member of the family, from what tells it apart. */
 export function decoderArchitecture(flavour: Flavour): Architecture {
+  const keys = {
+    layers: "num_hidden_layers",
+    hidden: "hidden_size",
+    heads: "num_attention_heads",
+    kvHeads: "num_key_value_heads",
+    ...(flavour.ownHeadWidth ? { headWidth: "head_dim" } : {}),
+    ffn: "intermediate_size",
+    eps: "rms_norm_eps",
+  };
   return defineArchitecture({
     type: flavour.type,
     defaults: { ...familyDefaults, ...flavour.defaults, model_type: flavour.type },
-    keys: {
-      layers: "num_hidden_layers",
-      hidden: "hidden_size",
-      heads: "num_attention_heads",
-      kvHeads: "num_key_value_heads",
-      ...(flavour.ownHeadWidth ? { headWidth: "head_dim" } : {}),
-      ffn: "intermediate_size",
-      eps: "rms_norm_eps",
-    },
+    keys,
     classes: [modelClass(`${flavour.title}ForCausalLM`, "lm"), modelClass(`${flavour.title}Model`)],
     names: {
       prefix: "model.",
@@ -93,9 +94,17 @@ export function decoderArchitecture(flavour: Flavour): Architecture {
     read: (config, read) => readDecoder(flavour, config, read),
     ...(flavour.saysKinds !== true
       ? {}
-      : { withKinds: (config: Json, kinds: readonly string[]) => ({ ...config, layer_types: [...kinds] }) }),
+      : {
+          withKinds: (config: Json, kinds: readonly string[]) => ({ ...config, layer_types: [...kinds] }),
+          resize: (config: Json, to: Parameters<Architecture["resize"]>[1]) => resized(keys, fitting(config, to), to),
+        }),
     forward,
   });
+}
+
+/** A list of kinds is one for each block, and of other blocks it says nothing. */
+function fitting({ layer_types: kinds, ...config }: Json, { layers }: { readonly layers?: number }): Json {
+  return Array.isArray(kinds) && kinds.length === (layers ?? kinds.length) ? { ...config, layer_types: kinds } : config;
 }
 
 function readDecoder(flavour: Flavour, config: Json, read: ConfigReader): Network {

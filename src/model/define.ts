@@ -50,6 +50,8 @@ export interface Definition {
   /** The first is the class of a config that names none, the last the bare model. */
   readonly classes: readonly ModelClass[];
   readonly names: Names;
+  /** Whether growing it has been measured in a study of ours; default no. */
+  readonly studied?: true;
   /** Whether its head may be a matrix of its own. */
   readonly untied?: boolean;
   /** What its language model is trained for. */
@@ -120,6 +122,7 @@ export function defineArchitecture(definition: Definition): Architecture {
   const architecture: Architecture = {
     type,
     ownHeadWidth: keys.headWidth !== undefined,
+    studied: definition.studied === true,
 
     classes,
 

@@ -25,6 +25,8 @@ import type { Dimensions, Init, Outputs, Parameter } from "./table.ts";
 export interface Flavour {
   /** model_type. */
   readonly type: string;
+  /** As in Definition. */
+  readonly studied?: true;
   /** What stands before the encoder's names in a model with heads, without its full stop; default the type. */
   readonly prefix?: string;
   /** What transformers' configuration class fills in. */
@@ -51,6 +53,7 @@ export function encoderArchitecture(flavour: Flavour): Architecture {
   const { type, lm } = flavour;
   return defineArchitecture({
     type,
+    studied: flavour.studied,
     defaults: flavour.defaults,
     keys: {
       layers: "num_hidden_layers",

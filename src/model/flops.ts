@@ -1,8 +1,9 @@
 /**
  * Training cost in the convention that papers on growing BERT report (the one of ELECTRA's appendix, Clark et al. 2020;
  * used by bert2BERT): a multiply-add is 2 operations, the backward pass costs as much as the forward pass of what
- * trains, embeddings count as dense products with one-hot rows, and softmax, norms, activations and dropout count by
- * element. The optimizer counts nothing. What a program really computes is counted by the program (program/flops.ts).
+ * trains (half as much of what the gradient only passes: there are products with the weights, and none for them),
+ * embeddings count as dense products with one-hot rows, and softmax, norms, activations and dropout count by element. The
+ * optimizer counts nothing. What a program really computes is counted by the program (program/flops.ts).
  *
  * Derived from the parameter table: a matrix is a product at each position it is applied to, a bias an addition, a gain
  * a norm. So it holds for every architecture that has a table.
@@ -31,6 +32,10 @@ export interface StepShape {
   readonly layers?: number;
   /** The lowest block that trains; below it nothing is computed backward; default 0, and then the embeddings train too. */
   readonly trainFrom?: number;
+  /** How many blocks train; default all from there on. With fewer, embeddings do not. */
+  readonly train?: number;
+  /** Whether the output heads train; default yes. */
+  readonly head?: boolean;
 }
 
 export interface StepFlops {
@@ -48,7 +53,11 @@ export function paperFlops(model: Model, step: StepShape): StepFlops {
   const block = blockFlops(model, step.length) * step.length;
   const head = headFlops(model, step);
   const forward = step.sequences * (embedding + layers * block + head);
-  const backward = step.sequences * ((trainFrom === 0 ? embedding : 0) + (layers - trainFrom) * block + head);
+  const reached = layers - trainFrom;
+  const train = step.train ?? reached;
+  const entered = trainFrom === 0 && train === reached ? embedding : 0;
+  const passed = ((reached - train) * block + (step.head === false ? head : 0)) / 2;
+  const backward = step.sequences * (entered + train * block + (step.head === false ? 0 : head) + passed);
   return { forward, backward, total: forward + backward };
 }
 

@@ -67,6 +67,11 @@ export function runsAlong(dim: Dim, axis: Axis): boolean {
   return dim.factors.some((factor) => factor.axis === axis);
 }
 
+/** Whether units lie along a dimension that are mapped as the stream's are without being it. */
+export function followsStream(dim: Dim): boolean {
+  return dim.factors.some(({ axis }) => AXES[axis].follows === "hidden");
+}
+
 export type Part =
   | "embedding"
   | "norm-gain"

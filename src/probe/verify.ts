@@ -78,8 +78,10 @@ export async function verifyGrowth(
   const after = await run(grown);
   const { method: named, maps: drawn, options = {}, seed = 0 } = record.choices;
   const method = typeof named === "string" ? methodOf(named) : named;
-  const { maps } = growthBy(method, { source: source.model, target: grown.model, drawn, options, seed });
-  const compared = async (from: Computes) => compareOutputs(await run(from), after, maps, lastIsShared(grown.model));
+  const growth = growthBy(method, { source: source.model, target: grown.model, drawn, options, seed });
+  const held = { all: method.held?.(growth, false), last: method.held?.(growth, true) };
+  const shared = lastIsShared(grown.model);
+  const compared = async (from: Computes) => compareOutputs(await run(from), after, growth.maps, shared, held);
   const judged = await compared({ model: source.model, weights: alike });
   const asIs = rounds ? await compared(source) : judged;
   const differences = asIs.map((one, i) => (rounds ? { ...one, alike: judged[i].share } : one));
@@ -111,22 +113,30 @@ function lastIsShared(model: Model): boolean {
 /**
  * @param source what the source computed @param grown what the grown model did
  * @param shared whether the last hidden state is shared among the copies
+ * @param held what units of the last and of all other hidden states hold, where the method says it
  */
 export function compareOutputs(
   source: ReadonlyMap<string, ProbeTensor>,
   grown: ReadonlyMap<string, ProbeTensor>,
   maps: AxisMaps,
   shared: boolean,
+  held: { readonly all?: Float64Array; readonly last?: Float64Array } = {},
 ): readonly Difference[] {
   const layers = (outputs: ReadonlyMap<string, ProbeTensor>) =>
     [...outputs.keys()].filter((name) => name.startsWith("hidden.")).length - 1;
   const [from, to] = [layers(source), layers(grown)];
   const heads = source.has("logits") || source.has("nsp_logits");
   const differences: Difference[] = [];
-  const compare = (name: string, map: UnitMap | undefined, judged: boolean, grownName = name, times = false) => {
+  const compare = (
+    name: string,
+    map: UnitMap | undefined,
+    judged: boolean,
+    grownName = name,
+    holds: Float64Array | "shares" | undefined = undefined,
+  ) => {
     const [a, b] = [source.get(name), grown.get(grownName)];
     if (a === undefined || b === undefined) return;
-    const largest = largestDifference(a, b, map, times);
+    const largest = largestDifference(a, b, map, holds);
     const scale = a.data.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
     differences.push({ name, largest, scale, share: scale > 0 ? largest / scale : largest, judged });
   };
@@ -134,13 +144,20 @@ export function compareOutputs(
   compare("nsp_logits", undefined, true);
   compare("pooler", maps.get("pooler"), !heads);
   const stream = maps.get("hidden");
-  if (from === to) for (let layer = 0; layer < from; layer++) compare(`hidden.${layer}`, stream, false);
-  compare(`hidden.${from}`, stream, !heads, `hidden.${to}`, shared);
+  if (from === to)
+    for (let layer = 0; layer < from; layer++) compare(`hidden.${layer}`, stream, false, undefined, held.all);
+  compare(`hidden.${from}`, stream, !heads, `hidden.${to}`, held.last ?? (shared ? "shares" : undefined));
   return differences;
 }
 
 /** Infinity where either is not a number, so that no bar holds it. */
-function largestDifference(source: ProbeTensor, grown: ProbeTensor, map: UnitMap | undefined, shared: boolean): number {
+function largestDifference(
+  source: ProbeTensor,
+  grown: ProbeTensor,
+  map: UnitMap | undefined,
+  holds: Float64Array | "shares" | undefined,
+): number {
+  const shared = holds === "shares";
   const width = source.shape[source.shape.length - 1];
   const grownWidth = grown.shape[grown.shape.length - 1];
   const rows = source.data.length / width;
@@ -157,7 +174,7 @@ function largestDifference(source: ProbeTensor, grown: ProbeTensor, map: UnitMap
       const unit = map === undefined ? j : map.of[j];
       const value = grown.data[row * grownWidth + j];
       if (shared) sums[unit] += value;
-      else compare(value, source.data[row * width + unit]);
+      else compare(holds === undefined ? value : value / holds[j], source.data[row * width + unit]);
     }
     if (shared) for (let unit = 0; unit < width; unit++) compare(sums[unit], source.data[row * width + unit]);
   }

@@ -60,6 +60,7 @@ describe.skipIf(peer === undefined)("growth of today's models in transformers", 
     }
     for (const ratio of [5 / 3, 8 / 3]) {
       cases.push([`lemon-${ratio.toFixed(1)}`, wide(ratio), { method: "lemon", options: { shares: "equal" } }]);
+      cases.push([`isometric-${ratio.toFixed(1)}`, wide(ratio), { method: "isometric", map: "random" }]);
     }
     const folders: string[] = [];
     for (const [label, sizes, choices] of cases) {
@@ -76,7 +77,7 @@ describe.skipIf(peer === undefined)("growth of today's models in transformers", 
       folders.push(folder);
     }
     await source.close();
-    expect(folders.length).toBeGreaterThanOrEqual(9);
+    expect(folders.length).toBeGreaterThanOrEqual(11);
     const lines = (peer?.run(scripts("lossless64.py"), [join(root, "made", name), ...folders]) ?? "")
       .trim()
       .split("\n");
