@@ -36,7 +36,7 @@ export function register(command: Command): void {
         import("../study/run.ts"),
         import("../study/results.ts"),
       ]);
-      const study = await loadStudy(path, options.set);
+      const study = await loadStudy(path, options.set, note);
       const names = study.methods.map((method) => method.name);
       const unknown = options.only?.find((name) => !names.includes(name));
       if (unknown !== undefined) {

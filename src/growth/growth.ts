@@ -18,8 +18,7 @@ export type Content = "weight" | "m" | "v";
  * share of their scale. `none`: nothing is promised.
  */
 export type Promised =
-  /** `rounded`: weights are other than the source's by a power of two, so in less than float32 they are rounded anew. */
-  | { readonly kind: "exact"; readonly reason: string; readonly rounded?: boolean }
+  | { readonly kind: "exact"; readonly reason: string }
   | { readonly kind: "near"; readonly within: number; readonly reason: string }
   | { readonly kind: "none"; readonly reason: string };
 
@@ -135,9 +134,7 @@ export function sourceParameter(
 /** What is kept by one step after the other: the weaker of two promises. */
 export function weaker(a: Promised, b: Promised): Promised {
   const reason = `${a.reason}; ${b.reason}`;
-  if (a.kind === "exact" && b.kind === "exact") {
-    return { kind: "exact", reason, ...(a.rounded || b.rounded ? { rounded: true } : {}) };
-  }
+  if (a.kind === "exact" && b.kind === "exact") return { kind: "exact", reason };
   if (a.kind === "none" || b.kind === "exact") return a;
   if (b.kind === "none" || a.kind === "exact") return b;
   return { kind: "near", within: a.within + b.within, reason };

@@ -16,7 +16,7 @@ import { type Along, choose, constant, gather, type Recipe, rowWidth } from "./r
 import { momentsFollow, sharesOf, withNoise } from "./shares.ts";
 
 /** A number for each index along a dimension: `start`, changed by each factor's index in turn, the outermost first. */
-function along(
+export function along(
   dim: Dim,
   start: number,
   stepOf: (factor: Factor) => (value: number, index: number) => number,
@@ -170,7 +170,8 @@ export function fresh(growth: Growth, parameter: Parameter): Recipe {
   return {
     shape,
     reads: [],
-    words: `random (std ${Number(init.std.toPrecision(3))})`,
+    words: init.kind === "normal" ? `random (std ${Number(init.std.toPrecision(3))})` : "sines and cosines",
+    lossless: true,
     async fill(out, row) {
       out.set(initialise(parameter, growth.seed, row * width, out.length));
     },

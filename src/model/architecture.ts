@@ -27,6 +27,8 @@ export interface ModelSettings {
   /** Of every norm. */
   readonly eps: number;
   readonly activation: Activation;
+  /** Of the language-model head's transform, where it has its own. */
+  readonly transform?: Activation;
   /** What attention scores are multiplied with. */
   readonly attentionScale: number;
   readonly dropout: {
@@ -76,6 +78,8 @@ export interface Architecture {
   resize(config: Json, to: Partial<Sizes & { readonly eps: number }>): Json;
   /** The config with another kind for each block; absent where blocks are all alike. */
   withKinds?(config: Json, kinds: readonly string[]): Json;
+  /** What its owner should know of a model, in a sentence, such as who else can't read it; undefined for nothing. */
+  remark?(model: Model): string | undefined;
   /** Which of the objectives mlm, nsp and clm it can be trained for, given its outputs. */
   objectives(outputs: Outputs): readonly string[];
   /**

@@ -34,7 +34,7 @@ export const isometric: WidthMethod = {
       const what = `${other.name} of a ${architecture.type} makes more of the stream than its length, which is all that stays`;
       throw new UserError(what, "--method isometric", "take lemon or fpi, or leave the hidden size as it is");
     }
-    return { kind: "exact", reason: "the stream's length stays, and no RMSNorm sees more of it", rounded: true };
+    return { kind: "exact", reason: "the stream's length stays, and no RMSNorm sees more of it" };
   },
 
   held(growth, last) {

@@ -51,7 +51,7 @@ export const lemon: WidthMethod = {
     const [copies] = streamOf(growth.maps).counts;
     const times = copies === 1 ? "once" : `${copies} times`;
     const rest = filling === "means" ? "the units at its mean" : "the units of 0";
-    return { kind: "exact", reason: `the stream is copied ${times}, and no ${norm} sees ${rest}`, rounded: true };
+    return { kind: "exact", reason: `the stream is copied ${times}, and no ${norm} sees ${rest}` };
   },
 
   maps: ({ source, drawn }) => (fillingOf(source) === undefined ? drawn : replaced(drawn, "hidden", wholeCopies)),
