@@ -140,7 +140,7 @@ export class Frame {
     if (indices === undefined || layer !== this.layers - 1) return rows;
     const { b, batch, length } = this;
     const width = rows.shape[1];
-    const chosen = gather(b, rows, indices);
+    const chosen = gather(b, rows, indices, batch);
     if (!this.#keepFirst) return chosen;
     const perSequence = indices.shape[0] / batch;
     const first = slice(b, reshape(b, rows, [batch, length, width]), 1, 0, 1);

@@ -110,9 +110,15 @@ export const cases: Readonly<Record<string, { readonly within?: number; readonly
   },
   reduceMax: { builds: [(t) => [ops.reduceMax(t.b, t.real([4, 30]), [1], true)]] },
   argmax: { builds: [(t) => [ops.argmax(t.b, t.real([6, 30]))]] },
-  gather: { builds: [(t) => [ops.gather(t.b, t.real([11, 3]), t.ids(11, [20]))]] },
+  gather: {
+    builds: [
+      (t) => [ops.gather(t.b, t.real([11, 3]), t.ids(11, [20]))],
+      (t) => [ops.gather(t.b, t.real([12, 3]), t.given("ids", [6], Int32Array.of(3, 0, 7, 7, 8, 11)), 3)],
+    ],
+  },
   scatterAdd: {
     builds: [
+      (t) => [ops.scatterAdd(t.b, t.given("ids", [6], Int32Array.of(3, 0, 7, 7, 8, 11)), t.real([6, 5]), 12, 3)],
       (t) => [ops.scatterAdd(t.b, t.ids(5, [40]), t.real([40, 6]), 7)],
       // Read by another operation.
       (t) => [ops.neg(t.b, ops.scatterAdd(t.b, t.ids(5, [40]), t.real([40, 6]), 7))],

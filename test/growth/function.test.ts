@@ -53,7 +53,8 @@ describe.each(fixtures)("%s keeps its function", (name) => {
       const two = await measure(name, await multiple(name, 2), fpi, { dtype });
       expect(two.largest).toBeLessThanOrEqual(1e-5);
       const three = await measure(name, await multiple(name, 3), fpi, { dtype });
-      expect(three.allowed).toBe(dtype === "F16" ? 3e-3 : 2e-2);
+      // Measured on this model; more than this no fixture's rounding costs.
+      expect(three.allowed).toBeLessThan(dtype === "F16" ? 3e-3 : 2e-2);
       expect(three.largest).toBeLessThanOrEqual(three.allowed ?? 0);
       expect(three.largest).toBeGreaterThan(1e-5);
     }

@@ -32,8 +32,8 @@ export interface Module {
   /** The names of the states that change. */
   readonly updates: readonly string[];
   readonly outputs: readonly Leaf[];
-  /** Inputs that number the rows of tables: how many rows the smallest has. */
-  readonly rows: ReadonlyMap<string, number>;
+  /** Inputs that number the rows of tables. */
+  readonly rows: ReadonlyMap<string, Numbered>;
 }
 
 /** @throws ProgramError if an operation has neither a lowering nor an expansion */
@@ -165,6 +165,12 @@ function placing(e: Emitter, program: Program, { halves }: Precision, mesh: Mesh
   };
 }
 
+/** How many rows the smallest of the tables has, and in how many groups they and the numbers lie. */
+export interface Numbered {
+  readonly count: number;
+  readonly groups: number;
+}
+
 /** By operation: which input numbers rows, and of how many. */
 const numbering: Readonly<
   Record<string, { readonly ids: number; rows(inputs: readonly Type[], output: Type): number }>
@@ -174,19 +180,23 @@ const numbering: Readonly<
   oneHot: { ids: 0, rows: (_inputs, { shape }) => shape[1] },
 };
 
-function tables(program: Program): ReadonlyMap<string, number> {
-  const least = new Map<number, number>();
-  const atMost = ({ id }: Value, count: number) => least.set(id, Math.min(count, least.get(id) ?? count));
-  for (const { op, inputs, outputs } of [...program.nodes].reverse()) {
+function tables(program: Program): ReadonlyMap<string, Numbered> {
+  const least = new Map<number, Numbered>();
+  const atMost = ({ id }: Value, { count, groups }: Numbered) => {
+    const known = least.get(id);
+    least.set(id, { count: Math.min(count, known?.count ?? count), groups: Math.max(groups, known?.groups ?? 1) });
+  };
+  for (const { op, inputs, outputs, attrs } of [...program.nodes].reverse()) {
     const read = numbering[op.name];
-    if (read !== undefined) atMost(inputs[read.ids], read.rows(inputs, outputs[0]));
-    const count = least.get(outputs[0].id);
-    if (op.name === "reshape" && count !== undefined) atMost(inputs[0], count);
+    const groups = Number(attrs.groups ?? 1);
+    if (read !== undefined) atMost(inputs[read.ids], { count: read.rows(inputs, outputs[0]), groups });
+    const known = least.get(outputs[0].id);
+    if (op.name === "reshape" && known !== undefined) atMost(inputs[0], known);
   }
   return new Map(
     [...program.inputs].flatMap(([name, { id }]) => {
-      const count = least.get(id);
-      return count === undefined ? [] : [[name, count] as const];
+      const known = least.get(id);
+      return known === undefined ? [] : [[name, known] as const];
     }),
   );
 }

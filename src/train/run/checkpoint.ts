@@ -18,7 +18,6 @@ import {
 import { openOptimizer, optimizerFile, trainerFile } from "../../checkpoint/optimizer.ts";
 import { writeWeights } from "../../checkpoint/write.ts";
 import { describeTokenizer, withClass } from "../../data/tokenizer/folder.ts";
-import type { Engine } from "../../engine/engine.ts";
 import type { Model } from "../../model/architecture.ts";
 import { type OpenModel, openModel } from "../../model/load.ts";
 import { pipelineOf } from "../../model/objectives.ts";
@@ -30,7 +29,7 @@ import { UserError } from "../../util/errors.ts";
 import { isJsonObject, type Json, readJsonObject } from "../../util/json.ts";
 import { packageVersion } from "../../util/paths.ts";
 import { errorCode } from "../../util/system.ts";
-import { momentTensors, weightTensors } from "../step/state.ts";
+import { momentTensors, type StateReader, weightTensors } from "../step/state.ts";
 import type { FlopsSoFar, TermSums } from "../step/terms.ts";
 
 export const checkpointsFolder = "checkpoints";
@@ -119,7 +118,7 @@ export interface Checkpoint {
 /** Writes a model folder from what the engine holds. @param fill what else goes into it */
 export async function writeModel(
   folder: string,
-  engine: Engine,
+  engine: StateReader,
   model: Model,
   companions: Companions,
   card: { readonly title: string; readonly facts: readonly (readonly [string, string])[] },
@@ -150,7 +149,7 @@ export async function writeModel(
 /** Writes weights, moments and, where a position is given, where the run stands. */
 export async function writeState(
   folder: string,
-  engine: Engine,
+  engine: StateReader,
   model: Model,
   companions: Companions,
   step: number,
@@ -187,7 +186,7 @@ export interface Kept {
 export async function writeCheckpoint(
   run: string,
   kept: Kept,
-  engine: Engine,
+  engine: StateReader,
   model: Model,
   companions: Companions,
   position: Position,

@@ -57,13 +57,18 @@ export interface EvaluationLine extends Progressed {
 
 export type MetricsLine = TrainingLine | EvaluationLine;
 
+type Appended = Pick<AppendedFile, "append" | "sync" | "close">;
+
+/** Of a process that only counts the lines which another writes. */
+export const unwritten: Appended = { append: async () => {}, sync: async () => {}, close: async () => {} };
+
 /** The open file. Lines are appended; what a checkpoint counts is synced before it. */
 export class Metrics {
   readonly #path: string;
-  readonly #file: AppendedFile;
+  readonly #file: Appended;
   #lines: number;
 
-  constructor(path: string, file: AppendedFile, lines: number) {
+  constructor(path: string, file: Appended, lines: number) {
     this.#path = path;
     this.#file = file;
     this.#lines = lines;
