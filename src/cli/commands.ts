@@ -77,6 +77,11 @@ export const commands: readonly CommandEntry[] = [
     load: () => import("./prepare.ts"),
   },
   {
+    name: "push",
+    description: "a model folder, with its card, to the Hugging Face Hub",
+    load: () => import("./push.ts"),
+  },
+  {
     name: "doctor",
     description: "which engines can run here, and how to get the others",
     load: () => import("./doctor.ts"),

@@ -1,7 +1,7 @@
 /** `bert2bert pretrain`: a run, or what is left of it. */
 import type { Command } from "commander";
 import { UserError } from "../util/errors.ts";
-import { modelFolder } from "./options.ts";
+import { hubTelling, modelFolder } from "./options.ts";
 import { formatCount, formatDuration, Progress, print, printJson, table } from "./output.ts";
 import { watchSignals } from "./signals.ts";
 
@@ -39,7 +39,7 @@ export function register(command: Command): void {
       }
       const { loadRun } = await import("../train/run/settings.ts");
       const { pretrain } = await import("../train/pretrain.ts");
-      const run = await loadRun(path, options.set);
+      const run = await loadRun(path, options.set, hubTelling());
       if (options.profile) {
         const { profileRun } = await import("../train/profile.ts");
         const profile = await profileRun(run, (text) => process.stderr.write(`${text}\n`));

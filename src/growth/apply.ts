@@ -1,6 +1,7 @@
 /**
  * Applies a planned growth: reads the source and writes the target folder, one slice of one tensor in memory at a time.
  */
+import { type Descent, descentOf, writeModelCard } from "../checkpoint/card.ts";
 import { join } from "node:path";
 import { type FloatDType, widthOf } from "../checkpoint/dtype.ts";
 import { countNotFinite } from "../checkpoint/finite.ts";
@@ -11,7 +12,6 @@ import {
   growthFile,
   withLimit,
   writeConfig,
-  writeModelCard,
 } from "../checkpoint/folder.ts";
 import {
   type Moment,
@@ -149,7 +149,7 @@ async function fill(
   await copyTokenizerFiles(source.folder, folder, (config) => withLimit(config, positions));
   await copyGenerationConfig(source.folder, folder);
   await fillFile(join(folder, growthFile), await record());
-  await writeCard(folder, plan, dtype, roundedFor(dtype, source), vanished);
+  await writeCard(folder, plan, await descentOf(source.folder), dtype, roundedFor(dtype, source), vanished);
   return vanished;
 }
 
@@ -248,6 +248,7 @@ function counter(plan: GrowthPlan, moments: boolean, progress: ApplyOptions["pro
 async function writeCard(
   folder: string,
   plan: GrowthPlan,
+  descent: Descent,
   dtype: FloatDType,
   rounded: FloatDType | undefined,
   vanished: number,
@@ -261,6 +262,7 @@ async function writeCard(
     title: `A ${type} of ${size(target.dimensions)}, grown from one of ${size(source.dimensions)}`,
     tags: [type],
     pipeline: pipelineOf(target),
+    descent,
     text: [
       `Grown by bert2bert with ${plan.method.name} (${plan.method.description}; ${plan.method.paper.title}, ${plan.method.paper.url}) and meant to be pre-trained further.`,
       promiseWords(plan.promise, rounded),

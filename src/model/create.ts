@@ -1,5 +1,6 @@
 /** Writes a new model folder with random weights, one parameter in memory at a time. */
-import { writeConfig, writeModelCard } from "../checkpoint/folder.ts";
+import { writeModelCard } from "../checkpoint/card.ts";
+import { writeConfig } from "../checkpoint/folder.ts";
 import { type TensorSource, writeWeights } from "../checkpoint/write.ts";
 import { holdsAlready, writeFolderWhole } from "../store/files.ts";
 import type { Json } from "../util/json.ts";

@@ -1,3 +1,4 @@
+import { writeModelCard } from "../../src/checkpoint/card.ts";
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
@@ -8,7 +9,6 @@ import {
   openModelFolder,
   readConfig,
   writeConfig,
-  writeModelCard,
 } from "../../src/checkpoint/folder.ts";
 import { openOptimizer, optimizerFile, optimizerTensors } from "../../src/checkpoint/optimizer.ts";
 import { type TensorSource, writeWeights } from "../../src/checkpoint/write.ts";
