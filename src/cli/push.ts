@@ -15,7 +15,8 @@ export function register(command: Command): void {
     .action(async (folder: string, name: string, options: { private?: true; message?: string; json?: true }) => {
       const [{ hubName }, { pushModel }] = await Promise.all([import("../hub/name.ts"), import("../hub/push.ts")]);
       const target = hubName(name);
-      if (target === undefined) throw new UserError("it is no name on the Hub", name, "give org/name, such as me/my-bert");
+      if (target === undefined)
+        throw new UserError("it is no name on the Hub", name, "give org/name, such as me/my-bert");
       const progress = new Progress();
       try {
         const { commit, url, files } = await pushModel(folder, target, {

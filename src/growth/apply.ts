@@ -1,8 +1,9 @@
 /**
  * Applies a planned growth: reads the source and writes the target folder, one slice of one tensor in memory at a time.
  */
-import { type Descent, descentOf, writeModelCard } from "../checkpoint/card.ts";
+
 import { join } from "node:path";
+import { type Descent, descentOf, writeModelCard } from "../checkpoint/card.ts";
 import { type FloatDType, widthOf } from "../checkpoint/dtype.ts";
 import { countNotFinite } from "../checkpoint/finite.ts";
 import {

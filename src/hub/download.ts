@@ -45,7 +45,11 @@ const needed: readonly string[] = [
 ];
 
 /** @returns the folder in the cache @throws NotThere, UserError */
-export async function download({ repo, revision, folder }: HubName, wanted: Wanted, options: FindOptions): Promise<string> {
+export async function download(
+  { repo, revision, folder }: HubName,
+  wanted: Wanted,
+  options: FindOptions,
+): Promise<string> {
   const hub = { hubUrl: hubEndpoint(), fetch: patientFetch, ...hubToken() };
   const place = cachedRepo({ repo });
   const { sha } = await asked(() => modelInfo({ ...hub, name: repo, revision, additionalFields: ["sha"] }));
@@ -73,7 +77,9 @@ export async function download({ repo, revision, folder }: HubName, wanted: Want
     const blob = join(place, "blobs", hash);
     if (existsSync(pointer)) return;
     if (!existsSync(blob)) {
-      const lock = await waitForLock(join(hubCache(), ".locks", `models--${repo.replace("/", "--")}`, `${hash}.bert2bert.lock`));
+      const lock = await waitForLock(
+        join(hubCache(), ".locks", `models--${repo.replace("/", "--")}`, `${hash}.bert2bert.lock`),
+      );
       try {
         const url = `${hub.hubUrl}/${repo}/resolve/${sha}/${file.path.split("/").map(encodeURIComponent).join("/")}`;
         const downloadInfo = { url, size: file.size, etag: hash };
@@ -95,10 +101,14 @@ export async function download({ repo, revision, folder }: HubName, wanted: Want
       await fetchAll([...needed, ...tokenizerFiles, ...(found.has(weightsFile) ? [] : [indexFile])]);
       const other = [...found.keys()].find((name) => /\.(bin|pt|pth|ckpt|h5|msgpack)$/.test(name));
       if (!found.has(weightsFile) && !found.has(indexFile) && other !== undefined) {
-        const wayOut = "open it in transformers and save it (save_pretrained writes safetensors), or ask its owner for them";
+        const wayOut =
+          "open it in transformers and save it (save_pretrained writes safetensors), or ask its owner for them";
         throw new UserError(`it has no weights in safetensors (there is ${printable(other)})`, repo, wayOut);
       }
-      await fetchAll([...(found.has(weightsFile) ? [weightsFile] : found.has(indexFile) ? await shardsOf(snapshot) : []), optimizerFile]);
+      await fetchAll([
+        ...(found.has(weightsFile) ? [weightsFile] : found.has(indexFile) ? await shardsOf(snapshot) : []),
+        optimizerFile,
+      ]);
     }
     if (revision !== sha) await writeFileWhole(join(place, "refs", ...revision.split("/")), sha);
   } catch (error) {

@@ -72,7 +72,9 @@ async function findCached(
   if (!/^[0-9a-f]{40}$/.test(ref.trim())) return undefined;
   const folder = join(repo, "snapshots", ref.trim(), name.folder);
   const has = (file: string) => existsSync(join(folder, file));
-  const tokenizer = ["tokenizer.json", "vocab.txt", "vocab.json"].some((file) => tokenizerFiles.includes(file) && has(file));
+  const tokenizer = ["tokenizer.json", "vocab.txt", "vocab.json"].some(
+    (file) => tokenizerFiles.includes(file) && has(file),
+  );
   if (wanted === "tokenizer") return { folder, whole: tokenizer && has("tokenizer_config.json"), usable: tokenizer };
   const usable = has(configFile) && (has(weightsFile) || (has(indexFile) && (await shardsOf(folder)).every(has)));
   return { folder, whole: usable && tokenizer, usable };

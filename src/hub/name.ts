@@ -16,7 +16,7 @@ export interface HubName {
   readonly folder: string;
 }
 
-const PART = String.raw`[A-Za-z0-9_][A-Za-z0-9._-]{0,95}`;
+const PART = `[A-Za-z0-9_][A-Za-z0-9._-]{0,95}`;
 const NAME = new RegExp(`^(${PART}/${PART})(?:@([^/@\\s]+))?((?:/${PART})*)$`);
 
 /** What a path says if it is read as a name on the Hub; `%2F` stands for a slash in a revision. undefined: it is none. */

@@ -31,7 +31,11 @@ export async function pushModel(
   if (isOffline()) throw new UserError("nothing can be sent", "HF_HUB_OFFLINE", "unset it");
   const { accessToken } = hub;
   if (accessToken === undefined) {
-    throw new UserError("it is not set, and only its owner may write to a repository", "HF_TOKEN", "set it to a token that may write");
+    throw new UserError(
+      "it is not set, and only its owner may write to a repository",
+      "HF_TOKEN",
+      "set it to a token that may write",
+    );
   }
   await readConfig(folder);
   const files: string[] = [];

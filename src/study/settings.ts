@@ -105,11 +105,7 @@ export const REFERENCE = "scratch";
  * Reads STUDY.yaml. @param sets `key.path=value`, on top of the file @param options told of what comes from the Hub
  * @throws UserError naming the line of what does not fit
  */
-export async function loadStudy(
-  path: string,
-  sets: readonly string[] = [],
-  options: FindOptions = {},
-): Promise<Study> {
+export async function loadStudy(path: string, sets: readonly string[] = [], options: FindOptions = {}): Promise<Study> {
   const [{ SettingsFile }, { studySchema }, { readFile }] = await Promise.all([
     import("../util/settings.ts"),
     import("./schema.ts"),

@@ -94,5 +94,11 @@ export async function cardOf(
   ];
   if (last !== undefined) facts.push(["validation loss", last.loss.toFixed(4)]);
   const title = `${architecture.type} pre-trained by bert2bert`;
-  return { title, facts, ...(last === undefined ? {} : { metrics: { loss: last.loss, perplexity: last.perplexity, accuracy: last.accuracy } }) };
+  return {
+    title,
+    facts,
+    ...(last === undefined
+      ? {}
+      : { metrics: { loss: last.loss, perplexity: last.perplexity, accuracy: last.accuracy } }),
+  };
 }

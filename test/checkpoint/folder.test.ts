@@ -1,8 +1,8 @@
-import { writeModelCard } from "../../src/checkpoint/card.ts";
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { parse } from "yaml";
+import { writeModelCard } from "../../src/checkpoint/card.ts";
 import {
   copyGenerationConfig,
   copyTokenizerFiles,

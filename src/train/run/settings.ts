@@ -88,12 +88,7 @@ export async function loadRun(
   return { settings: completed(checked, folder, file, onHub), file };
 }
 
-function completed(
-  run: RunFile,
-  folder: string,
-  file: SettingsFile,
-  onHub: ReadonlyMap<string, string>,
-): RunSettings {
+function completed(run: RunFile, folder: string, file: SettingsFile, onHub: ReadonlyMap<string, string>): RunSettings {
   const { steps, tokens, epochs, engine, ...rest } = run;
   const { kind, threads, precision, ...options } = engine;
   const lengths: Length[] = [];

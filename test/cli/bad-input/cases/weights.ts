@@ -195,7 +195,8 @@ export const folders: Group = {
       words: () => ["inspect", "google-bert/bert-base-uncased"],
       says: "<name>: there is no such folder, and as a model on the Hub (<address>) it was not found: the Hub is not asked, since HF_HUB_OFFLINE is set",
       hint: "check the path, or the name; a private or gated model needs HF_TOKEN",
-      cause: "a path, or a name on the Hub, that is nowhere; it also says where the Hub has none that may be read, or does not answer",
+      cause:
+        "a path, or a name on the Hub, that is nowhere; it also says where the Hub has none that may be read, or does not answer",
     },
     {
       name: "a file in place of a folder",
