@@ -5,6 +5,11 @@ import { modelPlace } from "../store/places.ts";
 import { UserError } from "../util/errors.ts";
 import { formatBytes, note, Progress } from "./output.ts";
 
+/** What is read as text, for help. */
+export const TEXTS =
+  "text, JSON Lines (.gz, .zst, .xz too), Parquet, Arrow, folders and patterns of them, what datasets saved";
+export const FIELD = "the field of JSON Lines, or the column, that holds the text (default: text)";
+
 /** A model folder's path, or its name on the Hub: where a run's folder is given, the model in it. */
 export function modelFolder(path: string): string {
   return modelPlace(path, note);
