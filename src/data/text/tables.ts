@@ -25,18 +25,19 @@ const formats: readonly TableFormat[] = [
       yield* (await import("./parquet.ts")).readParquet(...words);
     },
   },
-  ...[
-    ["Arrow", [0x41, 0x52, 0x52, 0x4f, 0x57, 0x31, 0, 0]] as const,
-    ["Arrow stream", [0xff, 0xff, 0xff, 0xff]] as const,
-  ].map(
-    ([name, first]): TableFormat => ({
-      ...{ name, first },
-      read: async function* (...words) {
-        yield* (await import("./arrow.ts")).readArrow(...words);
-      },
-    }),
-  ),
+  arrow("Arrow", [0x41, 0x52, 0x52, 0x4f, 0x57, 0x31, 0, 0], 8),
+  arrow("Arrow stream", [0xff, 0xff, 0xff, 0xff], 0),
 ];
+
+/** @param start where the stream begins */
+function arrow(name: string, first: readonly number[], start: number): TableFormat {
+  return {
+    ...{ name, first },
+    read: async function* (...words) {
+      yield* (await import("./arrow.ts")).readArrow(...words, start);
+    },
+  };
+}
 
 /** The format of a file of columns, by its first bytes; undefined for any other. */
 export async function tableFormatOf(path: string): Promise<TableFormat | undefined> {
