@@ -57,6 +57,11 @@ export const commands: readonly CommandEntry[] = [
     load: () => import("./evaluate.ts"),
   },
   {
+    name: "report",
+    description: "runs side by side as a page, or their metrics as CSV",
+    load: () => import("./report.ts"),
+  },
+  {
     name: "study",
     description: "growth methods on one budget: runs what is missing, writes tables and a page",
     load: () => import("./study.ts"),
