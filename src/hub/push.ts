@@ -28,7 +28,6 @@ export async function pushModel(
   options: PushOptions = {},
 ): Promise<{ readonly commit: string; readonly url: string; readonly files: readonly string[] }> {
   const hub = { hubUrl: hubEndpoint(), ...hubToken() };
-  if (isOffline()) throw new UserError("nothing can be sent", "HF_HUB_OFFLINE", "unset it");
   const { accessToken } = hub;
   if (accessToken === undefined) {
     throw new UserError(
@@ -37,6 +36,7 @@ export async function pushModel(
       "set it to a token that may write",
     );
   }
+  if (isOffline()) throw new UserError("nothing can be sent", "HF_HUB_OFFLINE", "unset it");
   await readConfig(folder);
   const files: string[] = [];
   for (const entry of await readdir(folder, { withFileTypes: true })) {
