@@ -62,6 +62,11 @@ export const commands: readonly CommandEntry[] = [
     load: () => import("./report.ts"),
   },
   {
+    name: "compare",
+    description: "what came of runs, and in which settings they differ",
+    load: () => import("./compare.ts"),
+  },
+  {
     name: "study",
     description: "growth methods on one budget: runs what is missing, writes tables and a page",
     load: () => import("./study.ts"),
@@ -85,6 +90,11 @@ export const commands: readonly CommandEntry[] = [
     name: "push",
     description: "a model folder, with its card, to the Hugging Face Hub",
     load: () => import("./push.ts"),
+  },
+  {
+    name: "completion",
+    description: "what a shell needs to complete commands and options",
+    load: () => import("./completion.ts"),
   },
   {
     name: "doctor",

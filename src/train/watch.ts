@@ -65,7 +65,8 @@ export async function metricsCsv(folders: readonly string[]): Promise<string> {
     .join("");
 }
 
-async function linesOf(folder: string): Promise<readonly MetricsLine[]> {
+/** Its metrics. @throws UserError if a folder holds no run */
+export async function linesOf(folder: string): Promise<readonly MetricsLine[]> {
   if (!existsSync(join(folder, metricsFile))) {
     throw new UserError(
       `it is no run: there is no ${metricsFile}`,
