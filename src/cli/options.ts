@@ -1,8 +1,9 @@
 /** Readers of option values, for commander. */
 import { existsSync } from "node:fs";
 import type { Command } from "commander";
+import type { FloatDType } from "../checkpoint/dtype.ts";
 import { modelPlace } from "../store/places.ts";
-import { UserError } from "../util/errors.ts";
+import { suggestion, UserError } from "../util/errors.ts";
 import { formatBytes, note, Progress } from "./output.ts";
 
 /** What is read as text, for help. */
@@ -17,7 +18,7 @@ export function modelFolder(path: string): string {
 
 /** A tokenizer folder's path, or the name on the Hub of a model whose tokenizer is meant. */
 export function tokenizerFolder(path: string): string {
-  return path;
+  return modelPlace(path, note);
 }
 
 /** What is asked of the Hub, said and shown as it goes on. */
@@ -57,4 +58,13 @@ export function wholeNumber(name: string, least = 0): (text: string) => number {
     if (Number.isSafeInteger(value) && value >= least) return value;
     throw new UserError(`\`${text}\` is no whole number of at least ${least}`, name, "give one");
   };
+}
+
+/** The format that `--dtype` names; undefined where it is not given. @throws UserError */
+export async function floatDType(name: string | undefined): Promise<FloatDType | undefined> {
+  if (name === undefined) return undefined;
+  const { floatDTypes } = await import("../checkpoint/dtype.ts");
+  const found = floatDTypes.find((dtype) => dtype === name.toUpperCase());
+  if (found !== undefined) return found;
+  throw new UserError(`there is no format \`${name}\``, "--dtype", suggestion(name, floatDTypes));
 }

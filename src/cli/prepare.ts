@@ -12,6 +12,7 @@ interface Options {
   readonly length: number;
   readonly validation: number;
   readonly threads?: number;
+  readonly bos?: boolean;
   readonly field?: string;
   readonly json?: boolean;
 }
@@ -28,6 +29,8 @@ export function register(command: Command): void {
     .requiredOption("--out <folder>", "the folder to write")
     .requiredOption("--length <n>", "tokens of a sequence, special tokens included", wholeNumber("--length"))
     .option("--validation <share>", "share of the documents held out, 0 for none", Number, 0.01)
+    .option("--bos", "begin each document with the bos token (default: if transformers puts it before a text)")
+    .option("--no-bos", "never do")
     .option("--field <name>", FIELD)
     .option("--threads <n>", "workers (default: one a core)", wholeNumber("--threads", 1))
     .option("--json", "print the result as JSON")
