@@ -1,6 +1,7 @@
 /** `bert2bert study`: methods on one budget, what is missing of it run, and what came of it as tables and a page. */
 import type { Command } from "commander";
 import { UserError } from "../util/errors.ts";
+import { hubTelling } from "./options.ts";
 import { formatCount, formatDuration, note, Progress, print, printJson, table } from "./output.ts";
 import { watchSignals } from "./signals.ts";
 
@@ -36,7 +37,7 @@ export function register(command: Command): void {
         import("../study/run.ts"),
         import("../study/results.ts"),
       ]);
-      const study = await loadStudy(path, options.set, note);
+      const study = await loadStudy(path, options.set, hubTelling());
       const names = study.methods.map((method) => method.name);
       const unknown = options.only?.find((name) => !names.includes(name));
       if (unknown !== undefined) {

@@ -50,7 +50,7 @@ export async function pretrain(run: LoadedRun, options: PretrainOptions = {}): P
         const path = join(out, metricsFile);
         const metrics = first
           ? await openMetrics(path, position.metrics, join(before, metricsFile))
-          : new Metrics(path, unwritten, position.metrics);
+          : new Metrics(path, unwritten, unwritten, position.metrics);
         try {
           const { step } = position;
           if (open.newest !== undefined) note(`carrying on after step ${step} of ${plan.steps}`);

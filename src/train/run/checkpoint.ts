@@ -4,6 +4,7 @@
  */
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { type Descent, descentOf, type ModelCard, writeModelCard } from "../../checkpoint/card.ts";
 import {
   generationConfigFile,
   growthFile,
@@ -13,7 +14,6 @@ import {
   withLimit,
   writeConfig,
   writeJson,
-  writeModelCard,
 } from "../../checkpoint/folder.ts";
 import { openOptimizer, optimizerFile, trainerFile } from "../../checkpoint/optimizer.ts";
 import { writeWeights } from "../../checkpoint/write.ts";
@@ -80,6 +80,8 @@ export interface Companions {
   readonly files: ReadonlyMap<string, Uint8Array>;
   /** How the model was grown, if it was. */
   readonly growth: Json | undefined;
+  /** What the model is made from, for its card. */
+  readonly descent?: Descent;
 }
 
 /**
@@ -106,7 +108,8 @@ export async function readCompanions(
   if (model === undefined) return { files, growth: undefined };
   await read(model, [generationConfigFile]);
   const grown = (await presentOf(model, [growthFile])).length > 0;
-  return { files, growth: grown ? await readJsonObject(join(model, growthFile)) : undefined };
+  const growth = grown ? await readJsonObject(join(model, growthFile)) : undefined;
+  return { files, growth, descent: await descentOf(model) };
 }
 
 export interface Checkpoint {
@@ -121,7 +124,7 @@ export async function writeModel(
   engine: StateReader,
   model: Model,
   companions: Companions,
-  card: { readonly title: string; readonly facts: readonly (readonly [string, string])[] },
+  card: Pick<ModelCard, "title" | "facts" | "metrics">,
   fill: (temporary: string) => Promise<void> = async () => {},
 ): Promise<void> {
   await writeFolderWhole(
@@ -134,11 +137,11 @@ export async function writeModel(
       }
       if (companions.growth !== undefined) await writeJson(join(temporary, growthFile), companions.growth);
       await writeModelCard(temporary, {
-        title: card.title,
+        ...card,
         tags: [model.architecture.type],
         pipeline: pipelineOf(model),
+        descent: companions.descent,
         text: ["Pre-trained with bert2bert."],
-        facts: card.facts,
       });
       await fill(temporary);
     },
