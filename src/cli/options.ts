@@ -16,3 +16,8 @@ export function wholeNumber(name: string, least = 0): (text: string) => number {
     throw new UserError(`\`${text}\` is no whole number of at least ${least}`, name, "give one");
   };
 }
+
+/** For an option that may be given again. */
+export function gather(value: string, before: readonly string[]): readonly string[] {
+  return [...before, value];
+}

@@ -48,7 +48,8 @@ export function parseLines(block: Block): Lines {
   return { texts, breaks, breakAfter: block.last || !open };
 }
 
-function decode(block: Block): string {
+/** A block's text. @throws UserError naming file and line for bad UTF-8 and NUL bytes */
+export function decode(block: Block): string {
   const { bytes, path, firstLine } = block;
   const nul = bytes.indexOf(0);
   if (nul >= 0) {

@@ -32,6 +32,12 @@ export interface TokenizerClass {
 
 const words = (text: string): readonly string[] => text.split(" ");
 
+/** What stands before and after a sequence. */
+function around(vocabulary: Vocabulary, { cls = "", sep = "" }: Readonly<Partial<Record<Role, string>>>) {
+  const [first, last] = [vocabulary.get(cls), vocabulary.get(sep)];
+  return first === undefined || last === undefined ? {} : { cls: [cls, first] as const, sep: [sep, last] as const };
+}
+
 const bert: TokenizerClass = {
   name: "BertTokenizer",
   aliases: words(
@@ -42,19 +48,22 @@ const bert: TokenizerClass = {
   ),
   files: ["vocab.txt"],
   tokens: { cls: "[CLS]", sep: "[SEP]", mask: "[MASK]", pad: "[PAD]", unk: "[UNK]" },
-  build: (settings, { vocabulary }, { unk = "[UNK]" }) =>
+  build: (settings, { vocabulary }, roles) =>
     wordPieceJson({
       vocabulary,
       added: [],
+      ...around(vocabulary, roles),
       lowercase: settings.do_lower_case !== false,
       stripAccents: typeof settings.strip_accents === "boolean" ? settings.strip_accents : null,
       chineseCharacters: settings.tokenize_chinese_chars !== false,
-      unknown: unk,
+      unknown: roles.unk ?? "[UNK]",
     }),
 };
 
-const byteLevel = (settings: Json, { vocabulary, merges }: Parts): Json =>
-  byteLevelJson({ vocabulary, merges, added: [], addPrefixSpace: settings.add_prefix_space === true });
+const byteLevel = (settings: Json, { vocabulary, merges }: Parts) => ({
+  ...{ vocabulary, merges, added: [] },
+  addPrefixSpace: settings.add_prefix_space === true,
+});
 
 const gpt2: TokenizerClass = {
   name: "GPT2Tokenizer",
@@ -64,7 +73,7 @@ const gpt2: TokenizerClass = {
   ),
   files: ["vocab.json", "merges.txt"],
   tokens: { bos: "<|endoftext|>", eos: "<|endoftext|>", unk: "<|endoftext|>" },
-  build: byteLevel,
+  build: (settings, parts) => byteLevelJson(byteLevel(settings, parts)),
 };
 
 const roberta: TokenizerClass = {
@@ -73,7 +82,8 @@ const roberta: TokenizerClass = {
   modelTypes: words("bart bridgetower clap data2vec-text ibert lilt longformer mega mra roberta roberta-prelayernorm"),
   files: ["vocab.json", "merges.txt"],
   tokens: { cls: "<s>", sep: "</s>", mask: "<mask>", pad: "<pad>", bos: "<s>", eos: "</s>", unk: "<unk>" },
-  build: byteLevel,
+  build: (settings, parts, roles) =>
+    byteLevelJson({ ...byteLevel(settings, parts), ...around(parts.vocabulary, roles) }),
 };
 
 const classes: readonly TokenizerClass[] = [bert, gpt2, roberta];
