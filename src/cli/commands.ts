@@ -57,6 +57,16 @@ export const commands: readonly CommandEntry[] = [
     load: () => import("./evaluate.ts"),
   },
   {
+    name: "sample",
+    description: "text from a causal model",
+    load: () => import("./sample.ts"),
+  },
+  {
+    name: "fill-mask",
+    description: "what a masked model puts in a text's gaps",
+    load: () => import("./fill-mask.ts"),
+  },
+  {
     name: "study",
     description: "growth methods on one budget: runs what is missing, writes tables and a page",
     load: () => import("./study.ts"),

@@ -21,3 +21,12 @@ export function wholeNumber(name: string, least = 0): (text: string) => number {
 export function gather(value: string, before: readonly string[]): readonly string[] {
   return [...before, value];
 }
+
+/** A number from 0 to `most`. @param name the option, for messages */
+export function share(name: string, most: number): (text: string) => number {
+  return (text) => {
+    const value = text.trim() === "" ? Number.NaN : Number(text);
+    if (value >= 0 && value <= most) return value;
+    throw new UserError(`\`${text}\` is no number from 0 to ${most}`, name, "give one");
+  };
+}

@@ -1,6 +1,8 @@
 """What transformers and lm-evaluation-harness give for tasks without training, for test/peers/tasks.test.ts.
 
     tasks.py make OUT TOKENIZERS         random gpt2, bert and roberta with the fixtures' tokenizers
+    tasks.py generate FOLDER PROMPTS OUT what greedy search adds to each prompt, as ids
+    tasks.py fill FOLDER TEXTS OUT       the five best tokens at each mask: [id, probability]
     tasks.py score FOLDER REQUESTS OUT   REQUESTS: {pairs: [[context, text]...], documents: [text...]}; OUT: the same with
                                          [log-probability, greedy], by the formula, item by item in float64, and where
                                          lm_eval is there by the harness itself
@@ -114,4 +116,29 @@ def score(folder, path, out):
     json.dump(result, open(out, "w"))
 
 
-{"make": make, "score": score}[sys.argv[1]](*sys.argv[2:])
+@torch.no_grad()
+def generate(folder, path, out):
+    tokenizer = t.AutoTokenizer.from_pretrained(folder)
+    model = t.AutoModelForCausalLM.from_pretrained(folder).eval()
+    added = []
+    for prompt in json.load(open(path)):
+        ids = tokenizer(prompt, return_tensors="pt").input_ids
+        made = model.generate(ids, attention_mask=torch.ones_like(ids), do_sample=False, max_new_tokens=40)[0, ids.shape[1]:].tolist()
+        added.append([made[:-1] if made[-1] == model.config.eos_token_id else made, tokenizer.decode(made, skip_special_tokens=True)])
+    json.dump(added, open(out, "w"))
+
+
+@torch.no_grad()
+def fill(folder, path, out):
+    tokenizer = t.AutoTokenizer.from_pretrained(folder)
+    model = t.AutoModelForMaskedLM.from_pretrained(folder).eval()
+    filled = []
+    for text in json.load(open(path)):
+        ids = tokenizer(text, return_tensors="pt").input_ids
+        at = (ids[0] == tokenizer.mask_token_id).nonzero()[:, 0]
+        best = model(ids).logits[0, at].softmax(-1).topk(5)
+        filled.append([list(zip(i.tolist(), p.tolist())) for p, i in zip(best.values, best.indices)])
+    json.dump(filled, open(out, "w"))
+
+
+{"make": make, "score": score, "generate": generate, "fill": fill}[sys.argv[1]](*sys.argv[2:])

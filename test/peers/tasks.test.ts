@@ -7,6 +7,8 @@ import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { generateStories } from "../../src/quickstart/stories.ts";
 import { evaluateTasks } from "../../src/tasks/evaluate.ts";
+import { fillMask } from "../../src/tasks/fill-mask.ts";
+import { sample } from "../../src/tasks/sample.ts";
 import { packageRoot } from "../../src/util/paths.ts";
 import { fixture, python, temporaryFolder } from "../support.ts";
 
@@ -133,6 +135,40 @@ describe.skipIf(peer === undefined)("tasks without training", () => {
     expectClose(
       scoresOf(found),
       formula.pairs.map(([logprob]) => logprob),
+    );
+  });
+
+  /** What the script makes of a list of texts. */
+  function peerOn(command: string, folder: string, texts: readonly string[]) {
+    const [path, out] = [join(root, "texts.json"), join(root, "made.json")];
+    writeFileSync(path, JSON.stringify(texts));
+    peer?.run(script, [command, folder, path, out]);
+    return JSON.parse(readFileSync(out, "utf8"));
+  }
+
+  test("greedy text, of prompts of several lengths at once", async () => {
+    const prompts = [...sentences.slice(0, 4), stories[1].slice(0, 150), "A"];
+    const folder = join(models, "gpt2");
+    const made = await sample(folder, prompts, { engine: "onnx", threads: 1, tokens: 40 });
+    expect(made.map(({ ids, text }) => [ids, text])).toEqual(peerOn("generate", folder, prompts));
+  });
+
+  test.each([
+    ["bert", "[MASK]"],
+    ["roberta", "<mask>"],
+  ])("filled masks: %s", async (name, mask) => {
+    const texts = [`The ${mask} sat.`, `${mask} went to the ${mask} and it was ${mask}.`];
+    const folder = join(models, name);
+    const filled = await fillMask(folder, texts, { engine: "onnx", threads: 1 });
+    const wanted = peerOn("fill", folder, texts);
+    expect(filled.map(({ masks }) => masks.map((one) => one.map(({ id }) => id)))).toEqual(
+      wanted.map((masks: [number, number][][]) => masks.map((one) => one.map(([id]) => id))),
+    );
+    const scores = (all: readonly { readonly masks: readonly (readonly { readonly score: number }[])[] }[]) =>
+      all.flatMap(({ masks }) => masks.flatMap((one) => one.map(({ score }) => score)));
+    expectClose(
+      scores(filled),
+      wanted.flat(2).map(([, score]: [number, number]) => score),
     );
   });
 });
