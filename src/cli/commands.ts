@@ -57,6 +57,11 @@ export const commands: readonly CommandEntry[] = [
     load: () => import("./evaluate.ts"),
   },
   {
+    name: "finetune",
+    description: "a model trained for a task by its TASK.yaml, and how good it is",
+    load: () => import("./finetune.ts"),
+  },
+  {
     name: "sample",
     description: "text from a causal model",
     load: () => import("./sample.ts"),

@@ -1,7 +1,7 @@
 /** BERT (Devlin et al. 2019); transformers' BertModel and the models with its heads. */
 import type { Architecture } from "./architecture.ts";
 import { modelClass } from "./classes.ts";
-import { encoderArchitecture, encoderDefaults } from "./encoder.ts";
+import { encoderArchitecture, encoderDefaults, tokenHeads } from "./encoder.ts";
 
 export const bert: Architecture = encoderArchitecture({
   type: "bert",
@@ -20,5 +20,16 @@ export const bert: Architecture = encoderArchitecture({
     decoder: "cls.predictions.decoder",
   },
   nsp: "cls.seq_relationship",
+  taskHeads: {
+    ...tokenHeads("Bert"),
+    sequence: {
+      name: "BertForSequenceClassification",
+      reads: "first",
+      pooler: true,
+      out: "classifier",
+      bias: true,
+      drops: true,
+    },
+  },
   positionsAfterPadding: false,
 });

@@ -59,6 +59,7 @@ export interface Definition {
   /** Default: the sizes under their keys. */
   readonly resize?: Architecture["resize"];
   readonly withKinds?: Architecture["withKinds"];
+  readonly taskHeads?: Architecture["taskHeads"];
   readonly positions?: Architecture["positions"];
   /** Outputs that no model of the architecture has are left out. */
   forward(
@@ -175,6 +176,7 @@ export function defineArchitecture(definition: Definition): Architecture {
     ],
 
     withKinds: definition.withKinds,
+    taskHeads: definition.taskHeads,
 
     positions: definition.positions ?? (() => undefined),
 

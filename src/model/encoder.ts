@@ -42,6 +42,8 @@ export interface Flavour {
   };
   /** Name of the next-sentence head, if there is one. */
   readonly nsp: string | undefined;
+  /** What its classes for tasks have in place of those. */
+  readonly taskHeads?: Architecture["taskHeads"];
   /** Whether positions count from the padding id + 1, and only what is not padding. */
   readonly positionsAfterPadding: boolean;
 }
@@ -71,6 +73,7 @@ export function encoderArchitecture(flavour: Flavour): Architecture {
       tasks: /^(classifier|qa_outputs)\./,
     },
     objective: "mlm",
+    taskHeads: flavour.taskHeads,
     read: (_, reader) => readEncoder(flavour, reader),
     positions: flavour.positionsAfterPadding ? positionsAfterPadding : undefined,
     forward: (b, model, inputs, options) => forward(flavour, b, model, inputs, options),
@@ -93,6 +96,15 @@ export const encoderDefaults: Json = {
   layer_norm_eps: 1e-12,
   tie_word_embeddings: true,
 };
+
+/** The heads that read every position: they are alike throughout the family. @param type how its classes' names begin */
+export function tokenHeads(type: string) {
+  const every = { reads: "all", bias: true } as const;
+  return {
+    token: { ...every, name: `${type}ForTokenClassification`, out: "classifier", drops: true },
+    answer: { ...every, name: `${type}ForQuestionAnswering`, out: "qa_outputs", drops: false },
+  };
+}
 
 const WORD = "embeddings.word_embeddings.weight";
 

@@ -115,6 +115,11 @@ export const gpt2: Architecture = defineArchitecture({
     beside: /^multiple_choice_head\./,
   },
   untied: true,
+  taskHeads: {
+    sequence: { name: "GPT2ForSequenceClassification", reads: "last", out: "score", bias: false, drops: false },
+    token: { name: "GPT2ForTokenClassification", reads: "all", out: "classifier", bias: true, drops: true },
+    answer: { name: "GPT2ForQuestionAnswering", reads: "all", out: "qa_outputs", bias: true, drops: false },
+  },
   objective: "clm",
 
   read(config, read) {
