@@ -1,7 +1,7 @@
 /** BERT (Devlin et al. 2019); transformers' BertModel and the models with its heads. */
 import type { Architecture } from "./architecture.ts";
 import { modelClass } from "./classes.ts";
-import { encoderArchitecture, encoderDefaults, tokenHeads } from "./encoder.ts";
+import { encoderArchitecture, encoderDefaults } from "./encoder.ts";
 
 export const bert: Architecture = encoderArchitecture({
   type: "bert",
@@ -21,7 +21,6 @@ export const bert: Architecture = encoderArchitecture({
   },
   nsp: "cls.seq_relationship",
   taskHeads: {
-    ...tokenHeads("Bert"),
     sequence: {
       name: "BertForSequenceClassification",
       reads: "first",

@@ -97,15 +97,6 @@ export const encoderDefaults: Json = {
   tie_word_embeddings: true,
 };
 
-/** The heads that read every position: they are alike throughout the family. @param type how its classes' names begin */
-export function tokenHeads(type: string) {
-  const every = { reads: "all", bias: true } as const;
-  return {
-    token: { ...every, name: `${type}ForTokenClassification`, out: "classifier", drops: true },
-    answer: { ...every, name: `${type}ForQuestionAnswering`, out: "qa_outputs", drops: false },
-  };
-}
-
 const WORD = "embeddings.word_embeddings.weight";
 
 /** What the table needs beyond the dimensions. */

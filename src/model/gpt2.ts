@@ -117,8 +117,6 @@ export const gpt2: Architecture = defineArchitecture({
   untied: true,
   taskHeads: {
     sequence: { name: "GPT2ForSequenceClassification", reads: "last", out: "score", bias: false, drops: false },
-    token: { name: "GPT2ForTokenClassification", reads: "all", out: "classifier", bias: true, drops: true },
-    answer: { name: "GPT2ForQuestionAnswering", reads: "all", out: "qa_outputs", bias: true, drops: false },
   },
   objective: "clm",
 

@@ -6,7 +6,7 @@
  */
 import type { Architecture } from "./architecture.ts";
 import { modelClass } from "./classes.ts";
-import { encoderArchitecture, encoderDefaults, tokenHeads } from "./encoder.ts";
+import { encoderArchitecture, encoderDefaults } from "./encoder.ts";
 
 export const roberta: Architecture = encoderArchitecture({
   type: "roberta",
@@ -26,7 +26,6 @@ export const roberta: Architecture = encoderArchitecture({
   },
   nsp: undefined,
   taskHeads: {
-    ...tokenHeads("Roberta"),
     sequence: {
       ...{ name: "RobertaForSequenceClassification", reads: "first", bias: true, drops: true },
       ...{ dense: "classifier.dense", out: "classifier.out_proj" },

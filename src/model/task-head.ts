@@ -1,6 +1,6 @@
 /**
- * Heads for tasks: what stands on a network to classify texts or tokens, or to find answers, as transformers' classes have
- * it (BertForSequenceClassification and its like). Which layers, under which names, is the architecture's to say.
+ * Heads for tasks: what stands on a network to classify texts or give them a value, as transformers' classes have it
+ * (BertForSequenceClassification and its like). Which layers, under which names, is the architecture's to say.
  */
 import type { ProgramBuilder } from "../program/builder.ts";
 import { dropout } from "../program/dropout.ts";
@@ -18,8 +18,8 @@ import { ModelStates } from "./states.ts";
 export interface TaskHead {
   /** transformers' class. */
   readonly name: string;
-  /** What it reads: the first position, the last that is no padding, or every one. */
-  readonly reads: "first" | "last" | "all";
+  /** What it reads: the first position, or the last that is no padding. */
+  readonly reads: "first" | "last";
   /** Whether the network's own pooler comes before it. */
   readonly pooler?: boolean;
   /** A layer of the hidden size with tanh before the last one. */
@@ -32,7 +32,7 @@ export interface TaskHead {
 }
 
 /** The kinds of tasks there are heads for. */
-export type TaskKind = "sequence" | "token" | "answer";
+export type TaskKind = "sequence";
 export type TaskHeads = Readonly<Record<TaskKind, TaskHead>>;
 
 /** A network with a head for a task. */
