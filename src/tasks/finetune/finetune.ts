@@ -29,21 +29,9 @@ import { checkMemory } from "../../util/memory.ts";
 import { encodeExamples } from "./examples.ts";
 import { median } from "./metrics.ts";
 import { predictingProgram, trainingProgram } from "./programs.ts";
-import { type History, type SeedRun, trainSeed } from "./seed.ts";
+import { type FinetuneOptions, type History, type SeedRun, trainSeed } from "./seed.ts";
 import type { LoadedTask, TaskSettings } from "./settings.ts";
 import { type Example, readExamples } from "./table.ts";
-
-export interface FinetuneOptions {
-  readonly note?: (text: string) => void;
-  readonly progress?: (done: {
-    readonly seed: number;
-    readonly step: number;
-    readonly steps: number;
-    readonly loss: number;
-  }) => void;
-  /** Asked after every step: a signal that came in ends it after saving. */
-  readonly stopped?: (step: number, saved: number) => "SIGINT" | "SIGTERM" | undefined;
-}
 
 export interface FinetuneResult {
   readonly metric: string;

@@ -15,10 +15,21 @@ import { loadState, momentTensors, weightTensors } from "../../train/step/state.
 import { Interrupted, UserError } from "../../util/errors.ts";
 import { isJsonObject, type JsonValue, readJsonObject } from "../../util/json.ts";
 import { batchOf, type Encoded, orderOf } from "./examples.ts";
-import type { FinetuneOptions } from "./finetune.ts";
 import { metrics } from "./metrics.ts";
 import { predictingProgram, type TaskForm, trainingProgram } from "./programs.ts";
 import type { TaskSettings } from "./settings.ts";
+
+export interface FinetuneOptions {
+  readonly note?: (text: string) => void;
+  readonly progress?: (done: {
+    readonly seed: number;
+    readonly step: number;
+    readonly steps: number;
+    readonly loss: number;
+  }) => void;
+  /** Asked after every step: a signal that came in ends it after saving. */
+  readonly stopped?: (step: number, saved: number) => "SIGINT" | "SIGTERM" | undefined;
+}
 
 export interface SeedRun {
   readonly settings: TaskSettings;

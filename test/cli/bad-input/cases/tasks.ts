@@ -288,3 +288,128 @@ export const tasks: Group = {
     },
   ],
 };
+
+/** `finetune` on a table with these lines, and a TASK.yaml with other ones. */
+function finetune(
+  name: string,
+  lines: string,
+  keys: Readonly<Record<string, unknown>>,
+  [says, hint]: readonly [string, string],
+  cause: string,
+): Case {
+  const words = async (folder: string) => {
+    await small(folder, "bert");
+    writeFileSync(join(folder, "table"), lines);
+    const all = {
+      ...{ out: "out", model: { from: "bert" }, task: "classification", epochs: 1, length: 8 },
+      data: { train: "table", validation: "table", text: 1, label: 2 },
+      ...keys,
+    };
+    const path = join(folder, "task.yaml");
+    writeFileSync(path, JSON.stringify(all));
+    return ["finetune", path];
+  };
+  return { name, words, says, hint, cause };
+}
+
+const data = (keys: object) => ({ data: { train: "table", validation: "table", text: 1, label: 2, ...keys } });
+
+export const tuning: Group = {
+  title: "TASK.yaml",
+  cases: [
+    finetune(
+      "an unknown key",
+      "a\t1\n",
+      { epoch: 3 },
+      ["<file>:<n>: `epoch` is not a key", "did you mean `epochs`?"],
+      "a mistyped key",
+    ),
+    finetune(
+      "a metric of another task",
+      "a\t1\n",
+      { metric: "pearson" },
+      ["<file>:<n>: classification has no metric `pearson`", "take one of accuracy, f1, matthews"],
+      "a metric that the task has not",
+    ),
+    finetune(
+      "a column that is not there",
+      "a\tb\nx\t1\n",
+      data({ text: "sentence", label: "b" }),
+      ["<file>:1: no column `sentence` (found: a, b)", "name its columns in `data.text` and `data.label`"],
+      "a column goes by another name",
+    ),
+    finetune(
+      "a line with too few columns",
+      "a\t1\nb\n",
+      {},
+      ["<file>:2: 1 columns, and the 2. is wanted", "mend the line, or name other columns in `data`"],
+      "a damaged table",
+    ),
+    finetune(
+      "columns by name without a header",
+      "a\t1\n",
+      data({ text: "a", label: "b", header: false }),
+      ["<file>: columns go by name, and the file has no header", "give their numbers, from 1"],
+      "`header: false` with names",
+    ),
+    finetune(
+      "a quote that does not end",
+      'a,"1\n',
+      {},
+      ["<file>:1: a quote that does not end, or stands within a cell", 'double quotes within a quoted cell ("")'],
+      "a damaged CSV",
+    ),
+    finetune("no examples", "\n", {}, ["<file>: it holds no examples", "give a file with some"], "an empty file"),
+    finetune(
+      "a value that is none",
+      "a\tb\n",
+      { task: "regression" },
+      ["<file>:1: `b` is no number", "a regression's labels are numbers"],
+      "classes given to a regression",
+    ),
+    {
+      ...finetune(
+        "a label that was not trained",
+        "a\t1\n",
+        data({ validation: "other" }),
+        ["<file>:1: the label `2` is in no training example", "mend the label, or give training examples of it"],
+        "a label of the validation part alone",
+      ),
+      words: async (folder) => {
+        await small(folder, "bert");
+        writeFileSync(join(folder, "table"), "a\t1\n");
+        writeFileSync(join(folder, "other"), "a\t2\n");
+        const keys = { out: "out", model: { from: "bert" }, task: "classification", ...data({ validation: "other" }) };
+        writeFileSync(join(folder, "task.yaml"), JSON.stringify(keys));
+        return ["finetune", join(folder, "task.yaml")];
+      },
+    },
+    {
+      ...finetune(
+        "a folder that holds something else",
+        "a\t1\n",
+        {},
+        ["<folder>: the folder is not empty and holds no task (there is <name>)", "name another folder in `out`"],
+        "`out` is in use",
+      ),
+      words: async (folder) => {
+        const words = await finetune("", "a\t1\nb\t2\n", {}, ["", ""], "").words(folder);
+        mkdirSync(join(folder, "out"));
+        writeFileSync(join(folder, "out", "precious"), "keep me");
+        return words;
+      },
+    },
+    {
+      name: "an architecture without such a head",
+      words: async (folder) => {
+        const words = await finetune("", "a\t1\nb\t2\n", {}, ["", ""], "").words(folder);
+        const config = { model_type: "llama", ...sizes, max_position_embeddings: 16 };
+        await createModel(config, "config.json", join(folder, "llama"), { seed: 0 });
+        return [...words, "--set", "model.from=llama"];
+      },
+      says: "<folder>: a llama has no head for this task here",
+      hint: "use a BERT, RoBERTa or GPT-2",
+      cause: "fine-tuning knows the heads of some architectures",
+    },
+  ],
+};
