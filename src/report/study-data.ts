@@ -1,4 +1,5 @@
 /** What a study's results are, as plain data: `study.json`, and what its page and its table are drawn from. */
+import type { Interval } from "./annealed.ts";
 import type { Curve, EvaluationPoint, Fact, Flops, Listing } from "./data.ts";
 
 /** A figure over several runs. */
@@ -22,6 +23,27 @@ export interface SavingSpread {
   readonly reached: Spread;
   /** Pairs in which it got there between evaluations too far apart to say where: they count as missing. */
   readonly coarse?: number;
+}
+
+/**
+ * What a method saved at equal annealed loss: 1 − what it spends for the reference's final loss, along the curve of its
+ * annealed losses, ÷ what the reference's whole run spent; over all pairs of seeds.
+ */
+export interface FairSaving {
+  /** Null where a pair gives no figure. */
+  readonly reuse: Interval | null;
+  /** With the source's training charged; null as well for a method without a source. */
+  readonly allIn: Interval | null;
+  readonly pairs: number;
+  /** Pairs in which its cheapest branch is below the reference's loss already, and in which none comes down to it. */
+  readonly before: number;
+  readonly never: number;
+}
+
+/** A seed's annealed losses by rising budget: the ends of its branches. */
+export interface AnnealedRun {
+  readonly seed: number;
+  readonly points: readonly (EvaluationPoint & { readonly share: number })[];
 }
 
 export type SavingAxis = "exact" | "paper" | "time";
@@ -78,6 +100,10 @@ export interface StudyMethodResult {
   readonly final: Spread;
   /** Undefined for the reference, and while one of the two has no run. */
   readonly savings: Readonly<Record<SavingAxis, SavingSpread>> | null;
+  /** Of branches that are done, with that rate; none without branches. */
+  readonly annealed: readonly AnnealedRun[];
+  /** Null without branches, for the reference, and while one of the two has none. */
+  readonly fair: Readonly<Record<SavingAxis, FairSaving>> | null;
   readonly settings: readonly Listing[];
 }
 
@@ -128,4 +154,17 @@ export function methodCurve(method: StudyMethodResult): Curve {
     })),
     stages: first.costs.map(({ name, start }) => ({ name, start })),
   };
+}
+
+/** A method's annealed losses, each the mean over its seeds; shares that not all of them have are left out. */
+export function annealedMeans({ annealed }: StudyMethodResult): Curve["evaluations"] {
+  const [first] = annealed;
+  return (first?.points ?? []).flatMap(({ share, step, tokens }) => {
+    const points = annealed.flatMap((run) => run.points.filter((point) => point.share === share));
+    if (points.length < annealed.length) return [];
+    const mean = (of: (point: EvaluationPoint) => number) =>
+      points.reduce((sum, point) => sum + of(point), 0) / points.length;
+    const flops = { exact: mean((one) => one.flops.exact), paper: mean((one) => one.flops.paper) };
+    return [{ step, tokens, flops, seconds: mean((one) => one.seconds ?? 0), loss: mean((one) => one.loss) }];
+  });
 }

@@ -1,7 +1,7 @@
 /** A study's results as tables: for its page, for Markdown, for a terminal. */
 import type { Table } from "./data.ts";
 import { compact, duration, flopsText, lossText, percent } from "./format.ts";
-import type { SavingAxis, SavingSpread, Spread, StudyMethodResult, StudyResults } from "./study-data.ts";
+import type { FairSaving, SavingAxis, SavingSpread, Spread, StudyMethodResult, StudyResults } from "./study-data.ts";
 
 /** A figure with its spread, or what is missing of it. @param show one value */
 export function spreadText(spread: Spread, show: (value: number) => string, missing = "not reached"): string {
@@ -24,6 +24,47 @@ export function savingText(method: StudyMethodResult, axis: SavingAxis): string 
   if (method.reference) return "reference";
   if (method.savings === null) return method.runs.length === 0 ? "to come" : "–";
   return spreadText(method.savings[axis].reuse, percent, missingWords(method.savings[axis]));
+}
+
+/** A share saved, what it is as a speed-up, and its interval. */
+export function fairText(saving: FairSaving | undefined, of: "reuse" | "allIn" = "reuse"): string {
+  if (saving === undefined) return "–";
+  const { before, never, pairs } = saving;
+  const figure = saving[of];
+  if (figure === null) {
+    if (before + never === 0) return "–";
+    const inPairs = (count: number) => (pairs === 1 ? "" : ` in ${count} of ${pairs}`);
+    return never > 0 ? `not reached${inPairs(never)}` : `below it in the cheapest branch${inPairs(before)}`;
+  }
+  const { mean, low, high } = figure;
+  const interval = low === null || high === null ? "" : ` (${percent(low).replace(/ %$/, "")} – ${percent(high)})`;
+  return `${percent(mean)}${interval}, speed-up ${percent(mean / (1 - mean))}`;
+}
+
+/** Annealed losses by budget, and the savings they give; undefined without branches. */
+export function annealedTable(results: StudyResults): Table | undefined {
+  const { accounting } = results;
+  const shown = results.methods.filter((method) => method.annealed.length > 0);
+  if (shown.length === 0) return undefined;
+  const ends = shown.flatMap(({ annealed }) => annealed.flatMap(({ points }) => points.map(({ share }) => share)));
+  const shares = [...new Set(ends)].sort((a, b) => a - b);
+  const at = (method: StudyMethodResult, share: number) => {
+    const losses = method.annealed.flatMap(({ points }) =>
+      points.flatMap((point) => (point.share === share ? [point.loss] : [])),
+    );
+    return losses.length === 0 ? "" : lossText(losses.reduce((sum, loss) => sum + loss, 0) / losses.length);
+  };
+  return {
+    caption: "Savings at equal annealed loss",
+    columns: ["Method", ...shares.map((share) => `Loss at ${percent(share)}`), "Saving", "All-in"],
+    rows: shown.map((method) => [
+      method.label,
+      ...shares.map((share) => at(method, share)),
+      method.reference ? "reference" : fairText(method.fair?.[accounting]),
+      method.reference ? "" : fairText(method.fair?.[accounting], "allIn"),
+    ]),
+    note: "Each loss is the end of a branch: the method's trunk, annealed so that it ends at that share of the budget. Saving: 1 − what the method spends for the reference's final loss along its row (linear in the logarithm of FLOPs) ÷ what the reference spent; speed-up: the same as time won back. Of several seeds: the mean over all pairs, with its 95 % interval (Welch's). All-in charges the source's own training; a method without a source has paid everything in its saving.",
+  };
 }
 
 /** Why a figure is not there. */
@@ -167,7 +208,9 @@ export function rateTable(results: StudyResults): Table | undefined {
 /** All tables that have rows, the results first. */
 export function studyTables(results: StudyResults): readonly Table[] {
   const rates = rateTable(results);
+  const annealed = annealedTable(results);
   return [
+    ...(annealed === undefined ? [] : [annealed]),
     resultTable(results),
     countTable(results),
     growthTable(results),

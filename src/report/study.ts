@@ -7,8 +7,17 @@ import { axes } from "./curves.ts";
 import { lossFigures } from "./figures.ts";
 import { duration, flopsText, lossText, percent } from "./format.ts";
 import { factList, listings, page, tableOf, text } from "./html.ts";
-import { methodCurve, type StudyMethodResult, type StudyResults } from "./study-data.ts";
-import { costTable, countTable, growthTable, rateTable, resultTable, savingText, spreadText } from "./study-tables.ts";
+import { annealedMeans, methodCurve, type StudyMethodResult, type StudyResults } from "./study-data.ts";
+import {
+  annealedTable,
+  costTable,
+  countTable,
+  growthTable,
+  rateTable,
+  resultTable,
+  savingText,
+  spreadText,
+} from "./study-tables.ts";
 
 export function renderStudyReport(given: StudyResults): string {
   const results = { ...given, methods: asTheyEnd(given.methods) };
@@ -20,6 +29,7 @@ export function renderStudyReport(given: StudyResults): string {
     ...results.about.map((paragraph) => `<p>${text(paragraph)}</p>`),
     done < all ? `<p><strong>${done} of ${all} runs are done.</strong> This page shows what they say.</p>` : "",
     savingBars(results),
+    annealedCurves(results),
     "<h2>Validation loss</h2>",
     curves(results),
     tableOf(resultTable(results)),
@@ -124,6 +134,32 @@ function curves(results: StudyResults): string {
         ? undefined
         : { from: best.reached, to: end, label: `${percent(best.reuse)} saved`, colour: best.colour },
   });
+}
+
+/** Annealed losses against budgets, the mean over seeds where all have them. */
+function annealedCurves(results: StudyResults): string {
+  const table = annealedTable(results);
+  if (table === undefined) return "";
+  const colours = coloursOf(results.methods);
+  const shown = results.methods.flatMap((method, i) => {
+    const evaluations = annealedMeans(method);
+    return evaluations.length === 0
+      ? []
+      : [{ curve: { name: method.label, log: [], evaluations, stages: [] }, colour: colours[i] }];
+  });
+  const reference = results.methods.find((method) => method.reference);
+  const target = reference?.final.mean ?? undefined;
+  const figure = lossFigures({
+    id: "annealed",
+    title: "Annealed validation loss",
+    curves: shown.map(({ curve }) => curve),
+    axes: axes(results.accounting),
+    colours: shown.map(({ colour }) => colour),
+    training: false,
+    note: "Every point is the end of a run that was annealed there. How far left of the reference's end a curve meets its level is what the method saves for the same final quality.",
+    level: target === undefined ? undefined : { y: target, label: `${reference?.label} ends at ${lossText(target)}` },
+  });
+  return `<h2>At equal annealed loss</h2>${figure}${tableOf(table)}`;
 }
 
 /** A method: what it is, its runs, its settings, its evaluations. */

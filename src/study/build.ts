@@ -4,7 +4,7 @@
  * it is an ordinary run, carried on from its own checkpoints.
  */
 import { existsSync } from "node:fs";
-import { mkdir } from "node:fs/promises";
+import { mkdir, rm } from "node:fs/promises";
 import { join, relative, sep } from "node:path";
 import { prepare } from "../data/prepared/prepare.ts";
 import { trainTokenizer } from "../data/tokenizer/train.ts";
@@ -46,7 +46,8 @@ export function needsOf(cell: Cell): readonly Cell[] {
     case "grown":
       return [cell.source];
     case "run":
-      return "grown" in cell.start ? [cell.data, cell.start.grown] : [cell.data];
+      if ("init" in cell.start) return [cell.data];
+      return [cell.data, "grown" in cell.start ? cell.start.grown : cell.start.trunk];
   }
 }
 
@@ -61,7 +62,9 @@ export function outputOf(study: Study, cell: Cell): string {
 
 export function isBuilt(study: Study, cell: Cell): boolean {
   const output = outputOf(study, cell);
-  return existsSync(cell.kind === "run" ? join(output, modelFolder) : output);
+  if (cell.kind !== "run") return existsSync(output);
+  const kept = cell.keep.every((step) => existsSync(join(output, checkpointsFolder, `step-${step}`)));
+  return existsSync(join(output, modelFolder)) && kept;
 }
 
 /** Makes a cell whose needs are there. @throws UserError, Interrupted */
@@ -127,9 +130,12 @@ async function buildRun(study: Study, cell: RunCell, options: BuildOptions): Pro
     }
     await writeFileWhole(path, await runYaml(study, cell));
   }
+  // A trunk that ended before a branch was asked for has lost its first steps: it is made again.
+  if (existsSync(join(folder, "run", modelFolder))) await rm(join(folder, "run"), { recursive: true });
   const { engine } = study.training;
+  const keep = cell.keep.length === 0 ? [] : [`checkpoint.at=${JSON.stringify(cell.keep)}`];
   const sets = Object.entries(engine).map(([key, value]) => `engine.${key}=${JSON.stringify(value)}`);
-  const run = await loadRun(path, sets);
+  const run = await loadRun(path, [...sets, ...keep]);
   try {
     await pretrain(run, options);
   } catch (error) {
@@ -161,7 +167,12 @@ async function runYaml(study: Study, cell: RunCell): Promise<string> {
   const { start, seed, optimizer, schedule, steps, plan } = cell;
   const run = {
     ...{ out: "run", seed },
-    model: "init" in start ? { init: "config.json" } : { from: way(outputOf(study, start.grown)) },
+    model:
+      "init" in start
+        ? { init: "config.json" }
+        : "grown" in start
+          ? { from: way(outputOf(study, start.grown)) }
+          : { from: way(outputOf(study, start.trunk)), step: start.step },
     data: { from: way(outputOf(study, cell.data)) },
     ...{ objective, batch, optimizer, schedule, steps, plan, evaluate },
     checkpoint: { ...checkpoint, keep: 1 },

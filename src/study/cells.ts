@@ -2,24 +2,20 @@
  * A study's cells: tokenizer, prepared data, source, grown models and runs, each once however many methods use it. A
  * cell is known by a key, the hash of its specification; the specification holds the keys of the cells it is made from.
  */
-
 import type { WidthMethod } from "../growth/growth.ts";
-import { methodOf as growthMethodOf } from "../growth/methods.ts";
-import { checkLearned, planGrowth, resizedModel, targetModel } from "../growth/plan.ts";
-import { type Model, resizeModel } from "../model/architecture.ts";
+import { resizedModel, targetModel } from "../growth/plan.ts";
+import type { Model } from "../model/architecture.ts";
 import { architectureOf } from "../model/architectures.ts";
 import { parameterCount } from "../model/table.ts";
-import type { Plan } from "../train/plan/plans/plan.ts";
-import { checkStages, PlanError, type StageSpec } from "../train/plan/stage.ts";
-import { planSchema } from "../train/run/schema.ts";
-import { expandPlan } from "../train/run/settings.ts";
+import type { StageSpec } from "../train/plan/stage.ts";
 import type { FlopsSoFar } from "../train/step/terms.ts";
-import { UserError } from "../util/errors.ts";
 import type { Json } from "../util/json.ts";
+import { type Branched, branched, stepsOf } from "./branches.ts";
 import { planFlops, stageCosts, stepsWithin } from "./budget.ts";
 import { asJson, keyOf } from "./identity.ts";
 import { type StudyInputs, sourceConfig } from "./inputs.ts";
 import type { MethodGrowth } from "./methods.ts";
+import { type Additions, fitting, growthMethod, methodPlan, type Start, stagesOf } from "./plans.ts";
 import { REFERENCE, type Study, type StudyMethod, type Training } from "./settings.ts";
 
 interface CellBase {
@@ -50,31 +46,29 @@ export interface GrownCell extends CellBase {
   readonly method: WidthMethod;
   readonly seed: number;
 }
+/** What a run begins with: random weights, a grown model, or another run's first steps, which are its own. */
+type RunStart =
+  | { readonly init: Json }
+  | { readonly grown: GrownCell }
+  | { readonly trunk: RunCell; readonly step: number };
+
 export interface RunCell extends CellBase {
   readonly kind: "run";
   readonly data: DataCell | GivenCell;
-  readonly start: { readonly init: Json } | { readonly grown: GrownCell };
+  readonly start: RunStart;
   readonly seed: number;
   readonly optimizer: Training["optimizer"];
   readonly schedule: Training["schedule"];
   readonly plan: readonly StageSpec[];
   readonly steps: number;
-  /** Reckoned from the programs, before it runs. */
+  /** Steps whose checkpoints stay: branches start there. */
+  readonly keep: readonly number[];
+  /** Reckoned from the programs, before it runs; a trunk's first steps included. */
   readonly flops: FlopsSoFar;
   /** Of the model that it ends with. */
   readonly parameters: number;
 }
 export type Cell = GivenCell | TokenizerCell | DataCell | GrownCell | RunCell;
-
-/** What a program adds to what the library knows by name. */
-export interface Additions {
-  readonly growthMethods?: readonly WidthMethod[];
-  readonly plans?: readonly Plan[];
-}
-
-type Start =
-  | { readonly kind: "init"; readonly model: Model }
-  | { readonly kind: "grown"; readonly growth: MethodGrowth };
 
 /** All that a study's settings mean, before anything runs. */
 export class StudyCells {
@@ -158,24 +152,65 @@ export class StudyCells {
     return new StudyCells(study, inputs, { source, target }, { source: own, methods: plans }, additions);
   }
 
-  /** The cell of a method with a rate and a seed. */
-  method(method: StudyMethod, rate: number, seed: number): RunCell {
-    const { start, plan } = this.#plan(method.name);
+  /**
+   * The cell of a method with a rate and a seed. @param share of the budget, one of `sharesOf`
+   * @throws UserError
+   */
+  method(method: StudyMethod, rate: number, seed: number, share = 1): RunCell {
+    const { start, plan, model, steps } = this.#planned(method);
     const { accounting } = this.study;
-    const model = start.kind === "init" ? start.model : this.target;
     const title = `${method.name}, seed ${seed}${method.rates.length > 1 ? `, rate ${rate}` : ""}`;
     const begin =
       start.kind === "init" ? { init: model.config } : { grown: this.#grown(method.name, start.growth, seed) };
-    return this.#run(title, begin, model, plan, {
+    const common = {
       seed,
       parameters: parameterCount(this.target.parameters),
       optimizer: { ...method.optimizer, lr: rate },
-      schedule: method.schedule,
-      steps: fitting(this.study, ["methods", method.name, "plan"], () =>
-        stepsWithin(this.budget.flops[accounting], plan, this.#costsOf(model, plan), accounting),
-      ),
-      length: { flopsOf: { config: this.target.config, steps: this.budget.steps, accounting } },
+    };
+    const made = this.#branched(method);
+    if (made === undefined || method.branches === undefined) {
+      const length = { flopsOf: { config: this.target.config, steps: this.budget.steps, accounting } };
+      return this.#run(title, begin, model, plan, { ...common, schedule: method.schedule, steps, length });
+    }
+    const warmup = stepsOf(method.schedule.warmup, steps);
+    const trunk = this.#run(`the trunk of ${title}`, begin, model, made.trunk.plan, {
+      ...{ ...common, schedule: { warmup, decay: "constant" }, steps: made.trunk.steps },
+      ...{ length: { steps: made.trunk.steps }, keep: made.branches.map(({ from }) => from) },
     });
+    const branch = made.branches.find((one) => one.share === share);
+    if (branch === undefined) throw new Error(`no branch of ${method.name} ends at ${share}`);
+    const at = share === 1 ? "" : `, at ${Math.round(100 * share)} %`;
+    return this.#run(`${title}${at}`, { trunk, step: branch.from }, model, made.plan, {
+      ...{ ...common, schedule: { warmup, decay: method.branches.decay, cooldown: branch.steps - branch.from } },
+      ...{ steps: branch.steps, length: { steps: branch.steps } },
+    });
+  }
+
+  /** Shares of the budget at which a method's runs end; of one without branches, the whole alone. */
+  sharesOf(method: StudyMethod): readonly number[] {
+    return this.#branched(method)?.branches.map(({ share }) => share) ?? [1];
+  }
+
+  #branched(method: StudyMethod): Branched | undefined {
+    const { branches } = method;
+    if (branches === undefined) return undefined;
+    const { plan, costs, steps } = this.#planned(method);
+    const { accounting } = this.study;
+    return fitting(this.study, ["methods", method.name, "plan"], () =>
+      branched(plan, costs, steps, this.budget.flops[accounting], accounting, branches),
+    );
+  }
+
+  /** A method's plan with the model it begins with, what a step of each stage costs, and the steps the budget pays. */
+  #planned({ name }: StudyMethod) {
+    const { start, plan } = this.#plan(name);
+    const { accounting } = this.study;
+    const model = start.kind === "init" ? start.model : this.target;
+    const costs = this.#costsOf(model, plan);
+    const steps = fitting(this.study, ["methods", name, "plan"], () =>
+      stepsWithin(this.budget.flops[accounting], plan, costs, accounting),
+    );
+    return { start, plan, model, costs, steps };
   }
 
   /** The stages of a method. */
@@ -219,19 +254,23 @@ export class StudyCells {
     start: RunCell["start"],
     model: Model,
     plan: readonly StageSpec[],
-    run: Pick<RunCell, "seed" | "optimizer" | "schedule" | "steps" | "parameters"> & { readonly length: object },
+    run: Pick<RunCell, "seed" | "optimizer" | "schedule" | "steps" | "parameters"> & {
+      readonly length: object;
+      readonly keep?: readonly number[];
+    },
   ): RunCell {
     const { objective, batch, evaluate, engine } = this.study.training;
-    const { seed, optimizer, schedule, steps, parameters, length } = run;
+    const { seed, optimizer, schedule, steps, parameters, length, keep = [] } = run;
+    const begin = "init" in start ? start : "grown" in start ? { grown: start.grown.key } : trunkOf(start);
     const spec = asJson({
       kind: "run",
-      ...{ start: "init" in start ? start : { grown: start.grown.key }, data: this.data.key, objective, batch },
+      ...{ start: begin, data: this.data.key, objective, batch },
       ...{ optimizer, schedule, plan, evaluate, seed, length, precision: engine.precision },
     });
     const key = keyOf(spec);
     const flops = fitting(this.study, ["source", "plan"], () => planFlops(plan, this.#costsOf(model, plan), steps));
     const made = { key, id: `run-${key}`, spec, title, data: this.data, start };
-    return { kind: "run", ...made, seed, optimizer, schedule, plan, steps, flops, parameters };
+    return { kind: "run", ...made, seed, optimizer, schedule, plan, steps, keep, flops, parameters };
   }
 
   #costsOf(model: Model, plan: readonly StageSpec[]): readonly FlopsSoFar[] {
@@ -243,6 +282,10 @@ export class StudyCells {
 }
 
 type StudyCellsPlans = ReadonlyMap<string, { readonly start: Start; readonly plan: readonly StageSpec[] }>;
+
+function trunkOf({ trunk, step }: { trunk: RunCell; step: number }) {
+  return { trunk: trunk.key, step };
+}
 
 function dataCell(study: Study, inputs: StudyInputs): DataCell | GivenCell {
   const { data } = study;
@@ -271,77 +314,4 @@ function dataCell(study: Study, inputs: StudyInputs): DataCell | GivenCell {
   });
   const key = keyOf(spec);
   return { kind: "data", key, id: `data-${key}`, spec, title: "the data", tokenizer };
-}
-
-function growthMethod(name: string, { growthMethods = [] }: Additions): WidthMethod {
-  return growthMethods.find((method) => method.name === name) ?? growthMethodOf(name);
-}
-
-/** How a method begins and its stages, checked against the models. */
-async function methodPlan(study: Study, method: StudyMethod, source: Model, target: Model, additions: Additions) {
-  const { layers } = target.dimensions;
-  const at = ["methods", method.name];
-  const start = startOf(study, method, source, target, additions);
-  const raw = method.plan ?? method.definition?.plan(layers) ?? "full";
-  const begins = start.kind === "init" ? start.model.dimensions.layers : layers;
-  return { start, plan: await stagesOf(study, raw, begins, additions, [...at, "plan"]) };
-}
-
-function startOf(study: Study, method: StudyMethod, source: Model, target: Model, additions: Additions): Start {
-  const { growth } = method;
-  if (growth !== undefined) {
-    try {
-      checkLearned(planGrowth(source, target, { ...growth, method: growthMethod(growth.method, additions) }));
-    } catch (error) {
-      if (!(error instanceof UserError)) throw error;
-      throw study.file.error(["methods", method.name], `${error.where}: ${error.what}`, error.wayOut);
-    }
-    return { kind: "grown", growth };
-  }
-  const init = method.init ?? method.definition?.init?.(target.dimensions.layers) ?? {};
-  const { layers = target.dimensions.layers } = init;
-  return { kind: "init", model: resizeModel(target, { layers }, "target") };
-}
-
-/** A plan as written, a program's own by name included, as stages. @throws UserError */
-async function stagesOf(
-  study: Study,
-  raw: unknown,
-  layers: number,
-  { plans = [] }: Additions,
-  at: readonly string[],
-): Promise<readonly StageSpec[]> {
-  const [name, options] = named(raw);
-  const own = plans.find((plan) => plan.name === name);
-  let stages: readonly StageSpec[];
-  if (own !== undefined) {
-    stages = own.expand(own.options.parse(options ?? {}), layers);
-  } else {
-    const parsed = planSchema.safeParse(raw);
-    if (!parsed.success) {
-      const issue = parsed.error.issues[0];
-      const hint = issue.code === "custom" ? issue.params?.wayOut : undefined;
-      throw study.file.error(at, issue.message, typeof hint === "string" ? hint : "mend the plan");
-    }
-    stages = await expandPlan(parsed.data, layers);
-  }
-  fitting(study, at, () => checkStages(stages, layers));
-  return stages;
-}
-
-/** Does what may find that a plan does not fit. @throws UserError where it is written */
-function fitting<T>(study: Study, at: readonly string[], work: () => T): T {
-  try {
-    return work();
-  } catch (error) {
-    if (!(error instanceof PlanError)) throw error;
-    throw study.file.error(at, error.message, "change the plan, or the budget");
-  }
-}
-
-/** `full`, `{two-stage: {…}}`: the name and what stands with it. */
-function named(raw: unknown): readonly [string | undefined, unknown] {
-  if (typeof raw === "string") return [raw, undefined];
-  if (typeof raw !== "object" || raw === null || Array.isArray(raw)) return [undefined, undefined];
-  return Object.entries(raw)[0] ?? [undefined, undefined];
 }

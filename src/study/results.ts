@@ -4,10 +4,18 @@
  */
 import { join } from "node:path";
 import { parameterCount } from "../model/table.ts";
+import { annealedCrossing, pairInterval } from "../report/annealed.ts";
 import type { Fact } from "../report/data.ts";
 import { compact, flopsText, lossText, percent } from "../report/format.ts";
 import { type LossPoint, saving } from "../report/saving.ts";
-import type { Spread, StudyMethodResult, StudyResults, StudyRun } from "../report/study-data.ts";
+import type {
+  AnnealedRun,
+  FairSaving,
+  Spread,
+  StudyMethodResult,
+  StudyResults,
+  StudyRun,
+} from "../report/study-data.ts";
 import { resultTable, studyMarkdown } from "../report/study-tables.ts";
 import { writeFileWhole } from "../store/files.ts";
 import { asJson } from "./identity.ts";
@@ -50,7 +58,7 @@ function plainTable(rows: readonly (readonly string[])[]): string {
 export async function studyResults(state: StudyState): Promise<StudyResults> {
   const { study, cells, source } = state;
   const runs = new Map(study.methods.map((method) => [method.name, runsOf(state, method)]));
-  const reference = runs.get(REFERENCE)?.runs ?? [];
+  const reference = runs.get(REFERENCE);
   const methods: StudyMethodResult[] = [];
   for (const method of study.methods) {
     const found = runs.get(method.name);
@@ -89,6 +97,7 @@ interface MethodRuns {
   /** With that rate, one a seed. */
   readonly runs: readonly StudyRun[];
   readonly missing: readonly number[];
+  readonly annealed: readonly AnnealedRun[];
 }
 
 function runsOf(state: StudyState, method: StudyMethod): MethodRuns {
@@ -98,7 +107,8 @@ function runsOf(state: StudyState, method: StudyMethod): MethodRuns {
   // Before the choice is made the best rate so far is shown.
   const losses = tried.map((trial) => finalLoss(trial.record) ?? Number.POSITIVE_INFINITY);
   const shown = rate ?? tried[losses.indexOf(Math.min(...losses))]?.rate;
-  const chosen = own.filter((trial) => trial.rate === shown);
+  const branches = own.filter((trial) => trial.rate === shown);
+  const chosen = branches.filter((trial) => trial.share === 1);
   const before = method.growth === undefined ? undefined : (finalLoss(state.source) ?? null);
   return {
     tried,
@@ -110,7 +120,21 @@ function runsOf(state: StudyState, method: StudyMethod): MethodRuns {
       ...chosen.filter((trial) => trial.record === undefined).map((trial) => trial.seed),
       ...(state.waiting.get(method.name) ?? []),
     ],
+    annealed: method.branches === undefined ? [] : method.seeds.flatMap((seed) => annealedRun(branches, seed)),
   };
+}
+
+/** A seed's annealed losses once all of its branches are done: a part of a curve would give other figures. */
+function annealedRun(branches: readonly Trial[], seed: number): readonly AnnealedRun[] {
+  const own = branches.filter((trial) => trial.seed === seed);
+  if (own.some((trial) => trial.record === undefined)) return [];
+  const points = own.flatMap(({ share, record }) => {
+    const end = finalLoss(record) !== undefined ? record?.evaluations.at(-1) : undefined;
+    if (end === undefined) return [];
+    const { stage: _, ...point } = end;
+    return [{ ...point, share }];
+  });
+  return points.length === 0 ? [] : [{ seed, points: points.sort((a, b) => a.share - b.share) }];
 }
 
 /** @param before the source's final loss, null if unknown; undefined for a run that begins with random weights */
@@ -142,16 +166,18 @@ function studyRun(
 async function methodResult(
   state: StudyState,
   method: StudyMethod,
-  { tried, rate, runs, missing }: MethodRuns,
-  reference: readonly StudyRun[],
+  { tried, rate, runs, missing, annealed }: MethodRuns,
+  against: MethodRuns | undefined,
 ): Promise<StudyMethodResult> {
   const { cells, source } = state;
   const isReference = method.name === REFERENCE;
   const grown = method.growth !== undefined;
   const spent = grown && cells.source.kind === "run" ? source?.evaluations.at(-1) : undefined;
   const type = cells.target.architecture.type;
-  const of = (on: (point: Point) => number) =>
-    savingSpread(runs, reference, on, grown ? (spent === undefined ? null : on(spent)) : undefined);
+  const reference = against?.runs ?? [];
+  const before = (on: (point: Point) => number) => (grown ? (spent === undefined ? null : on(spent)) : undefined);
+  const of = (on: (point: Point) => number) => savingSpread(runs, reference, on, before(on));
+  const fairOf = (on: (point: Point) => number) => fairSaving(annealed, reference, on, before(on));
   const compared = !isReference && runs.length > 0 && ended(reference).length > 0;
   return {
     ...{ name: method.name, label: method.label, about: method.about, reference: isReference, grown },
@@ -172,6 +198,15 @@ async function methodResult(
           time: of((point) => point.seconds ?? 0),
         }
       : null,
+    annealed,
+    fair:
+      compared && annealed.length > 0
+        ? {
+            exact: fairOf((point) => point.flops.exact),
+            paper: fairOf((point) => point.flops.paper),
+            time: fairOf((point) => point.seconds ?? 0),
+          }
+        : null,
     settings: [{ title: "Settings", text: await settingsText(state, method) }],
   };
 }
@@ -204,6 +239,32 @@ export function savingSpread(
     allIn: spent == null ? null : spreadOf(pairs.map((pair) => pair?.allIn ?? null)),
     reached: spreadOf(pairs.map((pair) => pair?.reached ?? null)),
     coarse: pairs.filter((pair) => pair?.coarse === true).length,
+  };
+}
+
+/** The saving at equal annealed loss, against the reference's annealed ends. @param spent as for savingSpread */
+export function fairSaving(
+  runs: readonly AnnealedRun[],
+  reference: readonly StudyRun[],
+  on: (point: Point) => number,
+  spent: number | null | undefined,
+): FairSaving {
+  const ends = ended(reference).map((run) => run.evaluations[run.evaluations.length - 1]);
+  const pairs = runs.map(({ points }) => {
+    const curve = points.map((point) => ({ flops: on(point), loss: point.loss }));
+    return ends.map((end) => ({ reached: annealedCrossing(curve, end.loss), whole: on(end) }));
+  });
+  const all = pairs.flat();
+  const count = (reached: "before" | null) => all.filter((pair) => pair.reached === reached).length;
+  const figure = (charged: number) => {
+    const shares = pairs.map((row) =>
+      row.flatMap(({ reached, whole }) => (typeof reached === "number" ? [1 - (reached + charged) / whole] : [])),
+    );
+    return shares.flat().length < all.length ? null : pairInterval(shares);
+  };
+  return {
+    ...{ reuse: figure(0), allIn: spent == null ? null : figure(spent) },
+    ...{ pairs: all.length, before: count("before"), never: count(null) },
   };
 }
 
@@ -290,6 +351,11 @@ function notes(results: StudyResults, unigramLoss: number | undefined): readonly
           ? `${capital(scratch.label)} ends ${lossText(below)} below the source's own final loss of ${lossText(source.loss)}.`
           : `${capital(scratch.label)} ends ${lossText(-below)} above the source's own final loss of ${lossText(source.loss)}: these savings measure little but the source's head start.`,
       );
+    }
+    for (const { label, trials, rate } of results.methods) {
+      const rates = trials.map((trial) => trial.rate).sort((a, b) => a - b);
+      if (rate === null || rates.length < 2 || (rate !== rates[0] && rate !== rates[rates.length - 1])) continue;
+      list.push(`The best rate of ${label}, ${rate}, is at the edge of those it tried: a better one may lie beyond.`);
     }
     const most = Math.max(...results.methods.map((method) => method.trials.length));
     if (scratch.trials.length < most) {

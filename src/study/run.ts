@@ -11,9 +11,10 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { Held, takeLock } from "../store/lock.ts";
 import { Interrupted } from "../util/errors.ts";
 import { type BuildOptions, buildCell, isBuilt, needsOf, outputOf, recordOf } from "./build.ts";
-import { type Additions, type Cell, type RunCell, StudyCells } from "./cells.ts";
+import { type Cell, type RunCell, StudyCells } from "./cells.ts";
 import { readFrequencies, writeFrequencies } from "./frequencies.ts";
 import { resolveInputs, writeInputs } from "./inputs.ts";
+import type { Additions } from "./plans.ts";
 import { type RunRecord, readRunRecord, writeRunRecord } from "./record.ts";
 import type { Study, StudyMethod } from "./settings.ts";
 
@@ -22,8 +23,10 @@ export interface Trial {
   readonly method: StudyMethod;
   readonly rate: number;
   readonly seed: number;
+  /** Of the budget, where it ends; below 1 a branch of the same trunk. */
+  readonly share: number;
   readonly cell: RunCell;
-  /** 0: the first run of a method; 1: a further rate; 2: a further seed. */
+  /** 0: the first run of a method; 1: a further rate; 2: a further seed, or a branch with the chosen rate. */
   readonly phase: number;
   readonly record: RunRecord | undefined;
 }
@@ -95,18 +98,12 @@ export async function stateOf(cells: StudyCells): Promise<StudyState> {
   const rates = new Map<string, number>();
   for (const method of study.methods) {
     const [first, ...further] = method.seeds;
+    const trial = async (rate: number, seed: number, phase: number, share = 1): Promise<Trial> => {
+      const cell = cells.method(method, rate, seed, share);
+      return { method, rate, seed, share, cell, phase, record: await readRunRecord(records, cell) };
+    };
     const tried: Trial[] = [];
-    for (const [i, rate] of method.rates.entries()) {
-      const cell = cells.method(method, rate, first);
-      tried.push({
-        method,
-        rate,
-        seed: first,
-        cell,
-        phase: i === 0 ? 0 : 1,
-        record: await readRunRecord(records, cell),
-      });
-    }
+    for (const [i, rate] of method.rates.entries()) tried.push(await trial(rate, first, i === 0 ? 0 : 1));
     trials.push(...tried);
     const rate = bestRate(tried);
     if (rate === undefined) {
@@ -114,9 +111,12 @@ export async function stateOf(cells: StudyCells): Promise<StudyState> {
       continue;
     }
     rates.set(method.name, rate);
-    for (const seed of further) {
-      const cell = cells.method(method, rate, seed);
-      trials.push({ method, rate, seed, cell, phase: 2, record: await readRunRecord(records, cell) });
+    for (const seed of method.seeds) {
+      // The whole budget first: it makes the trunk.
+      const shares = [...cells.sharesOf(method)].reverse();
+      for (const share of shares) {
+        if (seed !== first || share !== 1) trials.push(await trial(rate, seed, 2, share));
+      }
     }
   }
   const source = cells.source.kind === "given" ? undefined : await readRunRecord(records, cells.source);
@@ -163,6 +163,12 @@ async function finish(
       for (const need of needsOf(cell)) {
         if (!(await provide(study, need, options))) return false;
       }
+      const failed = "trunk" in cell.start ? await readRunRecord(study.records, cell.start.trunk) : undefined;
+      if (failed?.diverged !== undefined) {
+        const { key, title, spec } = cell;
+        await writeRunRecord(study.records, { ...failed, key, title, spec }, cell);
+        return true;
+      }
       await writeFrequencies(study.records, cell.data, outputOf(study, cell.data));
       options.begin(cell);
       record = await buildCell(study, cell, options);
@@ -179,15 +185,19 @@ async function provide(
   cell: Cell,
   options: BuildOptions & { readonly begin: (cell: Cell) => void },
 ): Promise<boolean> {
-  if (isBuilt(study, cell)) return true;
+  // A trunk that led to no number has a record and no model: its branches end as it did.
+  const ended = async () =>
+    isBuilt(study, cell) || (cell.kind === "run" && (await readRunRecord(study.records, cell))?.diverged !== undefined);
+  if (await ended()) return true;
   return locked(study, cell, async () => {
-    if (isBuilt(study, cell)) return true;
+    if (await ended()) return true;
     for (const need of needsOf(cell)) {
       if (!(await provide(study, need, options))) return false;
     }
     check(options);
     options.begin(cell);
-    await buildCell(study, cell, options);
+    const record = await buildCell(study, cell, options);
+    if (cell.kind === "run" && record?.diverged !== undefined) await writeRunRecord(study.records, record, cell);
     return true;
   });
 }

@@ -30,10 +30,14 @@ export interface Schedule {
 /** @param speed in GFLOP/s; default: that of the runs with a record, else 100 */
 export function scheduleOf(state: StudyState, only?: readonly string[], speed?: number): Schedule {
   const reckoned = speed ?? measuredSpeed(state) ?? 100;
-  const entry = (title: string, cell: RunCell, record: RunRecord | undefined): ScheduledRun => ({
-    ...{ title, cell: cell.id, done: record !== undefined, begun: existsSync(cellFolder(state.study, cell)) },
-    ...{ steps: cell.steps, flops: cell.flops, seconds: cell.flops.exact / (reckoned * 1e9) },
-  });
+  const trunks = new Set<string>();
+  const entry = (title: string, cell: RunCell, record: RunRecord | undefined): ScheduledRun => {
+    const flops = ownFlops(cell, trunks);
+    return {
+      ...{ title, cell: cell.id, done: record !== undefined, begun: existsSync(cellFolder(state.study, cell)) },
+      ...{ steps: cell.steps, flops, seconds: flops.exact / (reckoned * 1e9) },
+    };
+  };
   const { source } = state.cells;
   const runs = [
     ...(source.kind === "run" ? [entry(source.title, source, state.source)] : []),
@@ -53,6 +57,15 @@ export function scheduleOf(state: StudyState, only?: readonly string[], speed?: 
     },
     speed: reckoned,
   };
+}
+
+/** Of a branch, what comes after its trunk; the first of a trunk's branches makes the trunk as well. */
+function ownFlops({ flops, start }: RunCell, trunks: Set<string>): FlopsSoFar {
+  if (!("trunk" in start)) return flops;
+  const { key, steps, flops: whole } = start.trunk;
+  const shared = trunks.has(key) ? start.step / steps : start.step / steps - 1;
+  trunks.add(key);
+  return { exact: flops.exact - shared * whole.exact, paper: flops.paper - shared * whole.paper };
 }
 
 function measuredSpeed({ trials, source }: StudyState): number | undefined {

@@ -1,5 +1,6 @@
 /** The schema of STUDY.yaml. What the runs have in common is written as in RUN.yaml. */
 import { z } from "zod";
+import { decays } from "../train/plan/schedule.ts";
 import { betas, runSchema } from "../train/run/schema.ts";
 import { count } from "../util/settings.ts";
 
@@ -43,6 +44,8 @@ const method = z.strictObject({
   optimizer: change.optional(),
   schedule: schedule.unwrap().optional(),
   seeds: z.array(seed).min(1).optional(),
+  /** false: one run to the end of its own schedule. */
+  branches: z.literal(false).optional(),
 });
 
 export const studySchema = z.strictObject({
@@ -96,6 +99,14 @@ export const studySchema = z.strictObject({
   batch: runSchema.shape.batch,
   optimizer: optimizerKeys.prefault({}),
   schedule,
+  /** Annealed from one trunk at these shares of the budget, the whole of it always; without it: one run a method. */
+  branches: z
+    .strictObject({
+      at: z.array(z.number().gt(0).max(1)).default([0.4, 0.5, 0.6, 0.7, 0.8, 0.9]),
+      cooldown: z.number().gt(0).lt(1).default(0.2),
+      decay: z.enum(decays).exclude(["constant"]).default("sqrt"),
+    })
+    .optional(),
   evaluate: runSchema.shape.evaluate,
   checkpoint: z.strictObject({ every: z.int().min(0).default(100) }).prefault({}),
   log: runSchema.shape.log,

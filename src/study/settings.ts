@@ -8,6 +8,7 @@ import { architectureOf } from "../model/architectures.ts";
 import type { RunSettings } from "../train/run/settings.ts";
 import { type Json, readJsonObject } from "../util/json.ts";
 import type { SettingsFile } from "../util/settings.ts";
+import type { Branches } from "./branches.ts";
 import { asJson } from "./identity.ts";
 import { type MethodDefinition, type MethodGrowth, type MethodInit, methodDefinition, namedMethod } from "./methods.ts";
 import type { StudyFile } from "./schema.ts";
@@ -68,6 +69,8 @@ export interface StudyMethod {
   readonly optimizer: Training["optimizer"];
   readonly schedule: Training["schedule"];
   readonly seeds: readonly number[];
+  /** Undefined: one run, to the end of its own schedule. */
+  readonly branches: Branches | undefined;
 }
 
 export interface Study {
@@ -146,7 +149,7 @@ export async function loadStudy(path: string, sets: readonly string[] = []): Pro
     accounting: read.accounting,
     training,
     methods: Object.entries(named).map(([name, method]) =>
-      methodOf(name, method ?? {}, read.seeds, training, `${basename(path)} (methods.${name})`),
+      methodOf(name, method ?? {}, read, training, `${basename(path)} (methods.${name})`),
     ),
   };
 }
@@ -159,7 +162,7 @@ function trainingOf(read: StudyFile, at: (path: string) => string): Training {
 function methodOf(
   name: string,
   given: NonNullable<StudyFile["methods"][string]>,
-  seeds: readonly number[],
+  study: StudyFile,
   training: Training,
   where: string,
 ): StudyMethod {
@@ -181,8 +184,14 @@ function methodOf(
     rates: typeof lr === "number" ? [lr] : lr,
     optimizer,
     schedule: given.schedule ?? training.schedule,
-    seeds: given.seeds ?? seeds,
+    seeds: given.seeds ?? study.seeds,
+    branches: given.branches === false ? undefined : wholeToo(study.branches),
   };
+}
+
+/** The whole budget is a branch too, the last one. */
+function wholeToo(branches: StudyFile["branches"]): Branches | undefined {
+  return branches && { ...branches, at: [...new Set([...branches.at, 1])].sort((a, b) => a - b) };
 }
 
 function lengthOf(tokens: number | undefined, steps: number | undefined) {

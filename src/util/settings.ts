@@ -124,7 +124,13 @@ export class SettingsFile {
     const name = path.length === 0 ? "the file" : `\`${path.join(".")}\``;
     const given = at(value, path);
     const example = schemaAt(schema, path)?.meta()?.examples;
-    const wayOut = (words: string) => (Array.isArray(example) ? `write \`${listed(example[0])}\`` : words);
+    const keys = keysAt(schema, path);
+    const wayOut = (words: string) =>
+      Array.isArray(example)
+        ? `write \`${listed(example[0])}\``
+        : keys.length > 0
+          ? `give a map, \`{key: value}\`, of ${keys.join(", ")}`
+          : words;
     switch (issue.code) {
       case "unrecognized_keys": {
         const key = issue.keys[0];

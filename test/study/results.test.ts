@@ -103,6 +103,8 @@ describe("the results", () => {
       missing: [],
       final,
       savings,
+      annealed: [],
+      fair: null,
       ...more,
     };
   };
