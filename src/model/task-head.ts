@@ -58,11 +58,7 @@ export function withTaskHead(
   const { architecture } = source;
   const head = architecture.taskHeads?.[kind];
   if (head === undefined) {
-    throw new UserError(
-      `a ${architecture.type} has no head for this task here`,
-      folder,
-      "use a BERT, RoBERTa or GPT-2",
-    );
+    throw new UserError(`a ${architecture.type} has no head for this task here`, folder, "use a model of another one");
   }
   const bare = architecture.model(opened.config, folder, { lm: "none", pooler: head.pooler ?? false, nsp: false });
   const full = architecture.model(opened.config, folder, { lm: "tied", pooler: false, nsp: false });

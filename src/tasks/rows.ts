@@ -2,7 +2,7 @@
  * Examples in JSON Lines: a file (gzipped or not), a folder or a zip archive of such files. Files of a folder or an
  * archive that hold something else, as a README does, are passed over.
  */
-import { stat } from "node:fs/promises";
+import { open, stat } from "node:fs/promises";
 import { readBlocks } from "../data/text/blocks.ts";
 import { beginsJsonLines } from "../data/text/json-lines.ts";
 import { decode } from "../data/text/lines.ts";
@@ -75,8 +75,8 @@ async function* jsonLines(path: string): AsyncGenerator<Line> {
   } else yield* linesOf(path);
 }
 
+/** What is there, and the first bytes of a file. */
 async function start(path: string) {
-  const { open } = await import("node:fs/promises");
   try {
     const info = await stat(path);
     if (info.isDirectory()) return [info, ""] as const;

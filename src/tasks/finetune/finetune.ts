@@ -21,6 +21,7 @@ import { checkFiles, hashFile, hashFiles } from "../../store/checksums.ts";
 import { removeWhole, writeFileWhole, writeFolderWhole } from "../../store/files.ts";
 import { takeLock } from "../../store/lock.ts";
 import { copyInto, fillFile } from "../../store/output.ts";
+import { removeMade } from "../../store/places.ts";
 import { clearFolder } from "../../store/temporary.ts";
 import { readCompanions } from "../../train/run/checkpoint.ts";
 import { UserError } from "../../util/errors.ts";
@@ -86,6 +87,7 @@ export async function finetune(task: LoadedTask, options: FinetuneOptions = {}):
     const text = await spelledOut(settings, identity);
     await checkPlace(task, text);
     const lock = await takeLock(join(out, lockFile), "the fine-tuning");
+    let unsaved = false;
     try {
       await clearFolder(out);
       await writeFileWhole(join(out, settingsFile), text);
@@ -133,8 +135,16 @@ export async function finetune(task: LoadedTask, options: FinetuneOptions = {}):
         await engine.close();
       }
       return await finish(settings, first, seeds);
+    } catch (error) {
+      unsaved = error instanceof UserError && !(await readdir(out)).some((name) => name.startsWith("seed-"));
+      throw error;
     } finally {
       lock.release();
+      // Corrected, it can be given again.
+      if (unsaved) {
+        await removeWhole(join(out, settingsFile));
+        await removeMade(join(out, settingsFile));
+      }
     }
   } finally {
     await opened.close();

@@ -399,17 +399,5 @@ export const tuning: Group = {
         return words;
       },
     },
-    {
-      name: "an architecture without such a head",
-      words: async (folder) => {
-        const words = await finetune("", "a\t1\nb\t2\n", {}, ["", ""], "").words(folder);
-        const config = { model_type: "llama", ...sizes, max_position_embeddings: 16 };
-        await createModel(config, "config.json", join(folder, "llama"), { seed: 0 });
-        return [...words, "--set", "model.from=llama"];
-      },
-      says: "<folder>: a llama has no head for this task here",
-      hint: "use a BERT, RoBERTa or GPT-2",
-      cause: "fine-tuning knows the heads of some architectures",
-    },
   ],
 };
