@@ -6,67 +6,16 @@
  *
  * Imports nothing of src/: it measures the built command line as a user starts it.
  */
-import { spawn, spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { cpus, tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { type Measured, measure, middle, spread } from "./measure.ts";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
 const cli = join(root, "dist", "cli", "main.js");
-
-interface Measured {
-  /** Seconds from start to end. */
-  readonly wall: number;
-  /** Seconds of processor time, user and system, of the process itself (not of what it starts). */
-  readonly cpu: number;
-  /** Largest resident memory, in MB (10^6 bytes). */
-  readonly peak: number;
-}
-
-/** Runs a command to its end. Its peak is the kernel's own mark (VmHWM), read until it ends. */
-function measure(command: string, args: readonly string[]): Promise<Measured> {
-  return new Promise((resolve, reject) => {
-    const start = performance.now();
-    const child = spawn(command, args, { stdio: ["ignore", "ignore", "pipe"] });
-    let peak = 0;
-    let cpu = 0;
-    let complaint = "";
-    const look = () => {
-      try {
-        const status = readFileSync(`/proc/${child.pid}/status`, "utf8");
-        peak = Math.max(peak, (Number(/^VmHWM:\s+(\d+) kB/m.exec(status)?.[1] ?? 0) * 1024) / 1e6);
-        const fields = readFileSync(`/proc/${child.pid}/stat`, "utf8")
-          .replace(/^.*\) /s, "")
-          .split(" ");
-        // In ticks of 1/100 s, as Linux shows them.
-        cpu = Math.max(cpu, (Number(fields[11]) + Number(fields[12])) / 100);
-      } catch {
-        // It has just ended.
-      }
-    };
-    const watch = setInterval(look, 5);
-    child.stderr.on("data", (text) => {
-      complaint += text;
-    });
-    child.on("error", reject);
-    child.on("close", (code) => {
-      clearInterval(watch);
-      if (code === 0) resolve({ wall: (performance.now() - start) / 1000, cpu, peak });
-      else reject(new Error(`${command} ${args.join(" ")} ended with ${code}\n${complaint}`));
-    });
-  });
-}
-
-/** Smallest, middle and largest. */
-function spread(values: readonly number[], digits: number): string {
-  const sorted = [...values].sort((a, b) => a - b);
-  const [low, middle, high] = [0, Math.floor(sorted.length / 2), sorted.length - 1].map((i) =>
-    sorted[i].toFixed(digits),
-  );
-  return `${middle} (${low}–${high})`;
-}
 
 const { values } = parseArgs({
   options: {
@@ -148,7 +97,6 @@ function compare(): void {
 }
 
 const copy = results.get("cp --reflink=never and sync")?.map((measured) => measured.wall) ?? [];
-const middle = (list: readonly number[]) => [...list].sort((a, b) => a - b)[Math.floor(list.length / 2)];
 console.log(`${cpus()[0].model}, ${cpus().length} cores; node ${process.version}; ${rounds} rounds, median (range)\n`);
 console.log("| | seconds | against the copy | processor seconds | peak memory, MB |\n|---|---|---|---|---|");
 for (const [name, measured] of results) {

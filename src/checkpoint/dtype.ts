@@ -44,6 +44,9 @@ export type FloatDType = "F32" | "F16" | "BF16";
 
 export const floatDTypes: readonly FloatDType[] = ["F32", "F16", "BF16"];
 
+/** What transformers' configs call them. */
+export const configNames = { F32: "float32", F16: "float16", BF16: "bfloat16" } as const;
+
 /** Formats by safetensors' order: Python's writer puts later ones first. */
 export const storedDTypes: readonly string[] = Object.keys(widths);
 

@@ -83,12 +83,18 @@ export async function readConfig(folder: string): Promise<Json> {
 
 /** Writes `config.json` as transformers does: keys sorted, two spaces. Into the temporary folder of writeFolderWhole. */
 export async function writeConfig(folder: string, config: Json): Promise<void> {
-  await writeJson(join(folder, configFile), sortKeys(config));
+  // transformers 5 takes no whole number for these: 2.0 stays 2.0.
+  const whole = /^( {2}"(?:initializer_\w+|\w+_eps|\w+_epsilon)": \d+)(,?)$/gm;
+  await fillFile(join(folder, configFile), jsonText(sortKeys(config)).replace(whole, "$1.0$2"));
+}
+
+function jsonText(value: JsonValue): string {
+  return `${JSON.stringify(value, null, 2)}\n`;
 }
 
 /** Writes a JSON file, keys in the order given. Into the temporary folder of writeFolderWhole. */
 export async function writeJson(path: string, value: JsonValue): Promise<void> {
-  await fillFile(path, `${JSON.stringify(value, null, 2)}\n`);
+  await fillFile(path, jsonText(value));
 }
 
 export const tokenizerConfigFile = "tokenizer_config.json";

@@ -9,8 +9,8 @@ import { methods } from "../growth/methods.ts";
 import { MOMENT_MODES } from "../growth/moments.ts";
 import type { GrowthPlan } from "../growth/plan.ts";
 import type { OpenModel } from "../model/load.ts";
-import { suggestion, UserError } from "../util/errors.ts";
-import { modelFolder, wholeNumber } from "./options.ts";
+import { UserError } from "../util/errors.ts";
+import { floatDType, modelFolder, wholeNumber } from "./options.ts";
 import { formatBytes, formatCount, note, Progress, print, printJson, table } from "./output.ts";
 
 interface Flags {
@@ -94,19 +94,17 @@ function methodsHelp(): string {
 
 async function grow(folder: string, out: string | undefined, flags: Flags): Promise<void> {
   const [
-    { applyGrowth, promiseWords, roundedFor, storedDType },
+    { applyGrowth, promiseWords, storedDType },
     { openModel },
     { parseSize },
     { checkFolderFreeOrMade },
     { remarks },
-    { headWords },
   ] = await Promise.all([
     import("../growth/apply.ts"),
     import("../model/load.ts"),
     import("../checkpoint/write.ts"),
     import("../store/files.ts"),
     import("../model/remarks.ts"),
-    import("../model/head.ts"),
   ]);
   if (out === undefined && flags.dryRun !== true) {
     throw new UserError("no folder to write is named", "bert2bert grow", "add OUT after the source, or --dry-run");
@@ -120,7 +118,7 @@ async function grow(folder: string, out: string | undefined, flags: Flags): Prom
     await noteBeyond(source);
     const format = dtype ?? storedDType(source);
     if (flags.dryRun === true) {
-      await describe(planned, format, flags.json === true, promiseWords(planned.promise, roundedFor(format, source)));
+      await describe(planned, format, flags.json === true, promiseWords(planned, format, source));
       return;
     }
     if (out === undefined) return;
@@ -138,8 +136,8 @@ async function grow(folder: string, out: string | undefined, flags: Flags): Prom
       return;
     }
     if (applied.already) note(`${out} holds this growth already; nothing was written`);
-    note(promiseWords(applied.promise, roundedFor(format, source)));
-    for (const words of headWords(source.model, plan.growth.target)) note(words);
+    note(promiseWords({ ...plan, promise: applied.promise }, format, source));
+    for (const words of plan.notes) note(words);
     if (applied.vanished > 0) note(`${applied.vanished} weights are too small for ${applied.dtype} and are 0 in it`);
     const moments = applied.moments ? ", Adam's moments with them" : "";
     print(
@@ -200,7 +198,7 @@ async function planFrom(source: OpenModel, flags: Flags): Promise<{ plan: Growth
     throw new UserError(
       "no method is named",
       "--method",
-      `give one of ${known}; direct has saved most so far, fpi promises most (\`bert2bert grow --help\` explains them)`,
+      `give one of ${known}; direct has saved most so far (BERT and GPT-2 were measured), fpi promises most (\`bert2bert grow --help\` explains them)`,
     );
   }
   const { model, folder } = source;
@@ -221,16 +219,7 @@ async function planFrom(source: OpenModel, flags: Flags): Promise<{ plan: Growth
     moments: flags.moments,
     seed: flags.seed,
   });
-  return { plan, dtype: await dtypeOf(flags.dtype), keepNotFinite: flags.keepNonfinite };
-}
-
-async function dtypeOf(name: string | undefined): Promise<FloatDType | undefined> {
-  if (name === undefined) return undefined;
-  const { floatDTypes } = await import("../checkpoint/dtype.ts");
-  const found = floatDTypes.find((dtype) => dtype === name.toUpperCase());
-  if (found === undefined)
-    throw new UserError(`there is no format \`${name}\``, "--dtype", suggestion(name, floatDTypes));
-  return found;
+  return { plan, dtype: await floatDType(flags.dtype), keepNotFinite: flags.keepNonfinite };
 }
 
 async function describe(plan: GrowthPlan, dtype: FloatDType, json: boolean, promise: string): Promise<void> {

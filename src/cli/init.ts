@@ -1,10 +1,11 @@
 /** `bert2bert init`: a model folder with random weights from a config. */
 import type { Command } from "commander";
-import { wholeNumber } from "./options.ts";
+import { floatDType, wholeNumber } from "./options.ts";
 import { formatCount, Progress, print, printJson } from "./output.ts";
 
 interface Options {
   readonly seed: number;
+  readonly dtype?: string;
   readonly maxShard: string;
   readonly json?: boolean;
 }
@@ -14,6 +15,7 @@ export function register(command: Command): void {
     .argument("<config>", "a config.json; what it leaves out takes transformers' defaults")
     .argument("<out>", "the model folder to write")
     .option("--seed <n>", "seed of the random weights", wholeNumber("--seed"), 0)
+    .option("--dtype <format>", "F32, F16 or BF16 (default: F32)")
     .option("--max-shard <size>", "largest weights file", "5GB")
     .option("--json", "print the result as JSON")
     .addHelpText(
@@ -28,6 +30,7 @@ export function register(command: Command): void {
       const progress = new Progress(true);
       const model = await createModel(await readJsonObject(config), config, out, {
         seed: options.seed,
+        dtype: await floatDType(options.dtype),
         maxShardBytes: parseSize(options.maxShard, "--max-shard"),
         progress: (drawn, all) => progress.update(() => `${Math.floor((100 * drawn) / all)} % of the weights drawn`),
       });

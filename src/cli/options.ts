@@ -1,6 +1,7 @@
 /** Readers of option values, for commander. */
+import type { FloatDType } from "../checkpoint/dtype.ts";
 import { modelPlace } from "../store/places.ts";
-import { UserError } from "../util/errors.ts";
+import { suggestion, UserError } from "../util/errors.ts";
 import { note } from "./output.ts";
 
 /** A model folder's path: where a run's folder is given, the model in it. */
@@ -29,4 +30,13 @@ export function share(name: string, most: number): (text: string) => number {
     if (value >= 0 && value <= most) return value;
     throw new UserError(`\`${text}\` is no number from 0 to ${most}`, name, "give one");
   };
+}
+
+/** The format that `--dtype` names; undefined where it is not given. @throws UserError */
+export async function floatDType(name: string | undefined): Promise<FloatDType | undefined> {
+  if (name === undefined) return undefined;
+  const { floatDTypes } = await import("../checkpoint/dtype.ts");
+  const found = floatDTypes.find((dtype) => dtype === name.toUpperCase());
+  if (found !== undefined) return found;
+  throw new UserError(`there is no format \`${name}\``, "--dtype", suggestion(name, floatDTypes));
 }

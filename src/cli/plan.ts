@@ -49,7 +49,9 @@ export function register(command: Command): void {
         stage.models.map((model, i) => [
           i === 0 ? stage.name : "",
           i === 0 ? String(stage.steps) : "",
-          `bottom ${model.layers}, top ${model.train} trained`,
+          model.blocks === undefined
+            ? `bottom ${model.layers}, top ${model.train} trained`
+            : `all ${model.layers}, trained ${model.blocks.join(" ")}`,
           formatCount(model.trained),
           model.flops.exact.toExponential(2),
         ]),

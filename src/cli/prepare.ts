@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import type { Command } from "commander";
 import { UserError } from "../util/errors.ts";
-import { wholeNumber } from "./options.ts";
+import { modelFolder, wholeNumber } from "./options.ts";
 import { formatBytes, formatCount, formatDuration, note, Progress, print, printJson, table } from "./output.ts";
 
 interface Options {
@@ -12,6 +12,7 @@ interface Options {
   readonly length: number;
   readonly validation: number;
   readonly threads?: number;
+  readonly bos?: boolean;
   readonly field?: string;
   readonly json?: boolean;
 }
@@ -19,11 +20,17 @@ interface Options {
 export function register(command: Command): void {
   command
     .argument("<files...>", "text files (.gz too), JSON Lines, or folders of them")
-    .option("--tokenizer <folder>", "tokenizer.json, vocab.txt, or vocab.json and merges.txt")
-    .option("--model <folder>", "the model that is to learn from it: its tokenizer, and every id is held against it")
+    .option("--tokenizer <folder>", "tokenizer.json, vocab.txt, or vocab.json and merges.txt", modelFolder)
+    .option(
+      "--model <folder>",
+      "the model that is to learn from it: its tokenizer, and every id is held against it",
+      modelFolder,
+    )
     .requiredOption("--out <folder>", "the folder to write")
     .requiredOption("--length <n>", "tokens of a sequence, special tokens included", wholeNumber("--length"))
     .option("--validation <share>", "share of the documents held out, 0 for none", Number, 0.01)
+    .option("--bos", "begin each document with the bos token (default: if transformers puts it before a text)")
+    .option("--no-bos", "never do")
     .option("--field <name>", "the field of JSON Lines that holds the text (default: text)")
     .option("--threads <n>", "workers (default: one a core)", wholeNumber("--threads", 1))
     .option("--json", "print the result as JSON")

@@ -16,7 +16,7 @@ export function register(command: Command): void {
     .option("--json", "print the result as JSON")
     .addHelpText(
       "after",
-      "\nTrains a small GPT-2, grows it, trains the grown one and one from scratch on the same budget, and reports what\nwas saved. It can be stopped and started again with the same words.",
+      "\nTrains a small GPT-2, grows it, trains the grown one and one from scratch on the same budget, and reports what\nwas saved. It can be stopped and started again with the same words.\n\nWhat growing saves has been measured for GPT-2 and BERT (docs/results/), and for no other architecture yet.",
     )
     .action(async (options: Options) => {
       const { quickstart, savingWords } = await import("../quickstart/quickstart.ts");

@@ -29,7 +29,7 @@ export function register(command: Command): void {
     .option("--json", "print the result as JSON")
     .addHelpText(
       "after",
-      "\nRuns what has no record yet and writes study.json, study.md and report.html after every run. It can be stopped\nand started again, and started several times at once: each takes runs that nobody else is at.",
+      "\nRuns what has no record yet and writes study.json, study.md and report.html after every run. It can be stopped\nand started again, and started several times at once: each takes runs that nobody else is at.\n\nOur own studies are of BERT and GPT-2 (docs/results/); of other architectures nothing has been measured yet.",
     )
     .action(async (path: string, options: Options) => {
       const [{ loadStudy }, { openStudy, runStudy, stateOf }, { writeResults }] = await Promise.all([
@@ -37,7 +37,7 @@ export function register(command: Command): void {
         import("../study/run.ts"),
         import("../study/results.ts"),
       ]);
-      const study = await loadStudy(path, options.set);
+      const study = await loadStudy(path, options.set, note);
       const names = study.methods.map((method) => method.name);
       const unknown = options.only?.find((name) => !names.includes(name));
       if (unknown !== undefined) {
@@ -46,6 +46,7 @@ export function register(command: Command): void {
       if (options.dryRun === true) {
         const { scheduleOf } = await import("../study/schedule.ts");
         const cells = await openStudy(study);
+        await caution(cells.target);
         const schedule = scheduleOf(await stateOf(cells), options.only, options.speed);
         if (options.json === true) printJson(schedule);
         else printSchedule(schedule);
@@ -79,12 +80,20 @@ export function register(command: Command): void {
         const written = await writeResults(state);
         if (options.json === true) printJson(written.data);
         else print(written.table);
+        await caution(state.cells.target);
         note(`written: ${written.files.join(", ")}`);
       } finally {
         progress.end();
         signals.end();
       }
     });
+}
+
+/** Says where nothing was measured before that its figures could be held against. */
+async function caution(target: import("../model/architecture.ts").Model): Promise<void> {
+  const { unmeasured } = await import("../model/architectures.ts");
+  const words = unmeasured(target.architecture);
+  if (words !== undefined) note(words);
 }
 
 function printSchedule(schedule: import("../study/schedule.ts").Schedule): void {

@@ -2,16 +2,18 @@
 import type { Command } from "commander";
 import type { FloatDType } from "../checkpoint/dtype.ts";
 import type { OpenModel } from "../model/load.ts";
+import type { Dimensions } from "../model/table.ts";
 import type { ProbeInputs } from "../probe/inputs.ts";
 import type { Verification } from "../probe/verify.ts";
 import { modelFolder, wholeNumber } from "./options.ts";
-import { note, print, printJson, styled, table } from "./output.ts";
+import { note, Progress, print, printJson, styled, table } from "./output.ts";
 
 interface Options {
   readonly text?: string;
   readonly field?: string;
   readonly engine: string;
   readonly seed: number;
+  readonly sample?: true;
   readonly json?: boolean;
 }
 
@@ -22,7 +24,11 @@ export function register(command: Command): void {
     .option("--text <file>", "compare on this text, by the model's tokenizer (default: random token ids)")
     .option("--field <name>", "the field of JSON Lines that holds the text (default: text)")
     .option("--engine <kind>", "what computes", "onnx")
-    .option("--seed <n>", "of the random token ids", wholeNumber("--seed"), 0)
+    .option(
+      "--sample",
+      "compare block by block, some heads and FFN units of each: a few hundred MB for a model of any size",
+    )
+    .option("--seed <n>", "of the random token ids and of the sample", wholeNumber("--seed"), 0)
     .option("--json", "print the result as JSON")
     .addHelpText(
       "after",
@@ -32,29 +38,49 @@ export function register(command: Command): void {
 }
 
 async function verify(sourceFolder: string, grownFolder: string, options: Options): Promise<void> {
-  const [{ openModel }, { readRecord }, { checkSource }, { randomInputs, verifyGrowth }, { openEngine }, os, { join }] =
-    await Promise.all([
-      import("../model/load.ts"),
-      import("../growth/record.ts"),
-      import("../growth/repeat.ts"),
-      import("../probe/verify.ts"),
-      import("../engine/engines.ts"),
-      import("node:os"),
-      import("node:path"),
-    ]);
+  const [
+    { openModel },
+    { readRecord },
+    { checkSource },
+    { probeBytes },
+    { randomInputs, verifyGrowth },
+    { openEngine },
+    { checkMemory },
+    os,
+    { join },
+  ] = await Promise.all([
+    import("../model/load.ts"),
+    import("../growth/record.ts"),
+    import("../growth/repeat.ts"),
+    import("../probe/probe.ts"),
+    import("../probe/verify.ts"),
+    import("../engine/engines.ts"),
+    import("../util/memory.ts"),
+    import("node:os"),
+    import("node:path"),
+  ]);
   const record = await readRecord(grownFolder);
   const source = await openModel(sourceFolder);
   try {
-    await checkSource(source, record, join(grownFolder, "growth.json"));
     const grown = await openModel(grownFolder);
     try {
       const inputs =
         options.text === undefined
           ? randomInputs(source.model, options.seed)
           : await inputsOfText(source, options.text, options.field);
+      if (options.sample !== true) {
+        const wayOut = "compare a sample, block by block: --sample";
+        checkMemory(probeBytes(grown.model, inputs), "comparing the whole models", grownFolder, wayOut);
+      }
+      // After what is said at once: it reads all of the source.
+      await checkSource(source, record, join(grownFolder, "growth.json"));
       const threads = os.availableParallelism();
       const open = () => openEngine({ kind: options.engine, threads, precision: "f32" });
-      const result = await verifyGrowth(source, grown, record, inputs, open);
+      const progress = new Progress(true);
+      const tell = (done: number, parts: number) => progress.update(() => `block ${done} of ${parts} compared`);
+      const sample = options.sample === true ? { seed: options.seed, progress: tell } : undefined;
+      const result = await verifyGrowth(source, grown, record, inputs, open, { sample });
+      progress.end();
       if (options.json)
         printJson({
           ...result,
@@ -62,7 +88,7 @@ async function verify(sourceFolder: string, grownFolder: string, options: Option
           allowed: result.allowed ?? null,
           promise: { ...result.promise },
         });
-      else show(result, record.dtype);
+      else show(result, source.model.dimensions, record.dtype);
       if (!result.kept) process.exitCode = 1;
     } finally {
       await grown.close();
@@ -80,7 +106,11 @@ async function inputsOfText(source: OpenModel, path: string, field?: string): Pr
   return textInputs(source.model, await openTokenizer(source.folder), path, { field, note });
 }
 
-function show({ promise, allowed, differences, kept }: Verification, dtype: FloatDType): void {
+function show(
+  { promise, allowed, differences, rounding, sampled, kept }: Verification,
+  { kvHeads, ffn, vocab }: Dimensions,
+  dtype: FloatDType,
+): void {
   const rounded = differences.some(({ alike }) => alike !== undefined);
   const rows = differences.map(({ name, largest, scale, share, alike, judged }) => [
     name,
@@ -92,13 +122,23 @@ function show({ promise, allowed, differences, kept }: Verification, dtype: Floa
   ]);
   const columns = rounded ? [`share, source in ${dtype} too`] : [];
   print(table([["output", "largest difference", "largest value", "share", ...columns, ""], ...rows]));
+  if (sampled !== undefined) {
+    const heads = `${sampled.kvHeads} of ${kvHeads} heads of keys and values`;
+    print(
+      `a sample: each of ${sampled.layers} blocks by itself between embeddings and heads, with ${heads}, ${sampled.ffn} of ${ffn} FFN units, ${sampled.ids} of ${vocab} ids; what was not drawn, and blocks one upon the other, were not compared`,
+    );
+  }
   if (allowed === undefined) {
     note(`nothing is promised: ${promise.reason}`);
     return;
   }
   const of = rounded ? ` against the source in ${dtype} too` : "";
-  const bar = `at most ${allowed.toExponential(0)} of the scale is promised${of} (${promise.kind}: ${promise.reason})`;
+  const bar = `at most ${allowed.toExponential(rounding === undefined ? 0 : 1)} of the scale is promised${of} (${promise.kind}: ${promise.reason})`;
   print(`${kept ? styled("green", "kept") : styled("red", "broken")}: ${bar}`);
+  if (rounding !== undefined) {
+    const before = `before, they are ${rounding.before.toExponential(1)} off`;
+    print(`rounding the grown weights to ${dtype} costs ${rounding.costs.toExponential(1)}, measured; ${before}`);
+  }
   if (!rounded) return;
   const most = Math.max(...differences.filter(({ judged }) => judged).map(({ share }) => share));
   print(`against the source as it is: ${most.toExponential(1)}, which is what ${dtype} costs`);

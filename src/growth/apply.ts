@@ -2,7 +2,7 @@
  * Applies a planned growth: reads the source and writes the target folder, one slice of one tensor in memory at a time.
  */
 import { join } from "node:path";
-import { type FloatDType, widthOf } from "../checkpoint/dtype.ts";
+import { configNames, type FloatDType, widthOf } from "../checkpoint/dtype.ts";
 import { countNotFinite } from "../checkpoint/finite.ts";
 import {
   configFile,
@@ -22,7 +22,6 @@ import {
 } from "../checkpoint/optimizer.ts";
 import { indexFile } from "../checkpoint/weights.ts";
 import { type TensorSource as OutputTensor, writeWeights } from "../checkpoint/write.ts";
-import { headWords } from "../model/head.ts";
 import type { OpenModel } from "../model/load.ts";
 import { pipelineOf } from "../model/objectives.ts";
 import { elements, parameterCount, shapeOf } from "../model/table.ts";
@@ -32,7 +31,7 @@ import { fillFile } from "../store/output.ts";
 import { UserError } from "../util/errors.ts";
 import type { Json } from "../util/json.ts";
 import type { Promised } from "./growth.ts";
-import { checkLearned, type GrowthPlan } from "./plan.ts";
+import { checkLearned, type GrowthPlan, roundedIn } from "./plan.ts";
 import { Reader } from "./reader.ts";
 import { recordOf, recordText } from "./record.ts";
 import { SLICE, SliceMemory, slices } from "./slices.ts";
@@ -67,12 +66,6 @@ export interface Applied {
 export function storedDType(source: OpenModel): FloatDType {
   const [first, ...rest] = new Set(source.model.parameters.map(({ name }) => source.weights.dtype(name)));
   return rest.length === 0 ? first : "F32";
-}
-
-/** The format that the source must be rounded to for what is promised: one that holds less than the source's. */
-export function roundedFor(dtype: FloatDType, source: OpenModel): FloatDType | undefined {
-  const narrower = source.model.parameters.some(({ name }) => source.weights.dtype(name) !== dtype);
-  return narrower && dtype !== "F32" ? dtype : undefined;
 }
 
 /**
@@ -149,7 +142,7 @@ async function fill(
   await copyTokenizerFiles(source.folder, folder, (config) => withLimit(config, positions));
   await copyGenerationConfig(source.folder, folder);
   await fillFile(join(folder, growthFile), await record());
-  await writeCard(folder, plan, dtype, roundedFor(dtype, source), vanished);
+  await writeCard(folder, plan, dtype, promiseWords(plan, dtype, source), vanished);
   return vanished;
 }
 
@@ -181,8 +174,6 @@ async function sourceHashes(source: OpenModel, optimizer: OptimizerState | undef
   await checkHashes(source.folder, new Map(weights));
   return hashes;
 }
-
-const configNames = { F32: "float32", F16: "float16", BF16: "bfloat16" } as const;
 
 function configOf(plan: GrowthPlan, dtype: FloatDType): Json {
   const { torch_dtype: _, ...config } = plan.growth.target.config;
@@ -249,7 +240,7 @@ async function writeCard(
   folder: string,
   plan: GrowthPlan,
   dtype: FloatDType,
-  rounded: FloatDType | undefined,
+  promise: string,
   vanished: number,
 ): Promise<void> {
   const { source, target, options } = plan.growth;
@@ -263,8 +254,8 @@ async function writeCard(
     pipeline: pipelineOf(target),
     text: [
       `Grown by bert2bert with ${plan.method.name} (${plan.method.description}; ${plan.method.paper.title}, ${plan.method.paper.url}) and meant to be pre-trained further.`,
-      promiseWords(plan.promise, rounded),
-      ...headWords(source, target),
+      promise,
+      ...plan.notes,
       "`growth.json` holds all that is needed to repeat the growth bit for bit.",
     ],
     facts: [
@@ -284,13 +275,23 @@ function grouped(count: number): string {
   return String(count).replace(/\B(?=(\d{3})+$)/g, ",");
 }
 
-/** What is kept of the source's function, in a sentence. @param rounded as `roundedFor` has it */
-export function promiseWords(promise: Promised, rounded?: FloatDType): string {
+/** What is kept of the source's function, and what the stored format makes of it, in sentences. */
+export function promiseWords(
+  plan: Pick<GrowthPlan, "promise" | "parameters">,
+  dtype: FloatDType,
+  source: OpenModel,
+): string {
+  const { kind, reason } = plan.promise;
   const kept = {
     exact: "It computes what its source computes",
     near: "It computes nearly what its source computes",
     none: "It does not compute what its source computes",
-  }[promise.kind];
-  const alike = rounded !== undefined && promise.kind !== "none" ? ` once that is rounded to ${rounded} too` : "";
-  return `${kept}${alike}: ${promise.reason}.`;
+  }[kind];
+  if (kind === "none" || dtype === "F32") return `${kept}: ${reason}.`;
+  const narrower = source.model.parameters.some(({ name }) => source.weights.dtype(name) !== dtype);
+  const alike = narrower ? ` once that is rounded to ${dtype} too` : "";
+  const stored = roundedIn(plan, dtype)
+    ? `${dtype} rounds its weights, though: \`bert2bert verify\` measures what that costs, \`--dtype F32\` keeps them.`
+    : `Its weights are the source's times powers of two, which ${dtype} holds exactly.`;
+  return `${kept}${alike}: ${reason}. ${stored}`;
 }

@@ -1,10 +1,9 @@
 /** A plan in words and numbers, for `--dry-run` and for programs. Nothing is read and nothing is written. */
 import { type FloatDType, widthOf } from "../checkpoint/dtype.ts";
-import { isAdded } from "../model/head.ts";
 import { elements, parameterCount, shapeOf } from "../model/table.ts";
 import type { Json } from "../util/json.ts";
 import { sourceParameter } from "./growth.ts";
-import type { GrowthPlan, PlannedParameter } from "./plan.ts";
+import { type GrowthPlan, type PlannedParameter, roundedIn } from "./plan.ts";
 
 /** Parameters that become the same thing in the same way, whatever their layer. */
 export interface DescribedGroup {
@@ -27,13 +26,11 @@ export function describeGroups(plan: GrowthPlan): readonly DescribedGroup[] {
     groups.set(key, [...(groups.get(key) ?? []), planned]);
   }
   return [...groups.values()].map((group) => {
-    const [{ parameter, shape, weight }] = group;
+    const [{ parameter, shape, weight, added }] = group;
     return {
       name: group.length > 1 ? `${parameter.kind}, layers ${ranges(group)}` : parameter.name,
       count: group.length,
-      from: isAdded(plan.growth.source, parameter)
-        ? []
-        : shapeOf(sourceParameter(plan.growth, parameter, originOf(plan, parameter.layer))),
+      from: added ? [] : shapeOf(sourceParameter(plan.growth, parameter, originOf(plan, parameter.layer))),
       to: shape,
       words: weight.words,
       parameters: group.length * elements(parameter),
@@ -63,7 +60,7 @@ export function describeJson(plan: GrowthPlan, dtype: FloatDType): Json {
     depth: plan.depth.name,
     moments: plan.momentMode,
     seed: plan.growth.seed,
-    promise: { ...plan.promise },
+    promise: { ...plan.promise, ...(dtype === "F32" ? {} : { rounded: roundedIn(plan, dtype) }) },
     source: { ...source.dimensions, parameters: parameterCount(source.parameters) },
     target: {
       ...target.dimensions,

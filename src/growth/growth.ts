@@ -18,8 +18,7 @@ export type Content = "weight" | "m" | "v";
  * share of their scale. `none`: nothing is promised.
  */
 export type Promised =
-  /** `rounded`: weights are other than the source's by a power of two, so in less than float32 they are rounded anew. */
-  | { readonly kind: "exact"; readonly reason: string; readonly rounded?: boolean }
+  | { readonly kind: "exact"; readonly reason: string }
   | { readonly kind: "near"; readonly within: number; readonly reason: string }
   | { readonly kind: "none"; readonly reason: string };
 
@@ -61,6 +60,11 @@ export interface WidthMethod {
   readonly learned?: true;
   /** The maps where they are others than those drawn: which source unit each unit is a copy of, and which are of none. */
   maps?(growth: Growth): AxisMaps;
+  /**
+   * What each unit of a hidden state holds of its source unit's value, where that is not all of it. @param last of the
+   * state that the heads read; default there: what adds up to 1 over the copies, where a tied head reads it
+   */
+  held?(growth: Growth, last: boolean): Float64Array | undefined;
   /** The LayerNorm eps that the target needs; default: the source's. */
   eps?(source: Model, target: Model): number;
   /** @param parameter of the target's table; within the blocks, of one of the layers that the source has too */
@@ -130,9 +134,7 @@ export function sourceParameter(
 /** What is kept by one step after the other: the weaker of two promises. */
 export function weaker(a: Promised, b: Promised): Promised {
   const reason = `${a.reason}; ${b.reason}`;
-  if (a.kind === "exact" && b.kind === "exact") {
-    return { kind: "exact", reason, ...(a.rounded || b.rounded ? { rounded: true } : {}) };
-  }
+  if (a.kind === "exact" && b.kind === "exact") return { kind: "exact", reason };
   if (a.kind === "none" || b.kind === "exact") return a;
   if (b.kind === "none" || a.kind === "exact") return b;
   return { kind: "near", within: a.within + b.within, reason };

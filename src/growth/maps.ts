@@ -103,6 +103,13 @@ export function replaced(maps: AxisMaps, axis: Axis, change: (map: UnitMap) => U
   return new Map([...maps].map(([name, map]) => [name, name === axis ? change(map) : map]));
 }
 
+/** The residual stream's map. */
+export function streamOf(maps: AxisMaps): UnitMap {
+  const map = mapOf(maps, "hidden");
+  if (map === undefined) throw new Error("a model without a residual stream");
+  return map;
+}
+
 /** The map of an axis: its own, or that of the one it follows; undefined for one that never grows. */
 export function mapOf(maps: AxisMaps, axis: Axis): UnitMap | undefined {
   return maps.get(AXES[axis].follows ?? axis);

@@ -6,12 +6,24 @@ import { direct } from "./methods/direct.ts";
 import { fpi } from "./methods/fpi.ts";
 import { fresh } from "./methods/fresh.ts";
 import { hyperclone } from "./methods/hyperclone.ts";
+import { isometric } from "./methods/isometric.ts";
 import { lemon } from "./methods/lemon.ts";
 import { ligo } from "./methods/ligo.ts";
 import { quiet } from "./methods/quiet.ts";
 import { tile } from "./methods/tile.ts";
 
-export const methods: readonly WidthMethod[] = [fpi, aki, direct, fresh, lemon, hyperclone, quiet, tile, ligo];
+export const methods: readonly WidthMethod[] = [
+  fpi,
+  aki,
+  direct,
+  fresh,
+  lemon,
+  isometric,
+  hyperclone,
+  quiet,
+  tile,
+  ligo,
+];
 
 /** @throws UserError if there is no such method */
 export function methodOf(name: string): WidthMethod {

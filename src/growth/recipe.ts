@@ -27,6 +27,8 @@ export interface Recipe {
   readonly reads: readonly string[];
   /** Whether some of its entries are made from the source's and others read none of them. */
   readonly partly?: boolean;
+  /** Every number is one of the source's times a power of two, or is bound to none: a format of fewer digits loses nothing. */
+  readonly lossless?: boolean;
   /** For a person: "each unit from one of layer 3, shared by 2". */
   readonly words: string;
   /** Fills `out` with whole rows, the first of which is number `row`. */
@@ -68,6 +70,7 @@ export function gather(
     shape,
     reads: [from.name],
     words,
+    lossless: along.every((dim) => dim?.factor?.every(isPowerOfTwo) ?? true),
     async fill(out, row, source) {
       const rows = out.length / width;
       const [origins, factors] = rowOrigins(from.shape, shape, along, row, rows);
@@ -89,6 +92,11 @@ export function gather(
       }
     },
   };
+}
+
+/** Negative ones and 0 too. */
+function isPowerOfTwo(factor: number): boolean {
+  return factor === 0 || Number.isInteger(Math.log2(Math.abs(factor)));
 }
 
 /** The source row of each target row and its factor. */
@@ -206,6 +214,7 @@ export function constant(shape: readonly number[], value: number): Recipe {
     shape,
     reads: [],
     words: `all ${value}`,
+    lossless: isPowerOfTwo(value),
     async fill(out) {
       out.fill(value);
     },
@@ -218,9 +227,28 @@ export function scaled(recipe: Recipe, factor: number): Recipe {
   return {
     ...recipe,
     words: `${recipe.words}, times ${Number(factor.toPrecision(3))}`,
+    lossless: recipe.lossless === true && isPowerOfTwo(factor),
     async fill(out, row, source) {
       await recipe.fill(out, row, source);
       for (let i = 0; i < out.length; i++) out[i] *= factor;
+    },
+  };
+}
+
+/** The sum of recipes of one shape, each times a factor. */
+export function summed(parts: readonly (readonly [Recipe, number])[], words: string): Recipe {
+  const [[{ shape }]] = parts;
+  return {
+    shape,
+    reads: parts.flatMap(([part]) => part.reads),
+    words,
+    async fill(out, row, source) {
+      const one = new Float32Array(out.length);
+      out.fill(0);
+      for (const [part, factor] of parts) {
+        await part.fill(one, row, source);
+        for (let i = 0; i < out.length; i++) out[i] += factor * one[i];
+      }
     },
   };
 }
@@ -284,7 +312,8 @@ export function choose(dim: number, chosen: Uint8Array, first: Recipe, second: R
   const options = [first, second];
   const readers = options.filter((option) => option.reads.length > 0);
   const partly = readers.length === 1 || options.some((option) => option.partly === true);
-  const common = { shape, reads: [...new Set([...first.reads, ...second.reads])], partly, words };
+  const lossless = options.every((option) => option.lossless === true);
+  const common = { shape, reads: [...new Set([...first.reads, ...second.reads])], partly, lossless, words };
   if (dim === shape.length - 1) {
     return {
       ...common,

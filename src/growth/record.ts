@@ -10,7 +10,7 @@ import { isJsonObject, type Json, type JsonValue, readJsonObject } from "../util
 import { packageVersion } from "../util/paths.ts";
 import type { OptionValues, Promised } from "./growth.ts";
 import { type AxisMaps, mapKind, unitMap } from "./maps.ts";
-import type { GrowthChoices, GrowthPlan } from "./plan.ts";
+import { type GrowthChoices, type GrowthPlan, roundedIn } from "./plan.ts";
 
 /** Raised when what a record says can't be read by versions before. */
 const FORMAT = 2;
@@ -60,7 +60,8 @@ export function recordOf(
     maps: Object.fromEntries(
       [...growth.drawn].map(([axis, map]) => [AXES[axis].name, { source: map.source, of: Array.from(map.of) }]),
     ),
-    promise: { ...plan.promise },
+    // In float32 a share of a third is rounded too, which no bar notices.
+    promise: { ...plan.promise, ...(dtype === "F32" ? {} : { rounded: roundedIn(plan, dtype) }) },
     ...(growth.target.outputs.lm === growth.source.outputs.lm ? {} : { addHead: true }),
     ...(notFinite === 0 ? {} : { not_finite: notFinite }),
     ...(plan.learned === undefined ? {} : { learned: plan.learned }),
@@ -136,8 +137,7 @@ function promiseOf(read: Reader): Promised {
   const kind = read.text("kind");
   const reason = read.text("reason");
   if (kind === "near") return { kind, within: read.number("within"), reason };
-  if (kind === "exact") return { kind, reason, ...(read.json.rounded === true ? { rounded: true } : {}) };
-  if (kind === "none") return { kind, reason };
+  if (kind === "exact" || kind === "none") return { kind, reason };
   throw read.refusal("kind");
 }
 

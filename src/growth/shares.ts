@@ -56,11 +56,6 @@ export function momentsFollow(growth: Growth): boolean {
   return growth.options.shares !== "unequal" || seenByNorms(growth).length === 0;
 }
 
-/** Whether entries are other than the source's divided by a number of copies. */
-export function isUneven(growth: Growth): boolean {
-  return growth.options.shares === "unequal" || growth.options.shares === "noisy";
-}
-
 /**
  * A matrix with noise along the dimension that reads copies: for each unit that is read the copies' noise adds up to 0.
  * @param index the source index of each index along dimension `d` @param shares of each index there
@@ -88,6 +83,7 @@ export function withNoise(
   return {
     ...base,
     words: `${base.words}, with noise that cancels`,
+    lossless: false,
     async fill(out, row, source) {
       await base.fill(out, row, source);
       const size = strength * (await rms(source));

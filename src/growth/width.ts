@@ -16,7 +16,7 @@ import { type Along, choose, constant, gather, type Recipe, rowWidth } from "./r
 import { momentsFollow, sharesOf, withNoise } from "./shares.ts";
 
 /** A number for each index along a dimension: `start`, changed by each factor's index in turn, the outermost first. */
-function along(
+export function along(
   dim: Dim,
   start: number,
   stepOf: (factor: Factor) => (value: number, index: number) => number,
@@ -50,6 +50,9 @@ export function indexAlong(growth: Growth, dim: Dim): Uint32Array {
 
 /** Another share of a unit of an axis than the method's option says; undefined: as that says. */
 export type Share = (axis: Axis, map: UnitMap, unit: number) => number | undefined;
+
+/** What weights along a dimension are multiplied with at each index, beside their shares; undefined: 1. */
+export type Weigh = (dim: Dim) => Float64Array | undefined;
 
 /** The share of each index along a dimension in what it copies: the product of its units' shares. */
 export function sharesAlong(growth: Growth, dim: Dim, share?: Share): Float64Array {
@@ -86,6 +89,7 @@ function marked(growth: Growth, dim: Dim, from: (map: UnitMap) => number): Uint8
  * How copies share is the method's option `shares` (shares.ts), if it has it: else equally.
  * @param layer of the source; default: the parameter's own
  * @param share where it is another; of the copies of one unit they add up to 1
+ * @param weigh moments take its reciprocal, and follow the weights whatever the shares
  */
 export function copied(
   growth: Growth,
@@ -93,8 +97,9 @@ export function copied(
   content: Content,
   layer: number | null = parameter.layer,
   share?: Share,
+  weigh?: Weigh,
 ): Recipe {
-  if (content !== "weight" && !momentsFollow(growth)) return constant(shapeOf(parameter), 0);
+  if (content !== "weight" && weigh === undefined && !momentsFollow(growth)) return constant(shapeOf(parameter), 0);
   const from = sourceParameter(growth, parameter, layer);
   const words: string[] = [];
   let noisy: number | undefined;
@@ -108,14 +113,22 @@ export function copied(
     const own = grown.some(({ axis, map }) => share?.(axis, map, 0) !== undefined);
     if (dim.role === "in" && content === "weight" && growth.options.shares === "noisy" && !own) noisy = d;
     const power = content === "v" ? 2 : 1;
-    if (share === undefined || !shared) return methodsAlong(growth, dim, shared ? power : 0);
-    return { index: indexAlong(growth, dim), factor: sharesAlong(growth, dim, share).map((value) => value ** power) };
+    const weighed = weigh?.(dim);
+    if (weighed === undefined && (share === undefined || !shared)) return methodsAlong(growth, dim, shared ? power : 0);
+    const shares = shared ? sharesAlong(growth, dim, share) : new Float64Array(dim.size).fill(1);
+    const times = (value: number, i: number) => {
+      const by = weighed?.[i] ?? 1;
+      return content === "weight" ? value * by : (value / by) ** power;
+    };
+    return { index: indexAlong(growth, dim), factor: shares.map(times) };
   });
   const shape = shapeOf(parameter);
   const made = gather({ name: from.name, shape: shapeOf(from) }, shape, dims, words.join(", ") || "as it is");
   if (noisy === undefined || dims.length === 1) return made;
   const dim = parameter.dims[noisy];
-  return withNoise(made, growth, parameter, noisy, indexAlong(growth, dim), sharesAlong(growth, dim));
+  const by = weigh?.(dim);
+  const heights = sharesAlong(growth, dim).map((value, i) => value * (by?.[i] ?? 1));
+  return withNoise(made, growth, parameter, noisy, indexAlong(growth, dim), heights);
 }
 
 const known = new WeakMap<Growth, Map<string, Along>>();
@@ -157,7 +170,8 @@ export function fresh(growth: Growth, parameter: Parameter): Recipe {
   return {
     shape,
     reads: [],
-    words: `random (std ${Number(init.std.toPrecision(3))})`,
+    words: init.kind === "normal" ? `random (std ${Number(init.std.toPrecision(3))})` : "sines and cosines",
+    lossless: true,
     async fill(out, row) {
       out.set(initialise(parameter, growth.seed, row * width, out.length));
     },

@@ -28,6 +28,8 @@ export interface ModelSettings {
   /** Of every norm. */
   readonly eps: number;
   readonly activation: Activation;
+  /** Of the language-model head's transform, where it has its own. */
+  readonly transform?: Activation;
   /** What attention scores are multiplied with. */
   readonly attentionScale: number;
   readonly dropout: {
@@ -53,6 +55,8 @@ export type Spelling =
 export interface Architecture {
   /** config.json's model_type. */
   readonly type: string;
+  /** Whether growing it has been measured in a study of ours (docs/results/): what is recommended rests on those. */
+  readonly studied: boolean;
   /** transformers' classes of it, the bare model last. */
   readonly classes: readonly ModelClass[];
   /** Whether heads times their width may be other than the hidden size. */
@@ -77,6 +81,8 @@ export interface Architecture {
   withKinds?(config: Json, kinds: readonly string[]): Json;
   /** Heads for tasks that can be put on it; absent: none. */
   readonly taskHeads?: TaskHeads;
+  /** What its owner should know of a model, in a sentence, such as who else can't read it; undefined for nothing. */
+  remark?(model: Model): string | undefined;
   /** Which of the objectives mlm, nsp and clm it can be trained for, given its outputs. */
   objectives(outputs: Outputs): readonly string[];
   /**

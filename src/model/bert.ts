@@ -5,6 +5,7 @@ import { encoderArchitecture, encoderDefaults } from "./encoder.ts";
 
 export const bert: Architecture = encoderArchitecture({
   type: "bert",
+  studied: true,
   // transformers' BertConfig.
   defaults: { ...encoderDefaults, model_type: "bert", pad_token_id: 0 },
   classes: [

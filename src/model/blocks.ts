@@ -49,6 +49,7 @@ export class Frame {
   readonly hidden: number;
   readonly heads: number;
   readonly kvHeads: number;
+  readonly headWidth: number;
   /** Blocks that run. */
   readonly layers: number;
   /** Weights are stored [inputs, outputs] rather than [outputs, inputs]. */
@@ -74,6 +75,7 @@ export class Frame {
     this.hidden = model.dimensions.hidden;
     this.heads = model.dimensions.heads;
     this.kvHeads = model.dimensions.kvHeads;
+    this.headWidth = model.dimensions.headWidth;
     this.layers = options.layers ?? model.dimensions.layers;
     this.inputMajor = layout.inputMajor;
     this.#trainFrom = options.trainFrom ?? 0;
@@ -158,11 +160,23 @@ export class Frame {
             stream: `dropout/${layer}/probabilities`,
           });
     const [q3, k3, v3] = [q, k, v].map((x) => reshape(b, x, [batch, x.shape[0] / batch, x.shape[1]]));
-    const turned = (x: Value) => (turns === undefined ? x : rotary(b, x, turns));
+    const turned = (x: Value) => (turns === undefined ? x : this.#turned(x, turns));
     const { attentionScale: scale } = this.settings;
     const seen = { heads, kvHeads, causal, window, scale, bias: this.#keyBias, mask, apart: this.#apart(queries) };
     const { out } = attention(b, turned(q3), turned(k3), v3, seen);
     return reshape(b, out, q.shape);
+  }
+
+  /** Rows [batch, n, heads · width] with as many units of each head turned as there are turns for, the first ones. */
+  #turned(x: Value, turns: Value): Value {
+    const { b } = this;
+    const [batch, rows, all] = x.shape;
+    const [width, turned] = [this.headWidth, 2 * turns.shape[2]];
+    if (turned === width) return rotary(b, x, turns);
+    const each = reshape(b, x, [batch, rows, all / width, width]);
+    const first = reshape(b, slice(b, each, 3, 0, turned), [batch, rows, (all / width) * turned]);
+    const made = reshape(b, rotary(b, first, turns), [batch, rows, all / width, turned]);
+    return reshape(b, concat(b, [made, slice(b, each, 3, turned, width)], 3), x.shape);
   }
 
   /** The documents of so many queries a sequence, and of all keys. */

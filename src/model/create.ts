@@ -1,4 +1,5 @@
 /** Writes a new model folder with random weights, one parameter in memory at a time. */
+import { configNames, type FloatDType } from "../checkpoint/dtype.ts";
 import { writeConfig, writeModelCard } from "../checkpoint/folder.ts";
 import { type TensorSource, writeWeights } from "../checkpoint/write.ts";
 import { holdsAlready, writeFolderWhole } from "../store/files.ts";
@@ -15,6 +16,8 @@ const SLICE = 2 ** 20;
 export interface CreateOptions {
   /** A whole number from 0; the same one gives the same bytes. */
   readonly seed: number;
+  /** Of the weights; default F32. */
+  readonly dtype?: FloatDType;
   /** Largest shard in bytes. */
   readonly maxShardBytes?: number;
   /** Told after each parameter how many of all numbers are drawn. */
@@ -22,7 +25,7 @@ export interface CreateOptions {
 }
 
 /**
- * Writes `folder` as transformers reads it: config with the defaults filled in, weights in F32, a model card.
+ * Writes `folder` as transformers reads it: config with the defaults filled in, weights, a model card.
  * @param where the config's file, for messages
  * A folder that holds it already, whole, is left as it is.
  * @throws UserError if the config is not supported or the folder holds anything else
@@ -30,10 +33,11 @@ export interface CreateOptions {
 export async function createModel(config: Json, where: string, folder: string, options: CreateOptions): Promise<Model> {
   const model = architectureOf(config, where).model(config, where);
   const all = parameterCount(model.parameters);
+  const { dtype = "F32" } = options;
   let drawn = 0;
   const tensors: TensorSource[] = model.parameters.map((parameter) => ({
     name: parameter.name,
-    dtype: "F32",
+    dtype,
     shape: shapeOf(parameter),
     *data() {
       yield* slices(parameter, options.seed);
@@ -43,11 +47,12 @@ export async function createModel(config: Json, where: string, folder: string, o
   }));
   const origin = async () => {
     const { seed, maxShardBytes } = options;
-    return `init ${JSON.stringify({ version: packageVersion(), config: model.config, seed, maxShardBytes })}`;
+    const stored = dtype === "F32" ? {} : { dtype };
+    return `init ${JSON.stringify({ version: packageVersion(), config: model.config, seed, maxShardBytes, ...stored })}`;
   };
   if (await holdsAlready(folder, origin)) return model;
   const fill = async (temporary: string) => {
-    await writeConfig(temporary, { ...model.config, dtype: "float32" });
+    await writeConfig(temporary, { ...model.config, dtype: configNames[dtype] });
     await writeWeights(temporary, tensors, { maxShardBytes: options.maxShardBytes });
     const { layers, hidden, heads, ffn, vocab } = model.dimensions;
     await writeModelCard(temporary, {

@@ -102,6 +102,7 @@ const aliases = {
 
 export const gpt2: Architecture = defineArchitecture({
   type: "gpt2",
+  studied: true,
   defaults,
   aliases,
   keys,

@@ -42,7 +42,7 @@ export async function probe(
 ): Promise<ReadonlyMap<string, ProbeTensor>> {
   const { program, given } = probeProgram(model, inputs, options);
   const wayOut = "give fewer or shorter sequences, or free memory";
-  checkMemory(4 * parameterCount(model.parameters) + workingBytes(program), "the probe", "inputs", wayOut);
+  checkMemory(bytesOf(model, program), "the probe", "inputs", wayOut);
   const executable = await engine.compile(program);
   try {
     for (const [name, { shape }] of program.states) await engine.write(name, shape, await weights.readF32(name));
@@ -56,6 +56,15 @@ export async function probe(
   } finally {
     await executable.release();
   }
+}
+
+function bytesOf({ parameters }: Model, program: Program): number {
+  return 4 * parameterCount(parameters) + workingBytes(program);
+}
+
+/** How much memory a probe without gradients takes at least. */
+export function probeBytes(model: Model, inputs: ProbeInputs): number {
+  return bytesOf(model, probeProgram(model, inputs, { gradients: false }).program);
 }
 
 function probeProgram(
@@ -143,6 +152,6 @@ export function writeProbe(path: string, tensors: ReadonlyMap<string, ProbeTenso
 /** 1 where an id's embedding is padding's, which does not train; undefined where there is none. */
 function paddingOf(model: Model, ids: Int32Array): Float32Array | undefined {
   const words = model.parameters.find(({ part, dims }) => part === "embedding" && runsAlong(dims[0], "vocab"));
-  const row = words?.init.kind === "normal" ? words.init.zeroRow : undefined;
+  const row = words?.init.kind === "normal" ? words.init.padding?.row : undefined;
   return row === undefined || !ids.includes(row) ? undefined : Float32Array.from(ids, (id) => Number(id === row));
 }

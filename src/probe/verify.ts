@@ -4,21 +4,27 @@
  *
  * Logits are compared as they are; hidden states and the pooler's output through the maps, each target unit with the
  * source unit it was made from, at every layer where the depth stayed and at the last where it did not (what leaves a
- * norm before a tied head is shared among the copies, and added up again). The promise is about what the heads compute (the last hidden state and the pooler where there is no other head). The source is taken as
- * it is. Where the grown weights are stored in less, the promise is about the source rounded alike: it is compared too.
+ * norm before a tied head is shared among the copies, and added up again). The promise is about what the heads compute (the last hidden state and the pooler where there is no other head).
+ *
+ * Where the grown weights are stored in less than float32 three things are told apart. The source is taken as it is; but
+ * the promise is about the source rounded alike, which is compared too. What the rule makes of that in float32 must keep
+ * the promise. And what rounding those weights costs in this very model, measured, is allowed to the weights as stored.
  */
 import { type FloatDType, roundTo } from "../checkpoint/dtype.ts";
 import type { Engine } from "../engine/engine.ts";
-import { growthBy, type Promised } from "../growth/growth.ts";
+import type { Promised } from "../growth/growth.ts";
 import { type AxisMaps, copiesOf, type UnitMap } from "../growth/maps.ts";
-import { methodOf } from "../growth/methods.ts";
+import { type GrowthPlan, planGrowth } from "../growth/plan.ts";
+import { Reader } from "../growth/reader.ts";
+import { rowWidth } from "../growth/recipe.ts";
 import type { GrowthRecord } from "../growth/record.ts";
 import type { Model } from "../model/architecture.ts";
 import type { OpenModel } from "../model/load.ts";
-import { runsAlong } from "../model/table.ts";
+import { elements, runsAlong } from "../model/table.ts";
 import { RandomStream } from "../util/random.ts";
 import type { ProbeInputs } from "./inputs.ts";
 import { type ProbeTensor, probe } from "./probe.ts";
+import { partsOf, type Sample, type Sampled } from "./sample.ts";
 
 export interface Difference {
   /** As `probe` names it: logits, nsp_logits, pooler, hidden.<i> of the source. */
@@ -35,20 +41,40 @@ export interface Difference {
   readonly judged: boolean;
 }
 
+/** What storing the grown weights does to what they compute, the largest shares of what is judged. */
+export interface Rounding {
+  /** Between the rounded weights and those that the rule makes in float32. */
+  readonly costs: number;
+  /** Between these and the source. */
+  readonly before: number;
+}
+
 export interface Verification {
   readonly promise: Promised;
-  /** The largest share that the promise allows; undefined where nothing is promised. */
+  /** The largest share that the promise allows to the weights as they are stored; undefined where nothing is promised. */
   readonly allowed: number | undefined;
+  /** Of a sample the largest of each output. */
   readonly differences: readonly Difference[];
+  /** Absent where storing rounds nothing, or nothing is promised. */
+  readonly rounding?: Rounding;
+  /** What was looked at, where it was not all. */
+  readonly sampled?: Sampled;
   /** Whether the promise holds; true where there is none. */
   readonly kept: boolean;
 }
 
 /** What computes: a model and its weights. */
-export type Computes = Pick<OpenModel, "model"> & { readonly weights: Pick<OpenModel["weights"], "readF32"> };
+export type Computes = Pick<OpenModel, "model"> & {
+  readonly weights: { readF32(name: string, start?: number, count?: number): Promise<Float32Array> };
+};
+
+export interface VerifyOptions {
+  /** Compare the blocks one after the other, each with a slice of its heads and FFN units: see sample.ts. */
+  readonly sample?: { readonly seed: number; readonly progress?: (done: number, parts: number) => void };
+}
 
 /**
- * Runs both on the inputs, each on an engine of its own, and compares.
+ * Runs both on the inputs and compares.
  * @param open opens an engine; it is closed here
  */
 export async function verifyGrowth(
@@ -57,48 +83,122 @@ export async function verifyGrowth(
   record: Pick<GrowthRecord, "choices" | "dtype" | "promise">,
   inputs: ProbeInputs,
   open: () => Promise<Engine>,
+  { sample }: VerifyOptions = {},
 ): Promise<Verification> {
-  const run = async ({ model, weights }: Computes) => {
-    const engine = await open();
-    try {
-      return await probe(model, weights, inputs, engine, { gradients: false });
-    } finally {
-      await engine.close();
+  const { promise, dtype } = record;
+  const plan = planGrowth(source.model, grown.model, record.choices);
+  const alike = storedIn(dtype, source);
+  const ruled = growing(plan, alike);
+  // As grow does it: what the rule makes of the source as it is, rounded once.
+  const rounded = storedIn(dtype, growing(plan, source));
+  const bar = promise.kind === "near" ? Math.max(promise.within, ROUNDING) : ROUNDING;
+  const { growth, method } = plan;
+  const held = { all: method.held?.(growth, false), last: method.held?.(growth, true) };
+  const found: { differences: readonly Difference[]; rounding: Rounding; kept: boolean }[] = [];
+  const { parts, sampled } = sample === undefined ? wholeOf(inputs) : partsOf(plan, inputs, sample.seed);
+  const engine = await open();
+  try {
+    for (const part of parts) {
+      const run = async (one: Computes, of: "source" | "grown") => {
+        const { model, weights } = part[of](one);
+        const outputs = await probe(model, weights, part.inputs, engine, { gradients: false });
+        await engine.drop(engine.names());
+        return outputs;
+      };
+      const shared = lastIsShared(grown.model);
+      const compared = (a: Outputs, b: Outputs) => compareOutputs(a, b, plan.growth.maps, shared, held);
+      const after = await run(grown, "grown");
+      const before = await run(alike, "source");
+      const judged = compared(before, after);
+      const asIs = alike.changes() ? compared(await run(source, "source"), after) : judged;
+      const differences = asIs.map((one, i) => (alike.changes() ? { ...one, alike: judged[i].share } : one));
+      let rounding: Rounding = { costs: 0, before: 0 };
+      if (promise.kind !== "none" && dtype !== "F32") {
+        const stored = await run(rounded, "grown");
+        if (rounded.changes()) {
+          const exact = await run(ruled, "grown");
+          const costs = worst(compareOutputs(exact, stored, new Map(), false));
+          rounding = { costs, before: worst(compared(before, exact)) };
+        }
+      }
+      const kept = promise.kind === "none" || (rounding.before <= bar && worst(judged) <= bar + rounding.costs);
+      found.push({ differences, rounding, kept });
+      sample?.progress?.(found.length, parts.length);
     }
+  } finally {
+    await engine.close();
+  }
+  const most = (of: keyof Rounding) => Math.max(...found.map(({ rounding }) => rounding[of]));
+  const rounding = { costs: most("costs"), before: most("before") };
+  return {
+    promise,
+    allowed: promise.kind === "none" ? undefined : bar + rounding.costs,
+    differences: largestOf(found.flatMap(({ differences }) => differences)),
+    ...(rounding.costs > 0 ? { rounding } : {}),
+    ...(sampled === undefined ? {} : { sampled }),
+    kept: found.every(({ kept }) => kept),
   };
-  let rounds = false;
-  const alike = {
-    async readF32(name: string) {
-      const values = await source.weights.readF32(name);
-      const rounded = roundTo(values.slice(), record.dtype);
-      rounds ||= rounded.some((value, i) => !Object.is(value, values[i]));
-      return rounded;
-    },
-  };
-  const after = await run(grown);
-  const { method: named, maps: drawn, options = {}, seed = 0 } = record.choices;
-  const method = typeof named === "string" ? methodOf(named) : named;
-  const { maps } = growthBy(method, { source: source.model, target: grown.model, drawn, options, seed });
-  const compared = async (from: Computes) => compareOutputs(await run(from), after, maps, lastIsShared(grown.model));
-  const judged = await compared({ model: source.model, weights: alike });
-  const asIs = rounds ? await compared(source) : judged;
-  const differences = asIs.map((one, i) => (rounds ? { ...one, alike: judged[i].share } : one));
-  const allowed = allowedShare(record.promise, record.dtype, drawn);
-  const kept = allowed === undefined || judged.every((one) => !one.judged || one.share <= allowed);
-  return { promise: record.promise, allowed, differences, kept };
 }
 
-/** Rounding alone: in less than float32 a share that is no power of two is rounded in every weight that reads a copy. */
-const rounding: Readonly<Record<FloatDType, number>> = { F32: 1e-5, F16: 3e-3, BF16: 2e-2 };
+type Outputs = ReadonlyMap<string, ProbeTensor>;
 
-/** The largest share of the scale by which outputs may differ; undefined where nothing is promised. */
-export function allowedShare(promise: Promised, dtype: FloatDType, maps: AxisMaps): number | undefined {
-  if (promise.kind === "none") return undefined;
-  const counts = [...maps.values()].flatMap((map) => [...new Set(map.counts)]);
-  const exactShares =
-    !(promise.kind === "exact" && promise.rounded) && counts.every((count) => Number.isInteger(Math.log2(count)));
-  const bar = exactShares ? rounding.F32 : rounding[dtype];
-  return promise.kind === "near" ? Math.max(promise.within, bar) : bar;
+/** What rounding in float32 may cost, as a share of the scale. */
+const ROUNDING = 1e-5;
+
+function wholeOf(inputs: ProbeInputs): Sample {
+  const all = (one: Computes) => one;
+  return { parts: [{ inputs, source: all, grown: all }] };
+}
+
+function worst(differences: readonly Difference[]): number {
+  return Math.max(...differences.filter(({ judged }) => judged).map(({ share }) => share));
+}
+
+/** Of each output the one that differs most. */
+function largestOf(differences: readonly Difference[]): readonly Difference[] {
+  const byName = new Map<string, Difference>();
+  for (const one of differences) {
+    const before = byName.get(one.name);
+    if (before === undefined || (one.alike ?? one.share) > (before.alike ?? before.share)) byName.set(one.name, one);
+  }
+  return [...byName.values()];
+}
+
+/** The same with its weights stored in a format; `changes` says whether that has rounded anything read so far. */
+function storedIn(dtype: FloatDType, { model, weights }: Computes): Computes & { changes(): boolean } {
+  let changes = false;
+  return {
+    model,
+    changes: () => changes,
+    weights: {
+      async readF32(name, start, count) {
+        const values = await weights.readF32(name, start, count);
+        if (dtype === "F32") return values;
+        const rounded = roundTo(values.slice(), dtype);
+        changes ||= rounded.some((value, i) => !Object.is(value, values[i]));
+        return rounded;
+      },
+    },
+  };
+}
+
+/** What the plan makes of a source, in float32, worked out as it is read: whole rows at a time. */
+function growing({ growth, parameters }: GrowthPlan, { weights }: Computes): Computes {
+  const planned = new Map(parameters.map((one) => [one.parameter.name, one]));
+  const reader = new Reader((name, start, count) => weights.readF32(name, start, count));
+  return {
+    model: growth.target,
+    weights: {
+      async readF32(name, start = 0, count) {
+        const one = planned.get(name);
+        if (one === undefined) throw new RangeError(`nothing makes ${name}`);
+        const out = new Float32Array(count ?? elements(one.parameter) - start);
+        await reader.release();
+        await one.weight.fill(out, start / rowWidth(one.shape), reader);
+        return out;
+      },
+    },
+  };
 }
 
 /** Whether the last hidden state comes from a norm whose units are shared among the copies, for a tied head reads it. */
@@ -111,22 +211,29 @@ function lastIsShared(model: Model): boolean {
 /**
  * @param source what the source computed @param grown what the grown model did
  * @param shared whether the last hidden state is shared among the copies
+ * @param held what units of the last and of all other hidden states hold, where the method says it
  */
 export function compareOutputs(
-  source: ReadonlyMap<string, ProbeTensor>,
-  grown: ReadonlyMap<string, ProbeTensor>,
+  source: Outputs,
+  grown: Outputs,
   maps: AxisMaps,
   shared: boolean,
+  held: { readonly all?: Float64Array; readonly last?: Float64Array } = {},
 ): readonly Difference[] {
-  const layers = (outputs: ReadonlyMap<string, ProbeTensor>) =>
-    [...outputs.keys()].filter((name) => name.startsWith("hidden.")).length - 1;
+  const layers = (outputs: Outputs) => [...outputs.keys()].filter((name) => name.startsWith("hidden.")).length - 1;
   const [from, to] = [layers(source), layers(grown)];
   const heads = source.has("logits") || source.has("nsp_logits");
   const differences: Difference[] = [];
-  const compare = (name: string, map: UnitMap | undefined, judged: boolean, grownName = name, times = false) => {
+  const compare = (
+    name: string,
+    map: UnitMap | undefined,
+    judged: boolean,
+    grownName = name,
+    holds: Float64Array | "shares" | undefined = undefined,
+  ) => {
     const [a, b] = [source.get(name), grown.get(grownName)];
     if (a === undefined || b === undefined) return;
-    const largest = largestDifference(a, b, map, times);
+    const largest = largestDifference(a, b, map, holds);
     const scale = a.data.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
     differences.push({ name, largest, scale, share: scale > 0 ? largest / scale : largest, judged });
   };
@@ -134,13 +241,20 @@ export function compareOutputs(
   compare("nsp_logits", undefined, true);
   compare("pooler", maps.get("pooler"), !heads);
   const stream = maps.get("hidden");
-  if (from === to) for (let layer = 0; layer < from; layer++) compare(`hidden.${layer}`, stream, false);
-  compare(`hidden.${from}`, stream, !heads, `hidden.${to}`, shared);
+  if (from === to)
+    for (let layer = 0; layer < from; layer++) compare(`hidden.${layer}`, stream, false, undefined, held.all);
+  compare(`hidden.${from}`, stream, !heads, `hidden.${to}`, held.last ?? (shared ? "shares" : undefined));
   return differences;
 }
 
 /** Infinity where either is not a number, so that no bar holds it. */
-function largestDifference(source: ProbeTensor, grown: ProbeTensor, map: UnitMap | undefined, shared: boolean): number {
+function largestDifference(
+  source: ProbeTensor,
+  grown: ProbeTensor,
+  map: UnitMap | undefined,
+  holds: Float64Array | "shares" | undefined,
+): number {
+  const shared = holds === "shares";
   const width = source.shape[source.shape.length - 1];
   const grownWidth = grown.shape[grown.shape.length - 1];
   const rows = source.data.length / width;
@@ -157,7 +271,7 @@ function largestDifference(source: ProbeTensor, grown: ProbeTensor, map: UnitMap
       const unit = map === undefined ? j : map.of[j];
       const value = grown.data[row * grownWidth + j];
       if (shared) sums[unit] += value;
-      else compare(value, source.data[row * width + unit]);
+      else compare(holds === undefined ? value : value / holds[j], source.data[row * width + unit]);
     }
     if (shared) for (let unit = 0; unit < width; unit++) compare(sums[unit], source.data[row * width + unit]);
   }
@@ -199,10 +313,10 @@ export function paddedInputs(model: Model, sequences: readonly (readonly number[
   return { batch: sequences.length, length, ids, mask };
 }
 
-/** The id whose embedding stays zero; undefined where there is none. */
+/** The id whose embedding does not train; undefined where there is none. */
 function paddingId(model: Model): number | undefined {
   for (const { init, dims } of model.parameters) {
-    if (runsAlong(dims[0], "vocab") && init.kind === "normal" && init.zeroRow !== undefined) return init.zeroRow;
+    if (runsAlong(dims[0], "vocab") && init.kind === "normal" && init.padding !== undefined) return init.padding.row;
   }
   return undefined;
 }

@@ -21,8 +21,7 @@ export function stageCosts(
   const { objective, batch } = training;
   const common = stepCommon(training, model, length, predictedOf(length, objective, batch.masked));
   const stages = plan.map((stage, index): Stage => ({ ...stage, index, start: index, end: index + 1 }));
-  const models = stageModels(model, stages, 0, 0);
-  return plan.map((stage, i) => meanFlops(stepEstimates(models[i], stage, common)));
+  return stageModels(model, stages, 0, 0).map((one) => meanFlops(stepEstimates(one.model, one.stage, common)));
 }
 
 /** FLOPs of so many steps of a plan. @throws PlanError if they do not hold the plan */

@@ -5,6 +5,7 @@
 import { basename, dirname, join, resolve } from "node:path";
 import { placed } from "../engine/engine.ts";
 import { architectureOf } from "../model/architectures.ts";
+import { modelPlace } from "../store/places.ts";
 import type { RunSettings } from "../train/run/settings.ts";
 import { type Json, readJsonObject } from "../util/json.ts";
 import type { SettingsFile } from "../util/settings.ts";
@@ -99,10 +100,14 @@ export interface Study {
 export const REFERENCE = "scratch";
 
 /**
- * Reads STUDY.yaml. @param sets `key.path=value`, on top of the file
+ * Reads STUDY.yaml. @param sets `key.path=value`, on top of the file @param say told which of a run the source is
  * @throws UserError naming the line of what does not fit
  */
-export async function loadStudy(path: string, sets: readonly string[] = []): Promise<Study> {
+export async function loadStudy(
+  path: string,
+  sets: readonly string[] = [],
+  say: (text: string) => void = () => {},
+): Promise<Study> {
   const [{ SettingsFile }, { studySchema }, { readFile }] = await Promise.all([
     import("../util/settings.ts"),
     import("./schema.ts"),
@@ -134,7 +139,7 @@ export async function loadStudy(path: string, sets: readonly string[] = []): Pro
     data: "from" in data ? { from: at(data.from) } : { ...data, files: data.files.map(at) },
     source:
       "from" in source
-        ? { from: at(source.from) }
+        ? { from: modelPlace(at(source.from), say) }
         : {
             config: withVocabulary(await configOf(source.config, "source.config"), data),
             seed: source.seed,

@@ -12,7 +12,7 @@ import { type StageSpec, type SubModel, subModels } from "./plan/stage.ts";
 import type { LoadedRun } from "./run/settings.ts";
 import type { RunPlan } from "./run/setup.ts";
 import type { StepCommon } from "./step/compiled.ts";
-import { buildStep, formKey, trainFrom } from "./step/step.ts";
+import { buildStep, formKey, trainedOf } from "./step/step.ts";
 import type { FlopsSoFar } from "./step/terms.ts";
 
 /** One step of a sub-model. */
@@ -26,8 +26,9 @@ export interface StepEstimate extends SubModel {
 export function stepEstimates(model: Model, stage: StageSpec, common: StepCommon): readonly StepEstimate[] {
   const { loss, accumulate, optimizer, shape } = common;
   return subModels(stage, model.dimensions.layers).map((sub) => {
-    const programs = buildStep(model, { loss, accumulate, model: sub, head: stage.head }, optimizer);
-    const paper = paperFlops(model, { ...shape, layers: sub.layers, trainFrom: trainFrom(sub) }).total;
+    const form = { loss, accumulate, model: sub, head: stage.head };
+    const programs = buildStep(model, form, optimizer);
+    const paper = paperFlops(model, { ...shape, ...trainedOf(form) }).total;
     return {
       ...sub,
       flops: { exact: programs.flops, paper },

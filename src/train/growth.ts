@@ -5,10 +5,14 @@
 import { join } from "node:path";
 import { growthFile } from "../checkpoint/folder.ts";
 import { applyGrowth } from "../growth/apply.ts";
+import { depthRuleOf } from "../growth/depth.ts";
+import type { LayerOrigin } from "../growth/growth.ts";
 import { checkLearned, type GrowthPlan, planGrowth, resizedModel } from "../growth/plan.ts";
+import { parseRecord } from "../growth/record.ts";
 import type { Model } from "../model/architecture.ts";
 import { openModel } from "../model/load.ts";
 import { removeWhole } from "../store/files.ts";
+import { UserError } from "../util/errors.ts";
 import { type Json, readJsonObject } from "../util/json.ts";
 import type { Stage, StageGrowth } from "./plan/stage.ts";
 
@@ -22,17 +26,52 @@ export function stageGrowthPlan(model: Model, growth: StageGrowth, seed: number)
 }
 
 /**
- * The model that each stage runs on.
+ * The model that each stage runs on, and the stage with the blocks that it trains where they are those of a growth.
  * @param model of the step `from`, before the growth of a stage that starts there
  * @param from stages that start before it have grown already
- * @throws UserError if a growth can't be done
+ * @param record of the growth that the model comes from
+ * @throws UserError if a growth can't be done, or a stage trains new blocks and there are none
  */
-export function stageModels(model: Model, stages: readonly Stage[], seed: number, from: number): readonly Model[] {
+export function stageModels(
+  model: Model,
+  stages: readonly Stage[],
+  seed: number,
+  from: number,
+  record?: Json,
+): readonly { readonly model: Model; readonly stage: Stage }[] {
   let now = model;
+  let blocks: readonly number[] | undefined;
   return stages.map((stage) => {
-    if (stage.grow !== undefined && stage.start >= from) now = stageGrowthPlan(now, stage.grow, seed).growth.target;
-    return now;
+    if (stage.grow !== undefined && stage.start >= from) {
+      const { growth, layers } = stageGrowthPlan(now, stage.grow, seed);
+      now = growth.target;
+      blocks = freshOf(layers);
+    }
+    if (stage.train !== "new") return { model: now, stage };
+    blocks ??= record === undefined ? [] : recordedBlocks(record, now.dimensions.layers);
+    if (blocks.length === 0 && stage.end <= from) return { model: now, stage };
+    if (blocks.length === 0) {
+      const what = `stage ${stage.name} trains the new blocks, and there are none: the last growth added no layer`;
+      throw new UserError(
+        what,
+        "plan",
+        "give the stage a `grow` with more layers, or start from a model that grew deeper",
+      );
+    }
+    const { layers } = now.dimensions;
+    return { model: now, stage: { ...stage, models: [{ layers, train: blocks.length, blocks }] } };
   });
+}
+
+function freshOf(layers: readonly LayerOrigin[]): readonly number[] {
+  return layers.flatMap(({ fresh }, layer) => (fresh ? [layer] : []));
+}
+
+/** The blocks that a growth added to make so many. */
+function recordedBlocks(record: Json, layers: number): readonly number[] {
+  const { sourceSizes, choices } = parseRecord(record, growthFile);
+  if (layers <= sourceSizes.layers || typeof choices.depth !== "string") return [];
+  return freshOf(depthRuleOf(choices.depth).layers(sourceSizes.layers, layers));
 }
 
 /** Where the two checkpoints of a growth stand while it is done. */

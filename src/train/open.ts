@@ -58,7 +58,10 @@ export async function openRun(run: LoadedRun, note: (text: string) => void): Pro
     }
     // A plan by name is made for the model that the run began with.
     const layers = (own && facts?.layers) ?? model.dimensions.layers;
-    const plan = await planRun(run, dataset, model, layers, position.step);
+    const planned = await planRun(run, dataset, model, layers, position.step);
+    // A growth that can't be done is said now, not when its stage comes.
+    const staged = stageModels(model, planned.stages, seed, position.step, start.companions.growth);
+    const plan = { ...planned, stages: staged.map(({ stage }) => stage) };
     const fitting = await checkFit(model, start.where, dataset, plan.objective, start.tokenizer);
     const prints = fingerprint(dataset);
     if (facts !== undefined && facts.data !== prints) {
@@ -74,8 +77,7 @@ export async function openRun(run: LoadedRun, note: (text: string) => void): Pro
       dataset: fitting,
       start,
       plan,
-      // A growth that can't be done is said now, not when its stage comes.
-      models: stageModels(model, plan.stages, seed, position.step),
+      models: staged.map((one) => one.model),
       position,
       facts: { layers, data: prints, model: identity, engines: facts?.engines ?? [] },
       engine: { ...engine, before: facts?.engine },

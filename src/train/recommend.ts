@@ -6,6 +6,7 @@ import { relative, sep } from "node:path";
 import { growthFile, presentOf } from "../checkpoint/folder.ts";
 import { dataSize } from "../data/batch/batches.ts";
 import { openDataset } from "../data/prepared/dataset.ts";
+import { unmeasured } from "../model/architectures.ts";
 import { addHead } from "../model/head.ts";
 import { openModel } from "../model/load.ts";
 import { supports } from "../model/objectives.ts";
@@ -61,7 +62,9 @@ export async function recommendRun({ model: from, data, out, beside }: Recommend
     const grown = (await presentOf(from, [growthFile])).length > 0;
     const way = (path: string) => relative(beside, path).split(sep).join("/") || ".";
     const fact = (text: string) => JSON.stringify(text);
+    const caution = unmeasured(model.architecture);
     return [
+      ...(caution === undefined ? [] : [`# ${caution}`]),
       `out: ${fact(way(out))}`,
       `model: { from: ${fact(way(from))}${headless ? ", add-head: true } # it has no language-model head" : " }"}`,
       `data: { from: ${fact(way(data))} }`,

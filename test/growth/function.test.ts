@@ -60,9 +60,9 @@ describe.each(fixtures)("%s keeps its function", (name) => {
   });
 
   it("not at a ratio in between, nor with uneven maps, and says so", async () => {
-    const { heads } = (await source(name)).model.dimensions;
+    const { hidden, heads, kvHeads, headWidth } = (await source(name)).model.dimensions;
     for (const [sizes, map] of [
-      [{ heads: heads + 1 }, "cyclic"],
+      [{ hidden: hidden + (heads / kvHeads) * headWidth }, "cyclic"],
       [await multiple(name, 2), "random"],
     ] as const) {
       const result = await measure(name, sizes, { ...fpi, map });

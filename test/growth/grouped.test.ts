@@ -76,6 +76,8 @@ const lossless: readonly GrowthChoices[] = [
   { method: "fresh" },
   { method: "hyperclone" },
   { method: "lemon", options: { inner: "fresh" } },
+  { method: "isometric" },
+  { method: "isometric", options: { shares: "unequal" } },
 ];
 
 describe.each(kinds)("%s: the function is kept", (_, more) => {
@@ -111,6 +113,20 @@ describe.each(kinds)("%s: the function is kept", (_, more) => {
     expect(await moves(plan)).toBeLessThan(2e-6);
   });
 
+  const uneven: readonly (readonly [number, GrowthChoices["map"], string])[] = [
+    [7, "cyclic", "equal"],
+    [10, "random", "equal"],
+    [16, "random", "unequal"],
+    [15, "shuffled", "noisy"],
+  ];
+  it.each(uneven)("by isometric with the stream grown from 6 to %i, %s map, %s shares", async (hidden, map, shares) => {
+    const choices = { method: "isometric", options: { shares }, map, seed: 2 };
+    const plan = planOf(more, { hidden, heads: 6, kvHeads: 3, ffn: 5 }, choices);
+    expect(plan.promise.kind).toBe("exact");
+    expect(plan.growth.target.settings.eps).toBe(1e-2);
+    expect(await moves(plan)).toBeLessThan(2e-6);
+  });
+
   it("by no method that does not promise it", async () => {
     for (const method of ["fpi", "aki", "direct", "quiet", "tile", "fresh", "hyperclone"]) {
       const plan = planOf(more, { hidden: 10, heads: 6, ffn: 5 }, { method });
@@ -143,6 +159,14 @@ describe.each(kinds)("%s: the function is kept", (_, more) => {
     [
       { hidden: 15, heads: 6, kvHeads: 2 },
       { method: "lemon", map: "shuffled" },
+    ],
+    [
+      { hidden: 10, heads: 6, kvHeads: 3, ffn: 5 },
+      { method: "isometric", map: "random" },
+    ],
+    [
+      { hidden: 15, heads: 6, kvHeads: 2, ffn: 4 },
+      { method: "isometric", map: "random", options: { shares: "unequal" } },
     ],
   ])("and moments are the gradients': %o %o", async (sizes, choices) => {
     const plan = planOf({ ...more, num_hidden_layers: 1 }, sizes, { ...choices, seed: 4 });

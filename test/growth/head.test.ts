@@ -33,7 +33,8 @@ function doubled(name: string): number {
 }
 
 describe.each(fixtures)("%s", (name) => {
-  it.each(methods.map((method) => method.name))(
+  // What isometric copies no LayerNorm may see.
+  it.each(methods.map((method) => method.name).filter((method) => method !== "isometric"))(
     "%s: hidden states as promised, the head as for a new model",
     async (method) => {
       const source = await openModel(await bare(name));

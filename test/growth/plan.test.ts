@@ -31,12 +31,56 @@ describe("depth rules", () => {
     expect(from("interleave", 3, 8)).toEqual([0, 0, 0, 1, 1, 1, 2, 2]);
     expect(from("zero", 4, 6)).toEqual([0, 1, 1, 2, 3, 3]);
     expect(from("zero", 2, 5)).toEqual([0, 0, 1, 1, 1]);
+    expect(from("random", 2, 5)).toEqual([0, 0, 1, 1, 1]);
+  });
+
+  it("overlap as SOLAR's 32 layers become 48, and never beyond two copies", () => {
+    const layers = depthRuleOf("overlap").layers(32, 48);
+    const numbers = (from: number, to: number) => Array.from({ length: to - from }, (_, i) => from + i);
+    expect(layers.map(({ from }) => from)).toEqual([...numbers(0, 24), ...numbers(8, 32)]);
+    expect(depthRuleOf("overlap").layers(4, 7)).toEqual(
+      [0, 1, 2, 3, 1, 2, 3].map((from, i) => ({ from, fresh: i > 3 })),
+    );
+    expect(() => depthRuleOf("overlap").layers(3, 7)).toThrow("two copies of 3 layers are 6 at most");
+  });
+
+  it("middle: the block in the middle once more, block after block", () => {
+    const from = (source: number, target: number) =>
+      depthRuleOf("middle")
+        .layers(source, target)
+        .map((origin) => origin.from);
+    // Blocks of four: two of two, three of two, three of four.
+    expect(from(4, 6)).toEqual([0, 1, 0, 1, 2, 3]);
+    expect(from(6, 8)).toEqual([0, 1, 2, 3, 2, 3, 4, 5]);
+    expect(from(12, 16)).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 4, 5, 6, 7, 8, 9, 10, 11]);
+    // The whole of it, the nearest to the centre, and more than twice.
+    expect(from(3, 6)).toEqual([0, 1, 2, 0, 1, 2]);
+    expect(from(5, 7)).toEqual([0, 1, 2, 1, 2, 3, 4]);
+    expect(from(2, 7)).toEqual([0, 1, 0, 0, 1, 0, 1]);
+  });
+
+  it("each layer's kind travels with it, and is said in the config", () => {
+    const layer_types = [0, 1, 1, 0, 1].map((slides) => (slides === 1 ? "sliding_attention" : "full_attention"));
+    const config = {
+      ...{ model_type: "qwen2", vocab_size: 11, hidden_size: 8, intermediate_size: 6, num_attention_heads: 2 },
+      ...{ num_hidden_layers: 5, num_key_value_heads: 1, use_sliding_window: true, sliding_window: 3, layer_types },
+    };
+    const source = architectureOf(config, "test").model(config, "test");
+    for (const { name } of depthRules) {
+      const { layers, growth } = planGrowth(source, resizedModel(source, { layers: 8 }), {
+        method: "fpi",
+        depth: name,
+      });
+      expect(growth.target.config.layer_types, name).toEqual(layers.map(({ from }) => layer_types[from]));
+      expect(growth.target.kinds, name).toEqual(growth.target.config.layer_types);
+    }
   });
 
   it("continue every source layer exactly once, in order", () => {
     const depths = fc.tuple(fc.integer({ min: 1, max: 12 }), fc.integer({ min: 1, max: 20 }));
     fc.assert(
-      fc.property(fc.constantFrom(...depthRules), depths, (rule, [source, more]) => {
+      fc.property(fc.constantFrom(...depthRules), depths, (rule, [source, any]) => {
+        const more = rule.name === "overlap" ? Math.min(source, any) : any;
         const layers = rule.layers(source, source + more);
         expect(layers).toHaveLength(source + more);
         expect(layers.filter((layer) => !layer.fresh).map((layer) => layer.from)).toEqual(
@@ -54,7 +98,10 @@ describe("plans", () => {
     const held = new Set(source.parameters.map((parameter) => parameter.name));
     for (const method of methods) {
       for (const { name: depth } of depthRules) {
-        const sizes = { heads: source.dimensions.heads + 1, ffn: source.dimensions.ffn + 3, layers: 5 };
+        // What isometric copies no LayerNorm may see.
+        const heads = source.dimensions.heads + (method.name === "isometric" ? 0 : 1);
+        const layers = depth === "overlap" ? source.dimensions.layers + 1 : 5;
+        const sizes = { heads, ffn: source.dimensions.ffn + 3, layers };
         const target = resizedModel(source, sizes);
         const planned = planGrowth(source, target, { method: method.name, depth, map: "random" });
         expect(planned.parameters.map(({ parameter }) => parameter.name)).toEqual(target.parameters.map((p) => p.name));
@@ -94,6 +141,13 @@ describe("plans", () => {
   it.each<[string, string, TargetSizes, GrowthChoices, string]>([
     ["no size", "bert-tiny", {}, { method: "fpi" }, "no target size"],
     ["narrower", "bert-tiny", { hidden: 32 }, { method: "fpi" }, "would shrink from 64 to 32"],
+    [
+      "smaller groups",
+      "llama-tiny",
+      { kvHeads: 4 },
+      { method: "fpi" },
+      "query heads to each key-value head would shrink from 2 to 1",
+    ],
     ["shallower", "bert-tiny", { layers: 2 }, { method: "fpi" }, "layers would shrink"],
     ["a smaller FFN", "bert-tiny", { ffn: 255 }, { method: "fpi" }, "ffn would shrink"],
     ["cut heads", "bert-tiny", { hidden: 100 }, { method: "fpi" }, "take 96 or 112"],
@@ -129,6 +183,16 @@ describe("plans", () => {
       { method: "aki", options: { readout: "upper" } },
       "add --scope units",
     ],
+    [
+      "a number that shrinks nothing",
+      "bert-tiny",
+      { ffn: 300 },
+      { method: "direct", options: { shrink: 1.2 } },
+      "1.2 would not shrink weights",
+    ],
+    ["LayerNorms under isometric", "bert-tiny", { hidden: 128 }, { method: "isometric" }, "take lemon or fpi"],
+    ["one LayerNorm before a branch", "gpt2-tiny", { hidden: 96 }, { method: "isometric" }, "ln_1.weight of a gpt2"],
+    ["three copies of overlap", "gpt2-tiny", { layers: 9 }, { method: "fpi", depth: "overlap" }, "or grow twice"],
   ])("refuse %s", (_what, name, sizes, choices, message) => {
     expect(() => plan(name, sizes, choices)).toThrow(message);
   });

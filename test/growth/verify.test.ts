@@ -1,12 +1,14 @@
 import { cpSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
+import type { FloatDType } from "../../src/checkpoint/dtype.ts";
 import { onnxEngine } from "../../src/engine/onnx/onnx.ts";
 import { makeMap, type UnitMap } from "../../src/growth/maps.ts";
+import type { GrowthChoices } from "../../src/growth/plan.ts";
 import type { Axis } from "../../src/model/table.ts";
-import { allowedShare, compareOutputs, paddedInputs, randomInputs } from "../../src/probe/verify.ts";
+import { type Computes, compareOutputs, paddedInputs, randomInputs, verifyGrowth } from "../../src/probe/verify.ts";
 import { cli, fixture, temporaryFolder } from "../support.ts";
-import { fixtures, measure, source } from "./support.ts";
+import { fixtures, grown, measure, planOf, reference, source } from "./support.ts";
 
 describe.each(fixtures)("%s on the embedded engine", (name) => {
   it("keeps its function at multiples of the width, in the FFN alone, and in depth", async () => {
@@ -41,14 +43,83 @@ describe("verification", () => {
     ]);
   };
 
-  it("allows rounding alone where all is kept, in half the bytes only what shares cost", () => {
-    const exact = { kind: "exact", reason: "" } as const;
-    expect(allowedShare(exact, "F32", maps(12))).toBe(1e-5);
-    expect(allowedShare(exact, "F16", maps(8))).toBe(1e-5);
-    expect(allowedShare(exact, "F16", maps(12))).toBe(3e-3);
-    expect(allowedShare(exact, "BF16", maps(12))).toBe(2e-2);
-    expect(allowedShare({ kind: "near", within: 1e-3, reason: "" }, "F32", maps(8))).toBe(1e-3);
-    expect(allowedShare({ kind: "none", reason: "" }, "F32", maps(8))).toBeUndefined();
+  it("allows what rounding costs in the model at hand: nothing where shares are powers of two, more for larger weights", async () => {
+    const sizes = (times: number) => ({ hidden: times * 64 });
+    const allowed = async (times: number, choices: GrowthChoices, dtype: FloatDType) => {
+      const { hidden } = (await source("gpt2-tiny")).model.dimensions;
+      expect(hidden).toBe(64);
+      const found = await measure("gpt2-tiny", sizes(times), choices, { dtype });
+      expect(found.kept).toBe(true);
+      return found.allowed;
+    };
+    const fpi = { method: "fpi" };
+    expect(await allowed(3, fpi, "F32")).toBe(1e-5);
+    expect(await allowed(2, fpi, "BF16")).toBe(1e-5);
+    const [half, brain] = [await allowed(3, fpi, "F16"), await allowed(3, fpi, "BF16")];
+    expect(half).toBeGreaterThan(1e-5);
+    // Three bits more.
+    expect(Number(brain) / Number(half)).toBeGreaterThan(4);
+    expect(Number(brain) / Number(half)).toBeLessThan(16);
+    expect(await allowed(2, { method: "aki" }, "BF16")).toBeUndefined();
+  });
+
+  it("sees weights that are off by less than rounding costs elsewhere, and a rule that does not hold before it", async () => {
+    const from = await source("gpt2-tiny");
+    const plan = await planOf("gpt2-tiny", { hidden: 128 }, { method: "fpi" });
+    const record = {
+      choices: { method: "fpi", maps: plan.growth.drawn },
+      dtype: "BF16",
+      promise: plan.promise,
+    } as const;
+    const inputs = randomInputs(from.model, 1, 2, 9);
+    const right = grown(plan, from, "BF16");
+    const wrong: Computes = {
+      model: right.model,
+      weights: {
+        async readF32(name) {
+          const values = (await right.weights.readF32(name)).slice();
+          return name.endsWith("h.0.mlp.c_fc.weight") ? values.map((value) => 1.01 * value) : values;
+        },
+      },
+    };
+    const broken = await verifyGrowth(from, wrong, record, inputs, reference);
+    expect(broken.kept).toBe(false);
+    // A promise that the rule does not keep, at a ratio where rounding costs as much.
+    const uneven = await planOf("gpt2-tiny", { hidden: 96 }, { method: "fpi" });
+    const promise = { kind: "exact", reason: "falsely" } as const;
+    const choices = { method: "fpi", maps: uneven.growth.drawn };
+    const falsely = { choices, dtype: "BF16", promise } as const;
+    const found = await verifyGrowth(from, grown(uneven, from, "BF16"), falsely, inputs, reference);
+    expect(found.kept).toBe(false);
+  });
+
+  it.each(fixtures)("compares %s block by block, and finds one number that is wrong where it looks", async (name) => {
+    const from = await source(name);
+    const { hidden, layers, kvHeads, ffn } = from.model.dimensions;
+    const choices = { method: "fpi", depth: "zero", map: "shuffled", seed: 3 } as const;
+    const plan = await planOf(name, { hidden: 2 * hidden, ffn: 3 * ffn, layers: layers + 2 }, choices);
+    const record = { choices: { ...choices, maps: plan.growth.drawn }, dtype: "F32", promise: plan.promise } as const;
+    const inputs = randomInputs(from.model, 1, 2, 9);
+    const right = grown(plan, from);
+    const options = { sample: { seed: 0 } };
+    const found = await verifyGrowth(from, right, record, inputs, reference, options);
+    expect(found.kept).toBe(true);
+    expect(found.sampled).toEqual({ layers, kvHeads, ffn, ids: new Set(inputs.ids).size });
+    const weight = plan.parameters.find(
+      ({ parameter }) =>
+        parameter.layer === layers && parameter.part === "branch-output" && parameter.dims.length === 2,
+    )?.parameter.name;
+    const wrong: Computes = {
+      model: right.model,
+      weights: {
+        async readF32(of, start = 0, count) {
+          const values = await right.weights.readF32(of);
+          if (of === weight) values[5] += 1;
+          return values.subarray(start, count === undefined ? undefined : start + count);
+        },
+      },
+    };
+    expect((await verifyGrowth(from, wrong, record, inputs, reference, options)).kept).toBe(false);
   });
 
   it("compares units through the maps, undoes shares, and never takes NaN for equal", () => {

@@ -32,6 +32,19 @@ test("a stage pays backward for what it trains and for the head alone", () => {
   expect(embeddings / (256 * 512 * 2 * 768 * 30522)).toBeLessThan(1.03);
 });
 
+test("what the gradient only passes pays half of what trains, and the embeddings below nothing", () => {
+  const whole = paperFlops(base, { ...step, layers: 6 });
+  const block = whole.forward - paperFlops(base, { ...step, layers: 5 }).forward;
+  const top = paperFlops(base, { ...step, layers: 6, trainFrom: 3 });
+  const head = top.backward - 3 * block;
+  // Blocks 1 and 3 of 0 … 5: those from 1 on are reached.
+  const two = paperFlops(base, { ...step, layers: 6, trainFrom: 1, train: 2, head: false });
+  expect(two.forward).toBe(whole.forward);
+  expect(two.backward / (2 * block + 3 * (block / 2) + head / 2)).toBeCloseTo(1, 9);
+  const bottom = paperFlops(base, { ...step, layers: 6, trainFrom: 0, train: 1 });
+  expect(bottom.backward / (block + 5 * (block / 2) + head)).toBeCloseTo(1, 9);
+});
+
 test("a causal model's head runs at every position", () => {
   const model = gpt2.model({}, "gpt2");
   const shape = { sequences: 1, length: 128, predicted: 128, nsp: false };

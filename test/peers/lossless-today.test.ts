@@ -26,6 +26,11 @@ const names = [
   "qwen2-kinds",
   "qwen3-groups",
   "qwen3-tied",
+  "modernbert-kinds",
+  "modernbert-untied",
+  "xlm-roberta-types",
+  "distilbert",
+  "distilbert-untied",
 ];
 
 beforeAll(() => {
@@ -60,6 +65,7 @@ describe.skipIf(peer === undefined)("growth of today's models in transformers", 
     }
     for (const ratio of [5 / 3, 8 / 3]) {
       cases.push([`lemon-${ratio.toFixed(1)}`, wide(ratio), { method: "lemon", options: { shares: "equal" } }]);
+      cases.push([`isometric-${ratio.toFixed(1)}`, wide(ratio), { method: "isometric", map: "random" }]);
     }
     const folders: string[] = [];
     for (const [label, sizes, choices] of cases) {
@@ -76,7 +82,7 @@ describe.skipIf(peer === undefined)("growth of today's models in transformers", 
       folders.push(folder);
     }
     await source.close();
-    expect(folders.length).toBeGreaterThanOrEqual(9);
+    expect(folders.length).toBeGreaterThanOrEqual(11);
     const lines = (peer?.run(scripts("lossless64.py"), [join(root, "made", name), ...folders]) ?? "")
       .trim()
       .split("\n");

@@ -1,12 +1,13 @@
-"""StackBERT, MSLT and bert2BERT's two stages in PyTorch, written from their descriptions for test/peers/plans.test.ts.
+"""StackBERT, MSLT, bert2BERT's two stages and LLaMA Pro in PyTorch, written from their descriptions for test/peers/plans.test.ts.
 
     plans.py CASES.json OUT
 
 StackBERT: a quarter, half and all of the depth for 12.5, 17.5 and 70 % of the steps; at each change the whole stack is put
 on top of itself, the optimizer starts anew and the rate warms up again. MSLT: four stages, each of which puts a copy of
 the top quarter on top and trains only that quarter and the head; then the whole model. Two stages: every step takes one of
-the sub-models made of the bottom block, two blocks, ... and updates its top block and the head; then the whole model. In
-all: embeddings train with the bottom layers, the tied matrix through the decoder always; what does not train in a step
+the sub-models made of the bottom block, two blocks, ... and updates its top block and the head; then the whole model.
+LLaMA Pro: the whole model; then two copies of layers, each above its own, whose branches end in zero, and these alone are
+trained, all else without requires_grad. In all others: embeddings train with the bottom layers, the tied matrix through the decoder always; what does not train in a step
 gets no decay, no change of moments, no step count.
 
 Writes for each case what trained in each step, and the parameters after the steps asked for.
@@ -35,6 +36,8 @@ def stages_of(case):
         part = [round(i * 8 * n / 52) for i in range(5)]
         names = ["one", "two", "three", "four"]
         return [(names[i], part[i], quarter, "top" if i else None) for i in range(4)] + [("whole", part[4], None, None)]
+    if case["plan"] == "llama-pro":
+        return [("base", 0, None, None), ("new", n // 4, "new", "expand")]
     return [("sub-models", 0, "block", None), ("full", round(n / 8), None, None)]
 
 
@@ -46,15 +49,21 @@ class Peer:
         # A copied layer has its origin's place in the cache of keys and values.
         self.model.config.use_cache = False
         self.gpt = case["class"].startswith("GPT2")
+        self.llama = case["class"].startswith("Llama")
+        self.new = []
         self.reset()
 
     @property
     def layers(self):
+        if self.llama:
+            return self.model.model.layers
         return self.model.transformer.h if self.gpt else self.model.bert.encoder.layer
 
     def set_layers(self, layers):
         layers = torch.nn.ModuleList(layers)
-        if self.gpt:
+        if self.llama:
+            self.model.model.layers = layers
+        elif self.gpt:
             self.model.transformer.h = layers
         else:
             self.model.bert.encoder.layer = layers
@@ -69,6 +78,17 @@ class Peer:
 
     def grow(self, which):
         old = list(self.layers)
+        if which == "expand":
+            before, half = dict(self.optimizer.state), len(old) // 2
+            self.new = [copy.deepcopy(old[half - 1]), copy.deepcopy(old[-1])]
+            ends = ("c_proj.weight", "c_proj.bias", "o_proj.weight", "down_proj.weight")
+            with torch.no_grad():
+                for p in [p for layer in self.new for name, p in layer.named_parameters() if name.endswith(ends)]:
+                    p.zero_()
+            self.set_layers([*old[:half], self.new[0], *old[half:], self.new[1]])
+            self.reset()
+            self.optimizer.state.update(before)
+            return
         added = old if which == "stack" else old[-(self.case["depth"] // 4):]
         new = [copy.deepcopy(layer) for layer in added]
         state = self.optimizer.state
@@ -93,15 +113,22 @@ class Peer:
         self.set_layers(everything[:run])
         for layer in everything:
             layer.requires_grad_(False)
-        for layer in everything[run - train : run]:
+        for layer in self.new if self.new else everything[run - train : run]:
             layer.requires_grad_(True)
-        if self.gpt:
+        if self.llama:
+            words, rest = self.model.model.embed_tokens, []
+        elif self.gpt:
             words, rest = self.model.transformer.wte, [self.model.transformer.wpe]
         else:
             e = self.model.bert.embeddings
             words, rest = e.word_embeddings, [e.position_embeddings, e.token_type_embeddings, e.LayerNorm]
         for module in rest:
             module.requires_grad_(bottom)
+        if self.new:
+            bottom = False
+            fixed = set(self.model.parameters()) - {p for layer in self.new for p in layer.parameters()}
+            for p in fixed:
+                p.requires_grad_(False)
         ids = torch.tensor(batch["ids"])
         looked_up = words(ids)
         out = self.model(inputs_embeds=looked_up if bottom else looked_up.detach(), labels=torch.tensor(batch["labels"]))
@@ -150,7 +177,7 @@ def main():
                 run = case["drawn"][step]
                 assert run in range(block, depth + 1, block), f"{run} is no sub-model"
                 train = block
-            learned = peer.train(case["batches"][step], run, depth if train is None else train, rate_at(case, stages, step))
+            learned = peer.train(case["batches"][step], run, depth if train in (None, "new") else train, rate_at(case, stages, step))
             steps.append({"stage": name, "run": run, "learned": learned})
             if step + 1 in case["after"]:
                 save_file({k: v.detach().clone().contiguous() for k, v in peer.model.named_parameters()}, out / f"{case['name']}-{step + 1}.safetensors")

@@ -1,5 +1,5 @@
 /**
- * StackBERT, MSLT and the two stages against plans.py, an account of them in PyTorch written from the description alone:
+ * StackBERT, MSLT, the two stages and LLaMA Pro's block expansion against plans.py, an account of them in PyTorch written from the description alone:
  * the same stages, the same parameters trained in each step, and the same values after two steps of each stage.
  */
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
@@ -28,18 +28,35 @@ const plans = {
   stackbert: { method: "stackbert", steps: 40, after: [2, 7, 14] },
   mslt: { method: "mslt", steps: 26, after: [2, 6, 10, 14, 18] },
   "two-stage": { method: "aki-two-stage", steps: 32, after: [2, 6] },
+  "llama-pro": { method: "scratch", steps: 20, after: [2, 7, 8] },
 } as const;
+
+/** What a study has no name for. */
+const written: Readonly<Record<string, unknown>> = {
+  "llama-pro": [
+    { name: "base", share: 0.25 },
+    { name: "new", grow: { layers: depth + 2, depth: "zero" }, train: "new" },
+  ],
+};
 
 const kinds = {
   gpt2: { objective: "clm", class: "GPT2LMHeadModel" },
   bert: { objective: "mlm", class: "BertForMaskedLM" },
+  llama: { objective: "clm", class: "LlamaForCausalLM" },
 } as const;
+
+/** Weights of a trained model's size: by drawn ones attention writes next to nothing, and Adam makes steps of rounding. */
+const llamaConfig = {
+  ...{ model_type: "llama", hidden_size: 16, num_attention_heads: 4, num_key_value_heads: 2, intermediate_size: 24 },
+  ...{ vocab_size: gpt2Config.vocab_size, max_position_embeddings: 32, initializer_range: 0.2 },
+};
 
 const cases = [
   ...(["stackbert", "mslt", "two-stage"] as const).map(
     (plan) => ({ name: `gpt2-${plan}`, kind: "gpt2", plan }) as const,
   ),
   ...(["stackbert", "two-stage"] as const).map((plan) => ({ name: `bert-${plan}`, kind: "bert", plan }) as const),
+  ...(["gpt2", "llama"] as const).map((kind) => ({ name: `${kind}-llama-pro`, kind, plan: "llama-pro" }) as const),
 ];
 
 interface Account {
@@ -61,16 +78,17 @@ describe.skipIf(peer === undefined)("plans against PyTorch", () => {
       const { objective, class: className } = kinds[kind];
       const definition = methodDefinition(method, "the test");
       const layers = definition.init?.(depth).layers ?? depth;
-      const config =
-        kind === "gpt2"
-          ? { ...gpt2Config, n_layer: layers, resid_pdrop: 0, embd_pdrop: 0, attn_pdrop: 0 }
-          : { ...bertConfig, num_hidden_layers: layers, hidden_dropout_prob: 0, attention_probs_dropout_prob: 0 };
+      const config = {
+        gpt2: { ...gpt2Config, n_layer: layers, resid_pdrop: 0, embd_pdrop: 0, attn_pdrop: 0 },
+        bert: { ...bertConfig, num_hidden_layers: layers, hidden_dropout_prob: 0, attention_probs_dropout_prob: 0 },
+        llama: { ...llamaConfig, num_hidden_layers: layers },
+      }[kind];
       const folder = join(root, `${name}-start`);
       await createModel(config, name, folder, { seed: 5 });
       const settings = {
         ...{ out: name, model: { from: `${name}-start` }, data: { from: "data" }, objective, batch, steps },
         optimizer: { lr: 2e-3, dropout: 0 },
-        plan: definition.plan(depth),
+        plan: written[plan] ?? definition.plan(depth),
         ...{ evaluate: { every: 0 }, checkpoint: { every: 1, keep: 100 }, log: { every: 1 } },
         engine: { kind: "onnx", threads: 1, precision: "f32" },
       };

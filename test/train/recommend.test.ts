@@ -2,6 +2,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
+import { architectures, unmeasured } from "../../src/model/architectures.ts";
 import { loadRun } from "../../src/train/run/settings.ts";
 import { cli, temporaryFolder } from "../support.ts";
 import { bertConfig, gpt2Config, writeData } from "./data.ts";
@@ -44,6 +45,26 @@ it.each([
   const ran = cli(["pretrain", "run.yaml", "--set", "engine.kind=onnx"], { cwd: folder });
   expect(ran).toMatchObject({ code: 0 });
   expect(readFileSync(join(folder, "grown-run", "model", "config.json"), "utf8")).toContain(config.model_type);
+});
+
+it("says first that nothing was measured for another kind than BERT and GPT-2", async () => {
+  expect(architectures.filter((known) => unmeasured(known) === undefined).map(({ type }) => type)).toEqual([
+    "bert",
+    "gpt2",
+  ]);
+  const { vocab_size } = gpt2Config;
+  const sizes = { hidden_size: 16, intermediate_size: 24, num_attention_heads: 2, num_hidden_layers: 2 };
+  const folder = await folderFor({ ...sizes, model_type: "llama", vocab_size, max_position_embeddings: 16 });
+  const { stdout, code, stderr } = cli(["pretrain", "--recommend", "grown", "--data", "data"], { cwd: folder });
+  expect(code, stderr).toBe(0);
+  expect(stdout.split("\n")[0]).toBe(
+    "# nothing has been measured for a llama yet: rates, schedule and methods are what served bert and gpt2 (docs/results/)",
+  );
+  writeFileSync(join(folder, "run.yaml"), stdout);
+  expect(cli(["plan", "run.yaml"], { cwd: folder })).toMatchObject({ code: 0 });
+  for (const command of ["study", "quickstart"]) {
+    expect(cli([command, "--help"]).stdout).toMatch(/no other architecture|other architectures nothing/);
+  }
 });
 
 it("a run for a model without a language-model head draws one", async () => {

@@ -10,47 +10,59 @@
  */
 import { closeSync, existsSync, fstatSync, openSync, readSync } from "node:fs";
 import { join } from "node:path";
+import { z } from "zod";
 import { UserError } from "../../util/errors.ts";
-import { isJsonObject, type Json, type JsonValue, printable, readJsonObject } from "../../util/json.ts";
+import { type Json, printable, readJsonObject } from "../../util/json.ts";
 import { systemError } from "../../util/system.ts";
 import { roles } from "../tokenizer/special.ts";
-import type { TokenizerInfo } from "../tokenizer/tokenizer.ts";
 import { Positions } from "./positions.ts";
 
 export const FORMAT = "bert2bert-data";
 export const FORMAT_VERSION = 1;
 
-export interface PartInfo {
-  readonly documents: number;
-  readonly lines: number;
+const whole = z.int().min(0);
+const part = z.object({
+  documents: whole,
+  lines: whole,
   /** Separators and line breaks included. */
-  readonly tokens: number;
-}
-
-export interface SourceInfo {
-  readonly path: string;
-  /** Size of the file as it lay on disk. */
-  readonly bytes: number;
-  readonly sha256: string;
-}
+  tokens: whole,
+});
 
 /** data.json. */
-export interface DatasetInfo {
+const infoSchema = z.object({
   /** Tokens of a sequence, special tokens included. */
-  readonly length: number;
+  length: z
+    .int()
+    .min(8)
+    .max(2 ** 20),
   /** Bytes of a token in the files. */
-  readonly width: 2 | 4;
-  readonly tokenizer: TokenizerInfo;
+  width: z.union([z.literal(2), z.literal(4)]),
+  tokenizer: z.object({
+    hash: z.string(),
+    vocabulary: whole,
+    special: z.partialRecord(z.enum(roles), whole),
+    specialIds: z
+      .array(whole)
+      .refine((ids) => ids.every((id, i) => i === 0 || id > ids[i - 1]))
+      .readonly(),
+  }),
   /** The id after each document. */
-  readonly separator: number;
+  separator: whole,
+  /** The id before each document, if there is one. */
+  bos: whole.optional(),
   /** The ids between two lines of a document; none for a tokenizer that drops line breaks. */
-  readonly lineBreak: readonly number[];
+  lineBreak: z.array(whole).readonly(),
   /** The largest id of the data; undefined: of a version that did not count it. */
-  readonly largest?: number;
-  readonly train: PartInfo;
-  readonly validation: PartInfo;
-  readonly sources: readonly SourceInfo[];
-}
+  largest: whole.optional(),
+  train: part,
+  validation: part,
+  /** Each file, and its size as it lay on disk. */
+  sources: z.array(z.object({ path: z.string(), bytes: whole, sha256: z.string() })).readonly(),
+});
+
+export type DatasetInfo = z.infer<typeof infoSchema>;
+export type PartInfo = DatasetInfo["train"];
+export type SourceInfo = DatasetInfo["sources"][number];
 
 export interface Dataset {
   readonly folder: string;
@@ -186,70 +198,16 @@ function readInfo(json: Json, where: string): DatasetInfo {
     throw new UserError(what, where, "prepare the data anew, or use the version that wrote it");
   }
   const damaged = (key: string) => new UserError(`\`${key}\` is missing or damaged`, where, "prepare the data anew");
-  const object = (value: JsonValue | undefined, key: string): Json => {
-    if (!isJsonObject(value)) throw damaged(key);
-    return value;
-  };
-  const whole = (value: JsonValue | undefined, key: string): number => {
-    if (typeof value !== "number" || !Number.isSafeInteger(value) || value < 0) throw damaged(key);
-    return value;
-  };
-  const text = (value: JsonValue | undefined, key: string): string => {
-    if (typeof value !== "string") throw damaged(key);
-    return value;
-  };
-  const list = (value: JsonValue | undefined, key: string): readonly JsonValue[] => {
-    if (!Array.isArray(value)) throw damaged(key);
-    return value;
-  };
-  const tokenizer = object(json.tokenizer, "tokenizer");
-  const vocabulary = whole(tokenizer.vocabulary, "tokenizer.vocabulary");
-  const id = (value: JsonValue | undefined, key: string): number => {
-    const found = whole(value, key);
-    if (found >= vocabulary) throw damaged(key);
-    return found;
-  };
-  const part = (key: string): PartInfo => {
-    const value = object(json[key], key);
-    return {
-      documents: whole(value.documents, `${key}.documents`),
-      lines: whole(value.lines, `${key}.lines`),
-      tokens: whole(value.tokens, `${key}.tokens`),
-    };
-  };
-  const named = object(tokenizer.special, "tokenizer.special");
-  const special: Partial<Record<(typeof roles)[number], number>> = {};
-  for (const role of roles) {
-    if (named[role] !== undefined) special[role] = id(named[role], `tokenizer.special.${role}`);
+  const { data: info, error } = infoSchema.safeParse(json);
+  if (info === undefined) {
+    throw damaged((error?.issues[0].path ?? []).filter((step) => typeof step === "string").join("."));
   }
-  const specialIds = list(tokenizer.specialIds, "tokenizer.specialIds").map((value) =>
-    id(value, "tokenizer.specialIds"),
-  );
-  if (specialIds.some((value, i) => i > 0 && value <= specialIds[i - 1])) throw damaged("tokenizer.specialIds");
-  if (json.width !== 2 && json.width !== 4) throw damaged("width");
-  const length = whole(json.length, "length");
-  if (length < 8 || length > 2 ** 20) throw damaged("length");
-  return {
-    length,
-    width: json.width,
-    tokenizer: {
-      hash: text(tokenizer.hash, "tokenizer.hash"),
-      vocabulary,
-      special,
-      specialIds,
-    },
-    separator: id(json.separator, "separator"),
-    lineBreak: list(json.lineBreak, "lineBreak").map((value) => id(value, "lineBreak")),
-    ...(json.largest === undefined ? {} : { largest: id(json.largest, "largest") }),
-    train: part("train"),
-    validation: part("validation"),
-    sources: list(json.sources, "sources").map((value) => {
-      const source = object(value, "sources");
-      return {
-        path: text(source.path, "sources.path"),
-        bytes: whole(source.bytes, "sources.bytes"),
-        sha256: text(source.sha256, "sources.sha256"),
-      };
-    }),
-  };
+  const { tokenizer, separator, bos = 0, lineBreak, largest = 0 } = info;
+  const { special, specialIds } = tokenizer;
+  const ids = { separator, bos, lineBreak, largest, "tokenizer.special": special, "tokenizer.specialIds": specialIds };
+  for (const [key, value] of Object.entries(ids)) {
+    const all = typeof value === "number" ? [value] : Object.values(value);
+    if (all.some((id) => id >= tokenizer.vocabulary)) throw damaged(key);
+  }
+  return info;
 }

@@ -5,7 +5,7 @@
 import { parentPort, workerData } from "node:worker_threads";
 import { UserError } from "../../util/errors.ts";
 import type { Block } from "../text/blocks.ts";
-import { parseLines } from "../text/lines.ts";
+import { joinLines, parseLines } from "../text/lines.ts";
 import type { TokenizerDescription } from "../tokenizer/folder.ts";
 import { fromDescription } from "../tokenizer/tokenizer.ts";
 
@@ -13,6 +13,8 @@ export interface WorkerSetting {
   readonly description: TokenizerDescription;
   readonly folder: string;
   readonly width: 2 | 4;
+  /** Whether a document is one text; else each of its lines is. */
+  readonly whole: boolean;
 }
 
 /** A block's tokens, its lines one after the other, without separators and line breaks. */
@@ -35,11 +37,11 @@ export type Answer =
 
 if (parentPort !== null) {
   const port = parentPort;
-  const { description, folder, width }: WorkerSetting = workerData;
+  const { description, folder, width, whole }: WorkerSetting = workerData;
   const opening = fromDescription(description, folder);
   port.on("message", async (block: Block) => {
     try {
-      const lines = parseLines(block);
+      const lines = whole ? joinLines(parseLines(block)) : parseLines(block);
       const { ids: wide, ends } = await (await opening).encode(lines.texts);
       const ids = width === 2 ? Uint16Array.from(wide) : wide;
       let largest = 0;

@@ -1,12 +1,12 @@
 /**
  * `prepare`: text files to token blocks on disk, on all cores, with bounded memory.
  *
- * Blocks of lines go to workers and come back in order, so what is written does not depend on how many there are. A
- * document's lines are encoded one by one; a tokenizer without a classification token (GPT-2's) keeps the line breaks
- * between them. Once all documents are counted, exactly round(share × documents) of them, at least one, are held out,
+ * Blocks of lines go to workers and come back in order, so what is written does not depend on how many there are. What
+ * is encoded by itself is a line, and GPT-2's tokenizer keeps the line breaks between them; of other tokenizers without
+ * a classification token it is a document, as transformers encodes it (or what of it lies in a block). Once all documents are counted, exactly round(share × documents) of them, at least one, are held out,
  * chosen by a permutation that no option changes: the same corpus always gives the same parts.
  */
-import { mkdir, rm } from "node:fs/promises";
+import { mkdir } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { copyTokenizerFiles, presentOf, tokenizerFiles } from "../../checkpoint/folder.ts";
@@ -14,18 +14,16 @@ import { hashFiles } from "../../store/checksums.ts";
 import { checkFolderFreeOrMade, holdsAlready, writeFolderWhole } from "../../store/files.ts";
 import { fillFile } from "../../store/output.ts";
 import { UserError } from "../../util/errors.ts";
-import { printable } from "../../util/json.ts";
+import { isJsonObject, printable } from "../../util/json.ts";
 import { packageVersion } from "../../util/paths.ts";
-import { RandomStream } from "../../util/random.ts";
 import { type Fingerprint, readBlocks } from "../text/blocks.ts";
 import { findSources, namedField } from "../text/sources.ts";
 import { addedTokens, withClass } from "../tokenizer/folder.ts";
 import { openTokenizer, type Tokenizer } from "../tokenizer/tokenizer.ts";
 import { type DatasetInfo, infoJson, openDataset, type PartInfo, type SourceInfo } from "./dataset.ts";
-import { FlatReader, FlatWriter } from "./flat.ts";
-import { Permutation } from "./order.ts";
 import { EncoderPool } from "./pool.ts";
 import type { EncodedBlock } from "./prepare-worker.ts";
+import { PartWriter, split } from "./writer.ts";
 
 export interface PrepareOptions {
   /** Text files and folders. */
@@ -42,6 +40,8 @@ export interface PrepareOptions {
   readonly threads?: number;
   /** What the model that is to learn from it takes: it is said here if it can't. */
   readonly model?: { readonly vocabulary: number; readonly positions: number; readonly where: string };
+  /** Whether each document begins with the bos token; default: if transformers puts it before a text. */
+  readonly bos?: boolean;
   /** The field of JSON Lines that holds the text; default `text`. */
   readonly field?: string;
   /** Told what whoever uses the data should know, of its files and of the tokenizer. */
@@ -69,10 +69,9 @@ export async function prepare(options: PrepareOptions): Promise<PrepareResult> {
   const tokenizer = await openTokenizer(options.tokenizer);
   const note = (text: string) => options.note?.(`${options.tokenizer}: ${text}`);
   for (const text of tokenizer.description.notes) note(text);
-  const separator = separatorOf(tokenizer, options.tokenizer, note);
+  const framing = await framingOf(tokenizer, options, note);
+  const { separator, bos, encloses } = framing;
   const { cls, sep, mask } = tokenizer.info.special;
-  const encloses = cls !== undefined && sep !== undefined;
-  const lineBreak = encloses ? [] : Array.from((await tokenizer.encode(["\n"])).ids);
   const { model } = options;
   const checkIds = (ids: readonly (number | undefined)[], what: string) => {
     const beyond = ids.find((id) => model !== undefined && id !== undefined && id >= model.vocabulary);
@@ -86,7 +85,7 @@ export async function prepare(options: PrepareOptions): Promise<PrepareResult> {
     const what = `sequences of ${length} tokens, and the model takes ${model.positions}`;
     throw new UserError(what, "--length", `name ${model.positions} or less`);
   }
-  checkIds(encloses ? [cls, sep, mask] : [separator], "the special token");
+  checkIds(encloses ? [cls, sep, mask] : [separator, bos], "the special token");
   const width = tokenizer.info.vocabulary <= 2 ** 16 ? 2 : 4;
   const seconds = () => (performance.now() - started) / 1000;
   const found: SourceInfo[] = [];
@@ -94,14 +93,8 @@ export async function prepare(options: PrepareOptions): Promise<PrepareResult> {
   const origin = async () => {
     const files = await presentOf(options.tokenizer, tokenizerFiles);
     const hashes = await hashFiles(files.map((name) => join(options.tokenizer, name)));
-    const made = {
-      version: packageVersion(),
-      length,
-      validation,
-      field: namedField(options),
-      tokenizer: hashes,
-      sources: found,
-    };
+    const given = { version: packageVersion(), length, validation, bos: options.bos, field: namedField(options) };
+    const made = { ...given, tokenizer: hashes, sources: found };
     return `prepare ${JSON.stringify(made)}`;
   };
   const readAgain = async () => {
@@ -118,8 +111,9 @@ export async function prepare(options: PrepareOptions): Promise<PrepareResult> {
     return { info: dataset.info, bytes, seconds: seconds(), already: true };
   }
   const fill = async (folder: string): Promise<DatasetInfo> => {
-    const collector = await Collector.create(folder, width, separator, lineBreak);
-    const pool = new EncoderPool(threads, { description: tokenizer.description, folder: options.tokenizer, width });
+    const collector = new Collector(await PartWriter.create(folder, "all", width), framing);
+    const { description } = tokenizer;
+    const pool = new EncoderPool(threads, { description, folder: options.tokenizer, width, whole: framing.whole });
     try {
       const underWay: Promise<EncodedBlock>[] = [];
       const takeOne = async () => {
@@ -128,7 +122,7 @@ export async function prepare(options: PrepareOptions): Promise<PrepareResult> {
           checkIds([encoded.largest], "the texts hold a token that the model lacks:");
           await collector.add(encoded);
         }
-        options.progress?.({ bytes, tokens: collector.tokens });
+        options.progress?.({ bytes, tokens: collector.written.tokens });
       };
       for (const source of sources) {
         const fingerprint: Fingerprint = { bytes: 0, sha256: "" };
@@ -144,11 +138,12 @@ export async function prepare(options: PrepareOptions): Promise<PrepareResult> {
       await pool.close();
       await collector.close();
     }
-    if (collector.documents === 0) {
+    const { documents } = collector.written;
+    if (documents === 0) {
       throw new UserError("the corpus is empty", options.paths.join(", "), "name files that hold text");
     }
-    const held = heldOut(collector.documents, validation, options.paths);
-    const [train, part] = await split(folder, width, collector.documents, held);
+    const held = heldOut(documents, validation, options.paths);
+    const [train, part] = await split(folder, width, documents, held);
     const body = encloses ? length - 2 : length;
     checkParts(train, part, body, held > 0, options.paths);
     const info: DatasetInfo = {
@@ -156,7 +151,8 @@ export async function prepare(options: PrepareOptions): Promise<PrepareResult> {
       width,
       tokenizer: tokenizer.info,
       separator,
-      lineBreak,
+      ...(bos === undefined ? {} : { bos }),
+      lineBreak: framing.lineBreak,
       largest: collector.largest,
       train,
       validation: part,
@@ -173,56 +169,94 @@ export async function prepare(options: PrepareOptions): Promise<PrepareResult> {
   return { info, bytes, seconds: seconds(), already: false };
 }
 
+/** What stands around documents and between their lines. */
+interface Framing {
+  /** The id after each document. */
+  readonly separator: number;
+  /** The id before each, if there is one. */
+  readonly bos: number | undefined;
+  readonly lineBreak: readonly number[];
+  /** Whether a sequence stands between a classification token and a separator. */
+  readonly encloses: boolean;
+  /** Whether a document is encoded as one text. */
+  readonly whole: boolean;
+}
+
+async function framingOf(
+  tokenizer: Tokenizer,
+  { tokenizer: where, bos: wanted }: PrepareOptions,
+  note: (text: string) => void,
+): Promise<Framing> {
+  const { description, info } = tokenizer;
+  const { cls, sep, bos } = info.special;
+  const separator = separatorOf(tokenizer, where, note);
+  const encloses = cls !== undefined && sep !== undefined;
+  if (wanted === true && (bos === undefined || encloses)) {
+    const what = encloses ? "its sequences begin with a classification token" : "its tokenizer has no bos token";
+    throw new UserError(what, "--bos", "leave it out");
+  }
+  const begins = (wanted ?? description.beginsWithBos) && !encloses;
+  const { pre_tokenizer: before, normalizer, model } = description.json;
+  const ofWords = isJsonObject(model) && model.type !== "BPE" && model.type !== "Unigram";
+  const ofGpt2 = isJsonObject(before) && before.type === "ByteLevel" && normalizer === null;
+  const whole = !(encloses || ofWords || ofGpt2);
+  if (!encloses) {
+    const text = (id = separator) => printable(tokenizer.tokenOf(id) ?? "");
+    const found = begins ? `begins with ${text(bos)} and ends` : "ends";
+    const other =
+      bos === undefined || begins === wanted ? "" : begins ? " (--no-bos leaves the first out)" : " (--bos adds bos)";
+    note(`each document ${found} with ${text()}${other}`);
+  }
+  // Of two texts that differ in it, so that what is put before a text does not count.
+  const ids = async (line: string) => Array.from((await tokenizer.encode([line])).ids);
+  const lineBreak = whole ? (await ids("a\n")).slice((await ids("a")).length) : await ids("\n");
+  return { separator, bos: begins ? bos : undefined, lineBreak: encloses ? [] : lineBreak, encloses, whole };
+}
+
 /** Writes documents in order: all.tokens, all.documents, all.lines. */
 class Collector {
-  readonly #tokens: FlatWriter;
-  readonly #documents: FlatWriter;
-  readonly #lines: FlatWriter;
+  readonly #part: PartWriter;
   readonly #separator: Uint8Array;
+  readonly #bos: Uint8Array;
   readonly #lineBreak: Uint8Array;
-  readonly #width: number;
   /** Line breaks since the last token of the open document. */
   #breaks = 0;
   /** Whether the open document has a token yet. */
   #open = false;
-  tokens = 0;
-  documents = 0;
   /** The largest id so far. */
-  largest = 0;
+  largest: number;
 
-  private constructor(files: readonly FlatWriter[], width: 2 | 4, separator: number, lineBreak: readonly number[]) {
-    [this.#tokens, this.#documents, this.#lines] = files;
-    this.#width = width;
-    this.#separator = bytesOf([separator], width);
-    this.#lineBreak = bytesOf(lineBreak, width);
-    this.largest = Math.max(separator, ...lineBreak);
+  constructor(part: PartWriter, { separator, bos, lineBreak }: Framing) {
+    this.#part = part;
+    const before = bos === undefined ? [] : [bos];
+    this.#separator = part.bytesOf([separator]);
+    this.#bos = part.bytesOf(before);
+    this.#lineBreak = part.bytesOf(lineBreak);
+    this.largest = Math.max(separator, ...before, ...lineBreak);
   }
 
-  static async create(folder: string, width: 2 | 4, separator: number, lineBreak: readonly number[]) {
-    const files: FlatWriter[] = [];
-    for (const name of ["tokens", "documents", "lines"])
-      files.push(await FlatWriter.create(join(folder, `all.${name}`)));
-    return new Collector(files, width, separator, lineBreak);
+  get written(): PartInfo {
+    return this.#part.info;
   }
 
   async add({ ids, ends, breaks, breakAfter, largest }: EncodedBlock): Promise<void> {
+    const part = this.#part;
     this.largest = Math.max(this.largest, largest);
+    const width = ids.BYTES_PER_ELEMENT;
     const bytes = new Uint8Array(ids.buffer, ids.byteOffset, ids.byteLength);
     let start = 0;
     for (let line = 0; line < ends.length; line++) {
       if (breaks[line] === 1) await this.#closeDocument();
       const end = ends[line];
       if (end > start) {
-        if (!this.#open) {
-          this.#open = true;
-          this.documents++;
-          await this.#documents.position(this.tokens);
-        } else {
-          for (let i = 0; i < this.#breaks; i++) await this.#write(this.#lineBreak);
-        }
+        const begins = !this.#open;
+        this.#open = true;
+        if (begins) await part.startDocument();
+        else for (let i = 0; i < this.#breaks; i++) await part.write(this.#lineBreak);
         this.#breaks = 0;
-        await this.#lines.position(this.tokens);
-        await this.#write(bytes.subarray(start * this.#width, end * this.#width));
+        await part.startLine();
+        if (begins) await part.write(this.#bos);
+        await part.write(bytes.subarray(start * width, end * width));
         start = end;
       }
       this.#breaks++;
@@ -232,103 +266,32 @@ class Collector {
 
   async close(): Promise<void> {
     await this.#closeDocument();
-    for (const file of [this.#documents, this.#lines]) await file.position(this.tokens);
-    for (const file of [this.#tokens, this.#documents, this.#lines]) await file.close();
+    await this.#part.close();
   }
 
   async #closeDocument(): Promise<void> {
-    if (this.#open) await this.#write(this.#separator);
+    if (this.#open) await this.#part.write(this.#separator);
     this.#open = false;
     this.#breaks = 0;
   }
-
-  async #write(bytes: Uint8Array): Promise<void> {
-    await this.#tokens.bytes(bytes);
-    this.tokens += bytes.length / this.#width;
-  }
-}
-
-/** Parts all.* into train.* and validation.* and removes it. @param held how many documents are held out */
-async function split(folder: string, width: 2 | 4, documents: number, held: number): Promise<[PartInfo, PartInfo]> {
-  const order = new Permutation(documents, new RandomStream(0, "held-out documents"));
-  const all = (name: string) => new FlatReader(join(folder, `all.${name}`));
-  const [tokens, starts, lines] = [all("tokens"), all("documents"), all("lines")];
-  const parts = [await PartWriter.create(folder, "train"), await PartWriter.create(folder, "validation")];
-  try {
-    let start = starts.position() ?? 0;
-    let line = lines.position() ?? 0;
-    for (let document = 0; document < documents; document++) {
-      const part = parts[held > 0 && order.at(document) < held ? 1 : 0];
-      const end = starts.position() ?? start;
-      await part.documents.position(part.info.tokens);
-      for (; line < end; line = lines.position() ?? end) {
-        await part.lines.position(part.info.tokens + line - start);
-        part.info.lines++;
-      }
-      for (let left = (end - start) * width; left > 0; ) {
-        const bytes = tokens.take(left);
-        await part.tokens.bytes(bytes);
-        left -= bytes.length;
-      }
-      part.info.documents++;
-      part.info.tokens += end - start;
-      start = end;
-    }
-  } finally {
-    for (const file of [tokens, starts, lines]) file.close();
-    for (const part of parts) await part.close();
-  }
-  for (const name of ["tokens", "documents", "lines"]) await rm(join(folder, `all.${name}`));
-  return [parts[0].info, parts[1].info];
-}
-
-class PartWriter {
-  readonly tokens: FlatWriter;
-  readonly documents: FlatWriter;
-  readonly lines: FlatWriter;
-  readonly info = { documents: 0, lines: 0, tokens: 0 };
-
-  private constructor(files: readonly FlatWriter[]) {
-    [this.tokens, this.documents, this.lines] = files;
-  }
-
-  static async create(folder: string, part: string): Promise<PartWriter> {
-    const files: FlatWriter[] = [];
-    for (const name of ["tokens", "documents", "lines"]) {
-      files.push(await FlatWriter.create(join(folder, `${part}.${name}`)));
-    }
-    return new PartWriter(files);
-  }
-
-  async close(): Promise<void> {
-    for (const file of [this.documents, this.lines]) await file.position(this.info.tokens);
-    for (const file of [this.tokens, this.documents, this.lines]) await file.close();
-  }
-}
-
-function bytesOf(ids: readonly number[], width: 2 | 4): Uint8Array {
-  const array = width === 2 ? Uint16Array.from(ids) : Uint32Array.from(ids);
-  return new Uint8Array(array.buffer);
 }
 
 /** What is written after each document. */
 function separatorOf(tokenizer: Tokenizer, where: string, note: (text: string) => void): number {
   const { cls, sep, eos } = tokenizer.info.special;
   const separator = cls !== undefined && sep !== undefined ? sep : (eos ?? sep);
-  if (separator === undefined) {
-    // A tokenizer.json alone names no roles; what ends a text can be told from its name.
-    const known = addedTokens(tokenizer.description.json).find(
-      ({ content, special }) => special && ["<|endoftext|>", "</s>", "[SEP]"].includes(content),
-    );
-    if (known !== undefined) {
-      const rest = "to train with masks, name cls_token, sep_token and mask_token in special_tokens_map.json";
-      note(`no file says which token ends a text, so ${known.content} is taken; ${rest}`);
-      return known.id;
-    }
+  if (separator !== undefined) return separator;
+  // A tokenizer.json alone names no roles; what ends a text can be told from its name.
+  const known = addedTokens(tokenizer.description.json).find(
+    ({ content, special }) => special && ["<|endoftext|>", "</s>", "[SEP]", "<|end_of_text|>"].includes(content),
+  );
+  if (known === undefined) {
     const wayOut = "name one in special_tokens_map.json: sep_token ([SEP]) or eos_token (<|endoftext|>)";
     throw new UserError("the tokenizer has no separator and no end-of-text token", where, wayOut);
   }
-  return separator;
+  const rest = "to train with masks, name cls_token, sep_token and mask_token in special_tokens_map.json";
+  note(`no file says which token ends a text, so ${known.content} is taken; ${rest}`);
+  return known.id;
 }
 
 function checkOptions(length: number, validation: number, threads: number): void {

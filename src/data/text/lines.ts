@@ -48,6 +48,16 @@ export function parseLines(block: Block): Lines {
   return { texts, breaks, breakAfter: block.last || !open };
 }
 
+/** Each document's lines as one text. */
+export function joinLines({ texts, breaks, breakAfter }: Lines): Lines {
+  const starts = [...texts.keys()].filter((i) => i === 0 || breaks[i] === 1);
+  return {
+    texts: starts.map((start, i) => texts.slice(start, starts[i + 1]).join("\n")),
+    breaks: Uint8Array.from(starts, (start) => breaks[start]),
+    breakAfter,
+  };
+}
+
 /** A block's text. @throws UserError naming file and line for bad UTF-8 and NUL bytes */
 export function decode(block: Block): string {
   const { bytes, path, firstLine } = block;

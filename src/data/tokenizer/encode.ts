@@ -10,7 +10,7 @@
  * each byte of text, so it is asked in rounds, however long a text is.
  */
 import type { Tokenizer as Native } from "tokenizers";
-import { isJsonObject, type Json } from "../../util/json.ts";
+import type { Json } from "../../util/json.ts";
 import { LONG } from "./cut.ts";
 import { encodeLong, joinIds } from "./long-word.ts";
 import { type Part, type Parting, partingFor } from "./parts.ts";
@@ -36,7 +36,6 @@ const ROUND = 2 ** 18;
 /** @internal */
 export class Encoder {
   readonly native: Native;
-  readonly #json: Json;
   readonly #parting: Parting | undefined;
   #plain: Promise<Native> | undefined;
   /** Piece → where its ids are in #store: their number, then they. */
@@ -48,7 +47,6 @@ export class Encoder {
   /** @param json what the native tokenizer was made of */
   constructor(native: Native, json: Json) {
     this.native = native;
-    this.#json = json;
     this.#parting = partingFor(native, json);
   }
 
@@ -96,46 +94,41 @@ export class Encoder {
     // What each piece is: ≥ 0 where it is in #store, −1 − n: the n-th answer.
     const places = new Int32Array(count);
     const answers: Ids[] = [];
-    const asked: [plain: Map<string, number>, apart: Map<string, number>] = [new Map(), new Map()];
+    const asked = new Map<string, number>();
     const partEnds = new Uint32Array(parts.length);
     count = 0;
     parts.forEach(({ pieces, apart }, i) => {
-      const numbers = asked[apart ? 1 : 0];
       for (const piece of pieces) {
-        let place = this.#kept.get(apart ? APART + piece : piece) ?? numbers.get(piece);
+        const key = apart ? APART + piece : piece;
+        let place = this.#kept.get(key) ?? asked.get(key);
         if (place === undefined) {
           place = -answers.push([]);
-          numbers.set(piece, place);
+          asked.set(key, place);
         }
         places[count++] = place;
       }
       partEnds[i] = count;
     });
-    const answered = (piece: string, ids: Ids, apart: boolean) => {
-      answers[-1 - (asked[apart ? 1 : 0].get(piece) ?? 0)] = ids;
-      if (piece.length <= LONGEST_KEPT) this.#keep(apart ? APART + piece : piece, ids);
+    const answered = (key: string, ids: Ids) => {
+      answers[-1 - (asked.get(key) ?? 0)] = ids;
+      if (key.length <= LONGEST_KEPT) this.#keep(key, ids);
     };
-    const [plain, apart] = asked.map((numbers) => [...numbers.keys()]);
-    const short = plain.filter((piece) => piece.length <= LONG);
-    (await this.#askJoined(short)).forEach((ids, i) => {
-      answered(short[i], ids, false);
-    });
-    for (const piece of plain) if (piece.length > LONG) answered(piece, await this.#askLong(piece), false);
-    (await ask(this.native, apart)).forEach((ids, i) => {
-      answered(apart[i], ids, true);
-    });
+    const [long, apart, short]: [string[], string[], string[]] = [[], [], []];
+    for (const key of asked.keys()) (key.startsWith(APART) ? apart : key.length > LONG ? long : short).push(key);
+    for (const [i, ids] of (await this.#askJoined(short)).entries()) answered(short[i], ids);
+    for (const piece of long) answered(piece, await this.#askLong(piece));
+    const whole = apart.map((key) => key.slice(APART.length));
+    for (const [i, ids] of (await ask(this.native, whole)).entries()) answered(apart[i], ids);
     return this.#assemble(places, partEnds, answers);
   }
 
-  /** What encodes pieces without an added token: it puts no space before them. */
+  /** What encodes pieces without an added token: it puts nothing before them. */
   #plainNative(): Promise<Native> {
-    const spaceless = async () => {
-      const { default: library } = await import("tokenizers");
-      const before = isJsonObject(this.#json.pre_tokenizer) ? this.#json.pre_tokenizer : {};
-      const json = { ...this.#json, pre_tokenizer: { ...before, add_prefix_space: false } };
-      return library.Tokenizer.fromString(JSON.stringify(json));
-    };
-    this.#plain ??= this.#parting?.spaced === true ? spaceless() : Promise.resolve(this.native);
+    const plain = this.#parting?.plain;
+    this.#plain ??=
+      plain === undefined
+        ? Promise.resolve(this.native)
+        : import("tokenizers").then(({ default: library }) => library.Tokenizer.fromString(JSON.stringify(plain)));
     return this.#plain;
   }
 
@@ -164,11 +157,12 @@ export class Encoder {
   async #askLong(piece: string): Promise<Ids> {
     const native = await this.#plainNative();
     const one = async (text: string) => (await ask(native, [text]))[0];
-    const cut = this.#parting?.cut;
-    if (cut?.inWindows === true) return encodeLong(one, (id) => native.idToToken(id)?.length ?? Number.NaN, piece);
+    const { ready, sizeOf } = this.#parting?.cut ?? {};
     const [normalizer, before] = [native.getNormalizer(), native.getPreTokenizer()];
-    const words = (text: string) => before?.preTokenizeString(normalizer?.normalizeString(text) ?? text) ?? [];
-    return one(cut?.shortened?.(piece, (text) => words(text).map(([word]) => word)) ?? piece);
+    const text = ready?.(piece, (part) => normalizer?.normalizeString(part) ?? part) ?? piece;
+    if (sizeOf === undefined) return one(text);
+    const words = (part: string) => before?.preTokenizeString(part).map(([word]) => word) ?? [];
+    return encodeLong({ encode: one, words, sizeOf, tokenOf: (id) => native.idToToken(id) ?? "" }, text);
   }
 
   #keep(piece: string, ids: Ids): void {

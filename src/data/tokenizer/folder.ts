@@ -9,9 +9,9 @@ import { join } from "node:path";
 import { configFile, tokenizerFiles } from "../../checkpoint/folder.ts";
 import { checkInside } from "../../store/links.ts";
 import { UserError } from "../../util/errors.ts";
-import { decodeUtf8, isJsonObject, type Json, parseJson, readJsonObject } from "../../util/json.ts";
+import { decodeUtf8, isJsonObject, type Json, type JsonValue, parseJson, readJsonObject } from "../../util/json.ts";
 import { systemError } from "../../util/system.ts";
-import { vocabularyOf } from "./check.ts";
+import { componentsOf, vocabularyOf } from "./check.ts";
 import { classOf, GENERAL, guessed, type Parts } from "./classes.ts";
 import type { Vocabulary } from "./json.ts";
 import { type AddedToken, listOf, type Role, readSpecial, written } from "./special.ts";
@@ -27,6 +27,8 @@ export interface TokenizerDescription {
   readonly special: readonly string[];
   /** The `tokenizer_class` by which the folder is read so, whatever model it belongs to. */
   readonly tokenizerClass: string;
+  /** Whether transformers puts the bos token before a text. */
+  readonly beginsWithBos: boolean;
   /** What whoever uses it should know. */
   readonly notes: readonly string[];
 }
@@ -42,8 +44,8 @@ export async function describeTokenizer(folder: string): Promise<TokenizerDescri
     const wayOut = "take the line out: a special token's text then stands for that token";
     throw new UserError("`split_special_tokens` is not supported", at("tokenizer_config.json"), wayOut);
   }
-  const { known: named, unknown } = classOf(await read(configFile), config);
   const json = present("tokenizer.json") ? await readJsonObject(at("tokenizer.json")) : undefined;
+  const { known: named, unknown } = classOf(await read(configFile), config, json);
   if (json === undefined && unknown !== undefined) {
     const wayOut =
       "have transformers save it: AutoTokenizer.from_pretrained(…).save_pretrained(…) writes tokenizer.json";
@@ -53,7 +55,7 @@ export async function describeTokenizer(folder: string): Promise<TokenizerDescri
   const parts: Parts =
     json === undefined
       ? await readParts(folder, present)
-      : { vocabulary: vocabularyOf(stored.vocab, folder), merges: listOf(stored.merges) };
+      : { vocabulary: vocabularyOf(stored.vocab, folder), merges: listOf(stored.merges), json };
   const { vocabulary } = parts;
   const guess = json === undefined && named?.files.every(present) !== true ? guessed(present, vocabulary) : undefined;
   const known = guess ?? named;
@@ -79,6 +81,8 @@ export async function describeTokenizer(folder: string): Promise<TokenizerDescri
     roles,
     special,
     tokenizerClass: known?.name ?? GENERAL,
+    beginsWithBos:
+      roles.bos !== undefined && known?.name !== "GPTNeoXTokenizer" && roles.bos === firstOf(json, config, roles),
     notes,
   };
 }
@@ -97,6 +101,14 @@ export function addedTokens(json: Json): readonly AddedToken[] {
   });
 }
 
+/** What stands before a text: tokenizer.json's template says it, without that file `add_bos_token` does. */
+function firstOf(json: Json | undefined, config: Json, { bos }: TokenizerDescription["roles"]): JsonValue | undefined {
+  if (json === undefined) return config.add_bos_token === true ? bos : undefined;
+  const template = componentsOf(json.post_processor).find(({ type }) => type === "TemplateProcessing");
+  const first = listOf(template?.single).find(isJsonObject)?.SpecialToken;
+  return isJsonObject(first) ? first.id : undefined;
+}
+
 /** What padding, if tokenizer.json has it, says of the padding token. */
 function paddingOf(json: Json | undefined): Readonly<Partial<Record<Role, string>>> {
   const padding = json?.padding;
@@ -106,10 +118,10 @@ function paddingOf(json: Json | undefined): Readonly<Partial<Record<Role, string
 /** vocab.txt, or vocab.json and merges.txt. */
 async function readParts(folder: string, present: (name: string) => boolean): Promise<Parts> {
   const at = (name: string) => join(folder, name);
-  if (present("vocab.txt")) return { vocabulary: await readVocabTxt(at("vocab.txt")), merges: [] };
+  if (present("vocab.txt")) return { vocabulary: await readVocabTxt(at("vocab.txt")), merges: [], json: undefined };
   if (present("vocab.json") && present("merges.txt")) {
-    const vocabulary = await readVocabJson(at("vocab.json"));
-    return { vocabulary, merges: await readMerges(at("merges.txt"), vocabulary) };
+    const vocabulary = vocabularyOf(parseJson(await readText(at("vocab.json")), at("vocab.json")), at("vocab.json"));
+    return { vocabulary, merges: await readMerges(at("merges.txt"), vocabulary), json: undefined };
   }
   const wayOut = "name a folder with tokenizer.json, or vocab.txt, or vocab.json and merges.txt, or put them here";
   throw new UserError(existsSync(folder) ? "no tokenizer in this folder" : "no such folder", folder, wayOut);
@@ -120,17 +132,6 @@ async function readVocabTxt(path: string): Promise<Vocabulary> {
   const lines = (await readText(path)).split("\n");
   if (lines[lines.length - 1] === "") lines.pop();
   return new Map(lines.map((line, id): [string, number] => [line.replace(/\p{White_Space}+$/u, ""), id]));
-}
-
-async function readVocabJson(path: string): Promise<Vocabulary> {
-  const value = parseJson(await readText(path), path);
-  const entries = Object.entries(isJsonObject(value) ? value : {});
-  const vocabulary = new Map<string, number>();
-  for (const [token, id] of entries) if (typeof id === "number") vocabulary.set(token, id);
-  if (vocabulary.size === 0 || vocabulary.size !== entries.length) {
-    throw new UserError("not an object of tokens and their ids", path, "get the file anew");
-  }
-  return vocabulary;
 }
 
 async function readMerges(path: string, vocabulary: Vocabulary): Promise<readonly (readonly [string, string])[]> {

@@ -8,26 +8,39 @@ import type { AddedToken } from "./special.ts";
 /** Token → id. */
 export type Vocabulary = ReadonlyMap<string, number>;
 
-export interface WordPieceSettings {
+interface Common {
   readonly vocabulary: Vocabulary;
   readonly added: readonly AddedToken[];
-  readonly lowercase: boolean;
-  /** null: as `lowercase` says. */
-  readonly stripAccents: boolean | null;
-  readonly chineseCharacters: boolean;
-  readonly unknown: string;
   /** What stands before and after a sequence, if the vocabulary has them. */
   readonly cls?: readonly [token: string, id: number];
   readonly sep?: readonly [token: string, id: number];
 }
 
+export interface WordPieceSettings extends Common {
+  readonly lowercase: boolean;
+  /** null: as `lowercase` says. */
+  readonly stripAccents: boolean | null;
+  readonly chineseCharacters: boolean;
+  readonly unknown: string;
+}
+
+export interface ByteLevelSettings extends Common {
+  /** In the order in which they are applied. */
+  readonly merges: readonly JsonValue[];
+  readonly addPrefixSpace: boolean;
+}
+
+const written = ({ added }: Common, parts: Json): Json => ({
+  version: "1.0",
+  truncation: null,
+  padding: null,
+  added_tokens: added.map((token) => ({ ...token })),
+  ...parts,
+});
+
 export function wordPieceJson(settings: WordPieceSettings): Json {
   const { cls, sep } = settings;
-  return {
-    version: "1.0",
-    truncation: null,
-    padding: null,
-    added_tokens: settings.added.map((token) => ({ ...token })),
+  return written(settings, {
     normalizer: {
       type: "BertNormalizer",
       clean_text: true,
@@ -45,28 +58,13 @@ export function wordPieceJson(settings: WordPieceSettings): Json {
       max_input_chars_per_word: 100,
       vocab: Object.fromEntries(settings.vocabulary),
     },
-  };
-}
-
-export interface ByteLevelSettings {
-  readonly vocabulary: Vocabulary;
-  /** In the order in which they are applied. */
-  readonly merges: readonly JsonValue[];
-  readonly added: readonly AddedToken[];
-  readonly addPrefixSpace: boolean;
-  /** RoBERTa's: what stands before and after a sequence. */
-  readonly cls?: readonly [token: string, id: number];
-  readonly sep?: readonly [token: string, id: number];
+  });
 }
 
 export function byteLevelJson(settings: ByteLevelSettings): Json {
   const { cls, sep, addPrefixSpace } = settings;
   const byteLevel = { type: "ByteLevel", add_prefix_space: addPrefixSpace, trim_offsets: true, use_regex: true };
-  return {
-    version: "1.0",
-    truncation: null,
-    padding: null,
-    added_tokens: settings.added.map((token) => ({ ...token })),
+  return written(settings, {
     normalizer: null,
     pre_tokenizer: byteLevel,
     post_processor:
@@ -74,18 +72,23 @@ export function byteLevelJson(settings: ByteLevelSettings): Json {
         ? { type: "RobertaProcessing", sep, cls, trim_offsets: true, add_prefix_space: addPrefixSpace }
         : { ...byteLevel, trim_offsets: false },
     decoder: byteLevel,
-    model: {
-      type: "BPE",
-      dropout: null,
-      unk_token: null,
-      continuing_subword_prefix: "",
-      end_of_word_suffix: "",
-      fuse_unk: false,
-      byte_fallback: false,
-      ignore_merges: false,
-      vocab: Object.fromEntries(settings.vocabulary),
-      merges: settings.merges,
-    },
+    model: bpeModel(settings),
+  });
+}
+
+/** Byte pair encoding of any kind. @param sentencePiece whether it is SentencePiece's: what has no token becomes bytes */
+export function bpeModel(parts: Pick<ByteLevelSettings, "vocabulary" | "merges">, sentencePiece = false): Json {
+  return {
+    type: "BPE",
+    dropout: null,
+    unk_token: null,
+    continuing_subword_prefix: "",
+    end_of_word_suffix: "",
+    fuse_unk: sentencePiece,
+    byte_fallback: sentencePiece,
+    ignore_merges: false,
+    vocab: Object.fromEntries(parts.vocabulary),
+    merges: parts.merges,
   };
 }
 

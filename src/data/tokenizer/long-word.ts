@@ -1,55 +1,72 @@
 /**
- * The tokens of a long run of text under byte-level BPE, exactly, with the library given a window of it at a time: one
- * word may be a whole file (a genome, a line of letters), and the library takes some 200 bytes for each of its own.
+ * The tokens of a long run of text under BPE, exactly, with the library given a window of it at a time: one word may be
+ * a whole file (a genome, a line of letters), and the library takes some 200 bytes for each of its own.
  *
  * Why it is exact: byte pair encoding joins the pair that comes first in the list of merges, the leftmost first. What it
  * does between two boundaries that it leaves alone does not depend on what lies outside, so tokens are those of a word
  * if and only if each two neighbours, encoded together, come out as those two again. So windows overlap, the next one
  * begins at a boundary of the one before, and what meets there is encoded together to see whether it stays apart.
+ *
+ * The pattern that splits words looks back at nothing (patterns.ts), so where it begins anew amidst the text, it goes on
+ * as it would have from the first end of a match that both share; that is seen from the words' ends in the overlap.
  */
-/**
- * What GPT-2's pattern takes from place 1 of these on is what it takes there after what comes before: not where an
- * apostrophe may begin or end a match of its own, nor where white space meets something else.
- */
-const unsure = /'[a-z]|[\s\x85]/i;
-const white = /^[ \t\n\r\xa0\u3000]{2}/;
-
 interface Window {
   readonly start: number;
   readonly end: number;
   readonly ids: readonly number[];
   /** Where in the text each token ends, undefined within a character; none if they do not make up the text. */
   readonly ends: readonly (number | undefined)[];
+  /** The same of each word. */
+  readonly words: readonly (number | undefined)[];
+}
+
+/** What windows are asked of. */
+export interface Asked {
+  /** The library's ids of a text. */
+  encode(text: string): Promise<readonly number[]>;
+  /** The words that a text is split into. */
+  words(text: string): readonly string[];
+  /** The bytes of text that a token or a word stands for. */
+  sizeOf(token: string): number;
+  tokenOf(id: number): string;
 }
 
 /**
- * @param encode the library's ids of a text
- * @param sizeOf bytes that a token stands for
  * @param text without added tokens
  * @param width UTF-16 units given at a time, where they suffice
  */
-export async function encodeLong(
-  encode: (text: string) => Promise<readonly number[]>,
-  sizeOf: (id: number) => number,
-  text: string,
-  width = 2 ** 14,
-): Promise<Uint32Array> {
+export async function encodeLong(asked: Asked, text: string, width = 2 ** 14): Promise<Uint32Array> {
+  const { encode, words, sizeOf, tokenOf } = asked;
   const open = async (start: number, units: number): Promise<Window> => {
     const within = start + units < text.length;
     // Not in the midst of a surrogate pair.
     const end = within ? start + units - (/[\udc00-\udfff]/.test(text[start + units]) ? 1 : 0) : text.length;
-    const ids = await encode(text.slice(start, end));
-    return { start, end, ids, ends: endsOf(ids.map(sizeOf), text, start, end) };
+    const part = text.slice(start, end);
+    const ids = await encode(part);
+    const ends = endsOf(
+      ids.map((id) => sizeOf(tokenOf(id))),
+      text,
+      start,
+      end,
+    );
+    return { start, end, ids, ends, words: endsOf(words(part).map(sizeOf), text, start, end) };
   };
   /** How many of a window's tokens are sure, and the window that begins after them. */
-  const carryOn = async ({ start, end, ids, ends }: Window): Promise<[tokens: number, next: Window] | undefined> => {
+  const carryOn = async ({
+    start,
+    end,
+    ids,
+    ends,
+    words,
+  }: Window): Promise<[tokens: number, next: Window] | undefined> => {
+    const margin = (end - start) / 32;
     for (let last = ids.length - 1, tries = 0; last > 0 && tries < 8; last--) {
       const place = ends[last];
-      if (place === undefined || end - place < (end - start) / 32) continue;
-      const around = text.slice(place - 1, place + 2);
-      if (unsure.test(around) && !white.test(around)) continue;
+      if (place === undefined || end - place < margin) continue;
       tries++;
       const next = await open(place, width);
+      const shared = (all: Window["words"]) => all.filter((one = 0) => one > place && one <= end - margin / 2).join();
+      if (shared(words) !== shared(next.words)) continue;
       const right = next.ends.findIndex((one) => one !== undefined);
       let left = last - 1;
       while (left >= 0 && ends[left] === undefined) left--;

@@ -8,6 +8,8 @@ import type { Tokenizer as Native } from "tokenizers";
 import { isJsonObject, type Json } from "../../util/json.ts";
 import { type Cut, cutFor, isPrintableAscii, LONG, slices } from "./cut.ts";
 import { addedTokens } from "./folder.ts";
+import { escaped } from "./patterns.ts";
+import { prefixOf } from "./prefix.ts";
 
 /** Pieces that are encoded each by itself. */
 export interface Part {
@@ -20,8 +22,8 @@ export interface Parting {
   readonly cut: Cut;
   /** An added token that stands for itself alone, and its id. */
   readonly joint: { readonly content: string; readonly id: number } | undefined;
-  /** Whether the pre-tokeniser puts a space before a text; pieces that are not apart have it already. */
-  readonly spaced: boolean;
+  /** What encodes pieces that are not apart, which have what is put before a text already; undefined: the tokenizer itself. */
+  readonly plain: Json | undefined;
   /** The parts of a text, one after the other. */
   parts(text: string): Generator<Part>;
 }
@@ -29,7 +31,8 @@ export interface Parting {
 /** @param json what the native tokenizer was made of @returns undefined if it may not be cut at all */
 export function partingFor(native: Native, json: Json): Parting | undefined {
   const cut = cutFor(json);
-  const { model, pre_tokenizer: before } = json;
+  const { model } = json;
+  const prefix = prefixOf(json);
   if (cut === undefined || !isJsonObject(model) || (typeof model.dropout === "number" && model.dropout > 0)) return;
   const tokens = addedTokens(json);
   const normalizer = native.getNormalizer();
@@ -49,11 +52,12 @@ export function partingFor(native: Native, json: Json): Parting | undefined {
     return normalizer !== null && (text.length > LONG || hiddenPattern.test(normal(text)));
   };
   const noSpaces = tokens.every(({ content, rstrip }) => !rstrip && !/\s/.test(content + normal(content)));
-  const spaced = isJsonObject(before) && before.add_prefix_space === true;
+  const unknown = Array.isArray(model.vocab) ? model.unk_id : model.unk_token;
   // Its id must come of nothing else, whatever stands beside it, and not be another one to the library.
   const joint = open.find(
     ({ content, id }) =>
-      content !== model.unk_token &&
+      content !== unknown &&
+      id !== unknown &&
       native.tokenToId(content) === id &&
       tokens.every((other) => other.id === id || !other.content.startsWith(content)) &&
       tokens.every((other) => other.content.indexOf(content[0], 1) < 0),
@@ -61,20 +65,22 @@ export function partingFor(native: Native, json: Json): Parting | undefined {
   return {
     cut,
     joint,
-    spaced,
+    plain: prefix?.without,
     *parts(text) {
       if (mayHide(text)) {
         yield { pieces: noSpaces ? cut.coarse(text) : [text], apart: true };
         return;
       }
       const segments = openPattern === undefined ? [text] : text.split(openPattern);
+      let first = true;
       for (let i = 0; i < segments.length; i++) {
         const segment = segments[i];
         if (i % 2 === 1) yield { pieces: [segment], apart: true };
         else if (segment !== "") {
-          const whole = spaced && !segment.startsWith(" ") ? ` ${segment}` : segment;
+          const whole = prefix?.put(segment, first) ?? segment;
           for (const slice of slices(whole, cut)) yield { pieces: cut.fine(slice), apart: false };
         }
+        if (segment !== "") first = false;
       }
     },
   };
@@ -83,6 +89,6 @@ export function partingFor(native: Native, json: Json): Parting | undefined {
 /** Finds any of these texts, of those that begin at the same place the longest; `split` keeps what it finds. */
 function patternOf(contents: readonly string[], flags = ""): RegExp | undefined {
   if (contents.length === 0) return undefined;
-  const escaped = contents.map((content) => content.replace(/[\\^$.*+?()[\]{}|/]/g, "\\$&"));
-  return new RegExp(`(${escaped.sort((a, b) => b.length - a.length).join("|")})`, flags);
+  const longestFirst = [...contents].sort((a, b) => b.length - a.length);
+  return new RegExp(`(${longestFirst.map(escaped).join("|")})`, flags);
 }

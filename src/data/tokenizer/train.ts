@@ -14,6 +14,7 @@ import type { Json } from "../../util/json.ts";
 import { packageVersion } from "../../util/paths.ts";
 import type { Fingerprint } from "../text/blocks.ts";
 import { findSources, namedField } from "../text/sources.ts";
+import { bert, gpt2, roberta } from "./classes.ts";
 import { addedTokens } from "./folder.ts";
 import { byteLevelJson, wordPieceJson } from "./json.ts";
 import { learnMerges, type Merge, type Words } from "./merges.ts";
@@ -53,21 +54,12 @@ export interface TrainTokenizerResult {
 
 type Specials = Readonly<Partial<Record<Role, string>>>;
 
-const specials: Readonly<Record<"bert" | "gpt2" | "roberta", { readonly tokens: readonly string[]; roles: Specials }>> =
-  {
-    bert: {
-      tokens: ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"],
-      roles: { cls: "[CLS]", mask: "[MASK]", pad: "[PAD]", sep: "[SEP]", unk: "[UNK]" },
-    },
-    gpt2: {
-      tokens: ["<|endoftext|>"],
-      roles: { bos: "<|endoftext|>", eos: "<|endoftext|>", unk: "<|endoftext|>" },
-    },
-    roberta: {
-      tokens: ["<s>", "<pad>", "</s>", "<unk>", "<mask>"],
-      roles: { bos: "<s>", cls: "<s>", eos: "</s>", mask: "<mask>", pad: "<pad>", sep: "</s>", unk: "<unk>" },
-    },
-  };
+/** Whose special tokens, in the order of their ids. */
+const specials = {
+  bert: { of: bert, tokens: ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"] },
+  gpt2: { of: gpt2, tokens: ["<|endoftext|>"] },
+  roberta: { of: roberta, tokens: ["<s>", "<pad>", "</s>", "<unk>", "<mask>"] },
+};
 
 /** Characters that WordPiece's alphabet has at most, as in Hugging Face's trainer. */
 const LARGEST_ALPHABET = 1000;
@@ -81,7 +73,8 @@ export async function trainTokenizer(options: TrainTokenizerOptions): Promise<Tr
   await checkFolderFreeOrMade(options.out);
   const started = performance.now();
   const sources = await findSources(options.paths, options);
-  const { tokens, roles } = specials[kind === "wordpiece" ? "bert" : (options.special ?? "gpt2")];
+  const { tokens, of } = specials[kind === "wordpiece" ? "bert" : (options.special ?? "gpt2")];
+  const roles: Specials = Object.fromEntries(Object.entries(of.tokens).sort());
   const build = kind === "wordpiece" ? wordPiece(tokens, lowercase) : byteLevel(tokens, roles);
   const fingerprints: Fingerprint[] = [];
   // The library gives each token the id it has in the vocabulary: no empty one will do.
@@ -90,15 +83,8 @@ export async function trainTokenizer(options: TrainTokenizerOptions): Promise<Tr
     throw new UserError("the corpus is empty", options.paths.join(", "), "name files that hold text");
   const origin = async () => {
     const { special } = options;
-    const made = {
-      version: packageVersion(),
-      kind,
-      size,
-      lowercase,
-      special,
-      field: namedField(options),
-      sources: fingerprints,
-    };
+    const given = { version: packageVersion(), kind, size, lowercase, special };
+    const made = { ...given, field: namedField(options), sources: fingerprints };
     return `tokenizer train ${JSON.stringify(made)}`;
   };
   const seconds = () => (performance.now() - started) / 1000;

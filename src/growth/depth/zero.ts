@@ -16,6 +16,16 @@ import { normName, normsOnStream, shapeOf } from "../../model/table.ts";
 import type { DepthRule, LayerOrigin } from "../growth.ts";
 import { constant } from "../recipe.ts";
 
+/** New layer i of n goes above source layer ⌈(i + 1) · L_s / n⌉, counted from 1: never directly above the embeddings. */
+export function between(source: number, target: number): readonly LayerOrigin[] {
+  const added = target - source;
+  const above = Array.from({ length: added }, (_, i) => Math.ceil(((i + 1) * source) / added) - 1);
+  return Array.from({ length: source }, (_, from): LayerOrigin[] => [
+    { from, fresh: false },
+    ...above.filter((layer) => layer === from).map(() => ({ from, fresh: true })),
+  ]).flat();
+}
+
 export const zero: DepthRule = {
   name: "zero",
   description: "new layers whose branches end in zero: they hand on what they get",
@@ -33,19 +43,11 @@ export const zero: DepthRule = {
         };
   },
 
-  /** New layer i of n goes above source layer ⌈(i + 1) · L_s / n⌉, counted from 1: never directly above the embeddings. */
-  layers(source, target) {
-    const added = target - source;
-    const above = Array.from({ length: added }, (_, i) => Math.ceil(((i + 1) * source) / added) - 1);
-    return Array.from({ length: source }, (_, from): LayerOrigin[] => [
-      { from, fresh: false },
-      ...above.filter((layer) => layer === from).map(() => ({ from, fresh: true })),
-    ]).flat();
-  },
+  layers: between,
 
   adjust(parameter, content, growth, widened) {
     if (parameter.layer === null) return undefined;
-    const layers = zero.layers(growth.source.dimensions.layers, growth.target.dimensions.layers);
+    const layers = between(growth.source.dimensions.layers, growth.target.dimensions.layers);
     const { from, fresh } = layers[parameter.layer];
     const shape = shapeOf(parameter);
     const handsOver = layers[parameter.layer + 1]?.fresh === true;

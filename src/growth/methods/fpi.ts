@@ -8,7 +8,7 @@
 import { normName } from "../../model/table.ts";
 import { type Growth, grownMaps, type Promised, seenByNorms, type WidthMethod } from "../growth.ts";
 import { isUniform } from "../maps.ts";
-import { isUneven, sharing } from "../shares.ts";
+import { sharing } from "../shares.ts";
 import { copied } from "../width.ts";
 
 export const fpi: WidthMethod = {
@@ -23,15 +23,12 @@ export const fpi: WidthMethod = {
 /** What holds for any method whose units are copies with shares that add up to 1. */
 export function copiesKeepTheFunction(growth: Growth): Promised {
   if (grownMaps(growth).length === 0) return { kind: "exact", reason: "the width stays" };
-  const exactly = (reason: string): Promised => ({
-    kind: "exact",
-    reason,
-    ...(isUneven(growth) ? { rounded: true } : {}),
-  });
   const norm = normName(growth.source.parameters);
   const [seen] = seenByNorms(growth).toSorted((a, b) => Number(isUniform(a)) - Number(isUniform(b)));
-  if (seen === undefined) return exactly(`no ${norm} sees the axes that grow`);
-  if (isUniform(seen)) return exactly(`every unit of the stream is copied ${seen.counts[0]} times`);
+  if (seen === undefined) return { kind: "exact", reason: `no ${norm} sees the axes that grow` };
+  if (isUniform(seen)) {
+    return { kind: "exact", reason: `every unit of the stream is copied ${seen.counts[0]} times` };
+  }
   return {
     kind: "none",
     reason: `the stream's ${seen.source} units are copied unevenly to ${seen.of.length}: ${norm} weighs some of them more`,

@@ -19,12 +19,12 @@
  */
 import type { Model } from "../../model/architecture.ts";
 import { out } from "../../model/parameters.ts";
-import { AXES, type Dim, normName, type Parameter, runsAlong, shapeOf } from "../../model/table.ts";
+import { type Dim, followsStream, normName, type Parameter, runsAlong, shapeOf } from "../../model/table.ts";
 import { UserError } from "../../util/errors.ts";
 import type { Content, Growth, Promised, WidthMethod } from "../growth.ts";
-import { copiesOf, mapOf, replaced, type UnitMap, unitMap } from "../maps.ts";
+import { copiesOf, replaced, streamOf, type UnitMap, unitMap } from "../maps.ts";
 import { averaged, choose, constant, type Recipe, scaled } from "../recipe.ts";
-import { sharing } from "../shares.ts";
+import { sharesOf, sharing } from "../shares.ts";
 import { copied, fresh, uncopiedUnits } from "../width.ts";
 import { copiesKeepTheFunction } from "./fpi.ts";
 import { ownInner, withFreshInner } from "./fresh.ts";
@@ -48,13 +48,22 @@ export const lemon: WidthMethod = {
       return { ...promise, reason };
     }
     if (promise.kind === "none" || !isFilled(growth)) return promise;
-    const [copies] = streamOf(growth).counts;
+    const [copies] = streamOf(growth.maps).counts;
     const times = copies === 1 ? "once" : `${copies} times`;
     const rest = filling === "means" ? "the units at its mean" : "the units of 0";
-    return { kind: "exact", reason: `the stream is copied ${times}, and no ${norm} sees ${rest}`, rounded: true };
+    return { kind: "exact", reason: `the stream is copied ${times}, and no ${norm} sees ${rest}` };
   },
 
   maps: ({ source, drawn }) => (fillingOf(source) === undefined ? drawn : replaced(drawn, "hidden", wholeCopies)),
+
+  held(growth, last) {
+    const { source, target } = growth;
+    if (!isFilled(growth) || !queriesShareEps(source)) return undefined;
+    const root = Math.sqrt(variance(source.dimensions.hidden, target.dimensions.hidden));
+    const shares = sharesOf(growth, "hidden", streamOf(growth.maps));
+    if (!last) return shares.fill(1 / root);
+    return source.outputs.lm === "tied" ? shares.map((share) => share * root) : undefined;
+  },
 
   eps(source, target) {
     const stays = fillingOf(source) === undefined || queriesShareEps(source);
@@ -87,7 +96,7 @@ function fillingOf(model: Model): "means" | "zeros" | undefined {
   const { parameters } = model;
   const norms = parameters.flatMap(({ norm, dims }) => (norm !== undefined && isStream(dims[0]) ? [norm] : []));
   // Behind a norm that writes the stream, or an activation, the mean of some units is another than that unit's value.
-  const remade = norms.some(({ sees }) => sees === "stream") || parameters.some(({ dims }) => dims.some(follows));
+  const remade = norms.some(({ sees }) => sees === "stream") || parameters.some(({ dims }) => dims.some(followsStream));
   if (norms.every(({ kind }) => kind === "rms")) return remade && queriesShareEps(model) ? undefined : "zeros";
   return !remade && norms.every(({ kind }) => kind === "layer") ? "means" : undefined;
 }
@@ -99,22 +108,12 @@ function queriesShareEps({ parameters }: Model): boolean {
 
 /** Whether the stream, or what is mapped like it, lies along a dimension. */
 function isStream(dim: Dim): boolean {
-  return runsAlong(dim, "hidden") || follows(dim);
-}
-
-function follows(dim: Dim): boolean {
-  return dim.factors.some(({ axis }) => AXES[axis].follows === "hidden");
-}
-
-function streamOf({ maps }: Growth): UnitMap {
-  const map = mapOf(maps, "hidden");
-  if (map === undefined) throw new Error("a model without a residual stream");
-  return map;
+  return runsAlong(dim, "hidden") || followsStream(dim);
 }
 
 /** Whether units of the stream are left beyond whole copies. */
 function isFilled(growth: Growth): boolean {
-  const stream = streamOf(growth);
+  const stream = streamOf(growth.maps);
   return copiesOf(stream) < stream.of.length;
 }
 
@@ -158,7 +157,7 @@ function withInner(parameter: Parameter, growth: Growth, content: Content): Reci
 
 /** At every index along the stream the mean over its old units. */
 function meansOf(parameter: Parameter, growth: Growth, content: Content, d: number): Recipe {
-  const { source, of } = streamOf(growth);
+  const { source, of } = streamOf(growth.maps);
   const dims = parameter.dims.map((dim, i) => (i === d ? out(["hidden", source]) : dim));
   const maps = replaced(growth.maps, "hidden", () => unitMap(source, of.subarray(0, source)));
   const made = withInner({ ...parameter, dims }, { ...growth, maps }, content);

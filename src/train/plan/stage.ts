@@ -13,6 +13,8 @@ export interface SubModel {
   readonly layers: number;
   /** How many of the topmost blocks that run are trained; embeddings train with the bottom block. */
   readonly train: number;
+  /** Which blocks train where it is not the topmost: so many, from the bottom; embeddings then do not. */
+  readonly blocks?: readonly number[];
 }
 
 /** Growth before a stage: what the model becomes, and how (the words of `bert2bert grow`). Absent sizes stay. */
@@ -38,6 +40,8 @@ export interface StageSpec {
   readonly share?: number;
   /** Drawn uniformly, one a step; absent: the whole model, all of it trained. */
   readonly models?: readonly SubModel[];
+  /** In place of `models`: all blocks run, and those train that the last growth added. */
+  readonly train?: "new";
   /** Whether the output heads train. */
   readonly head: boolean;
   /** Absent: the run's schedule goes on. */

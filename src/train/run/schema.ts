@@ -52,32 +52,41 @@ const grow = z
     },
   );
 
-const stage = z.strictObject({
-  name: z.string().min(1).optional(),
-  steps: count.optional(),
-  share: z.number().gt(0).max(1).optional(),
-  models: z
-    .array(z.strictObject({ layers: z.int().min(1), train: z.int().min(0) }))
-    .min(1)
-    .optional(),
-  head: z.boolean().default(true),
-  schedule: z
-    .strictObject({ warmup: warmup.default(0), decay: z.enum(["run", ...decay.options]).default("run"), cooldown })
-    .refine((own) => own.decay !== "run" || own.cooldown === undefined, {
-      message: "a stage that goes on with the run's decay has no cooldown of its own",
-      params: { wayOut: "give the stage a decay (linear, …), or the cooldown to the run's `schedule`" },
-    })
-    .optional(),
-  optimizer: z.enum(["keep", "reset"]).default("keep"),
-  grow: grow.optional(),
-});
+const stage = z
+  .strictObject({
+    name: z.string().min(1).optional(),
+    steps: count.optional(),
+    share: z.number().gt(0).max(1).optional(),
+    models: z
+      .array(z.strictObject({ layers: z.int().min(1), train: z.int().min(0) }))
+      .min(1)
+      .optional(),
+    /** Block expansion (Wu et al., "LLaMA Pro", ACL 2024, section 3.2): what the last growth added trains, and nothing else. */
+    train: z.literal("new").optional(),
+    /** Default true; false with `train`. */
+    head: z.boolean().optional(),
+    schedule: z
+      .strictObject({ warmup: warmup.default(0), decay: z.enum(["run", ...decay.options]).default("run"), cooldown })
+      .refine((own) => own.decay !== "run" || own.cooldown === undefined, {
+        message: "a stage that goes on with the run's decay has no cooldown of its own",
+        params: { wayOut: "give the stage a decay (linear, …), or the cooldown to the run's `schedule`" },
+      })
+      .optional(),
+    optimizer: z.enum(["keep", "reset"]).default("keep"),
+    grow: grow.optional(),
+  })
+  .refine((own) => own.train === undefined || own.models === undefined, {
+    message: "a stage that trains the new blocks runs all of them, and has no `models`",
+    path: ["models"],
+    params: { wayOut: "leave out `models`, or `train`" },
+  });
 
 const stageList = z.array(stage).min(1);
 
 /** A plan as resolved: a named one with all its options, or stages. */
 export type PlanSettings =
   | { readonly kind: "named"; readonly name: string; readonly options: unknown }
-  | { readonly kind: "stages"; readonly stages: readonly z.infer<typeof stage>[] };
+  | { readonly kind: "stages"; readonly stages: readonly (z.infer<typeof stage> & { readonly head: boolean })[] };
 
 /** A named plan, with or without options, or a list of stages. */
 export const planSchema = z.unknown().transform((value, context): PlanSettings => {
@@ -108,7 +117,11 @@ export const planSchema = z.unknown().transform((value, context): PlanSettings =
   };
   if (Array.isArray(value)) {
     const stages = stageList.safeParse(value);
-    return stages.success ? { kind: "stages", stages: stages.data } : forward(stages.error.issues, stageList, []);
+    if (!stages.success) return forward(stages.error.issues, stageList, []);
+    return {
+      kind: "stages",
+      stages: stages.data.map((one) => ({ ...one, head: one.head ?? one.train === undefined })),
+    };
   }
   const entries: readonly [string, unknown][] =
     typeof value === "string"

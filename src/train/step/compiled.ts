@@ -4,7 +4,7 @@ import type { Model } from "../../model/architecture.ts";
 import { paperFlops, type StepShape } from "../../model/flops.ts";
 import type { SubModel } from "../plan/stage.ts";
 import { addAccumulators } from "./state.ts";
-import { buildStep, formKey, type OptimizerRule, type StepForm, type StepPrograms, trainFrom } from "./step.ts";
+import { buildStep, formKey, type OptimizerRule, type StepForm, type StepPrograms, trainedOf } from "./step.ts";
 import { addTerms, type FlopsSoFar, type TermSums } from "./terms.ts";
 
 /** A step that can be run. */
@@ -58,7 +58,7 @@ export class CompiledSteps {
       programs,
       flops: {
         exact: programs.flops,
-        paper: paperFlops(this.#model, { ...shape, layers: model.layers, trainFrom: trainFrom(model) }).total,
+        paper: paperFlops(this.#model, { ...shape, ...trainedOf(form) }).total,
       },
       batch: await this.#engine.compile(programs.batch),
       apply: programs.apply === undefined ? undefined : await this.#engine.compile(programs.apply),

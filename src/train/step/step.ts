@@ -11,6 +11,7 @@
  * Lineage: torch.optim.AdamW with torch.nn.utils.clip_grad_norm_ (the factor is min(1, clip / (norm + 1e-6))).
  */
 import type { Model } from "../../model/architecture.ts";
+import type { StepShape } from "../../model/flops.ts";
 import { buildLoss, type LossOptions } from "../../model/objectives.ts";
 import { type Parameter, shapeOf } from "../../model/table.ts";
 import { ProgramBuilder } from "../../program/builder.ts";
@@ -54,8 +55,11 @@ export const accumulatorName = (name: string) => `sum/${name}`;
 /** The programs of one step. */
 export function buildStep(model: Model, form: StepForm, optimizer: OptimizerRule): StepPrograms {
   const b = new ProgramBuilder();
-  const { layers, train } = form.model;
-  const { loss, lm, nsp } = buildLoss(b, model, { ...form.loss, layers, trainFrom: layers - train });
+  const { loss, lm, nsp } = buildLoss(b, model, {
+    ...form.loss,
+    layers: form.model.layers,
+    trainFrom: trainFrom(form.model),
+  });
   const reached = reaching(b, loss);
   const trained = model.parameters.filter(
     (parameter) => mayTrain(parameter, form) && reached.has(stateOf(b, parameter).id),
@@ -154,10 +158,10 @@ function clipFactor(b: ProgramBuilder, norm: Value, clip: number): Value {
  * as well (the tied matrix) trains with the head: whether it does follows from what reaches the loss, since nothing
  * passes below the lowest trained block.
  */
-function mayTrain(parameter: Parameter, { model: { layers, train }, head }: StepForm): boolean {
-  if (parameter.layer !== null) return parameter.layer >= layers - train && parameter.layer < layers;
-  if (parameter.group === "head") return head;
-  return head || train === layers;
+function mayTrain({ layer, group }: Parameter, { model: { layers, train, blocks }, head }: StepForm): boolean {
+  if (layer !== null) return blocks?.includes(layer) ?? (layer >= layers - train && layer < layers);
+  if (group === "head") return head;
+  return head || (blocks === undefined && train === layers);
 }
 
 function stateOf(b: ProgramBuilder, parameter: Parameter): Value {
@@ -191,10 +195,15 @@ export function buildEvaluation(model: Model, loss: Omit<LossOptions, "layers" |
 
 /** What distinguishes one step's programs from another's of the same model and run. */
 export function formKey({ model, head }: StepForm): string {
-  return `${model.layers}/${model.train}/${head ? "head" : "-"}`;
+  return `${model.layers}/${model.blocks?.join("+") ?? model.train}/${head ? "head" : "-"}`;
 }
 
 /** The lowest block that trains. */
-export function trainFrom(model: SubModel): number {
-  return model.layers - model.train;
+export function trainFrom({ layers, train, blocks }: SubModel): number {
+  return blocks?.[0] ?? layers - train;
+}
+
+/** What runs and what trains in a step, as the papers' FLOP convention wants it. */
+export function trainedOf({ model, head }: StepForm): Pick<StepShape, "layers" | "trainFrom" | "train" | "head"> {
+  return { layers: model.layers, trainFrom: trainFrom(model), train: model.train, head };
 }

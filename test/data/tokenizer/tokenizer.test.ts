@@ -1,6 +1,5 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import fc from "fast-check";
 import tokenizers from "tokenizers";
 import { expect, test } from "vitest";
 import { describeTokenizer } from "../../../src/data/tokenizer/folder.ts";
@@ -94,34 +93,6 @@ test("the hash is of what ids depend on, not of how it is written", async () => 
   expect(await hash(written)).toBe(await hash(join(folder, "gpt2")));
   // A truncation that was left in the file does not cut texts off.
   expect((await (await openTokenizer(written)).encode(["abcdef"])).ids.length).toBe(6);
-});
-
-test("cutting texts into kept pieces changes no id", async () => {
-  const characters = fc.constantFrom(
-    ..."abtheTHES019'.,!-<[]>|_# \t\u00a0\u0085\u2003\u200b\u200d\ufeff\u0301éßΣςσ日本ʼ中😀🏽\u0000\u001cǆİ≮",
-    ..."     eeeett",
-    "the ",
-    " 's",
-    "  ",
-    "<|endoftext|>",
-    "[MASK]",
-    "<mask> ",
-  );
-  const text = fc.array(characters, { maxLength: 40 }).map((parts) => parts.join(""));
-  for (const name of ["bert", "cased", "gpt2", "roberta"]) {
-    const tokenizer = await openTokenizer(join(folder, name));
-    const native = tokenizers.Tokenizer.fromString(JSON.stringify(tokenizer.description.json));
-    await fc.assert(
-      fc.asyncProperty(fc.array(text, { minLength: 1, maxLength: 8 }), async (texts) => {
-        const { ids, ends } = await tokenizer.encode(texts);
-        const wanted = await native.encodeBatch(texts, { addSpecialTokens: false });
-        texts.forEach((_, i) => {
-          expect(Array.from(ids.subarray(ends[i - 1] ?? 0, ends[i]))).toEqual(Array.from(wanted[i].getIds()));
-        });
-      }),
-      { numRuns: 300 },
-    );
-  }
 });
 
 test("what is no tokenizer is refused", async () => {

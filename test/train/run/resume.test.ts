@@ -6,6 +6,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { beforeAll, describe, expect, it } from "vitest";
 import { onednnEngine } from "../../../src/engine/onednn/engine.ts";
 import { packageRoot } from "../../../src/util/paths.ts";
+import { readTensors } from "../../probe/fixtures.ts";
 import { cli, temporaryFolder } from "../../support.ts";
 import { bertConfig, gpt2Config, pairsConfig, writeRun } from "../data.ts";
 
@@ -268,6 +269,65 @@ describe("a run that grows between its stages", () => {
     const bytes = (out: string) => readFileSync(join(out, "model", "model.safetensors")).toString("base64");
     expect(bytes(killed.out)).toBe(bytes(whole));
     expect(timeless(killed.out)).toEqual(timeless(whole));
+  });
+
+  it("trains the new blocks alone, of a growth of its own or of the folder it starts from, killed or not", async () => {
+    const folder = temporaryFolder();
+    const pro = (out: string) =>
+      yaml("clm", out)
+        .replace("steps: 30", "steps: 16")
+        .replace(
+          "plan: {two-stage: {block: 2, share: 0.5}}",
+          "plan: [{name: base, steps: 6}, {name: new, grow: {layers: 5, depth: zero}, train: new}]",
+        );
+    const path = await writeRun(folder, gpt2Config, pro("whole"));
+    const planned = cli(["plan", path, "--json"]);
+    expect(planned.code, planned.stderr).toBe(0);
+    const stages: { models: Record<string, unknown>[] }[] = JSON.parse(planned.stdout).stages;
+    // Three source layers, a new one above the second and the third.
+    expect(stages[1].models).toMatchObject([{ layers: 5, train: 2, blocks: [2, 4] }]);
+    expect(cli(["plan", path]).stdout).toContain("all 5, trained 2 4");
+    const whole = join(folder, "whole");
+    expect(cli(["pretrain", path]).code).toBe(0);
+    const resolved = readFileSync(join(whole, "run.yaml"), "utf8");
+    expect(resolved).toContain("train: new");
+    expect(resolved.match(/head: (true|false)/g)).toEqual(["head: true", "head: false"]);
+
+    const killed = { path: join(folder, "killed.yaml"), out: join(folder, "killed") };
+    writeFileSync(killed.path, pro("killed"));
+    for (const step of [7, 14]) {
+      const child = start(killed.path);
+      const end = ended(child);
+      await reached(child, killed.out, step);
+      child.kill("SIGKILL");
+      await end;
+    }
+    expect(cli(["pretrain", killed.path]).code).toBe(0);
+    const bytes = (out: string, file = "model.safetensors") =>
+      readFileSync(join(out, "checkpoints", "step-16", file)).toString("base64");
+    expect(bytes(killed.out)).toBe(bytes(whole));
+    expect(bytes(killed.out, "optimizer.safetensors")).toBe(bytes(whole, "optimizer.safetensors"));
+    expect(timeless(killed.out)).toEqual(timeless(whole));
+
+    // The same blocks, known from the folder's growth.json; what stands still keeps its bytes.
+    const grown = join(folder, "grown");
+    const source = join(folder, "killed", "checkpoints", "step-16");
+    expect(cli(["grow", source, grown, "--layers", "7", "--method", "fpi", "--depth", "middle"]).code).toBe(0);
+    const further = join(folder, "further.yaml");
+    writeFileSync(
+      further,
+      pro("further")
+        .replace("{init: config.json}", "{from: grown}")
+        .replace(/plan: .*/, "plan: [{train: new}]"),
+    );
+    expect(cli(["pretrain", further]).code).toBe(0);
+    const [before, after] = await Promise.all(
+      [grown, join(folder, "further", "model")].map((at) => readTensors(join(at, "model.safetensors"))),
+    );
+    const moved = [...after].filter(
+      ([name, { data }]) => !data.every((value, i) => value === before.get(name)?.data[i]),
+    );
+    expect(new Set(moved.map(([name]) => name.split(".")[2]))).toEqual(new Set(["3", "4"]));
   });
 
   it("keeps the function where the method promises it, and refuses what can't be grown before it starts", async () => {

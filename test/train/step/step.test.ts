@@ -38,19 +38,22 @@ async function runSteps(
 }
 
 describe.each([referenceEngine, ...(await usableEngines())])("on $kind", (kind) => {
-  it.each(["bert-tiny", "roberta-tiny", "gpt2-tiny"])("three steps of %s end where PyTorch's do", async (name) => {
-    const engine = await kind.open(settings);
-    const model = await loadFixture(name, engine);
-    const { layers } = model.dimensions;
-    await runSteps(engine, model, { layers, train: layers }, name, 3);
-    const expected = await readTensors(fixture(name, "expected.safetensors"));
-    for (const { name: parameter } of model.parameters) {
-      const wanted = expected.get(`step3/${parameter}`)?.data ?? new Float32Array();
-      expect(largestDifference(await real(engine, parameter), wanted), parameter).toBeLessThan(2e-5);
-      expect((await real(engine, momentNames(parameter).steps))[0]).toBe(3);
-    }
-    await engine.close();
-  });
+  it.each(["bert-tiny", "roberta-tiny", "gpt2-tiny", "llama-tiny", "qwen3-tiny", "modernbert-tiny", "distilbert-tiny"])(
+    "three steps of %s end where PyTorch's do",
+    async (name) => {
+      const engine = await kind.open(settings);
+      const model = await loadFixture(name, engine);
+      const { layers } = model.dimensions;
+      await runSteps(engine, model, { layers, train: layers }, name, 3);
+      const expected = await readTensors(fixture(name, "expected.safetensors"));
+      for (const { name: parameter } of model.parameters) {
+        const wanted = expected.get(`step3/${parameter}`)?.data ?? new Float32Array();
+        expect(largestDifference(await real(engine, parameter), wanted), parameter).toBeLessThan(2e-5);
+        expect((await real(engine, momentNames(parameter).steps))[0]).toBe(3);
+      }
+      await engine.close();
+    },
+  );
 
   it("two accumulated micro-batches make the step of one batch of double the size", async () => {
     const { form, inputs } = await fixtureBatch("gpt2-tiny");
@@ -100,8 +103,11 @@ describe("a sub-model's step", () => {
     ["roberta-tiny", { layers: 2, train: 1 }],
     ["gpt2-tiny", { layers: 3, train: 2 }],
     ["gpt2-tiny", { layers: 2, train: 2 }],
+    ["bert-tiny", { layers: 3, train: 2, blocks: [0, 2] }],
+    ["gpt2-tiny", { layers: 3, train: 1, blocks: [1] }],
   ];
   it.each(cases)("of %s changes what %o trains and not a byte of the rest", async (name, sub) => {
+    const head = sub.blocks === undefined;
     const engine = await onnxEngine.open(settings);
     const model = await loadFixture(name, engine);
     const states = (parameter: string) => [parameter, ...Object.values(momentNames(parameter))];
@@ -116,15 +122,15 @@ describe("a sub-model's step", () => {
     for (const { name: parameter } of model.parameters) {
       for (const state of states(parameter)) before.set(state, await real(engine, state));
     }
-    await runSteps(engine, model, sub, name, 1);
+    await runSteps(engine, model, sub, name, 1, head);
     const from = sub.layers - sub.train;
     const tied = model.parameters[0];
     expect(tied.dims[0].factors).toMatchObject([{ axis: "vocab" }]);
     for (const parameter of model.parameters) {
       const trains =
         parameter.layer !== null
-          ? parameter.layer >= from && parameter.layer < sub.layers
-          : parameter.group === "head" || parameter === tied || from === 0;
+          ? (sub.blocks?.includes(parameter.layer) ?? (parameter.layer >= from && parameter.layer < sub.layers))
+          : head && (parameter.group === "head" || parameter === tied || from === 0);
       for (const state of states(parameter.name)) {
         const same = Buffer.from((await real(engine, state)).buffer).equals(
           Buffer.from(before.get(state)?.buffer ?? new ArrayBuffer()),
@@ -167,6 +173,20 @@ describe("a sub-model's step", () => {
     expect(count(top, "geluGrad")).toBe(2);
     expect(top.flops).toBeLessThan(0.75 * whole.flops);
     expect(count(build({ layers: 1, train: 1 }), "attention")).toBe(1);
+    // Of blocks that the gradient passes alone, activations: as many weights' gradients as there are weights that train.
+    const passed = buildStep(
+      model,
+      { loss: form, model: { layers: 3, train: 1, blocks: [1] }, head: false, accumulate: 1 },
+      rule,
+    );
+    expect(count(passed, "attentionGrad")).toBe(2);
+    const updated = new Set([...passed.batch.updates.keys()].filter((name) => !name.includes("/")));
+    expect([...updated].sort()).toEqual(
+      model.parameters.flatMap(({ layer, name }) => (layer === 1 ? [name] : [])).sort(),
+    );
+    const forward = build({ layers: 3, train: 0 }).flops;
+    const [one, all] = [passed.flops - forward, whole.flops - forward];
+    expect(one).toBeLessThan(0.6 * all);
     await engine.close();
   });
 

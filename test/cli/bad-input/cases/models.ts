@@ -70,7 +70,7 @@ export const configs: Group = {
       "bert-tiny",
       { model_type: undefined },
       "`model_type` is missing",
-      "set it to one of bert, roberta, gpt2, llama, mistral, qwen2, qwen3",
+      "set it to one of bert, roberta, xlm-roberta, distilbert, modernbert, gpt2, llama, mistral, qwen2, qwen3",
       "a config written by hand",
     ),
     config(
@@ -357,7 +357,7 @@ export const growth: Group = {
       "no method",
       ["--layers", "4"],
       "--method: no method is named",
-      "give one of <methods>; direct has saved most so far, fpi promises most (`bert2bert grow --help` explains them)",
+      "give one of <methods>; direct has saved most so far (BERT and GPT-2 were measured), fpi promises most (`bert2bert grow --help` explains them)",
       "`--method` is left out: there is no default, the methods promise different things",
     ),
     grow(
@@ -373,6 +373,27 @@ export const growth: Group = {
       "--depth: there is no depth rule `<name>`",
       "<what to do>",
       "a typing error",
+    ),
+    grow(
+      "more than two copies of the layers",
+      ["--layers", "9", "--method", "fpi", "--depth", "overlap"],
+      "--depth overlap: two copies of <n> layers are <n> at most, not <n>",
+      "take fewer layers, another rule (stack, middle), or grow twice",
+      "two copies that overlap are no deeper than two that do not",
+    ),
+    grow(
+      "a stream that is seen by LayerNorms",
+      ["--hidden", "128", "--method", "isometric"],
+      "--method isometric: <name> of a <kind> makes more of the stream than its length, which is all that stays",
+      "take lemon or fpi, or leave the hidden size as it is",
+      "isometric is for models whose norms are RMSNorms",
+    ),
+    grow(
+      "weights shrunk to more than they are",
+      ["--ffn", "300", "--method", "direct", "--shrink", "2"],
+      "--shrink: <n> would not shrink weights",
+      "give a number from 0 to 1, such as <n>",
+      "it is what is left of the source's weights",
     ),
     grow(
       "no target",

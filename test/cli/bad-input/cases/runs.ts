@@ -79,7 +79,7 @@ export const runs: Group = {
       "a list where keys belong",
       { optimizer: "[1, 2]" },
       "<file>:<n>: `<key>` is <value>, not a map of keys",
-      "give a map of keys",
+      "give a map, `{key: value}`, of <keys>",
       "a list where `key: value` belongs",
     ),
     run(
@@ -151,6 +151,20 @@ export const runs: Group = {
       "<file>:<n>: stage <name> runs <n> blocks of a model that has <n>",
       "change the stages, or the length of the run",
       "a plan for a deeper model",
+    ),
+    run(
+      "new blocks that are not there",
+      { plan: "[{train: new}]" },
+      "plan: stage <name> trains the new blocks, and there are none: the last growth added no layer",
+      "give the stage a `grow` with more layers, or start from a model that grew deeper",
+      "`train: new` is for what a growth in depth added",
+    ),
+    run(
+      "new blocks and sub-models",
+      { plan: "[{train: new, models: [{layers: 2, train: 1}]}]" },
+      "<file>:<n>: a stage that trains the new blocks runs all of them, and has no `models`",
+      "leave out `models`, or `train`",
+      "both say what trains",
     ),
     run(
       "a growth that shrinks",

@@ -31,6 +31,15 @@ export const corpora: Group = {
   title: "Text",
   cases: [
     prepare(
+      "bos before documents that [CLS] stands before",
+      "text.txt",
+      enough,
+      "--bos: its sequences begin with a classification token",
+      "leave it out",
+      "`--bos` with a tokenizer of BERT's kind",
+      ["--bos"],
+    ),
+    prepare(
       "an empty corpus",
       "text.txt",
       "",
@@ -362,15 +371,15 @@ export const tokenizers: Group = {
       "a tokenizer.json without a model",
       (folder) => writeFileSync(join(folder, "tokenizer.json"), "{}"),
       "<folder>: not a tokenizer that can be read (<reason>)",
-      "use a tokenizer of BERT, RoBERTa or GPT-2, or get the file anew",
+      "use a tokenizer of a model that is supported, or get the file anew",
       "a damaged tokenizer.json, or one of a newer version",
     ),
     tokenizer(
       "a tokenizer of another kind",
       (folder) => writeFileSync(join(folder, "tokenizer.json"), '{"model": {"type": "Unigram", "vocab": []}}'),
       "<folder>: not a tokenizer that can be read (<reason>)",
-      "use a tokenizer of BERT, RoBERTa or GPT-2, or get the file anew",
-      "a SentencePiece tokenizer, such as T5's or XLM-R's",
+      "use a tokenizer of a model that is supported, or get the file anew",
+      "a damaged tokenizer.json, a pattern that nobody published, or a kind that no supported model has",
     ),
     tokenizer(
       "a vocab.txt without [UNK]",
@@ -385,8 +394,8 @@ export const tokenizers: Group = {
         writeFileSync(join(folder, "vocab.json"), '{"a": "b"}');
         writeFileSync(join(folder, "merges.txt"), "");
       },
-      "<file>: not an object of tokens and their ids",
-      "get the file anew",
+      "<file>: not a tokenizer that can be read (<reason>)",
+      "use a tokenizer of a model that is supported, or get the file anew",
       "a damaged vocabulary",
     ),
     tokenizer(
