@@ -102,6 +102,8 @@ export interface ForwardInputs {
   readonly positions?: Value;
   /** 1 at a token, 0 at padding, [batch · length], f32; absent: no padding. */
   readonly mask?: Value;
+  /** Whether padding, where there is some, only ever ends a sequence; default no. */
+  readonly prefix?: boolean;
   /**
    * Which document each token belongs to, [batch · length], i32, and with `gather` those of the gathered positions,
    * [batch · perSequence]: attention then stays inside a document; absent: a sequence is one.

@@ -59,6 +59,7 @@ export class Frame {
   readonly #gather: Value | undefined;
   readonly #keepFirst: boolean;
   readonly #keyBias: Value | undefined;
+  readonly #prefix: boolean | undefined;
   readonly #documents: ForwardInputs["documents"];
 
   constructor(
@@ -83,6 +84,7 @@ export class Frame {
     this.#gather = inputs.gather;
     this.#keepFirst = options.keepFirst ?? false;
     this.#documents = inputs.documents;
+    this.#prefix = inputs.prefix;
     this.#keyBias = inputs.mask === undefined ? undefined : paddingBias(b, inputs.mask, this.batch, this.length);
   }
 
@@ -162,7 +164,8 @@ export class Frame {
     const [q3, k3, v3] = [q, k, v].map((x) => reshape(b, x, [batch, x.shape[0] / batch, x.shape[1]]));
     const turned = (x: Value) => (turns === undefined ? x : this.#turned(x, turns));
     const { attentionScale: scale } = this.settings;
-    const seen = { heads, kvHeads, causal, window, scale, bias: this.#keyBias, mask, apart: this.#apart(queries) };
+    const padding = { bias: this.#keyBias, prefix: this.#prefix };
+    const seen = { heads, kvHeads, causal, window, scale, ...padding, mask, apart: this.#apart(queries) };
     const { out } = attention(b, turned(q3), turned(k3), v3, seen);
     return reshape(b, out, q.shape);
   }

@@ -7,10 +7,11 @@ import { type Program, type Shape, sameShape, size, type Type } from "../../prog
 import { UserError } from "../../util/errors.ts";
 import type { Engine, EngineKind, EngineSettings, Executable, TensorData } from "../engine.ts";
 import { CARRY_ON, Channel, type ChannelOptions, type Head, HostRefused } from "./channel.ts";
+import type { Precision } from "./lower/lowering.ts";
 import { type Leaf, lower } from "./lower.ts";
 import { devicesOf, type Mesh, splitOfInput, splitOfState } from "./mesh.ts";
 import { INSTALL, isKnown, pythonOf } from "./python.ts";
-import { selfTest } from "./selftest.ts";
+import { attentionTest, selfTest } from "./selftest.ts";
 
 const NAME = "XLA";
 
@@ -47,24 +48,44 @@ export async function open(settings: EngineSettings, options: ChannelOptions = {
     const version = await jaxOf(channel, python);
     const mesh = { data: 1, ...own.mesh };
     const { platform, device } = await devicesFor(channel, own.device ?? "auto", mesh);
-    const before = settings.before?.startsWith(NAME) === true ? / (f32|bf16)$/.exec(settings.before)?.[1] : undefined;
+    const before =
+      settings.before?.startsWith(NAME) === true
+        ? / (f32|bf16)(?:, fused attention)?$/.exec(settings.before)?.[1]
+        : undefined;
     const auto = before ?? (platform === "cpu" ? "f32" : "bf16");
     const halves = (settings.precision === "auto" ? auto : settings.precision) === "bf16";
     const where = platform === "cpu" ? `CPU, ${threads} ${threads === "1" ? "thread" : "threads"}` : String(device);
     const axes = Object.entries(mesh).map(([axis, ways]) => `${axis} ${ways}`);
     const ways = devicesOf(mesh) === 1 ? "" : ` in a mesh of ${axes.join(", ")}`;
     const description = `${NAME} (JAX ${version}), ${where}${ways}, ${halves ? "bf16" : "f32"}`;
-    const engine = new XlaEngine(channel, description, halves, mesh, own.ahead ?? 2);
-    const wrong = await selfTest(engine, halves).catch((error: unknown) => {
-      if (error instanceof HostRefused) return error.message;
-      throw error;
-    });
-    if (wrong === undefined) return engine;
-    throw new UserError(`${description} fails the self-test: ${wrong}`, python, "take another JAX or another engine");
+    const ahead = own.ahead ?? 2;
+    const engine = new XlaEngine(channel, description, { halves }, mesh, ahead);
+    const wrong = await refused(selfTest(engine, halves));
+    if (wrong !== undefined) {
+      throw new UserError(`${description} fails the self-test: ${wrong}`, python, "take another JAX or another engine");
+    }
+    if ((own.attention ?? "auto") === "plain") return engine;
+    const fused = new XlaEngine(channel, `${description}, fused attention`, { halves, fused: true }, mesh, ahead);
+    const why = platform === "gpu" && halves ? await refused(attentionTest(fused)) : "it takes an NVIDIA GPU and bf16";
+    if (why === undefined) return fused;
+    if (own.attention !== "fused") return engine;
+    throw new UserError(
+      `attention can't be fused here: ${why}`,
+      "engine.attention",
+      "leave it out, or set it to plain",
+    );
   } catch (error) {
     await channel.close();
     throw error;
   }
+}
+
+/** What a test finds wrong, a host that can't do it at all included. */
+function refused(test: Promise<string | undefined>): Promise<string | undefined> {
+  return test.catch((error: unknown) => {
+    if (error instanceof HostRefused) return error.message;
+    throw error;
+  });
 }
 
 /** The version of its JAX. @throws UserError if it has none that will do */
@@ -103,23 +124,23 @@ class XlaEngine implements Engine {
   readonly description: string;
   readonly ahead: number;
   readonly #channel: Channel;
-  readonly #halves: boolean;
+  readonly #precision: Precision;
   readonly #mesh: Mesh;
   readonly #held = new Map<string, Type>();
   #programs = 0;
   #broken: string | undefined;
 
-  constructor(channel: Channel, description: string, halves: boolean, mesh: Mesh, ahead: number) {
+  constructor(channel: Channel, description: string, precision: Precision, mesh: Mesh, ahead: number) {
     this.#channel = channel;
     this.description = description;
     this.ahead = ahead;
-    this.#halves = halves;
+    this.#precision = precision;
     this.#mesh = mesh;
   }
 
   async compile(program: Program): Promise<Executable> {
     const number = this.#programs++;
-    const { text, states, inputs, updates, outputs, rows } = lower(program, { halves: this.#halves }, this.#mesh);
+    const { text, states, inputs, updates, outputs, rows } = lower(program, this.#precision, this.#mesh);
     const changed = updates.map((name) => states.findIndex((state) => state.name === name));
     const kept = states.map((leaf) => ({ ...leaf, state: true, split: splitOfState(this.#mesh, leaf.shape) }));
     const given = inputs.map((leaf) => {

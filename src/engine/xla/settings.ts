@@ -8,6 +8,8 @@ export const xlaKeys = {
   ahead: z.int().min(1).max(16).optional(),
   /** Devices by what is split among them: `data`, the batch; `fsdp`, the batch and what is kept between runs. */
   mesh: z.strictObject({ data: z.int().min(1).optional(), fsdp: z.int().min(1).optional() }).optional(),
+  /** By cuDNN where it can (`fused`), or as any other operation; `auto`: fused where the device's passes its test. */
+  attention: z.enum(["auto", "plain", "fused"]).optional(),
   device: z.enum(["auto", "cpu", "gpu", "tpu"]).optional(),
 };
 const schema = z.object(xlaKeys);

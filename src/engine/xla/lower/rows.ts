@@ -37,6 +37,23 @@ export const rows: Lowerings = {
     const { shape } = outputs[0];
     return [e.convert(e.compare("EQ", e.along(ids, shape, [0]), e.iota("i32", shape, 1)), "f32")];
   },
+  // As its expansion, but for the label's logit, which is looked up: one reading of all logits less.
+  crossEntropy: (e, _node, [logits, labels, weights]) => {
+    const [rows] = logits.shape;
+    const wide = e.convert(logits, "f32");
+    const largest = e.reduce("maximum", wide, [1], Number.NEGATIVE_INFINITY);
+    const above = e.unary("stablehlo.exponential", e.binary("subtract", wide, e.along(largest, wide.shape, [0])));
+    const logsumexp = e.binary("add", e.unary("stablehlo.log", e.reduce("add", above, [1], 0)), largest);
+    const column = e.reshape(labels, [rows, 1]);
+    const numbers =
+      "collapsed_slice_dims = [1], operand_batching_dims = [0], start_indices_batching_dims = [0], start_index_map = [1], index_vector_dim = 1>, indices_are_sorted = false";
+    const types = `(${typeOf(logits)}, ${typeOf(column)}) -> ${typeText(logits.element, [rows])}`;
+    const attributes = `dimension_numbers = #stablehlo.gather<${numbers}, slice_sizes = array<i64: 1, 1>`;
+    const text = `"stablehlo.gather"(${logits.name}, ${column.name}) <{${attributes}}> : ${types}`;
+    const chosen = e.convert(e.op(text, logits.element, [rows]), "f32");
+    const losses = e.binary("multiply", weights, e.binary("subtract", logsumexp, chosen));
+    return [e.reduce("add", losses, [0], 0), logsumexp];
+  },
   bandBias: (e, { attrs, outputs }) => {
     const { shape } = outputs[0];
     const [rows, cols, before, after] = ["rows", "cols", "before", "after"].map((name) => numberOf(attrs, name));
