@@ -57,6 +57,21 @@ export const commands: readonly CommandEntry[] = [
     load: () => import("./evaluate.ts"),
   },
   {
+    name: "finetune",
+    description: "a model trained for a task by its TASK.yaml, and how good it is",
+    load: () => import("./finetune.ts"),
+  },
+  {
+    name: "sample",
+    description: "text from a causal model",
+    load: () => import("./sample.ts"),
+  },
+  {
+    name: "fill-mask",
+    description: "what a masked model puts in a text's gaps",
+    load: () => import("./fill-mask.ts"),
+  },
+  {
     name: "report",
     description: "runs side by side as a page, or their metrics as CSV",
     load: () => import("./report.ts"),

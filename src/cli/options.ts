@@ -60,6 +60,20 @@ export function wholeNumber(name: string, least = 0): (text: string) => number {
   };
 }
 
+/** For an option that may be given again. */
+export function gather(value: string, before: readonly string[]): readonly string[] {
+  return [...before, value];
+}
+
+/** A number from 0 to `most`. @param name the option, for messages */
+export function share(name: string, most: number): (text: string) => number {
+  return (text) => {
+    const value = text.trim() === "" ? Number.NaN : Number(text);
+    if (value >= 0 && value <= most) return value;
+    throw new UserError(`\`${text}\` is no number from 0 to ${most}`, name, "give one");
+  };
+}
+
 /** The format that `--dtype` names; undefined where it is not given. @throws UserError */
 export async function floatDType(name: string | undefined): Promise<FloatDType | undefined> {
   if (name === undefined) return undefined;

@@ -1,7 +1,7 @@
 /** `bert2bert plan`: what a run will take. A few steps are timed; nothing is written. */
 import type { Command } from "commander";
 import { UserError } from "../util/errors.ts";
-import { hubTelling } from "./options.ts";
+import { gather, hubTelling } from "./options.ts";
 import { formatBytes, formatCount, formatDuration, note, print, printJson, table } from "./output.ts";
 
 interface Options {
@@ -58,10 +58,6 @@ export function register(command: Command): void {
       );
       print(table([["stage", "steps", "blocks", "trained", "FLOPs a step"], ...rows]));
     });
-}
-
-function gather(value: string, before: readonly string[]): readonly string[] {
-  return [...before, value];
 }
 
 function speed(text: string): number {

@@ -1,7 +1,7 @@
 /** `bert2bert pretrain`: a run, or what is left of it. */
 import type { Command } from "commander";
 import { UserError } from "../util/errors.ts";
-import { hubTelling, modelFolder, wholeNumber } from "./options.ts";
+import { gather, hubTelling, modelFolder, wholeNumber } from "./options.ts";
 import { formatCount, formatDuration, note, Progress, print, printJson, table } from "./output.ts";
 import { watchSignals } from "./signals.ts";
 
@@ -121,8 +121,4 @@ async function recommend(model: string, run: string | undefined, options: Option
   const text = await recommendRun({ model, data: options.data, out, beside: "." });
   if (options.json) printJson({ text });
   else print(text.trimEnd());
-}
-
-function gather(value: string, before: readonly string[]): readonly string[] {
-  return [...before, value];
 }

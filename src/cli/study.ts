@@ -1,7 +1,7 @@
 /** `bert2bert study`: methods on one budget, what is missing of it run, and what came of it as tables and a page. */
 import type { Command } from "commander";
 import { UserError } from "../util/errors.ts";
-import { hubTelling } from "./options.ts";
+import { gather, hubTelling } from "./options.ts";
 import { formatCount, formatDuration, note, Progress, print, printJson, table } from "./output.ts";
 import { watchSignals } from "./signals.ts";
 
@@ -114,8 +114,4 @@ function printSchedule(schedule: import("../study/schedule.ts").Schedule): void 
   print(
     `\n${left.runs} of ${schedule.runs.length} runs left: ${left.flops.exact.toExponential(2)} FLOPs, ${formatDuration(left.seconds)} at ${schedule.speed.toFixed(0)} GFLOP/s`,
   );
-}
-
-function gather(value: string, before: readonly string[]): readonly string[] {
-  return [...before, value];
 }

@@ -8,6 +8,7 @@ import type { Json } from "../util/json.ts";
 import type { ModelClass } from "./classes.ts";
 import type { Activation } from "./config.ts";
 import type { Dimensions, Outputs, Parameter, Sizes } from "./table.ts";
+import type { TaskHeads } from "./task-head.ts";
 
 /** One model of an architecture: a config and the outputs it has. */
 export interface Model {
@@ -78,6 +79,8 @@ export interface Architecture {
   resize(config: Json, to: Partial<Sizes & { readonly eps: number }>): Json;
   /** The config with another kind for each block; absent where blocks are all alike. */
   withKinds?(config: Json, kinds: readonly string[]): Json;
+  /** Heads for tasks that can be put on it; absent: none. */
+  readonly taskHeads?: TaskHeads;
   /** What its owner should know of a model, in a sentence, such as who else can't read it; undefined for nothing. */
   remark?(model: Model): string | undefined;
   /** Which of the objectives mlm, nsp and clm it can be trained for, given its outputs. */

@@ -95,6 +95,12 @@ export function decoderArchitecture(flavour: Flavour): Architecture {
     },
     untied: true,
     objective: "clm",
+    taskHeads: {
+      sequence: {
+        ...{ name: `${flavour.title}ForSequenceClassification`, out: "score" },
+        ...({ reads: "last", bias: false, drops: false } as const),
+      },
+    },
     read: (config, read) => readDecoder(flavour, config, read),
     ...(flavour.saysKinds !== true
       ? {}

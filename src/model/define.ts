@@ -63,6 +63,7 @@ export interface Definition {
   /** Default: the sizes under their keys. */
   readonly resize?: Architecture["resize"];
   readonly withKinds?: Architecture["withKinds"];
+  readonly taskHeads?: Architecture["taskHeads"];
   readonly remark?: Architecture["remark"];
   readonly positions?: Architecture["positions"];
   /** Outputs that no model of the architecture has are left out. */
@@ -188,6 +189,7 @@ export function defineArchitecture(definition: Definition): Architecture {
     ],
 
     withKinds: definition.withKinds,
+    taskHeads: definition.taskHeads,
 
     remark: definition.remark,
 

@@ -80,6 +80,8 @@ export interface Flavour {
   };
   /** Name of the next-sentence head, if there is one. */
   readonly nsp: string | undefined;
+  /** What its classes for tasks have in place of those. */
+  readonly taskHeads?: Architecture["taskHeads"];
   /** Whether positions count from the padding id + 1, and only what is not padding. */
   readonly positionsAfterPadding: boolean;
 }
@@ -106,6 +108,7 @@ export function encoderArchitecture(flavour: Flavour): Architecture {
     },
     untied: flavour.untied,
     objective: "mlm",
+    taskHeads: flavour.taskHeads,
     read: (config, reader) => readEncoder(flavour, config, reader),
     positions: flavour.positionsAfterPadding ? positionsAfterPadding : undefined,
     forward: (b, model, inputs, options) => forward(flavour, b, model, inputs, options),

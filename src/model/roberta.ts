@@ -38,5 +38,11 @@ export const xlmRoberta: Architecture = encoderArchitecture({
   classes: [modelClass("XLMRobertaForMaskedLM", "lm"), modelClass("XLMRobertaModel", "pooler")],
   lm,
   nsp: undefined,
+  taskHeads: {
+    sequence: {
+      ...{ name: "RobertaForSequenceClassification", reads: "first", bias: true, drops: true },
+      ...{ dense: "classifier.dense", out: "classifier.out_proj" },
+    },
+  },
   positionsAfterPadding: true,
 });
