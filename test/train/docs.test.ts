@@ -29,9 +29,5 @@ it("the examples in docs/runs.md are runs, and the first one says the defaults",
     const stages = await stagesOf(await load(short + block), 3, 1000);
     boundaries.push(stages.map((stage) => stage.end));
   }
-  expect(boundaries).toEqual([
-    [125, 300, 1000],
-    [150, 300, 450, 600, 1000],
-    [1000],
-  ]);
+  expect(boundaries).toEqual([[125, 300, 1000], [150, 300, 450, 600, 1000], [1000]]);
 });
