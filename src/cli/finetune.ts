@@ -1,6 +1,6 @@
 /** `bert2bert finetune`: a model on a task, by its TASK.yaml. */
 import type { Command } from "commander";
-import { gather } from "./options.ts";
+import { gather, hubTelling } from "./options.ts";
 import { Progress, print, printJson, table } from "./output.ts";
 import { watchSignals } from "./signals.ts";
 
@@ -21,7 +21,7 @@ export function register(command: Command): void {
     .action(async (path: string, options: Options) => {
       const { loadTask } = await import("../tasks/finetune/settings.ts");
       const { finetune } = await import("../tasks/finetune/finetune.ts");
-      const task = loadTask(path, options.set);
+      const task = await loadTask(path, options.set, hubTelling());
       const signals = watchSignals();
       const progress = new Progress();
       try {

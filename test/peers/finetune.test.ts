@@ -32,7 +32,7 @@ async function trained(kind: "bert" | "roberta" | "gpt2", task: "classification"
   const from = await smallModel(root, kind);
   const train = writeTable(join(root, `${kind}.tsv`), 6 * steps, 1);
   const text: [string, string] | string = task === "regression" ? ["a", "b"] : "a";
-  const loaded = loadTask({
+  const loaded = await loadTask({
     out: join(root, `${kind}-out`),
     ...{ model: { from }, task, epochs: 1, batch: 6, length: 24, seed: 3, engine: { kind: "onnx", threads: 1 } },
     data: { train, validation: train, text, label: task === "regression" ? "value" : "class" },

@@ -96,7 +96,7 @@ describe("a task", () => {
 
   test("learns, says what it cut, and leaves its best seed's model", async () => {
     const said: string[] = [];
-    const task = loadTask({ ...base, out: out(), epochs: 12, batch: 4, data: { ...base.data, text: "a" } });
+    const task = await loadTask({ ...base, out: out(), epochs: 12, batch: 4, data: { ...base.data, text: "a" } });
     const result = await finetune(task, { note: (text) => said.push(text) });
     expect(said.some((text) => /^\d+ of 40 training examples are longer than 12 tokens and were cut$/.test(text))).toBe(
       true,
@@ -112,19 +112,21 @@ describe("a task", () => {
 
   test("ends early where nothing gets better", async () => {
     let steps = 0;
-    const task = loadTask({ ...base, out: out(), seeds: 1, epochs: 9, patience: 1, optimizer: { lr: 1e-12 } });
+    const task = await loadTask({ ...base, out: out(), seeds: 1, epochs: 9, patience: 1, optimizer: { lr: 1e-12 } });
     await finetune(task, { progress: () => steps++ });
     expect(steps).toBe(10);
   });
 
   test("stopped after every step it ends with the same bytes", async () => {
     const [whole, parts] = [out(), out()];
-    await finetune(loadTask({ ...base, out: whole }));
+    await finetune(await loadTask({ ...base, out: whole }));
     let stops = 0;
     for (let done = false; !done; ) {
       let steps = 0;
       try {
-        await finetune(loadTask({ ...base, out: parts }), { stopped: () => (++steps > 2 ? "SIGTERM" : undefined) });
+        await finetune(await loadTask({ ...base, out: parts }), {
+          stopped: () => (++steps > 2 ? "SIGTERM" : undefined),
+        });
         done = true;
       } catch (error) {
         expect(error).toBeInstanceOf(Interrupted);
@@ -137,7 +139,7 @@ describe("a task", () => {
 
   test("killed again and again it ends with the same bytes", async () => {
     const [whole, parts] = [out(), out()];
-    await finetune(loadTask({ ...base, out: whole }));
+    await finetune(await loadTask({ ...base, out: whole }));
     const path = file(JSON.stringify({ ...base, out: parts }));
     const main = join(packageRoot(), "dist", "cli", "main.js");
     let killed = 0;

@@ -7,6 +7,7 @@ import { dirname, resolve } from "node:path";
 import { z } from "zod";
 import { placed } from "../../engine/engine.ts";
 import { engineSchema } from "../../engine/schema.ts";
+import { type FindOptions, findModel } from "../../hub/find.ts";
 import { decays } from "../../train/plan/schedule.ts";
 import { SettingsFile } from "../../util/settings.ts";
 import { metrics } from "./metrics.ts";
@@ -71,13 +72,20 @@ export interface LoadedTask {
   readonly file: SettingsFile;
 }
 
-/** @param task TASK.yaml's path, or its keys @param sets `key.path=value` on top @throws UserError naming line or key */
-export function loadTask(task: string | TaskInput, sets: readonly string[] = []): LoadedTask {
+/**
+ * @param task TASK.yaml's path, or its keys @param sets `key.path=value` on top
+ * @param options told where the model is found: in a run, on the Hub @throws UserError naming line or key
+ */
+export async function loadTask(
+  task: string | TaskInput,
+  sets: readonly string[] = [],
+  options: FindOptions = {},
+): Promise<LoadedTask> {
   const file = new SettingsFile(task, sets);
   const given = file.checked(schema);
   const folder = typeof task === "string" ? dirname(resolve(task)) : process.cwd();
   const at = (path: string) => resolve(folder, path);
-  const { kind, threads, precision, ...options } = given.engine;
+  const { kind, threads, precision, ...engine } = given.engine;
   const known = Object.keys(metrics[given.task]);
   const metric = given.metric ?? known[0];
   if (!known.includes(metric)) {
@@ -87,7 +95,7 @@ export function loadTask(task: string | TaskInput, sets: readonly string[] = [])
   const settings: TaskSettings = {
     ...given,
     out: at(given.out),
-    model: { from: at(given.model.from) },
+    model: { from: await findModel(given.model.from, { ...options, beside: folder }) },
     data: {
       ...data,
       ...{ train: at(data.train), validation: at(data.validation) },
@@ -98,7 +106,7 @@ export function loadTask(task: string | TaskInput, sets: readonly string[] = [])
       kind,
       threads: threads === "auto" ? availableParallelism() : threads,
       precision,
-      options: placed(options, at),
+      options: placed(engine, at),
     },
   };
   return { settings, file };
