@@ -16,6 +16,8 @@ export default defineConfig({
     // Where there is a JAX: XLA's CPU compiler takes 10 s for a small model's step, half of that without optimising, and
     // nothing for one it has seen.
     env: {
+      // No test asks the Hub but those that bring one of their own.
+      HF_HUB_OFFLINE: "1",
       XLA_FLAGS: process.env.XLA_FLAGS ?? "--xla_backend_optimization_level=0",
       JAX_COMPILATION_CACHE_DIR: process.env.JAX_COMPILATION_CACHE_DIR ?? join(tmpdir(), "bert2bert-test-xla"),
     },

@@ -13,8 +13,11 @@ import { spawn } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import { availableParallelism, cpus, loadavg } from "node:os";
 import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { packageRoot } from "../src/util/paths.ts";
+
+/** From dist/bench/, where it is built to. */
+const root = fileURLToPath(new URL("../../", import.meta.url));
 
 const small = { kind: "bert", layers: 6, hidden: 384, heads: 6, vocabulary: 8192, batch: 16, length: 128, masked: 20 };
 const base = { ...small, layers: 12, hidden: 768, heads: 12, vocabulary: 30522, batch: 8 };
@@ -62,7 +65,7 @@ interface Runner {
 async function start(name: string, workload: object, threads: number): Promise<Runner> {
   const runner = runners[name];
   if (runner === undefined) throw new Error(`there is no runner ${name}; there are ${Object.keys(runners).join(", ")}`);
-  const file = `${packageRoot()}bench/peers/${runner.own ? "own_step.mjs" : "cpu_step.py"}`;
+  const file = `${root}bench/peers/${runner.own ? "own_step.mjs" : "torch_step.py"}`;
   const program = runner.own ? process.execPath : (process.env.BERT2BERT_PYTHON ?? "python3");
   const child = spawn(program, [file], {
     stdio: ["pipe", "pipe", "inherit"],
@@ -151,7 +154,7 @@ async function main(): Promise<void> {
     console.log(parts.at(-1));
   }
   if (!values.write) return;
-  const path = `${packageRoot()}docs/results/cpu-speed.md`;
+  const path = `${root}docs/results/cpu-speed.md`;
   const [before, rest] = readFileSync(path, "utf8").split("<!-- measured -->\n");
   const after = rest.split("<!-- end -->")[1];
   writeFileSync(path, `${before}<!-- measured -->\n\n${parts.join("\n")}\n<!-- end -->${after}`);

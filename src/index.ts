@@ -87,6 +87,11 @@ export { studyResults, type WrittenResults, writeResults } from "./study/results
 export { openStudy, runStudy, type StudyOptions, type StudyState, stateOf, type Trial } from "./study/run.ts";
 export { type Schedule, scheduleOf } from "./study/schedule.ts";
 export { loadStudy, type Study, type StudyMethod } from "./study/settings.ts";
+export { evaluateTasks, type TasksOptions } from "./tasks/evaluate.ts";
+export { type Filled, fillMask } from "./tasks/fill-mask.ts";
+export { type FinetuneResult, finetune } from "./tasks/finetune/finetune.ts";
+export { loadTask, type TaskInput } from "./tasks/finetune/settings.ts";
+export { type Sample, type SampleOptions, sample } from "./tasks/sample.ts";
 export { estimateRun, type RunEstimate } from "./train/estimate.ts";
 export { type EvaluateOptions, evaluateFolder } from "./train/evaluate-folder.ts";
 export { type LearnOptions, learnGrowth } from "./train/ligo.ts";

@@ -2,7 +2,7 @@
  * A growth method of one's own: DirectCopy, but what is new is drawn smaller, so that it disturbs the source less.
  * docs/examples/study.ts runs it.
  */
-import { constant, corner, fresh, methodOf, type Recipe, shapeOf, type WidthMethod } from "bert2bert";
+import { corner, fresh, methodOf, type Recipe, type WidthMethod } from "bert2bert";
 
 /** The same numbers times a factor. */
 function scaled(recipe: Recipe, factor: number): Recipe {
@@ -26,11 +26,8 @@ export const calm: WidthMethod = {
   recipe(parameter, growth, content) {
     const own = methodOf("direct").recipe(parameter, growth, content);
     if (content !== "weight") return own;
-    const random = parameter.init.kind === "normal";
     const drawn = fresh(growth, parameter);
-    const rest = random
-      ? scaled(drawn, Number(growth.options.scale))
-      : constant(shapeOf(parameter), parameter.init.value);
+    const rest = parameter.init.kind === "normal" ? scaled(drawn, Number(growth.options.scale)) : drawn;
     return corner(growth, parameter, own, rest);
   },
 };

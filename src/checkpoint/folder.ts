@@ -1,6 +1,6 @@
 /**
  * A model folder as transformers reads it: `config.json`, weights, tokenizer files, `generation_config.json` where
- * there is one, a model card, and beside them what this package adds: `growth.json`, `optimizer.safetensors` and
+ * there is one, a model card (card.ts), and beside them what this package adds: `growth.json`, `optimizer.safetensors` and
  * `trainer.json`.
  */
 import { readdir, stat } from "node:fs/promises";
@@ -18,7 +18,6 @@ export const generationConfigFile = "generation_config.json";
 /** Beside the weights of an adapter (peft), which a model folder may hold as well. */
 export const adapterFile = "adapter_config.json";
 export const growthFile = "growth.json";
-export const modelCardFile = "README.md";
 
 /** What a tokenizer may be kept in, by the names that transformers gives. */
 export const tokenizerFiles: readonly string[] = [
@@ -63,10 +62,7 @@ export async function openModelFolder(path: string): Promise<ModelFolder> {
 /** A folder's `config.json`. @throws UserError if it is missing or no JSON object */
 export async function readConfig(folder: string): Promise<Json> {
   const present = await readdir(folder).catch((error: unknown) => {
-    const wayOut = /^[\w.-]+\/[\w.-]+$/.test(folder)
-      ? "a model is read from a folder: if this is a name on the Hugging Face Hub, download it first"
-      : "check the path";
-    if (errorCode(error) === "ENOENT") throw new UserError("there is no such folder", folder, wayOut);
+    if (errorCode(error) === "ENOENT") throw new UserError("there is no such folder", folder, "check the path");
     if (errorCode(error) === "ENOTDIR") throw new UserError("it is a file, not a folder", folder, "name the folder");
     throw systemError(error, folder);
   });
@@ -83,12 +79,18 @@ export async function readConfig(folder: string): Promise<Json> {
 
 /** Writes `config.json` as transformers does: keys sorted, two spaces. Into the temporary folder of writeFolderWhole. */
 export async function writeConfig(folder: string, config: Json): Promise<void> {
-  await writeJson(join(folder, configFile), sortKeys(config));
+  // transformers 5 takes no whole number for these: 2.0 stays 2.0.
+  const whole = /^( {2}"(?:initializer_\w+|\w+_eps|\w+_epsilon)": \d+)(,?)$/gm;
+  await fillFile(join(folder, configFile), jsonText(sortKeys(config)).replace(whole, "$1.0$2"));
+}
+
+function jsonText(value: JsonValue): string {
+  return `${JSON.stringify(value, null, 2)}\n`;
 }
 
 /** Writes a JSON file, keys in the order given. Into the temporary folder of writeFolderWhole. */
 export async function writeJson(path: string, value: JsonValue): Promise<void> {
-  await fillFile(path, `${JSON.stringify(value, null, 2)}\n`);
+  await fillFile(path, jsonText(value));
 }
 
 export const tokenizerConfigFile = "tokenizer_config.json";
@@ -124,40 +126,6 @@ export function withLimit(config: Json, positions: number, own = true): Json {
 /** Copies `generation_config.json` if it is there. @returns whether it was */
 export async function copyGenerationConfig(from: string, to: string): Promise<boolean> {
   return (await copyFiles(from, to, [generationConfigFile])).length > 0;
-}
-
-/** A model card, from plain data. */
-export interface ModelCard {
-  readonly title: string;
-  /** Tags beside "bert2bert", such as the architecture. */
-  readonly tags: readonly string[];
-  /** As the Hub names tasks: fill-mask, text-generation. */
-  readonly pipeline?: string;
-  /** Paragraphs below the title: what it is, what it was grown from and how, what is known about it. */
-  readonly text: readonly string[];
-  /** A table of facts below the text. */
-  readonly facts: readonly (readonly [name: string, value: string])[];
-}
-
-/** Writes the card as README.md with its front matter. Into the temporary folder of writeFolderWhole. */
-export async function writeModelCard(folder: string, card: ModelCard): Promise<void> {
-  const quoted = (text: string) => (/^[a-z][a-z0-9-]*$/i.test(text) ? text : JSON.stringify(text));
-  const cell = (text: string) => text.replaceAll("|", "\\|").replaceAll("\n", " ");
-  const lines = [
-    "---",
-    "library_name: transformers",
-    ...(card.pipeline === undefined ? [] : [`pipeline_tag: ${quoted(card.pipeline)}`]),
-    "tags:",
-    ...["bert2bert", ...card.tags].map((tag) => `- ${quoted(tag)}`),
-    "---",
-    "",
-    `# ${card.title.replaceAll("\n", " ")}`,
-    ...card.text.flatMap((paragraph) => ["", paragraph]),
-  ];
-  if (card.facts.length > 0) {
-    lines.push("", "| | |", "|---|---|", ...card.facts.map(([name, value]) => `| ${cell(name)} | ${cell(value)} |`));
-  }
-  await fillFile(join(folder, modelCardFile), `${lines.join("\n")}\n`);
 }
 
 /** Which of the names are files in a folder. @throws UserError if one is a link that leads out of it */

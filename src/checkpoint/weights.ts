@@ -183,12 +183,7 @@ async function list(folder: string): Promise<readonly string[]> {
   try {
     return (await readdir(folder)).sort();
   } catch (error) {
-    if (errorCode(error) === "ENOENT") {
-      const wayOut = /^[\w.-]+\/[\w.-]+$/.test(folder)
-        ? "a model is read from a folder: if this is a name on the Hugging Face Hub, download it first"
-        : "check the path";
-      throw new UserError("there is no such folder", folder, wayOut);
-    }
+    if (errorCode(error) === "ENOENT") throw new UserError("there is no such folder", folder, "check the path");
     if (errorCode(error) === "ENOTDIR") {
       throw new UserError("it is a file, not a model folder", folder, "name the folder that holds config.json");
     }

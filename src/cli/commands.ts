@@ -57,6 +57,31 @@ export const commands: readonly CommandEntry[] = [
     load: () => import("./evaluate.ts"),
   },
   {
+    name: "finetune",
+    description: "a model trained for a task by its TASK.yaml, and how good it is",
+    load: () => import("./finetune.ts"),
+  },
+  {
+    name: "sample",
+    description: "text from a causal model",
+    load: () => import("./sample.ts"),
+  },
+  {
+    name: "fill-mask",
+    description: "what a masked model puts in a text's gaps",
+    load: () => import("./fill-mask.ts"),
+  },
+  {
+    name: "report",
+    description: "runs side by side as a page, or their metrics as CSV",
+    load: () => import("./report.ts"),
+  },
+  {
+    name: "compare",
+    description: "what came of runs, and in which settings they differ",
+    load: () => import("./compare.ts"),
+  },
+  {
     name: "study",
     description: "growth methods on one budget: runs what is missing, writes tables and a page",
     load: () => import("./study.ts"),
@@ -75,6 +100,16 @@ export const commands: readonly CommandEntry[] = [
     name: "prepare",
     description: "text to token blocks on disk, a part of it held out for validation",
     load: () => import("./prepare.ts"),
+  },
+  {
+    name: "push",
+    description: "a model folder, with its card, to the Hugging Face Hub",
+    load: () => import("./push.ts"),
+  },
+  {
+    name: "completion",
+    description: "what a shell needs to complete commands and options",
+    load: () => import("./completion.ts"),
   },
   {
     name: "doctor",

@@ -99,14 +99,12 @@ async function grow(folder: string, out: string | undefined, flags: Flags): Prom
     { parseSize },
     { checkFolderFreeOrMade },
     { remarks },
-    { headWords },
   ] = await Promise.all([
     import("../growth/apply.ts"),
     import("../model/load.ts"),
     import("../checkpoint/write.ts"),
     import("../store/files.ts"),
     import("../model/remarks.ts"),
-    import("../model/head.ts"),
   ]);
   if (out === undefined && flags.dryRun !== true) {
     throw new UserError("no folder to write is named", "bert2bert grow", "add OUT after the source, or --dry-run");
@@ -139,7 +137,7 @@ async function grow(folder: string, out: string | undefined, flags: Flags): Prom
     }
     if (applied.already) note(`${out} holds this growth already; nothing was written`);
     note(promiseWords({ ...plan, promise: applied.promise }, format, source));
-    for (const words of headWords(source.model, plan.growth.target)) note(words);
+    for (const words of plan.notes) note(words);
     if (applied.vanished > 0) note(`${applied.vanished} weights are too small for ${applied.dtype} and are 0 in it`);
     const moments = applied.moments ? ", Adam's moments with them" : "";
     print(

@@ -1,12 +1,54 @@
 /** Readers of option values, for commander. */
+import { existsSync } from "node:fs";
+import type { Command } from "commander";
 import type { FloatDType } from "../checkpoint/dtype.ts";
 import { modelPlace } from "../store/places.ts";
 import { suggestion, UserError } from "../util/errors.ts";
-import { note } from "./output.ts";
+import { formatBytes, note, Progress } from "./output.ts";
 
-/** A model folder's path: where a run's folder is given, the model in it. */
+/** What is read as text, for help. */
+export const TEXTS =
+  "text, JSON Lines (.gz, .zst, .xz too), Parquet, Arrow, folders and patterns of them, what datasets saved";
+export const FIELD = "the field of JSON Lines, or the column, that holds the text (default: text)";
+
+/** A model folder's path, or its name on the Hub: where a run's folder is given, the model in it. */
 export function modelFolder(path: string): string {
   return modelPlace(path, note);
+}
+
+/** A tokenizer folder's path, or the name on the Hub of a model whose tokenizer is meant. */
+export function tokenizerFolder(path: string): string {
+  return modelPlace(path, note);
+}
+
+/** What is asked of the Hub, said and shown as it goes on. */
+export function hubTelling() {
+  const progress = new Progress();
+  return {
+    say: (text: string) => progress.end(text),
+    progress: (file: string, done: number, all: number) =>
+      progress.update(() => `from the Hub: ${file}, ${formatBytes(done)} of ${formatBytes(all)}`),
+  };
+}
+
+/** Before a command's action: what `modelFolder` and `tokenizerFolder` read and is no folder is looked for on the Hub. */
+export async function placeModels(command: Command): Promise<void> {
+  const placed = async (read: unknown, given: unknown) => {
+    const wanted = read === modelFolder ? "model" : read === tokenizerFolder ? "tokenizer" : undefined;
+    const missing = wanted !== undefined && typeof given === "string" && !existsSync(given);
+    if (!missing) return given;
+    const { findModel } = await import("../hub/find.ts");
+    return findModel(given, { wanted, ...hubTelling() });
+  };
+  for (const [i, { parseArg }] of command.registeredArguments.entries()) {
+    command.processedArgs[i] = await placed(parseArg, command.processedArgs[i]);
+  }
+  for (const option of command.options) {
+    const name = option.attributeName();
+    const given: unknown = command.getOptionValue(name);
+    const place = await placed(option.parseArg, given);
+    if (place !== given) command.setOptionValueWithSource(name, place, command.getOptionValueSource(name) ?? "cli");
+  }
 }
 
 /** A whole number from `least` to 2^53 − 1. @param name the option, for messages */
@@ -15,6 +57,20 @@ export function wholeNumber(name: string, least = 0): (text: string) => number {
     const value = /^\d+$/.test(text) ? Number(text) : Number.NaN;
     if (Number.isSafeInteger(value) && value >= least) return value;
     throw new UserError(`\`${text}\` is no whole number of at least ${least}`, name, "give one");
+  };
+}
+
+/** For an option that may be given again. */
+export function gather(value: string, before: readonly string[]): readonly string[] {
+  return [...before, value];
+}
+
+/** A number from 0 to `most`. @param name the option, for messages */
+export function share(name: string, most: number): (text: string) => number {
+  return (text) => {
+    const value = text.trim() === "" ? Number.NaN : Number(text);
+    if (value >= 0 && value <= most) return value;
+    throw new UserError(`\`${text}\` is no number from 0 to ${most}`, name, "give one");
   };
 }
 

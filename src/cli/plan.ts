@@ -1,6 +1,7 @@
 /** `bert2bert plan`: what a run will take. A few steps are timed; nothing is written. */
 import type { Command } from "commander";
 import { UserError } from "../util/errors.ts";
+import { gather, hubTelling } from "./options.ts";
 import { formatBytes, formatCount, formatDuration, note, print, printJson, table } from "./output.ts";
 
 interface Options {
@@ -18,7 +19,7 @@ export function register(command: Command): void {
     .action(async (path: string, options: Options) => {
       const { loadRun } = await import("../train/run/settings.ts");
       const { estimateRun } = await import("../train/estimate.ts");
-      const run = await loadRun(path, options.set);
+      const run = await loadRun(path, options.set, hubTelling());
       const estimate = await estimateRun(run, { measure: options.speed === undefined, note });
       const { measured, left, done, steps } = estimate;
       const speed = options.speed ?? ("flops" in measured ? measured.flops / 1e9 : null);
@@ -57,10 +58,6 @@ export function register(command: Command): void {
       );
       print(table([["stage", "steps", "blocks", "trained", "FLOPs a step"], ...rows]));
     });
-}
-
-function gather(value: string, before: readonly string[]): readonly string[] {
-  return [...before, value];
 }
 
 function speed(text: string): number {

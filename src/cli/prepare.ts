@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import type { Command } from "commander";
 import { UserError } from "../util/errors.ts";
-import { modelFolder, wholeNumber } from "./options.ts";
+import { FIELD, modelFolder, TEXTS, tokenizerFolder, wholeNumber } from "./options.ts";
 import { formatBytes, formatCount, formatDuration, note, Progress, print, printJson, table } from "./output.ts";
 
 interface Options {
@@ -19,8 +19,8 @@ interface Options {
 
 export function register(command: Command): void {
   command
-    .argument("<files...>", "text files (.gz too), JSON Lines, or folders of them")
-    .option("--tokenizer <folder>", "tokenizer.json, vocab.txt, or vocab.json and merges.txt", modelFolder)
+    .argument("<files...>", TEXTS)
+    .option("--tokenizer <folder>", "tokenizer.json, vocab.txt, or vocab.json and merges.txt", tokenizerFolder)
     .option(
       "--model <folder>",
       "the model that is to learn from it: its tokenizer, and every id is held against it",
@@ -31,7 +31,7 @@ export function register(command: Command): void {
     .option("--validation <share>", "share of the documents held out, 0 for none", Number, 0.01)
     .option("--bos", "begin each document with the bos token (default: if transformers puts it before a text)")
     .option("--no-bos", "never do")
-    .option("--field <name>", "the field of JSON Lines that holds the text (default: text)")
+    .option("--field <name>", FIELD)
     .option("--threads <n>", "workers (default: one a core)", wholeNumber("--threads", 1))
     .option("--json", "print the result as JSON")
     .action(async (files: string[], options: Options) => {
@@ -53,8 +53,10 @@ export function register(command: Command): void {
         note: (text) => progress.end(text),
         progress: (done) =>
           progress.update(() => {
-            const speed = done.bytes / ((performance.now() - started) / 1000);
-            return `${formatBytes(done.bytes)} read, ${formatCount(done.tokens)} tokens, ${formatBytes(speed)}/s`;
+            const seconds = (performance.now() - started) / 1000;
+            const read = `${(100 * done.share).toFixed(0)} % read (${formatBytes(done.bytes)})`;
+            const left = done.share > 0.01 ? `, ${formatDuration((seconds / done.share) * (1 - done.share))} left` : "";
+            return `${read}, ${formatCount(done.tokens)} tokens, ${formatBytes(done.bytes / seconds)}/s${left}`;
           }),
       });
       progress.end();

@@ -1,8 +1,8 @@
 /** `bert2bert pretrain`: a run, or what is left of it. */
 import type { Command } from "commander";
 import { UserError } from "../util/errors.ts";
-import { modelFolder } from "./options.ts";
-import { formatCount, formatDuration, Progress, print, printJson, table } from "./output.ts";
+import { gather, hubTelling, modelFolder, wholeNumber } from "./options.ts";
+import { formatCount, formatDuration, note, Progress, print, printJson, table } from "./output.ts";
 import { watchSignals } from "./signals.ts";
 
 interface Options {
@@ -12,6 +12,8 @@ interface Options {
   readonly recommend?: string;
   readonly data?: string;
   readonly out?: string;
+  readonly serve?: number | true;
+  readonly beside?: readonly string[];
 }
 
 export function register(command: Command): void {
@@ -26,6 +28,12 @@ export function register(command: Command): void {
     )
     .option("--data <folder>", "with --recommend: what `prepare` wrote")
     .option("--out <folder>", "with --recommend: where the run is to go (default: MODEL-run)")
+    .option(
+      "--serve [port]",
+      "a page of the run at http://127.0.0.1:PORT/ while it goes on (default: a free port)",
+      wholeNumber("--serve"),
+    )
+    .option("--beside <runs...>", "with --serve: other run folders on that page")
     .option("--json", "print the result as JSON")
     .addHelpText(
       "after",
@@ -39,7 +47,7 @@ export function register(command: Command): void {
       }
       const { loadRun } = await import("../train/run/settings.ts");
       const { pretrain } = await import("../train/pretrain.ts");
-      const run = await loadRun(path, options.set);
+      const run = await loadRun(path, options.set, hubTelling());
       if (options.profile) {
         const { profileRun } = await import("../train/profile.ts");
         const profile = await profileRun(run, (text) => process.stderr.write(`${text}\n`));
@@ -53,6 +61,7 @@ export function register(command: Command): void {
         print(`${profile.engine}: a step of stage ${profile.stage} takes ${profile.step.toFixed(1)} ms\n`);
         return print(table([["class", "ms", "share"], ...rows]));
       }
+      const page = await served(run.settings.out, options);
       const signals = watchSignals();
       const progress = new Progress();
       const say = (text: string) => progress.end(text);
@@ -83,8 +92,21 @@ export function register(command: Command): void {
       } finally {
         progress.end();
         signals.end();
+        page?.close();
       }
     });
+}
+
+async function served(out: string, { serve, beside = [] }: Options) {
+  if (serve === undefined) {
+    if (beside.length > 0) throw new UserError("there is no page", "--beside", "add --serve");
+    return undefined;
+  }
+  const { serveRuns, watchedRun } = await import("../train/watch.ts");
+  for (const folder of beside) await watchedRun(folder);
+  const page = await serveRuns([out, ...beside], serve === true ? 0 : serve);
+  note(`watch it at ${page.url}`);
+  return page;
 }
 
 async function recommend(model: string, run: string | undefined, options: Options): Promise<void> {
@@ -99,8 +121,4 @@ async function recommend(model: string, run: string | undefined, options: Option
   const text = await recommendRun({ model, data: options.data, out, beside: "." });
   if (options.json) printJson({ text });
   else print(text.trimEnd());
-}
-
-function gather(value: string, before: readonly string[]): readonly string[] {
-  return [...before, value];
 }

@@ -8,6 +8,7 @@ import { Interrupted, suggestion, UserError } from "../util/errors.ts";
 import { packageVersion } from "../util/paths.ts";
 import { systemError } from "../util/system.ts";
 import { commands } from "./commands.ts";
+import { placeModels } from "./options.ts";
 import { note } from "./output.ts";
 
 /** Runs a command line. @param words without the program's name @returns the exit code; 0 where the action may set its own */
@@ -41,6 +42,7 @@ async function main(words: readonly string[]): Promise<void> {
     throw new UserError(`there is no command \`${meant}\``, "bert2bert", wayOut);
   }
   govern(program);
+  program.hook("preAction", (_, command) => placeModels(command));
   if (words.length === 0) {
     program.outputHelp();
     return;

@@ -1,6 +1,7 @@
 /** `bert2bert study`: methods on one budget, what is missing of it run, and what came of it as tables and a page. */
 import type { Command } from "commander";
 import { UserError } from "../util/errors.ts";
+import { gather, hubTelling } from "./options.ts";
 import { formatCount, formatDuration, note, Progress, print, printJson, table } from "./output.ts";
 import { watchSignals } from "./signals.ts";
 
@@ -36,7 +37,7 @@ export function register(command: Command): void {
         import("../study/run.ts"),
         import("../study/results.ts"),
       ]);
-      const study = await loadStudy(path, options.set, note);
+      const study = await loadStudy(path, options.set, hubTelling());
       const names = study.methods.map((method) => method.name);
       const unknown = options.only?.find((name) => !names.includes(name));
       if (unknown !== undefined) {
@@ -113,8 +114,4 @@ function printSchedule(schedule: import("../study/schedule.ts").Schedule): void 
   print(
     `\n${left.runs} of ${schedule.runs.length} runs left: ${left.flops.exact.toExponential(2)} FLOPs, ${formatDuration(left.seconds)} at ${schedule.speed.toFixed(0)} GFLOP/s`,
   );
-}
-
-function gather(value: string, before: readonly string[]): readonly string[] {
-  return [...before, value];
 }

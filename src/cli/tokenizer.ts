@@ -1,6 +1,6 @@
 /** `tokenizer train FILE... --out FOLDER --kind wordpiece|bpe --vocab N`: a vocabulary from text. */
 import { type Command, Option } from "commander";
-import { wholeNumber } from "./options.ts";
+import { FIELD, TEXTS, wholeNumber } from "./options.ts";
 import { formatBytes, formatDuration, note, Progress, print, printJson } from "./output.ts";
 
 interface Options {
@@ -17,11 +17,11 @@ export function register(command: Command): void {
   command
     .command("train")
     .description("learn a vocabulary from text; the same text gives the same bytes")
-    .argument("<files...>", "text files (.gz too), JSON Lines, or folders of them")
+    .argument("<files...>", TEXTS)
     .requiredOption("--out <folder>", "the folder to write")
     .addOption(new Option("--kind <kind>", "BERT's or GPT-2's").choices(["wordpiece", "bpe"]).makeOptionMandatory())
     .requiredOption("--vocab <n>", "entries, special tokens included", wholeNumber("--vocab", 1))
-    .option("--field <name>", "the field of JSON Lines that holds the text (default: text)")
+    .option("--field <name>", FIELD)
     .option("--lowercase", "wordpiece: lower case, accents dropped")
     .addOption(new Option("--special <whose>", "bpe: special tokens (default: gpt2)").choices(["gpt2", "roberta"]))
     .option("--json", "print the result as JSON")

@@ -40,6 +40,20 @@ export interface Executable {
   release(): Promise<void>;
 }
 
+/** One of several processes that do the same together, each on its own devices: all ask for the same, in one order. */
+export interface Processes {
+  readonly count: number;
+  /** Which this is; 0 writes what is to be kept. */
+  readonly index: number;
+  /** The largest of what all say, number by number; whole numbers. */
+  agree(values: readonly number[]): Promise<readonly number[]>;
+}
+
+/** States as they were when it was taken, to be read while runs go on; of several processes, by the first alone. */
+export interface Snapshot extends Pick<Engine, "read"> {
+  release(): Promise<void>;
+}
+
 export interface Engine {
   /** As in a run's `engine.kind`. */
   readonly kind: string;
@@ -47,11 +61,15 @@ export interface Engine {
   readonly description: string;
   /** How many runs are worth having under way at once; 1 where it isn't said. */
   readonly ahead?: number;
+  /** Where it runs in several. */
+  readonly processes?: Processes;
   compile(program: Program): Promise<Executable>;
   /** Puts a tensor under a name, replacing what was there. The data is copied. */
   write(name: string, shape: Shape, data: TensorData): Promise<void>;
   /** A copy of the tensor under a name. @throws if there is none */
   read(name: string): Promise<TensorData>;
+  /** Absent where nothing would be gained: a read takes what time copies take. */
+  snapshot?(names: readonly string[]): Promise<Snapshot>;
   /** The names of all tensors held. */
   names(): readonly string[];
   /** Lets tensors go. */
@@ -64,6 +82,10 @@ export interface EngineKind {
   readonly kind: string;
   /** `auto` never takes it: even to look for it costs more than a run on another may take. */
   readonly byNameOnly?: boolean;
+  /** It refuses by itself what there is no room for: that need not be this machine's memory. */
+  readonly checksMemory?: boolean;
+  /** Whether with these keys of its own it waits for other processes when it is opened. */
+  waits?(options: EngineSettings["options"]): boolean;
   /** Whether it can run here, in words for a person. */
   probe(): Promise<{ usable: true; description: string } | { usable: false; reason: string; wayOut: string }>;
   open(settings: EngineSettings): Promise<Engine>;

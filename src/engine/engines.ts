@@ -28,6 +28,9 @@ export async function chooseEngine(kinds: readonly EngineKind[] = engineKinds): 
   throw new UserError("no engine can run here", "engine.kind", "`bert2bert doctor` says what is missing");
 }
 
+/** An engine as settings choose it. */
+type Chosen = EngineSettings & { readonly kind: string };
+
 /** The engine of a name; undefined for `auto`. @throws UserError if there is none */
 function named(kind: string): EngineKind | undefined {
   const known = ["auto", ...engineKinds.map((engine) => engine.kind)];
@@ -35,9 +38,16 @@ function named(kind: string): EngineKind | undefined {
   throw new UserError(`there is no engine \`${kind}\``, "engine.kind", suggestion(kind, known));
 }
 
-/** Why an engine can't run here; undefined if it can. @throws UserError if there is no such engine */
-export async function absence(kind: string): Promise<string | undefined> {
-  const found = await named(kind)?.probe();
+/** Whether what a run takes is held against this machine's memory. @throws UserError if there is no such engine */
+export function runsInMemory({ kind }: Chosen): boolean {
+  return named(kind)?.checksMemory !== true;
+}
+
+/** Why an engine can't run here, by itself; undefined if it can. @throws UserError if there is no such engine */
+export async function absence({ kind, options }: Chosen): Promise<string | undefined> {
+  const engine = named(kind);
+  if (engine?.waits?.(options)) return "it takes several processes, and this is one";
+  const found = await engine?.probe();
   return found === undefined || found.usable ? undefined : `the engine ${kind} can't run here (${found.reason})`;
 }
 
@@ -49,10 +59,7 @@ const said = new Set<string>();
  * @param note told which engine it is and, where `auto` passed over a better one, why and how to get that
  * @throws UserError if there is no engine of that kind, or it can't do what the settings ask
  */
-export async function openEngine(
-  settings: EngineSettings & { readonly kind: string },
-  note: (text: string) => void = () => {},
-): Promise<Engine> {
+export async function openEngine(settings: Chosen, note: (text: string) => void = () => {}): Promise<Engine> {
   const { kind, threads } = settings;
   const meant = named(kind);
   if (!Number.isInteger(threads) || threads < 1) {

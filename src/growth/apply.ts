@@ -1,7 +1,9 @@
 /**
  * Applies a planned growth: reads the source and writes the target folder, one slice of one tensor in memory at a time.
  */
+
 import { join } from "node:path";
+import { type Descent, descentOf, writeModelCard } from "../checkpoint/card.ts";
 import { configNames, type FloatDType, widthOf } from "../checkpoint/dtype.ts";
 import { countNotFinite } from "../checkpoint/finite.ts";
 import {
@@ -11,7 +13,6 @@ import {
   growthFile,
   withLimit,
   writeConfig,
-  writeModelCard,
 } from "../checkpoint/folder.ts";
 import {
   type Moment,
@@ -22,7 +23,6 @@ import {
 } from "../checkpoint/optimizer.ts";
 import { indexFile } from "../checkpoint/weights.ts";
 import { type TensorSource as OutputTensor, writeWeights } from "../checkpoint/write.ts";
-import { headWords } from "../model/head.ts";
 import type { OpenModel } from "../model/load.ts";
 import { pipelineOf } from "../model/objectives.ts";
 import { elements, parameterCount, shapeOf } from "../model/table.ts";
@@ -143,7 +143,7 @@ async function fill(
   await copyTokenizerFiles(source.folder, folder, (config) => withLimit(config, positions));
   await copyGenerationConfig(source.folder, folder);
   await fillFile(join(folder, growthFile), await record());
-  await writeCard(folder, plan, dtype, promiseWords(plan, dtype, source), vanished);
+  await writeCard(folder, plan, await descentOf(source.folder), dtype, promiseWords(plan, dtype, source), vanished);
   return vanished;
 }
 
@@ -240,6 +240,7 @@ function counter(plan: GrowthPlan, moments: boolean, progress: ApplyOptions["pro
 async function writeCard(
   folder: string,
   plan: GrowthPlan,
+  descent: Descent,
   dtype: FloatDType,
   promise: string,
   vanished: number,
@@ -253,10 +254,11 @@ async function writeCard(
     title: `A ${type} of ${size(target.dimensions)}, grown from one of ${size(source.dimensions)}`,
     tags: [type],
     pipeline: pipelineOf(target),
+    descent,
     text: [
       `Grown by bert2bert with ${plan.method.name} (${plan.method.description}; ${plan.method.paper.title}, ${plan.method.paper.url}) and meant to be pre-trained further.`,
       promise,
-      ...headWords(source, target),
+      ...plan.notes,
       "`growth.json` holds all that is needed to repeat the growth bit for bit.",
     ],
     facts: [

@@ -1,6 +1,5 @@
 /** A plan in words and numbers, for `--dry-run` and for programs. Nothing is read and nothing is written. */
 import { type FloatDType, widthOf } from "../checkpoint/dtype.ts";
-import { isAdded } from "../model/head.ts";
 import { elements, parameterCount, shapeOf } from "../model/table.ts";
 import type { Json } from "../util/json.ts";
 import { sourceParameter } from "./growth.ts";
@@ -27,13 +26,11 @@ export function describeGroups(plan: GrowthPlan): readonly DescribedGroup[] {
     groups.set(key, [...(groups.get(key) ?? []), planned]);
   }
   return [...groups.values()].map((group) => {
-    const [{ parameter, shape, weight }] = group;
+    const [{ parameter, shape, weight, added }] = group;
     return {
       name: group.length > 1 ? `${parameter.kind}, layers ${ranges(group)}` : parameter.name,
       count: group.length,
-      from: isAdded(plan.growth.source, parameter)
-        ? []
-        : shapeOf(sourceParameter(plan.growth, parameter, originOf(plan, parameter.layer))),
+      from: added ? [] : shapeOf(sourceParameter(plan.growth, parameter, originOf(plan, parameter.layer))),
       to: shape,
       words: weight.words,
       parameters: group.length * elements(parameter),

@@ -4,7 +4,7 @@
  */
 import type { FloatDType } from "../checkpoint/dtype.ts";
 import { type Model, resizeModel } from "../model/architecture.ts";
-import { isAdded } from "../model/head.ts";
+import { headWords, isAdded } from "../model/head.ts";
 import { AXES, type Dimensions, normName, type Outputs, type Parameter, shapeOf } from "../model/table.ts";
 import { UserError } from "../util/errors.ts";
 import type { Json } from "../util/json.ts";
@@ -38,6 +38,8 @@ export interface PlannedParameter {
   readonly parameter: Parameter;
   readonly shape: readonly number[];
   readonly weight: Recipe;
+  /** Whether it is drawn as for a new model: of a head more, or of a kind that the block it is made from has not. */
+  readonly added: boolean;
   /** How its moments grow; undefined where they start at 0. Its steps are those of `stepsOf`; without one, 0. */
   readonly moments: { readonly m: Recipe; readonly v: Recipe; readonly stepsOf: string | undefined } | undefined;
 }
@@ -52,6 +54,8 @@ export interface GrowthPlan {
   readonly layers: readonly LayerOrigin[];
   readonly promise: Promised;
   readonly parameters: readonly PlannedParameter[];
+  /** What is to be said of the target beside the promise, in sentences. */
+  readonly notes: readonly string[];
   /** Of a learned method, once it has been learned: from what, and what it cost. */
   readonly learned?: Json;
 }
@@ -100,19 +104,22 @@ export function planGrowth(source: Model, asked: Model, choices: GrowthChoices):
     return origin?.fresh === true ? none : corner(growth, parameter, made, none);
   };
   const parameters = target.parameters.map((parameter): PlannedParameter => {
-    const added = isAdded(source, parameter);
+    const from = parameter.layer === null ? null : layers[parameter.layer].from;
+    const added = isAdded(source, parameter) || !table.has(`${from} ${parameter.kind}`);
     const weight = added ? fresh(growth, parameter) : recipe(parameter, "weight");
     const shape = shapeOf(parameter);
     if (weight.shape.join() !== shape.join()) {
       throw new Error(`${method.name} makes ${parameter.name} [${weight.shape}] instead of [${shape}]`);
     }
-    if (mode === "drop" || added) return { parameter, shape, weight, moments: undefined };
+    if (mode === "drop" || added) return { parameter, shape, weight, added, moments: undefined };
     const m = recipe(parameter, "m");
-    if (m.reads.length === 0) return { parameter, shape, weight, moments: undefined };
+    if (m.reads.length === 0) return { parameter, shape, weight, added, moments: undefined };
     const stepsOf = m.partly === true ? undefined : m.reads[0];
-    return { parameter, shape, weight, moments: { m, v: recipe(parameter, "v"), stepsOf } };
+    return { parameter, shape, weight, added, moments: { m, v: recipe(parameter, "v"), stepsOf } };
   });
-  return { growth, method, depth, mapKind: kind, momentMode: mode, layers, promise, parameters };
+  const remark = target.architecture.remark?.(target);
+  const notes = [...headWords(source, target), ...(remark === undefined ? [] : [remark])];
+  return { growth, method, depth, mapKind: kind, momentMode: mode, layers, promise, parameters, notes };
 }
 
 /** Whether numbers of a growth are rounded anew where they are stored in a format: some are other than the source's by a power of two. */
@@ -237,7 +244,7 @@ function checkTarget(source: Model, target: Model, eps: number): void {
   const where = "target";
   const sizes = axisSizes(target.parameters);
   const grown = [...axisSizes(source.parameters)].map(
-    ([axis, size]) => [AXES[axis].name, size, sizes.get(axis)] as const,
+    ([axis, size]) => [AXES[axis].said ?? AXES[axis].name, size, sizes.get(axis)] as const,
   );
   for (const [name, is, would] of [...grown, ["layers", from.layers, to.layers] as const]) {
     if (would === undefined || would >= is) continue;
@@ -258,6 +265,7 @@ function checkTarget(source: Model, target: Model, eps: number): void {
       target.settings.eps,
     ],
     ["activation", source.settings.activation, target.settings.activation],
+    ["head's activation", source.settings.transform, target.settings.transform],
     ["language-model head", source.outputs.lm === "none" ? target.outputs.lm : source.outputs.lm, target.outputs.lm],
     ...oddKinds(source, target),
     ["attention scale", source.settings.attentionScale, target.settings.attentionScale],
@@ -282,9 +290,9 @@ function oddKinds(source: Model, target: Model): [string, unknown, unknown][] {
   return odd.map((kind) => [kind, from.has(kind) ? "there" : "none", to.has(kind) ? "there" : "none"]);
 }
 
-/** The embedding row that stays zero, which positions may be counted from. */
+/** The row of padding, which positions may be counted from. */
 function paddingRow(model: Model): number | undefined {
   for (const { init } of model.parameters)
-    if (init.kind === "normal" && init.zeroRow !== undefined) return init.zeroRow;
+    if (init.kind === "normal" && init.padding !== undefined) return init.padding.row;
   return undefined;
 }

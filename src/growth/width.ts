@@ -170,7 +170,7 @@ export function fresh(growth: Growth, parameter: Parameter): Recipe {
   return {
     shape,
     reads: [],
-    words: `random (std ${Number(init.std.toPrecision(3))})`,
+    words: init.kind === "normal" ? `random (std ${Number(init.std.toPrecision(3))})` : "sines and cosines",
     lossless: true,
     async fill(out, row) {
       out.set(initialise(parameter, growth.seed, row * width, out.length));

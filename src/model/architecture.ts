@@ -8,6 +8,7 @@ import type { Json } from "../util/json.ts";
 import type { ModelClass } from "./classes.ts";
 import type { Activation } from "./config.ts";
 import type { Dimensions, Outputs, Parameter, Sizes } from "./table.ts";
+import type { TaskHeads } from "./task-head.ts";
 
 /** One model of an architecture: a config and the outputs it has. */
 export interface Model {
@@ -27,6 +28,8 @@ export interface ModelSettings {
   /** Of every norm. */
   readonly eps: number;
   readonly activation: Activation;
+  /** Of the language-model head's transform, where it has its own. */
+  readonly transform?: Activation;
   /** What attention scores are multiplied with. */
   readonly attentionScale: number;
   readonly dropout: {
@@ -76,6 +79,10 @@ export interface Architecture {
   resize(config: Json, to: Partial<Sizes & { readonly eps: number }>): Json;
   /** The config with another kind for each block; absent where blocks are all alike. */
   withKinds?(config: Json, kinds: readonly string[]): Json;
+  /** Heads for tasks that can be put on it; absent: none. */
+  readonly taskHeads?: TaskHeads;
+  /** What its owner should know of a model, in a sentence, such as who else can't read it; undefined for nothing. */
+  remark?(model: Model): string | undefined;
   /** Which of the objectives mlm, nsp and clm it can be trained for, given its outputs. */
   objectives(outputs: Outputs): readonly string[];
   /**
@@ -95,6 +102,8 @@ export interface ForwardInputs {
   readonly positions?: Value;
   /** 1 at a token, 0 at padding, [batch · length], f32; absent: no padding. */
   readonly mask?: Value;
+  /** Whether padding, where there is some, only ever ends a sequence; default no. */
+  readonly prefix?: boolean;
   /**
    * Which document each token belongs to, [batch · length], i32, and with `gather` those of the gathered positions,
    * [batch · perSequence]: attention then stays inside a document; absent: a sequence is one.

@@ -3,13 +3,18 @@ import { suggestion, UserError } from "../util/errors.ts";
 import { type Json, printable } from "../util/json.ts";
 import type { Architecture } from "./architecture.ts";
 import { bert } from "./bert.ts";
+import { distilbert } from "./distilbert.ts";
 import { gpt2 } from "./gpt2.ts";
 import { llama } from "./llama.ts";
 import { mistral } from "./mistral.ts";
+import { modernbert } from "./modernbert.ts";
 import { qwen2, qwen3 } from "./qwen.ts";
-import { roberta } from "./roberta.ts";
+import { roberta, xlmRoberta } from "./roberta.ts";
 
-export const architectures: readonly Architecture[] = [bert, roberta, gpt2, llama, mistral, qwen2, qwen3];
+export const architectures: readonly Architecture[] = [
+  ...[bert, roberta, xlmRoberta, distilbert, modernbert],
+  ...[gpt2, llama, mistral, qwen2, qwen3],
+];
 
 /** The architecture of a config's model_type. @param where the file, for messages @throws UserError if it is none of ours */
 export function architectureOf(config: Json, where: string): Architecture {

@@ -21,5 +21,15 @@ export const bert: Architecture = encoderArchitecture({
     decoder: "cls.predictions.decoder",
   },
   nsp: "cls.seq_relationship",
+  taskHeads: {
+    sequence: {
+      name: "BertForSequenceClassification",
+      reads: "first",
+      pooler: true,
+      out: "classifier",
+      bias: true,
+      drops: true,
+    },
+  },
   positionsAfterPadding: false,
 });

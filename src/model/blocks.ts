@@ -49,6 +49,7 @@ export class Frame {
   readonly hidden: number;
   readonly heads: number;
   readonly kvHeads: number;
+  readonly headWidth: number;
   /** Blocks that run. */
   readonly layers: number;
   /** Weights are stored [inputs, outputs] rather than [outputs, inputs]. */
@@ -58,6 +59,7 @@ export class Frame {
   readonly #gather: Value | undefined;
   readonly #keepFirst: boolean;
   readonly #keyBias: Value | undefined;
+  readonly #prefix: boolean | undefined;
   readonly #documents: ForwardInputs["documents"];
 
   constructor(
@@ -74,6 +76,7 @@ export class Frame {
     this.hidden = model.dimensions.hidden;
     this.heads = model.dimensions.heads;
     this.kvHeads = model.dimensions.kvHeads;
+    this.headWidth = model.dimensions.headWidth;
     this.layers = options.layers ?? model.dimensions.layers;
     this.inputMajor = layout.inputMajor;
     this.#trainFrom = options.trainFrom ?? 0;
@@ -81,6 +84,7 @@ export class Frame {
     this.#gather = inputs.gather;
     this.#keepFirst = options.keepFirst ?? false;
     this.#documents = inputs.documents;
+    this.#prefix = inputs.prefix;
     this.#keyBias = inputs.mask === undefined ? undefined : paddingBias(b, inputs.mask, this.batch, this.length);
   }
 
@@ -136,7 +140,7 @@ export class Frame {
     if (indices === undefined || layer !== this.layers - 1) return rows;
     const { b, batch, length } = this;
     const width = rows.shape[1];
-    const chosen = gather(b, rows, indices);
+    const chosen = gather(b, rows, indices, batch);
     if (!this.#keepFirst) return chosen;
     const perSequence = indices.shape[0] / batch;
     const first = slice(b, reshape(b, rows, [batch, length, width]), 1, 0, 1);
@@ -158,11 +162,24 @@ export class Frame {
             stream: `dropout/${layer}/probabilities`,
           });
     const [q3, k3, v3] = [q, k, v].map((x) => reshape(b, x, [batch, x.shape[0] / batch, x.shape[1]]));
-    const turned = (x: Value) => (turns === undefined ? x : rotary(b, x, turns));
+    const turned = (x: Value) => (turns === undefined ? x : this.#turned(x, turns));
     const { attentionScale: scale } = this.settings;
-    const seen = { heads, kvHeads, causal, window, scale, bias: this.#keyBias, mask, apart: this.#apart(queries) };
+    const padding = { bias: this.#keyBias, prefix: this.#prefix };
+    const seen = { heads, kvHeads, causal, window, scale, ...padding, mask, apart: this.#apart(queries) };
     const { out } = attention(b, turned(q3), turned(k3), v3, seen);
     return reshape(b, out, q.shape);
+  }
+
+  /** Rows [batch, n, heads · width] with as many units of each head turned as there are turns for, the first ones. */
+  #turned(x: Value, turns: Value): Value {
+    const { b } = this;
+    const [batch, rows, all] = x.shape;
+    const [width, turned] = [this.headWidth, 2 * turns.shape[2]];
+    if (turned === width) return rotary(b, x, turns);
+    const each = reshape(b, x, [batch, rows, all / width, width]);
+    const first = reshape(b, slice(b, each, 3, 0, turned), [batch, rows, (all / width) * turned]);
+    const made = reshape(b, rotary(b, first, turns), [batch, rows, all / width, turned]);
+    return reshape(b, concat(b, [made, slice(b, each, 3, turned, width)], 3), x.shape);
   }
 
   /** The documents of so many queries a sequence, and of all keys. */

@@ -135,10 +135,14 @@ export class ConfigReader {
       const wayOut = `make \`${kvKey}\` a divisor of \`num_attention_heads\``;
       this.#refuse(kvKey, `is ${kvHeads}, which does not divide ${heads} heads`, wayOut);
     }
-    if (plain.headWidth % 2 !== 0) {
-      this.#refuse(widthKey, `is ${plain.headWidth}`, "rotary positions pair its units: it must be even");
-    }
+    this.paired(given === null ? "hidden_size" : widthKey, plain.headWidth);
     return { ...plain, kvHeads };
+  }
+
+  /** Refuses heads of an odd width, which rotary positions can't pair. @param key that makes them so */
+  paired(key: string, headWidth: number): void {
+    if (headWidth % 2 === 0) return;
+    this.#refuse(key, `makes heads ${headWidth} wide`, "rotary positions pair a head's units: make it even");
   }
 
   /** A word of a list for each block, or nothing where the key is absent. */

@@ -1,6 +1,7 @@
 /** Writes a new model folder with random weights, one parameter in memory at a time. */
+import { writeModelCard } from "../checkpoint/card.ts";
 import { configNames, type FloatDType } from "../checkpoint/dtype.ts";
-import { writeConfig, writeModelCard } from "../checkpoint/folder.ts";
+import { writeConfig } from "../checkpoint/folder.ts";
 import { type TensorSource, writeWeights } from "../checkpoint/write.ts";
 import { holdsAlready, writeFolderWhole } from "../store/files.ts";
 import type { Json } from "../util/json.ts";

@@ -13,8 +13,8 @@ import { Frame, gatedBlock, lookUp } from "./blocks.ts";
 import { modelClass } from "./classes.ts";
 import type { ConfigReader } from "./config.ts";
 import { defineArchitecture, type Network, resized } from "./define.ts";
-import { linearLayer, matrix, norm, out, type Place, reads, rmsNorm } from "./parameters.ts";
-import { ropeOf, ropeParameters } from "./rope.ts";
+import { layerNorm, linearLayer, matrix, norm, out, type Place, reads, rmsNorm } from "./parameters.ts";
+import { ropeOf, ropeParameters, turnedUnits } from "./rope.ts";
 import { ModelStates } from "./states.ts";
 import type { Dimensions, Init, Outputs, Parameter } from "./table.ts";
 
@@ -32,6 +32,10 @@ export interface Flavour {
   biases(read: ConfigReader): { readonly qkv: boolean; readonly output: boolean; readonly ffn: boolean };
   /** Whether queries and keys are normed head by head. */
   readonly queryNorms: boolean;
+  /** Whether norms are LayerNorms with shifts, their eps `layer_norm_eps`, rather than RMS norms. */
+  readonly layerNorms?: boolean;
+  /** The share of a head's units that are turned, the first of them, where its config says none; absent: always all. */
+  readonly turnedShare?: number;
   /**
    * Each block's kind as transformers' `layer_types` has them, where some see `sliding_window` positions alone, their own
    * included; undefined where none does.
@@ -75,7 +79,7 @@ export function decoderArchitecture(flavour: Flavour): Architecture {
     kvHeads: "num_key_value_heads",
     ...(flavour.ownHeadWidth ? { headWidth: "head_dim" } : {}),
     ffn: "intermediate_size",
-    eps: "rms_norm_eps",
+    eps: epsKey(flavour),
   };
   return defineArchitecture({
     type: flavour.type,
@@ -91,6 +95,12 @@ export function decoderArchitecture(flavour: Flavour): Architecture {
     },
     untied: true,
     objective: "clm",
+    taskHeads: {
+      sequence: {
+        ...{ name: `${flavour.title}ForSequenceClassification`, out: "score" },
+        ...({ reads: "last", bias: false, drops: false } as const),
+      },
+    },
     read: (config, read) => readDecoder(flavour, config, read),
     ...(flavour.saysKinds !== true
       ? {}
@@ -98,8 +108,12 @@ export function decoderArchitecture(flavour: Flavour): Architecture {
           withKinds: (config: Json, kinds: readonly string[]) => ({ ...config, layer_types: [...kinds] }),
           resize: (config: Json, to: Parameters<Architecture["resize"]>[1]) => resized(keys, fitting(config, to), to),
         }),
-    forward,
+    forward: (b, model, inputs, options) => forward(flavour, b, model, inputs, options),
   });
+}
+
+function epsKey({ layerNorms }: Flavour): string {
+  return layerNorms === true ? "layer_norm_eps" : "rms_norm_eps";
 }
 
 /** A list of kinds is one for each block, and of other blocks it says nothing. */
@@ -124,13 +138,13 @@ function readDecoder(flavour: Flavour, config: Json, read: ConfigReader): Networ
   const std = read.positive("initializer_range");
   const biases = flavour.biases(read);
   // Said now rather than when a program is built.
-  rope(config, dimensions);
+  rope(flavour, config, dimensions);
   return {
     dimensions,
     tied,
     kinds: flavour.kinds?.(config, read, layers),
     settings: {
-      eps: read.positive("rms_norm_eps"),
+      eps: read.positive(epsKey(flavour)),
       activation: read.activation("hidden_act"),
       attentionScale: 1 / Math.sqrt(dimensions.headWidth),
       dropout: { embedding: 0, attention: read.rate("attention_dropout"), hidden: 0 },
@@ -139,8 +153,11 @@ function readDecoder(flavour: Flavour, config: Json, read: ConfigReader): Networ
   };
 }
 
-function rope(config: Json, { headWidth, positions }: Dimensions) {
-  return ropeOf(ropeParameters(config, THETA), headWidth, positions, "config.json");
+function rope({ turnedShare }: Flavour, config: Json, { headWidth, positions }: Dimensions) {
+  const given = ropeParameters(config, THETA);
+  if (turnedShare === undefined) return ropeOf(given, headWidth, positions, "config.json");
+  const { partial_rotary_factor: share = config.partial_rotary_factor ?? turnedShare, ...rest } = given;
+  return ropeOf(rest, turnedUnits(headWidth, share, "config.json"), positions, "config.json");
 }
 
 interface Drawing {
@@ -158,7 +175,8 @@ function decoderTable(
   base: string,
 ): readonly Parameter[] {
   const init: Init = { kind: "normal", std };
-  const padded: Init = padding === null ? init : { ...init, zeroRow: padding };
+  const normed = flavour.layerNorms === true ? layerNorm : rmsNorm;
+  const padded: Init = padding === null ? init : { ...init, padding: { row: padding, zero: true } };
   const stream = out(["hidden", d.hidden]);
   const fromStream = reads(["hidden", d.hidden]);
   const group = d.heads / d.kvHeads;
@@ -172,14 +190,14 @@ function decoderTable(
     const block: Place = { prefix: `${base}layers.${layer}.`, layer, group: "block" };
     const head = out(["head", d.headWidth]);
     table.push(
-      ...norm(block, "input_layernorm", stream, rmsNorm("branch", "attention")),
+      ...norm(block, "input_layernorm", stream, normed("branch", "attention")),
       ...linearLayer(block, "self_attn.q_proj", "branch-input", [queries, fromStream], init, biases.qkv),
       ...linearLayer(block, "self_attn.k_proj", "branch-input", [keys, fromStream], init, biases.qkv),
       ...linearLayer(block, "self_attn.v_proj", "branch-input", [keys, fromStream], init, biases.qkv),
       ...(flavour.queryNorms ? norm(block, "self_attn.q_norm", head, rmsNorm("query", "query")) : []),
       ...(flavour.queryNorms ? norm(block, "self_attn.k_norm", head, rmsNorm("query", "key")) : []),
       ...linearLayer(block, "self_attn.o_proj", "branch-output", [stream, fromUnits], init, biases.output),
-      ...norm(block, "post_attention_layernorm", stream, rmsNorm("branch", "ffn")),
+      ...norm(block, "post_attention_layernorm", stream, normed("branch", "ffn")),
       ...linearLayer(block, "mlp.gate_proj", "branch-input", [inner, fromStream], init, biases.ffn),
       ...linearLayer(block, "mlp.up_proj", "branch-input", [inner, fromStream], init, biases.ffn),
       ...linearLayer(block, "mlp.down_proj", "branch-output", [stream, reads(["ffn", d.ffn])], init, biases.ffn),
@@ -187,7 +205,7 @@ function decoderTable(
   }
   // A tied head reads the embedding, whose units are copied when the network grows: what stands before it must share.
   const last = outputs.lm === "tied" ? fromStream : stream;
-  table.push(...norm({ prefix: base, layer: null, group: "head" }, "norm", last, rmsNorm("head", "final")));
+  table.push(...norm({ prefix: base, layer: null, group: "head" }, "norm", last, normed("head", "final")));
   if (outputs.lm === "untied") {
     const head: Place = { prefix: "", layer: null, group: "head", output: "lm" };
     table.push(matrix(head, HEAD, "head", [out(["vocab", d.vocab]), fromStream], init));
@@ -195,10 +213,10 @@ function decoderTable(
   return table;
 }
 
-function forward(b: ProgramBuilder, model: Model, inputs: ForwardInputs, options: ForwardOptions) {
+function forward(flavour: Flavour, b: ProgramBuilder, model: Model, inputs: ForwardInputs, options: ForwardOptions) {
   const states = new ModelStates(b, model);
   const frame = new Frame(b, model, inputs, options, { inputMajor: false });
-  const { frequencies, scale } = rope(model.config, model.dimensions);
+  const { frequencies, scale } = rope(flavour, model.config, model.dimensions);
   const turns = rotations(b, frame.length, frequencies, scale);
   const word = states.value(WORD);
   const hidden = [lookUp(frame, inputs, word)];

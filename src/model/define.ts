@@ -21,6 +21,8 @@ export interface Names {
   readonly buffers: RegExp;
   /** Heads that transformers' classes for tasks (classification, question answering) store in place of ours. */
   readonly tasks: RegExp;
+  /** Parameters of the language model's head that heads for tasks have too, so that they tell of none. */
+  readonly shared?: RegExp;
   /** Heads for tasks that stand beside a language model's. */
   readonly beside?: RegExp;
 }
@@ -61,6 +63,8 @@ export interface Definition {
   /** Default: the sizes under their keys. */
   readonly resize?: Architecture["resize"];
   readonly withKinds?: Architecture["withKinds"];
+  readonly taskHeads?: Architecture["taskHeads"];
+  readonly remark?: Architecture["remark"];
   readonly positions?: Architecture["positions"];
   /** Outputs that no model of the architecture has are left out. */
   forward(
@@ -141,7 +145,7 @@ export function defineArchitecture(definition: Definition): Architecture {
       const held = new Set(Array.from(stored, full));
       const { parameters } = tableOf(config, where, every);
       const found = every.filter((output) => {
-        const own = parameters.filter((parameter) => parameter.output === output);
+        const own = parameters.filter((one) => one.output === output && names.shared?.test(full(one.name)) !== true);
         // One tensor will do: what else of it is missing is then named.
         if (own.length > 0) return own.some(({ name }) => held.has(full(name)));
         // An output without a tensor of its own leaves no trace but a tied copy: else the class says whether it is there.
@@ -170,7 +174,14 @@ export function defineArchitecture(definition: Definition): Architecture {
       };
     },
 
-    resize: definition.resize ?? ((config, to) => resized(keys, ownKeys(aliases, config), to)),
+    resize(config, to) {
+      const made = definition.resize?.(config, to) ?? resized(keys, ownKeys(aliases, config), to);
+      const { layer_types: kinds } = made;
+      const { withKinds } = definition;
+      if (withKinds === undefined || !Array.isArray(kinds) || (to.layers ?? kinds.length) === kinds.length) return made;
+      const inTurn = Array.from({ length: Number(to.layers) }, (_, layer) => String(kinds[layer % kinds.length]));
+      return withKinds(made, inTurn);
+    },
 
     objectives: (outputs) => [
       ...(has(outputs, "lm") ? [definition.objective] : []),
@@ -178,6 +189,9 @@ export function defineArchitecture(definition: Definition): Architecture {
     ],
 
     withKinds: definition.withKinds,
+    taskHeads: definition.taskHeads,
+
+    remark: definition.remark,
 
     positions: definition.positions ?? (() => undefined),
 

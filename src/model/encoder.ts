@@ -21,6 +21,30 @@ import { bias, layerNorm, linearLayer, matrix, norm, out, type Place, reads } fr
 import { ModelStates } from "./states.ts";
 import type { Dimensions, Init, Outputs, Parameter } from "./table.ts";
 
+/** What a block's layers are called, and what stands before its number. */
+const bertNames = {
+  blocks: "encoder.layer",
+  query: "attention.self.query",
+  key: "attention.self.key",
+  value: "attention.self.value",
+  attention: "attention.output.dense",
+  attentionNorm: "attention.output.LayerNorm",
+  inner: "intermediate.dense",
+  ffn: "output.dense",
+  ffnNorm: "output.LayerNorm",
+};
+
+/** What a config calls what they all have. */
+const bertKeys = {
+  layers: "num_hidden_layers",
+  hidden: "hidden_size",
+  heads: "num_attention_heads",
+  ffn: "intermediate_size",
+  activation: "hidden_act",
+  dropout: "hidden_dropout_prob",
+  attentionDropout: "attention_probs_dropout_prob",
+};
+
 /** What tells the members of the family apart. */
 export interface Flavour {
   /** model_type. */
@@ -29,6 +53,18 @@ export interface Flavour {
   readonly studied?: true;
   /** What stands before the encoder's names in a model with heads, without its full stop; default the type. */
   readonly prefix?: string;
+  /** Default: BERT's. */
+  readonly names?: typeof bertNames;
+  readonly keys?: typeof bertKeys;
+  readonly aliases?: Readonly<Record<string, string>>;
+  /** Of the norms, where the config has no `layer_norm_eps`. */
+  readonly eps?: number;
+  /** Whether there are no embeddings of token types. */
+  readonly untyped?: boolean;
+  /** Whether nothing of what attention writes is dropped. */
+  readonly keepsAttention?: boolean;
+  /** Whether its decoder may be a matrix of its own. */
+  readonly untied?: boolean;
   /** What transformers' configuration class fills in. */
   readonly defaults: Json;
   /** The first is the class of a config that names none. */
@@ -44,6 +80,8 @@ export interface Flavour {
   };
   /** Name of the next-sentence head, if there is one. */
   readonly nsp: string | undefined;
+  /** What its classes for tasks have in place of those. */
+  readonly taskHeads?: Architecture["taskHeads"];
   /** Whether positions count from the padding id + 1, and only what is not padding. */
   readonly positionsAfterPadding: boolean;
 }
@@ -55,13 +93,8 @@ export function encoderArchitecture(flavour: Flavour): Architecture {
     type,
     studied: flavour.studied,
     defaults: flavour.defaults,
-    keys: {
-      layers: "num_hidden_layers",
-      hidden: "hidden_size",
-      heads: "num_attention_heads",
-      ffn: "intermediate_size",
-      eps: "layer_norm_eps",
-    },
+    aliases: flavour.aliases,
+    keys: { ...(flavour.keys ?? bertKeys), ...(flavour.eps === undefined ? { eps: "layer_norm_eps" } : {}) },
     classes: flavour.classes,
     names: {
       prefix: `${flavour.prefix ?? type}.`,
@@ -71,10 +104,12 @@ export function encoderArchitecture(flavour: Flavour): Architecture {
       ],
       copies: { [`${lm.decoder}.weight`]: WORD, [`${lm.decoder}.bias`]: lm.bias },
       buffers: /^embeddings\.(position_ids|token_type_ids)$/,
-      tasks: /^(classifier|qa_outputs)\./,
+      tasks: /^(pre_classifier|classifier|qa_outputs)\./,
     },
+    untied: flavour.untied,
     objective: "mlm",
-    read: (_, reader) => readEncoder(flavour, reader),
+    taskHeads: flavour.taskHeads,
+    read: (config, reader) => readEncoder(flavour, config, reader),
     positions: flavour.positionsAfterPadding ? positionsAfterPadding : undefined,
     forward: (b, model, inputs, options) => forward(flavour, b, model, inputs, options),
   });
@@ -98,6 +133,7 @@ export const encoderDefaults: Json = {
 };
 
 const WORD = "embeddings.word_embeddings.weight";
+const TYPES = "embeddings.token_type_embeddings.weight";
 
 /** What the table needs beyond the dimensions. */
 interface Drawing {
@@ -106,9 +142,11 @@ interface Drawing {
   readonly padding: number | null;
   /** Rows of the position table. */
   readonly positionRows: number;
+  /** Whether that starts as sines and cosines. */
+  readonly sinusoidal: boolean;
 }
 
-function readEncoder(flavour: Flavour, read: ConfigReader): Network {
+function readEncoder(flavour: Flavour, config: Json, read: ConfigReader): Network {
   read.only("is_decoder", false, "a BERT that decodes is");
   read.only("add_cross_attention", false, "cross-attention is");
   read.only("position_embedding_type", "absolute", "relative positions are");
@@ -118,24 +156,27 @@ function readEncoder(flavour: Flavour, read: ConfigReader): Network {
   const vocab = read.count("vocab_size");
   if (padding !== null) read.below("pad_token_id", padding, vocab, "vocab_size");
   read.below("pad_token_id", offset, positionRows, "max_position_embeddings");
+  const keys = flavour.keys ?? bertKeys;
   const dimensions: Dimensions = {
-    layers: read.layers("num_hidden_layers"),
-    ...read.attention("hidden_size", "num_attention_heads"),
-    ffn: read.count("intermediate_size"),
+    layers: read.layers(keys.layers),
+    ...read.attention(keys.hidden, keys.heads),
+    ffn: read.count(keys.ffn),
     vocab,
     positions: positionRows - offset,
-    types: read.count("type_vocab_size"),
+    types: flavour.untyped === true ? 0 : read.count("type_vocab_size"),
   };
-  const hidden = read.rate("hidden_dropout_prob");
-  const drawing: Drawing = { std: read.positive("initializer_range"), padding, positionRows };
+  const hidden = read.rate(keys.dropout);
+  const sinusoidal = config.sinusoidal_pos_embds === true;
+  const drawing: Drawing = { std: read.positive("initializer_range"), padding, positionRows, sinusoidal };
   return {
     dimensions,
-    tied: true,
+    tied: read.flag("tie_word_embeddings"),
     settings: {
-      eps: read.positive("layer_norm_eps"),
-      activation: read.activation("hidden_act"),
+      eps: flavour.eps ?? read.positive("layer_norm_eps"),
+      activation: read.activation(keys.activation),
+      transform: flavour.lm.activation,
       attentionScale: 1 / Math.sqrt(dimensions.headWidth),
-      dropout: { embedding: hidden, attention: read.rate("attention_probs_dropout_prob"), hidden },
+      dropout: { embedding: hidden, attention: read.rate(keys.attentionDropout), hidden },
     },
     table: (outputs, base) => encoderTable(flavour, dimensions, drawing, outputs, base),
   };
@@ -149,8 +190,10 @@ function encoderTable(
   base: string,
 ): readonly Parameter[] {
   const init: Init = { kind: "normal", std: drawing.std };
-  const padded: Init = drawing.padding === null ? init : { ...init, zeroRow: drawing.padding };
-  const positioned = flavour.positionsAfterPadding ? padded : init;
+  const padded: Init = drawing.padding === null ? init : { ...init, padding: { row: drawing.padding, zero: true } };
+  const counted = flavour.positionsAfterPadding ? padded : init;
+  const positioned: Init = drawing.sinusoidal ? { kind: "sinusoid" } : counted;
+  const names = flavour.names ?? bertNames;
   const stream = out(["hidden", d.hidden]);
   const fromStream = reads(["hidden", d.hidden]);
   const units = out(["kv", d.heads], ["head", d.headWidth]);
@@ -163,20 +206,20 @@ function encoderTable(
   const table: Parameter[] = [
     matrix(entry, WORD, "embedding", [out(["vocab", d.vocab]), stream], padded),
     matrix(entry, "embeddings.position_embeddings.weight", "embedding", [positions, stream], positioned),
-    matrix(entry, "embeddings.token_type_embeddings.weight", "embedding", [out(["type", d.types]), stream], init),
+    ...(d.types === 0 ? [] : [matrix(entry, TYPES, "embedding", [out(["type", d.types]), stream], init)]),
     ...norm(entry, "embeddings.LayerNorm", stream, layerNorm("stream", "embedding")),
   ];
   for (let layer = 0; layer < d.layers; layer++) {
-    const block: Place = { prefix: `${base}encoder.layer.${layer}.`, layer, group: "block" };
+    const block: Place = { prefix: `${base}${names.blocks}.${layer}.`, layer, group: "block" };
     table.push(
-      ...linearLayer(block, "attention.self.query", "branch-input", [units, fromStream], init),
-      ...linearLayer(block, "attention.self.key", "branch-input", [units, fromStream], init),
-      ...linearLayer(block, "attention.self.value", "branch-input", [units, fromStream], init),
-      ...linearLayer(block, "attention.output.dense", "branch-output", [stream, fromUnits], init),
-      ...norm(block, "attention.output.LayerNorm", stream, layerNorm("stream", "attention")),
-      ...linearLayer(block, "intermediate.dense", "branch-input", [inner, fromStream], init),
-      ...linearLayer(block, "output.dense", "branch-output", [stream, fromInner], init),
-      ...norm(block, "output.LayerNorm", stream, layerNorm("stream", "ffn")),
+      ...linearLayer(block, names.query, "branch-input", [units, fromStream], init),
+      ...linearLayer(block, names.key, "branch-input", [units, fromStream], init),
+      ...linearLayer(block, names.value, "branch-input", [units, fromStream], init),
+      ...linearLayer(block, names.attention, "branch-output", [stream, fromUnits], init),
+      ...norm(block, names.attentionNorm, stream, layerNorm("stream", "attention")),
+      ...linearLayer(block, names.inner, "branch-input", [inner, fromStream], init),
+      ...linearLayer(block, names.ffn, "branch-output", [stream, fromInner], init),
+      ...norm(block, names.ffnNorm, stream, layerNorm("stream", "ffn")),
     );
   }
   if (outputs.pooler) {
@@ -185,9 +228,12 @@ function encoderTable(
   }
   if (outputs.lm !== "none") {
     const head: Place = { prefix: "", layer: null, group: "head", output: "lm" };
+    const [made, read] = [out(["transform", d.hidden]), reads(["transform", d.hidden])];
+    const tied = outputs.lm === "tied";
     table.push(
-      ...linearLayer(head, flavour.lm.dense, "head", [out(["transform", d.hidden]), fromStream], init),
-      ...norm(head, flavour.lm.norm, reads(["transform", d.hidden]), layerNorm("head", "transform")),
+      ...linearLayer(head, flavour.lm.dense, "head", [made, fromStream], init),
+      ...norm(head, flavour.lm.norm, tied ? read : made, layerNorm("head", "transform")),
+      ...(tied ? [] : [matrix(head, `${flavour.lm.decoder}.weight`, "head", [out(["vocab", d.vocab]), read], init)]),
       bias(head, flavour.lm.bias, "head", out(["vocab", d.vocab])),
     );
   }
@@ -205,19 +251,19 @@ function forward(flavour: Flavour, b: ProgramBuilder, model: Model, inputs: Forw
   const tables = {
     word: states.value(WORD),
     position: states.value("embeddings.position_embeddings.weight"),
-    type: states.value("embeddings.token_type_embeddings.weight"),
+    type: states.valueIf(TYPES) ?? undefined,
   };
   const sum = embed(frame, inputs, tables, firstPosition(flavour, model.config));
   const hidden = [frame.dropout(frame.norm(sum, states.norm("embeddings.LayerNorm")), "embedding", "embedding")];
   for (let layer = 0; layer < frame.layers; layer++) {
-    hidden.push(postNormBlock(frame, hidden[layer], new ModelStates(b, model, layer), layer));
+    hidden.push(postNormBlock(flavour, frame, hidden[layer], new ModelStates(b, model, layer), layer));
   }
   return {
     hidden,
     lmLogits: (rows: Value) => {
-      const transformed = frame.activation(frame.linear(rows, states.linear(lm.dense)), lm.activation);
-      const decoder = { weight: tables.word, bias: states.value(lm.bias) };
-      return frame.linear(frame.norm(transformed, states.norm(lm.norm)), decoder);
+      const transformed = frame.activation(frame.linear(rows, states.linear(lm.dense)), model.settings.transform);
+      const weight = model.outputs.lm === "untied" ? states.value(`${lm.decoder}.weight`) : tables.word;
+      return frame.linear(frame.norm(transformed, states.norm(lm.norm)), { weight, bias: states.value(lm.bias) });
     },
     pooled: (first: Value) => tanh(b, frame.linear(first, states.linear("pooler.dense"))),
     ...(nsp === undefined ? {} : { nspLogits: (pooled: Value) => frame.linear(pooled, states.linear(nsp)) }),
@@ -225,18 +271,25 @@ function forward(flavour: Flavour, b: ProgramBuilder, model: Model, inputs: Forw
 }
 
 /** Attention, residual sum, norm; FFN, residual sum, norm. In the last block only the kept rows ask, and go on. */
-function postNormBlock(frame: Frame, stream: Value, states: ModelStates, layer: number): Value {
+function postNormBlock(
+  { names = bertNames, keepsAttention }: Flavour,
+  frame: Frame,
+  stream: Value,
+  states: ModelStates,
+  layer: number,
+): Value {
   const linear = (rows: Value, kind: string) => frame.linear(rows, states.linear(kind));
   const x = frame.entry(stream, layer);
   const kept = frame.kept(x, layer);
-  const k = linear(x, "attention.self.key");
-  const v = linear(x, "attention.self.value");
-  const read = frame.attend(linear(kept, "attention.self.query"), k, v, layer, { causal: false });
-  const attended = frame.dropout(linear(read, "attention.output.dense"), "hidden", `${layer}/attention`);
-  const middle = frame.norm(add(frame.b, attended, kept), states.norm("attention.output.LayerNorm"));
-  const inner = frame.activation(linear(middle, "intermediate.dense"));
-  const written = frame.dropout(linear(inner, "output.dense"), "hidden", `${layer}/ffn`);
-  return frame.norm(add(frame.b, written, middle), states.norm("output.LayerNorm"));
+  const k = linear(x, names.key);
+  const v = linear(x, names.value);
+  const read = frame.attend(linear(kept, names.query), k, v, layer, { causal: false });
+  const wrote = linear(read, names.attention);
+  const attended = keepsAttention === true ? wrote : frame.dropout(wrote, "hidden", `${layer}/attention`);
+  const middle = frame.norm(add(frame.b, attended, kept), states.norm(names.attentionNorm));
+  const inner = frame.activation(linear(middle, names.inner));
+  const written = frame.dropout(linear(inner, names.ffn), "hidden", `${layer}/ffn`);
+  return frame.norm(add(frame.b, written, middle), states.norm(names.ffnNorm));
 }
 
 /** The row of the position table where counting begins. */

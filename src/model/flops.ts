@@ -9,6 +9,7 @@
  * a norm. So it holds for every architecture that has a table.
  */
 import type { Model } from "./architecture.ts";
+import type { Activation } from "./config.ts";
 import { elements, type Parameter, runsAlong } from "./table.ts";
 
 const SOFTMAX = 5;
@@ -50,7 +51,7 @@ export function paperFlops(model: Model, step: StepShape): StepFlops {
   const layers = step.layers ?? depth;
   const trainFrom = step.trainFrom ?? 0;
   const embedding = embeddingFlops(model, step.length) * step.length;
-  const block = blockFlops(model, step.length) * step.length;
+  const block = (step.length * blockFlops(model, step.length, layers)) / layers;
   const head = headFlops(model, step);
   const forward = step.sequences * (embedding + layers * block + head);
   const reached = layers - trainFrom;
@@ -72,8 +73,8 @@ function sum(parameters: readonly Parameter[]): number {
   return parameters.reduce((total, parameter) => total + applied(parameter), 0);
 }
 
-function activation(model: Model, units: number): number {
-  return { relu: 1, silu: SILU, "gelu-erf": GELU, "gelu-tanh": GELU }[model.settings.activation] * units;
+function activation(units: number, which: Activation): number {
+  return { relu: 1, silu: SILU, "gelu-erf": GELU, "gelu-tanh": GELU }[which] * units;
 }
 
 /** A token's embeddings: of the position table only the rows that a sequence uses. */
@@ -85,19 +86,20 @@ function embeddingFlops(model: Model, length: number): number {
   return sum(tables) - unused + DROPOUT * hidden;
 }
 
-/** One block at one position of a sequence. */
-function blockFlops(model: Model, length: number): number {
+/** The lowest so many blocks at one position of a sequence. */
+function blockFlops(model: Model, length: number, layers: number): number {
   const { hidden, heads, headWidth, ffn } = model.dimensions;
-  const weights = sum(model.parameters.filter((parameter) => parameter.layer === 0));
+  const weights = sum(model.parameters.filter(({ layer }) => layer !== null && layer < layers));
   const products = 2 * (2 * heads * headWidth * length);
   const probabilities = heads * length * (1 + SOFTMAX + DROPOUT);
   const residuals = 2 * hidden * (DROPOUT + 1);
-  return weights + products + probabilities + activation(model, ffn) + residuals;
+  return weights + layers * (products + probabilities + activation(ffn, model.settings.activation) + residuals);
 }
 
 /** The output heads over a whole sequence. */
 function headFlops(model: Model, step: StepShape): number {
   const { hidden, vocab } = model.dimensions;
+  const { transform } = model.settings;
   const parameters = model.parameters.filter((parameter) => parameter.group === "head");
   const pooling = parameters.filter(({ output }) => output === "pooler" || output === "nsp");
   const predicting = parameters.filter((parameter) => !pooling.includes(parameter));
@@ -105,7 +107,9 @@ function headFlops(model: Model, step: StepShape): number {
   if (model.outputs.lm !== "none") {
     const transformed = predicting.some((parameter) => runsAlong(parameter.dims[0], "transform"));
     const decoder = (model.outputs.lm === "tied" ? 2 * hidden * vocab : 0) + SOFTMAX * vocab;
-    total += step.predicted * (sum(predicting) + (transformed ? activation(model, hidden) : 0) + decoder);
+    total +=
+      step.predicted *
+      (sum(predicting) + (transformed ? activation(hidden, transform ?? model.settings.activation) : 0) + decoder);
   }
   if (step.nsp) total += sum(pooling) + TANH * hidden + SOFTMAX * 2;
   return total;

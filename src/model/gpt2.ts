@@ -116,6 +116,9 @@ export const gpt2: Architecture = defineArchitecture({
     beside: /^multiple_choice_head\./,
   },
   untied: true,
+  taskHeads: {
+    sequence: { name: "GPT2ForSequenceClassification", reads: "last", out: "score", bias: false, drops: false },
+  },
   objective: "clm",
 
   read(config, read) {

@@ -22,10 +22,13 @@ export function initialise(
   const values = new Float32Array(count);
   const { init } = parameter;
   if (init.kind === "constant") return values.fill(init.value);
-  fillNormal(new RandomStream(seed, `init/${parameter.layer ?? "-"}/${parameter.kind}`), init.std, start, values);
-  if (init.zeroRow !== undefined) {
+  if (init.kind === "sinusoid") return sinusoid(parameter.dims[1].size, start, values);
+  const name = `init/${parameter.layer ?? "-"}/${parameter.kind}`;
+  fillNormal(new RandomStream(seed, name), init.std, start, values);
+  if (init.cutoff !== undefined) truncate(seed, name, init.cutoff, init.std, start, values);
+  if (init.padding?.zero === true) {
     const width = elements(parameter) / parameter.dims[0].size;
-    const from = init.zeroRow * width - start;
+    const from = init.padding.row * width - start;
     values.fill(0, Math.min(count, Math.max(0, from)), Math.min(count, Math.max(0, from + width)));
   }
   return values;
@@ -43,4 +46,24 @@ function fillNormal(stream: RandomStream, std: number, start: number, values: Fl
     values[i + 1] = radius * Math.sin(angle);
   }
   if (i < values.length) values[i] = std * stream.normal(start + i);
+}
+
+/** What lies beyond the cutoff drawn anew, each from uniform numbers within it that are taken by the normal density. */
+function truncate(seed: number, name: string, cutoff: number, std: number, start: number, values: Float32Array): void {
+  const streams: RandomStream[] = [];
+  for (let i = 0; i < values.length; i++) {
+    for (let attempt = 0; Math.abs(values[i]) > cutoff * std; attempt++) {
+      streams[attempt] ??= new RandomStream(seed, `${name}/beyond/${attempt}`);
+      const x = cutoff * (2 * streams[attempt].uniform(2 * (start + i)) - 1);
+      if (streams[attempt].uniform(2 * (start + i) + 1) < Math.exp(-(x * x) / 2)) values[i] = x * std;
+    }
+  }
+}
+
+function sinusoid(width: number, start: number, values: Float32Array): Float32Array {
+  return values.map((_, i) => {
+    const unit = (start + i) % width;
+    const angle = Math.floor((start + i) / width) / 10_000 ** ((unit - (unit % 2)) / width);
+    return unit % 2 === 0 ? Math.sin(angle) : Math.cos(angle);
+  });
 }

@@ -53,7 +53,7 @@ export interface LossOptions {
   readonly dropout?: ModelSettings["dropout"];
   /** Whether the program has the input `types`; default no. */
   readonly types?: boolean;
-  /** Whether the program has the input `mask` (1 at a token, 0 at padding); default no. */
+  /** Whether the program has the input `mask` (1 at a token, 0 at padding, which ends a sequence); default no. */
   readonly mask?: boolean;
   /** Whether the program has the inputs `documents` and, but for `clm`, `gathered_documents`; default no. */
   readonly documents?: boolean;
@@ -98,6 +98,7 @@ export function buildLoss(b: ProgramBuilder, model: Model, options: LossOptions)
     ids: input("ids", tokens, "i32"),
     types: options.types ? input("types", tokens, "i32") : undefined,
     mask: options.mask ? input("mask", tokens) : undefined,
+    prefix: true,
     gather: causal ? undefined : input("gather", predictions, "i32"),
   };
   const { hidden, lmLogits, pooled, nspLogits } = model.architecture.forward(b, model, inputs, {

@@ -74,9 +74,8 @@ export function norm(place: Place, kind: string, dim: Dim, is: Norm): readonly P
   ];
 }
 
-/** A layer norm with a shift. */
-export function layerNorm(sees: Norm["sees"], of: string): Norm {
-  return { kind: "layer", shift: true, sees, of };
+export function layerNorm(sees: Norm["sees"], of: string, shift = true): Norm {
+  return { kind: "layer", shift, sees, of };
 }
 
 /** A root-mean-square norm. */

@@ -6,24 +6,43 @@
  */
 import type { Architecture } from "./architecture.ts";
 import { modelClass } from "./classes.ts";
-import { encoderArchitecture, encoderDefaults } from "./encoder.ts";
+import { encoderArchitecture, encoderDefaults, type Flavour } from "./encoder.ts";
+
+const lm: Flavour["lm"] = {
+  dense: "lm_head.dense",
+  norm: "lm_head.layer_norm",
+  bias: "lm_head.bias",
+  decoder: "lm_head.decoder",
+  // transformers' RobertaLMHead takes this one whatever the config's `hidden_act`.
+  activation: "gelu-erf",
+};
+
+const special = { pad_token_id: 1, bos_token_id: 0, eos_token_id: 2 };
 
 export const roberta: Architecture = encoderArchitecture({
   type: "roberta",
   // transformers' RobertaConfig.
-  defaults: {
-    ...encoderDefaults,
-    ...{ model_type: "roberta", vocab_size: 50265, pad_token_id: 1, bos_token_id: 0, eos_token_id: 2 },
-  },
+  defaults: { ...encoderDefaults, model_type: "roberta", vocab_size: 50265, ...special },
   classes: [modelClass("RobertaForMaskedLM", "lm"), modelClass("RobertaModel", "pooler")],
-  lm: {
-    dense: "lm_head.dense",
-    norm: "lm_head.layer_norm",
-    bias: "lm_head.bias",
-    decoder: "lm_head.decoder",
-    // transformers' RobertaLMHead takes this one whatever the config's `hidden_act`.
-    activation: "gelu-erf",
-  },
+  lm,
   nsp: undefined,
+  positionsAfterPadding: true,
+});
+
+/** XLM-RoBERTa (Conneau et al. 2020): RoBERTa, names included, with a vocabulary for a hundred languages. */
+export const xlmRoberta: Architecture = encoderArchitecture({
+  type: "xlm-roberta",
+  prefix: "roberta",
+  // transformers' XLMRobertaConfig.
+  defaults: { ...encoderDefaults, model_type: "xlm-roberta", ...special },
+  classes: [modelClass("XLMRobertaForMaskedLM", "lm"), modelClass("XLMRobertaModel", "pooler")],
+  lm,
+  nsp: undefined,
+  taskHeads: {
+    sequence: {
+      ...{ name: "RobertaForSequenceClassification", reads: "first", bias: true, drops: true },
+      ...{ dense: "classifier.dense", out: "classifier.out_proj" },
+    },
+  },
   positionsAfterPadding: true,
 });

@@ -4,7 +4,7 @@
  * float32 where transformers does. (Lineage: transformers' modeling_rope_utils; Su et al. 2021; YaRN, Peng et al. 2023.)
  */
 import { UserError } from "../util/errors.ts";
-import { isJsonObject, type Json, printable } from "../util/json.ts";
+import { isJsonObject, type Json, type JsonValue, printable } from "../util/json.ts";
 
 export interface Rope {
   readonly frequencies: readonly number[];
@@ -20,8 +20,16 @@ export function ropeParameters(config: Json, theta: number): Json {
   return { rope_theta: config.rope_theta ?? theta, ...given };
 }
 
+/** How many of a head's units a share of them is. @throws UserError unless they are pairs */
+export function turnedUnits(width: number, share: JsonValue, where: string): number {
+  const units = typeof share === "number" ? Math.trunc(width * share) : 0;
+  if (units > 0 && units <= width && units % 2 === 0) return units;
+  const what = `\`partial_rotary_factor\` is ${printable(JSON.stringify(share))}, of heads ${width} wide`;
+  throw new UserError(what, where, "rotary positions pair units: it must leave an even number of them");
+}
+
 /**
- * @param width of a head @param positions the config's `max_position_embeddings`
+ * @param width of a head, or of what of it is turned @param positions the config's `max_position_embeddings`
  * @throws UserError for an extension that is not known, or a number that is missing
  */
 export function ropeOf(parameters: Json, width: number, positions: number, where: string): Rope {

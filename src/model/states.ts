@@ -35,14 +35,14 @@ export class ModelStates {
   }
 
   linear(kind: string): LinearStates {
-    return { weight: this.value(`${kind}.weight`), bias: this.#optional(`${kind}.bias`) };
+    return { weight: this.value(`${kind}.weight`), bias: this.valueIf(`${kind}.bias`) };
   }
 
   /** Undefined where the table has none of that name. */
   normIf(kind: string): NormStates | undefined {
     const is = this.#parameters.get(`${kind}.weight`)?.norm;
     if (is === undefined) return undefined;
-    return { kind: is.kind, gain: this.value(`${kind}.weight`), shift: this.#optional(`${kind}.bias`) };
+    return { kind: is.kind, gain: this.value(`${kind}.weight`), shift: this.valueIf(`${kind}.bias`) };
   }
 
   /** @throws ProgramError if the table has no such norm */
@@ -52,7 +52,8 @@ export class ModelStates {
     return norm;
   }
 
-  #optional(kind: string): Value | null {
+  /** Null where the table has none of that name. */
+  valueIf(kind: string): Value | null {
     return this.#parameters.has(kind) ? this.value(kind) : null;
   }
 }

@@ -10,6 +10,8 @@
 interface AxisFacts {
   /** What people, growth.json and random streams call it. */
   readonly name: string;
+  /** What a message calls its units; default the name. */
+  readonly said?: string;
   /** Whether growing in width multiplies its units. */
   readonly grows?: true;
   /** Whether its units are made and read within a block, so that nothing outside has to agree about them. */
@@ -24,7 +26,7 @@ const facts = {
   /** Attention heads: those of keys and values. */
   kv: { name: "heads", grows: true, inner: true },
   /** Query heads to each of them; a dimension without this factor has one. */
-  group: { name: "group", grows: true, inner: true },
+  group: { name: "group", said: "query heads to each key-value head", grows: true, inner: true },
   /** Inner units of one block. */
   ffn: { name: "ffn", grows: true, inner: true },
   pooler: { name: "pooler", grows: true },
@@ -85,9 +87,14 @@ export type Part =
 export type Init =
   | {
       readonly kind: "normal";
-      readonly std: number /** A row left at zero (padding_idx). */;
-      readonly zeroRow?: number;
+      readonly std: number;
+      /** How many standard deviations from 0 they end; absent: nowhere. */
+      readonly cutoff?: number;
+      /** The padding id's row, which does not train where it is looked up, and whether it starts at zero. */
+      readonly padding?: { readonly row: number; readonly zero: boolean };
     }
+  /** Sines and cosines of a position at wavelengths up to 10000 · 2π (Vaswani et al. 2017), in turn. */
+  | { readonly kind: "sinusoid" }
   | { readonly kind: "constant"; readonly value: number };
 
 /** The norm that a gain or shift belongs to. */

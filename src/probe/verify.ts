@@ -313,10 +313,10 @@ export function paddedInputs(model: Model, sequences: readonly (readonly number[
   return { batch: sequences.length, length, ids, mask };
 }
 
-/** The id whose embedding stays zero; undefined where there is none. */
+/** The id whose embedding does not train; undefined where there is none. */
 function paddingId(model: Model): number | undefined {
   for (const { init, dims } of model.parameters) {
-    if (runsAlong(dims[0], "vocab") && init.kind === "normal" && init.zeroRow !== undefined) return init.zeroRow;
+    if (runsAlong(dims[0], "vocab") && init.kind === "normal" && init.padding !== undefined) return init.padding.row;
   }
   return undefined;
 }

@@ -54,3 +54,7 @@ function expectRank(op: string, what: string, type: Type, rank: number | undefin
     fail(op, `${what} must have ${rank} dimensions, not the shape [${type.shape}]`);
   }
 }
+
+export function expectGroups(op: string, groups: number, rows: number, ids: number): void {
+  if (rows % groups !== 0 || ids % groups !== 0) fail(op, `${rows} rows and ${ids} ids are not ${groups} of each`);
+}

@@ -25,6 +25,8 @@ import { renderComparisonReport } from "../report/comparison.ts";
 import { flopsText, lossText } from "../report/format.ts";
 import type { Saving } from "../report/saving.ts";
 import { writeFileWhole } from "../store/files.ts";
+import { linesOf } from "../tasks/rows.ts";
+import { sample } from "../tasks/sample.ts";
 import { estimateRun } from "../train/estimate.ts";
 import { pretrain } from "../train/pretrain.ts";
 import { loadRun } from "../train/run/settings.ts";
@@ -57,6 +59,8 @@ export interface QuickstartResult {
   readonly losses: { readonly small: number; readonly grown: number; readonly scratch: number };
   /** Of the grown model against the one from scratch, in counted FLOPs. */
   readonly saving: Saving;
+  /** What the large model says after the beginnings of a few texts, the beginnings included. */
+  readonly samples: readonly string[];
 }
 
 /**
@@ -209,7 +213,14 @@ async function wholeWay(options: QuickstartOptions): Promise<QuickstartResult> {
   await writeFileWhole(report, renderComparisonReport(comparison));
   // The page's data, for other pictures.
   await writeFileWhole(at("report.json"), `${JSON.stringify(comparison)}\n`);
+  step("A few sentences", "What the grown model has learnt, in its own words.");
+  const drawn = { tokens: SAMPLED, topK: 40, temperature: 0.7, seed: settings.seed };
+  const samples = (
+    await sample(at("runs", "grown", "model"), given === undefined ? await beginnings(corpus[0]) : ["", "", ""], drawn)
+  ).map(({ prompt, text }) => (prompt + text).replaceAll(/\s+/g, " ").trim());
+  for (const text of samples) say(text);
   return {
+    samples,
     report,
     models: {
       small: at("runs", "small", "model"),
@@ -220,6 +231,19 @@ async function wholeWay(options: QuickstartOptions): Promise<QuickstartResult> {
     losses: { small: smallLoss, grown: lossOf(large), scratch: lossOf(scratch) },
     saving,
   };
+}
+
+/** Tokens that are added to a beginning. */
+const SAMPLED = 40;
+
+/** The first words of the corpus's first texts. */
+async function beginnings(path: string): Promise<readonly string[]> {
+  const found: string[] = [];
+  for await (const { text } of linesOf(path)) {
+    found.push(text.split(" ").slice(0, 3).join(" ").slice(0, 40));
+    if (found.length === 3) break;
+  }
+  return found;
 }
 
 /** What was saved, in words. */

@@ -33,3 +33,9 @@ export async function checkInside(folder: string, name: string): Promise<void> {
   }
   throw new UserError(`it is a link that leads out of its folder, to ${place}`, path, "put the file itself there");
 }
+
+/** The model on the Hub that a path in its cache belongs to, as `org/name`. */
+export function repoOfCached(path: string): string | undefined {
+  const [, owner, name] = /[/\\]models--([^/\\]+?)--([^/\\]+)[/\\]snapshots[/\\]/.exec(path) ?? [];
+  return owner === undefined ? undefined : `${owner}/${name}`;
+}

@@ -248,8 +248,8 @@ export class AppendedFile {
   }
 
   /** @throws UserError */
-  async append(text: string): Promise<void> {
-    await this.#handle.appendFile(text).catch(this.#fail);
+  async append(data: string | Uint8Array): Promise<void> {
+    await this.#handle.appendFile(data).catch(this.#fail);
   }
 
   /** @throws UserError */

@@ -16,7 +16,7 @@ import { UserError } from "../util/errors.ts";
 import type { Json } from "../util/json.ts";
 import { readJsonObject } from "../util/json.ts";
 import { asJson, keyOf } from "./identity.ts";
-import type { Study } from "./settings.ts";
+import { inputsFile, type Study } from "./settings.ts";
 
 const inputsSchema = z.strictObject({
   format: z.literal(1),
@@ -28,8 +28,6 @@ const inputsSchema = z.strictObject({
 });
 
 export type StudyInputs = z.infer<typeof inputsSchema>;
-
-const inputsFile = "inputs.json";
 
 /** @throws UserError if an input is neither there nor recorded */
 export async function resolveInputs(study: Study): Promise<StudyInputs> {

@@ -2,11 +2,13 @@
  * STUDY.yaml read, checked and completed. Relative paths in it are relative to it. `out` holds the heavy folders,
  * `records` the small files that finished cells leave, `results` what is made of them.
  */
+import { existsSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { placed } from "../engine/engine.ts";
+import { type FindOptions, findModel } from "../hub/find.ts";
 import { architectureOf } from "../model/architectures.ts";
-import { modelPlace } from "../store/places.ts";
 import type { RunSettings } from "../train/run/settings.ts";
+import { UserError } from "../util/errors.ts";
 import { type Json, readJsonObject } from "../util/json.ts";
 import type { SettingsFile } from "../util/settings.ts";
 import type { Branches } from "./branches.ts";
@@ -96,18 +98,17 @@ export interface Study {
   readonly methods: readonly StudyMethod[];
 }
 
+/** What the inputs were known by, beside the records. */
+export const inputsFile = "inputs.json";
+
 /** The method that all others are measured against. */
 export const REFERENCE = "scratch";
 
 /**
- * Reads STUDY.yaml. @param sets `key.path=value`, on top of the file @param say told which of a run the source is
+ * Reads STUDY.yaml. @param sets `key.path=value`, on top of the file @param options told of what comes from the Hub
  * @throws UserError naming the line of what does not fit
  */
-export async function loadStudy(
-  path: string,
-  sets: readonly string[] = [],
-  say: (text: string) => void = () => {},
-): Promise<Study> {
+export async function loadStudy(path: string, sets: readonly string[] = [], options: FindOptions = {}): Promise<Study> {
   const [{ SettingsFile }, { studySchema }, { readFile }] = await Promise.all([
     import("../util/settings.ts"),
     import("./schema.ts"),
@@ -125,6 +126,13 @@ export async function loadStudy(
   }
   const out = at(read.out);
   const results = read.results === undefined ? out : at(read.results);
+  const records = read.records === undefined ? join(out, "records") : at(read.records);
+  const sourceAt = (from: string) =>
+    findModel(from, { ...options, beside: folder }).catch((error: unknown) => {
+      // What is recorded of it may be enough.
+      if (error instanceof UserError && existsSync(join(records, inputsFile))) return at(from);
+      throw error;
+    });
   const { tokens, steps } = read.budget;
   return {
     file,
@@ -133,13 +141,13 @@ export async function loadStudy(
     about: rest.about,
     discussion: rest.discussion,
     out,
-    records: read.records === undefined ? join(out, "records") : at(read.records),
+    records,
     results,
     markdown: read.markdown === undefined ? join(results, "study.md") : at(read.markdown),
     data: "from" in data ? { from: at(data.from) } : { ...data, files: data.files.map(at) },
     source:
       "from" in source
-        ? { from: modelPlace(at(source.from), say) }
+        ? { from: await sourceAt(source.from) }
         : {
             config: withVocabulary(await configOf(source.config, "source.config"), data),
             seed: source.seed,

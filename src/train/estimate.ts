@@ -1,5 +1,5 @@
 /** What a run will take, before it starts: parameters, memory, operations, time. Nothing is written. */
-import { absence } from "../engine/engines.ts";
+import { absence, runsInMemory } from "../engine/engines.ts";
 import type { Model } from "../model/architecture.ts";
 import { paperFlops } from "../model/flops.ts";
 import { parameterCount } from "../model/table.ts";
@@ -109,8 +109,8 @@ export async function estimateRun(
     const unmeasured =
       position.step >= plan.steps
         ? "the run has ended"
-        : ((await absence(open.engine.kind)) ??
-          lacks(memory, run.file.where([]), note) ??
+        : ((await absence(open.engine)) ??
+          (runsInMemory(open.engine) ? lacks(memory, run.file.where([]), note) : undefined) ??
           (measure ? undefined : "that was not asked for"));
     return {
       architecture: open.start.model.architecture.type,

@@ -74,24 +74,23 @@ function recordedBlocks(record: Json, layers: number): readonly number[] {
   return freshOf(depthRuleOf(choices.depth).layers(sourceSizes.layers, layers));
 }
 
-/** Where the two checkpoints of a growth stand while it is done. */
-const place = ".growth";
+/** Where in a run folder the two checkpoints of a growth stand while it is done. */
+export const growthPlace = ".growth";
 
 /**
  * Grows what a run holds.
- * @param run the run folder
+ * @param folder for the two checkpoints of before and after
  * @param write writes what the engine holds as a checkpoint into a folder
  * @param load puts a model into the engine, its moments from the folder where it has some
  * @returns the growth's record
  */
 export async function growStage(
-  run: string,
+  folder: string,
   growth: StageGrowth,
   seed: number,
   write: (folder: string) => Promise<void>,
   load: (folder: string, moments: boolean) => Promise<void>,
 ): Promise<Json> {
-  const folder = join(run, place);
   await removeWhole(folder);
   try {
     const before = join(folder, "before");

@@ -22,7 +22,7 @@ import { ProgramBuilder } from "../program/builder.ts";
 import { differentiate } from "../program/differentiate.ts";
 import { flops } from "../program/flops.ts";
 import type { Program, Shape, Value } from "../program/graph.ts";
-import { concat, matmul, reshape, slice } from "../program/ops/index.ts";
+import { concat, constant, matmul, reshape, slice } from "../program/ops/index.ts";
 import { UserError } from "../util/errors.ts";
 import { RandomStream } from "../util/random.ts";
 import { checkFit, fingerprint, tokenizerOf } from "./run/setup.ts";
@@ -221,13 +221,14 @@ class GrownBuilder extends ProgramBuilder {
     const { source, target } = growth;
     const { layer } = parameter;
     if (layer === null || target.dimensions.layers === source.dimensions.layers) return this.#widened(parameter, layer);
-    const count = source.dimensions.layers;
+    const from = layersOf(growth, parameter.kind);
+    if (from.length === 0) return constant(this, Number(parameter.part === "norm-gain"), shapeOf(parameter));
     const size = elements(parameter);
     const all = `depth/${parameter.kind}`;
     let rows = this.#made.get(all);
     if (rows === undefined) {
-      const each = Array.from({ length: count }, (_, from) => reshape(this, this.#widened(parameter, from), [1, size]));
-      const mixed = matmul(this, super.state(all, [layers.length, count]), concat(this, each, 0));
+      const each = from.map((one) => reshape(this, this.#widened(parameter, one), [1, size]));
+      const mixed = matmul(this, super.state(all, [layers.length, from.length]), concat(this, each, 0));
       rows = mixed;
       this.#made.set(all, rows);
     }
@@ -251,6 +252,11 @@ class GrownBuilder extends ProgramBuilder {
     });
     return value;
   }
+}
+
+/** The source's layers that have a kind of parameter: not always all. */
+function layersOf({ source }: Growth, kind: string): readonly number[] {
+  return source.parameters.flatMap((one) => (one.kind === kind && one.layer !== null ? [one.layer] : []));
 }
 
 /** A vector or a matrix with a map applied along dimension `d`. */
@@ -286,14 +292,19 @@ export function coefficientsOf(plan: GrowthPlan): readonly Coefficient[] {
       const name = mapName(learned);
       if (!found.has(name)) found.set(name, starting(growth, name, learned, jitter));
     }
-    const { layers: count } = growth.source.dimensions;
+    const above = layersOf(growth, parameter.kind);
     const depth = `depth/${parameter.kind}`;
-    if (parameter.layer !== null && layers.length > count && !found.has(depth)) {
-      const start = new Float32Array(layers.length * count);
+    if (
+      parameter.layer !== null &&
+      layers.length > growth.source.dimensions.layers &&
+      above.length > 0 &&
+      !found.has(depth)
+    ) {
+      const start = new Float32Array(layers.length * above.length);
       layers.forEach(({ from }, i) => {
-        start[i * count + from] = 1;
+        start[i * above.length + Math.max(0, above.indexOf(from))] = 1;
       });
-      found.set(depth, { name: depth, shape: [layers.length, count], start, decays: false });
+      found.set(depth, { name: depth, shape: [layers.length, above.length], start, decays: false });
     }
   }
   return [...found.values()];

@@ -1,5 +1,6 @@
 import { join } from "node:path";
-import { openEngine } from "../engine/engines.ts";
+import type { Engine } from "../engine/engine.ts";
+import { openEngine, runsInMemory } from "../engine/engines.ts";
 import { clearFolder } from "../store/temporary.ts";
 import { UserError } from "../util/errors.ts";
 import { checkRunMemory, memoryOf } from "./estimate.ts";
@@ -8,8 +9,9 @@ import { rateAt } from "./plan/schedule.ts";
 import { stageAt } from "./plan/stage.ts";
 import { removeOld, stepsThere } from "./run/checkpoint.ts";
 import { forgetRun, lockRunFolder, metricsFile, writeRunFile } from "./run/folder.ts";
-import { openMetrics } from "./run/metrics.ts";
+import { Metrics, openMetrics, unwritten } from "./run/metrics.ts";
 import type { LoadedRun } from "./run/settings.ts";
+import { writes } from "./saving.ts";
 import { loadState } from "./step/state.ts";
 import { type PretrainOptions, type RunResult, Trainer } from "./trainer.ts";
 
@@ -25,23 +27,30 @@ export async function pretrain(run: LoadedRun, options: PretrainOptions = {}): P
   const open = await openRun(run, note);
   try {
     const { start, plan, position } = open;
-    const tight = checkRunMemory(memoryOf(plan, open.models), run.file.where([]));
-    if (tight !== undefined) note(tight);
+    if (runsInMemory(open.engine)) {
+      const tight = checkRunMemory(memoryOf(plan, open.models), run.file.where([]));
+      if (tight !== undefined) note(tight);
+    }
     const engine = await openEngine(open.engine, note);
+    const [first, told] = writes(engine) ? [true, options] : [false, { stopped: options.stopped }];
     try {
+      await checkSame(engine, position.step, out);
       await loadState(engine, start.model, start.parameters, start.where, start.moments);
-      const lock = await lockRunFolder(out);
+      const lock = first ? await lockRunFolder(out) : undefined;
       let unsaved = false;
       try {
         // Whoever held the folder until now may have gone on from where we looked.
-        if ((await stepsThere(out)).at(0) !== open.newest) {
+        if (first && (await stepsThere(out)).at(0) !== open.newest) {
           throw new UserError("another process went on with the run meanwhile", out, "start again");
         }
-        await clearFolder(out);
-        const text = await writeRunFile(settings);
-        await removeOld(out, checkpoint, position.step);
+        if (first) await clearFolder(out);
+        const text = first ? await writeRunFile(settings) : "";
+        if (first) await removeOld(out, checkpoint, position.step);
         const before = start.checkpoint === undefined ? out : join(start.checkpoint.folder, "..", "..");
-        const metrics = await openMetrics(join(out, metricsFile), position.metrics, join(before, metricsFile));
+        const path = join(out, metricsFile);
+        const metrics = first
+          ? await openMetrics(path, position.metrics, join(before, metricsFile))
+          : new Metrics(path, unwritten, unwritten, position.metrics);
         try {
           const { step } = position;
           if (open.newest !== undefined) note(`carrying on after step ${step} of ${plan.steps}`);
@@ -55,16 +64,16 @@ export async function pretrain(run: LoadedRun, options: PretrainOptions = {}): P
           const { description } = engine;
           const engines = [...open.facts.engines.filter((one) => one !== description), description];
           const facts = { ...open.facts, engine: description, engines };
-          const trainer = new Trainer(settings, plan, open.dataset, engine, start, metrics, facts, options);
-          return await trainer.run(position, text);
+          const from = { position, text };
+          return await new Trainer(settings, plan, open.dataset, engine, start, metrics, facts, told, from).run();
         } finally {
           await metrics.close();
         }
       } catch (error) {
-        unsaved = error instanceof UserError && (await stepsThere(out)).length === 0;
+        unsaved = first && error instanceof UserError && (await stepsThere(out)).length === 0;
         throw error;
       } finally {
-        lock.release();
+        lock?.release();
         if (unsaved) await forgetRun(out);
       }
     } finally {
@@ -73,4 +82,13 @@ export async function pretrain(run: LoadedRun, options: PretrainOptions = {}): P
   } finally {
     await open.close();
   }
+}
+
+/** @throws UserError if of several processes not all go on from the same step */
+async function checkSame({ processes }: Engine, step: number, out: string): Promise<void> {
+  if (processes === undefined) return;
+  const [most, least] = await processes.agree([step, -step]);
+  if (most === -least) return;
+  const what = `one process of the run would go on after step ${-least}, another after step ${most}`;
+  throw new UserError(what, out, "let `out` be the same folder to all, on a file system that they share");
 }

@@ -93,5 +93,12 @@ export async function cardOf(
     ["objective", objective],
   ];
   if (last !== undefined) facts.push(["validation loss", last.loss.toFixed(4)]);
-  return { title: `${architecture.type} pre-trained by bert2bert`, facts };
+  const title = `${architecture.type} pre-trained by bert2bert`;
+  return {
+    title,
+    facts,
+    ...(last === undefined
+      ? {}
+      : { metrics: { loss: last.loss, perplexity: last.perplexity, accuracy: last.accuracy } }),
+  };
 }

@@ -3,40 +3,35 @@
  * the loop knows nothing else of plans. After step N come its line in the metrics, then its evaluation, then its
  * checkpoint.
  */
-import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { trainingBatch } from "../data/batch/batches.ts";
 import type { Dataset } from "../data/prepared/dataset.ts";
 import type { Engine, Executable, TensorData } from "../engine/engine.ts";
 import type { Model } from "../model/architecture.ts";
 import { openModel } from "../model/load.ts";
+import { temporaryName } from "../store/temporary.ts";
 import { type EnergyMeter, openEnergyMeter } from "../util/energy.ts";
 import { Interrupted, UserError } from "../util/errors.ts";
 import { diagnose, look } from "./diagnose.ts";
 import { compileEvaluation, runEvaluation } from "./evaluate.ts";
-import { growStage } from "./growth.ts";
+import { growStage, growthPlace } from "./growth.ts";
 import { rateAt } from "./plan/schedule.ts";
 import { type Stage, type StageGrowth, type SubModel, stageAt, subModelAt, subModels } from "./plan/stage.ts";
-import { cardOf, writeRunReport } from "./report.ts";
-import {
-  type Companions,
-  checkpointsFolder,
-  type Position,
-  type RunFacts,
-  writeCheckpoint,
-  writeModel,
-  writeState,
-} from "./run/checkpoint.ts";
+import { type Companions, checkpointsFolder, type Position, type RunFacts, writeState } from "./run/checkpoint.ts";
 import { modelFolder } from "./run/folder.ts";
 import { type Evaluated, isEvaluation, type Metrics, readMetrics } from "./run/metrics.ts";
 import { advanced, beginning, trainingLine } from "./run/position.ts";
 import type { RunSettings } from "./run/settings.ts";
 import type { RunPlan, Start } from "./run/setup.ts";
+import { Saving, writes } from "./saving.ts";
 import { beginStep, CompiledSteps, Runs, type StepUnderWay } from "./step/compiled.ts";
 import { batchInputs, dropoutKey, Feed } from "./step/inputs.ts";
 import { loadState, NotFinite, readReal, resetOptimizer } from "./step/state.ts";
 import type { FlopsSoFar } from "./step/terms.ts";
 import { Symmetry } from "./symmetry.ts";
+
+const signals = ["SIGINT", "SIGTERM"] as const;
+type Signal = (typeof signals)[number];
 
 /** What a run tells while it goes. */
 export interface RunProgress {
@@ -55,7 +50,7 @@ export interface PretrainOptions {
   /** One sentence for a person. */
   readonly note?: (text: string) => void;
   /** Asked after every step, and told how far the run is and is saved: a signal that came in ends it after a checkpoint. */
-  readonly stopped?: (step: number, saved: number) => "SIGINT" | "SIGTERM" | undefined;
+  readonly stopped?: (step: number, saved: number) => Signal | undefined;
 }
 
 export interface RunResult {
@@ -80,7 +75,7 @@ export class Trainer {
   #model: Model;
   #companions: Companions;
   readonly #metrics: Metrics;
-  readonly #facts: RunFacts;
+  readonly #saving: Saving;
   readonly #options: PretrainOptions;
   readonly #start: Start;
   #steps: CompiledSteps;
@@ -91,12 +86,12 @@ export class Trainer {
   readonly #feed = new Feed((step, micro) => this.#inputs(step, micro));
   /** When the last step ended. */
   #ended = 0;
-  #signal: "SIGINT" | "SIGTERM" | undefined;
-  #position: Position = beginning;
-  #saved = -1;
+  #signal: Signal | undefined;
+  #position: Position;
   /** Steps done when this session began, with what `start` holds. */
-  #begun = 0;
+  readonly #begun: number;
 
+  /** The last: where the run stands, and the text of its file. */
   constructor(
     settings: RunSettings,
     plan: RunPlan,
@@ -106,6 +101,7 @@ export class Trainer {
     metrics: Metrics,
     facts: RunFacts,
     options: PretrainOptions,
+    { position, text }: { readonly position: Position; readonly text: string },
   ) {
     this.#settings = settings;
     this.#plan = plan;
@@ -115,32 +111,34 @@ export class Trainer {
     this.#model = start.model;
     this.#companions = start.companions;
     this.#metrics = metrics;
-    this.#facts = facts;
+    this.#position = position;
+    this.#begun = position.step;
+    const run = { settings, text, plan, data: dataset.info };
+    this.#saving = new Saving(engine, run, metrics, facts, position.due ? -1 : position.step);
     this.#options = options;
     this.#steps = new CompiledSteps(engine, start.model, plan.common);
     this.#ahead = engine.ahead ?? 1;
     this.#runs = new Runs(this.#ahead);
   }
 
-  async run(from: Position, settingsText: string): Promise<RunResult> {
+  async run(): Promise<RunResult> {
     try {
-      return await this.#run(from, settingsText);
+      return await this.#run();
     } catch (error) {
       if (!(error instanceof NotFinite)) throw error;
-      throw this.#diverged(`${error.message} after step ${this.#position.step} and was not saved`);
+      throw this.#diverged(`${error.message} after step ${this.#saving.begun} and was not saved`);
+    } finally {
+      await this.#saving.end();
     }
   }
 
-  async #run(from: Position, settingsText: string): Promise<RunResult> {
+  async #run(): Promise<RunResult> {
     const { steps, stages } = this.#plan;
-    this.#position = from;
-    this.#begun = from.step;
-    if (!from.due) this.#saved = from.step;
     await this.#evaluateIfDue();
     await this.#saveIfTime();
     // Steps under way, the oldest first. None is begun over one after which there is something else to do.
     const under: Under[] = [];
-    let next = from.step;
+    let next = this.#begun;
     while (this.#position.step < steps) {
       while (next < steps && (under.length === 0 || (under.length < this.#ahead && !this.#isPause(next)))) {
         const stage = stageAt(stages, next);
@@ -155,7 +153,7 @@ export class Trainer {
       await this.#evaluateIfDue();
       await this.#saveIfTime();
     }
-    await this.#finish(settingsText);
+    await this.#saving.finish(this.#model, this.#companions, this.#position.tokens);
     const last = (await readMetrics(this.#metrics.path)).filter(isEvaluation).at(-1);
     const { out } = this.#settings;
     const { tokens } = this.#position;
@@ -173,12 +171,14 @@ export class Trainer {
   async #grow(stage: Stage, growth: StageGrowth): Promise<void> {
     const { out, seed } = this.#settings;
     const { step } = this.#position;
+    await this.#saving.settled();
     if (!this.#isEvaluated(step)) await this.#measure(stageAt(this.#plan.stages, Math.max(0, step - 1)).name);
     await this.#steps.keepOnly([], false);
     await this.#evaluation?.release();
     this.#evaluation = undefined;
+    const place = join(out, growthPlace);
     const record = await growStage(
-      out,
+      writes(this.#engine) ? place : temporaryName(place, "part"),
       growth,
       seed,
       (folder) => writeState(folder, this.#engine, this.#model, this.#companions, step),
@@ -210,7 +210,9 @@ export class Trainer {
     const inputs = (micro: number) => this.#feed.get(step, micro);
     const began = performance.now();
     const { result } = await beginStep(compiled, this.#settings.batch.accumulate, inputs, rate, this.#runs);
-    return { step, flops: compiled.flops, began, result };
+    const agreed = this.#agreed();
+    agreed.catch(() => {});
+    return { step, flops: compiled.flops, began, result, agreed };
   }
 
   #planned(step: number): { readonly stage: Stage; readonly sub: SubModel; readonly rate: number } {
@@ -221,9 +223,11 @@ export class Trainer {
   }
 
   /** Waits for a step and writes down what it gave. Its time is that since the one before it ended. */
-  async #settle({ step, flops, began, result: running }: Under): Promise<void> {
+  async #settle({ step, flops, began, result: running, agreed }: Under): Promise<void> {
     const { stage, sub, rate } = this.#planned(step);
     const result = await running;
+    this.#signal ??= await agreed;
+    this.#saving.check();
     const now = performance.now();
     const seconds = (now - Math.max(began, this.#ended)) / 1000;
     this.#ended = now;
@@ -270,12 +274,23 @@ export class Trainer {
     return step === this.#plan.steps || (every > 0 && step % every === 0);
   }
 
-  /** Once a signal came in, it stays. */
-  #stopped(): "SIGINT" | "SIGTERM" | undefined {
-    // Asked each time, for it also hears where the run stands.
-    const heard = this.#options.stopped?.(this.#position.step, Math.max(0, this.#saved));
-    this.#signal ??= heard;
+  /** Once a signal came in, it stays; of several processes, once all know of it. */
+  #stopped(): Signal | undefined {
+    const heard = this.#heard();
+    if (this.#engine.processes === undefined) this.#signal ??= heard;
     return this.#signal;
+  }
+
+  /** Asked each time, for it also hears where the run stands. */
+  #heard(): Signal | undefined {
+    return this.#options.stopped?.(this.#position.step, Math.max(0, this.#saving.saved));
+  }
+
+  /** What signal one of several processes had when this was asked. */
+  async #agreed(): Promise<Signal | undefined> {
+    const heard = this.#heard();
+    const said = await this.#engine.processes?.agree([heard === undefined ? 0 : 1 + signals.indexOf(heard)]);
+    return said === undefined || said[0] === 0 ? undefined : signals[said[0] - 1];
   }
 
   async #evaluateIfDue(): Promise<void> {
@@ -316,57 +331,37 @@ export class Trainer {
     const { step } = this.#position;
     const signal = this.#stopped();
     const regular = step > 0 && !this.#position.due && this.#isSaved(step);
-    if ((regular || signal !== undefined) && this.#saved !== step) await this.#save();
+    if ((regular || signal !== undefined) && this.#saving.begun !== step) await this.#save();
     if (signal !== undefined) {
+      await this.#saving.settled();
       const { out } = this.#settings;
       throw new Interrupted(signal, `stopped after step ${step}, saved in ${out}; the same command carries on`);
     }
   }
 
   async #save(): Promise<void> {
-    await this.#metrics.sync();
     this.#position = { ...this.#position, metrics: this.#metrics.lines };
-    await writeCheckpoint(
-      this.#settings.out,
-      this.#settings.checkpoint,
-      this.#engine,
-      this.#model,
-      this.#companions,
-      this.#position,
-      this.#facts,
-    );
-    this.#saved = this.#position.step;
+    await this.#saving.checkpoint(this.#model, this.#companions, this.#position);
     this.#stopped();
   }
 
-  async #finish(settingsText: string): Promise<void> {
-    const { out } = this.#settings;
-    const folder = join(out, modelFolder);
-    if (!existsSync(folder)) {
-      const card = await cardOf(this.#metrics.path, this.#model, this.#plan, this.#position.tokens);
-      await writeModel(folder, this.#engine, this.#model, this.#companions, card);
-    }
-    await writeRunReport({
-      ...{ settings: this.#settings, text: settingsText, plan: this.#plan, engines: this.#facts.engines },
-      ...{ model: this.#model, data: this.#dataset.info },
-    });
-  }
-
   #diverged(what: string): Diverged {
-    const saved = this.#saved > 0 ? `the checkpoint of step ${this.#saved} is good` : "no checkpoint had been written";
+    const step = this.#saving.saved;
+    const saved = step > 0 ? `the checkpoint of step ${step} is good` : "no checkpoint had been written";
     const wayOut = "start again with a lower optimizer.lr or a longer warm-up";
     return new Diverged(`${what}; ${saved}`, this.#settings.out, wayOut);
   }
 
   /** Which parameter made a step fail. Repeats the steps since the last good state, unless they are too many. */
   async #diagnose(step: number): Promise<string> {
-    const from = Math.max(this.#begun, this.#saved);
+    await this.#saving.end();
+    const from = Math.max(this.#begun, this.#saving.saved);
     const { stages, common } = this.#plan;
     const grown = stages.some((stage) => stage.grow !== undefined && stage.start >= from && stage.start <= step);
     if (grown || step - from > MOST_REPEATED) return "which parameter it was is not known";
     this.#options.note?.(`step ${step + 1} failed: repeating ${step - from} steps to see why`);
     const folder = join(this.#settings.out, checkpointsFolder, `step-${from}`);
-    const opened = this.#saved > this.#begun ? await openModel(folder, { compareCopies: false }) : undefined;
+    const opened = from > this.#begun ? await openModel(folder, { compareCopies: false }) : undefined;
     const { parameters, where, moments } = this.#start;
     try {
       if (opened === undefined) await loadState(this.#engine, this.#model, parameters, where, moments);
@@ -397,4 +392,5 @@ interface Under extends StepUnderWay {
   readonly step: number;
   readonly flops: FlopsSoFar;
   readonly began: number;
+  readonly agreed: Promise<Signal | undefined>;
 }

@@ -2,13 +2,13 @@ import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { parse } from "yaml";
+import { writeModelCard } from "../../src/checkpoint/card.ts";
 import {
   copyGenerationConfig,
   copyTokenizerFiles,
   openModelFolder,
   readConfig,
   writeConfig,
-  writeModelCard,
 } from "../../src/checkpoint/folder.ts";
 import { openOptimizer, optimizerFile, optimizerTensors } from "../../src/checkpoint/optimizer.ts";
 import { type TensorSource, writeWeights } from "../../src/checkpoint/write.ts";

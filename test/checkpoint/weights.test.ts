@@ -214,7 +214,6 @@ describe("a folder of weights", () => {
     const folder = temporaryFolder();
     await expect(openWeights(folder)).rejects.toThrow(/there is no model.safetensors/);
     await expect(openWeights(join(folder, "no"))).rejects.toThrow(/no such folder/);
-    await expect(openWeights("some-author/some-model")).rejects.toThrow(/download it first/);
     writeFileSync(join(folder, "tf_model.h5"), "");
     await expect(openWeights(folder)).rejects.toThrow(/TensorFlow/);
     await expect(openWeights(join(folder, "tf_model.h5"))).rejects.toThrow(/it is a file/);

@@ -12,7 +12,7 @@ import { methods } from "../../src/growth/methods.ts";
 import { packageRoot } from "../../src/util/paths.ts";
 
 const path = join(packageRoot(), "docs", "commands.md");
-const block = /```help ([a-z ]+)\n([\s\S]*?)```/g;
+const block = /```help ([a-z -]+)\n([\s\S]*?)```/g;
 
 function help(words: string): string {
   const main = join(packageRoot(), "dist", "cli", "main.js");
@@ -47,7 +47,7 @@ it("docs/commands.md shows every command's own help", async () => {
 
 it("every command of an example exists", async () => {
   const known = await allCommands();
-  const examples = [...readFileSync(path, "utf8").matchAll(/^bert2bert ([a-z]+(?: train)?)/gm)].map(
+  const examples = [...readFileSync(path, "utf8").matchAll(/^bert2bert ([a-z-]+(?: train)?)/gm)].map(
     ([, words]) => words,
   );
   expect(examples.length).toBeGreaterThan(8);

@@ -2,6 +2,7 @@
 import { expect, test } from "vitest";
 import type { Engine } from "../../src/engine/engine.ts";
 import { referenceEngine } from "../../src/engine/reference/reference.ts";
+import { xlaEngine } from "../../src/engine/xla/engine.ts";
 import { ProgramBuilder } from "../../src/program/builder.ts";
 import * as ops from "../../src/program/ops/index.ts";
 import { usableEngines } from "./compare.ts";
@@ -40,3 +41,23 @@ test.each([referenceEngine, ...(await usableEngines())])(
     await engine.close();
   },
 );
+
+const found = await xlaEngine.probe();
+
+test.skipIf(!found.usable)("a snapshot stays as it was while runs go on, until it is let go", async () => {
+  const engine = await xlaEngine.open({ threads: 1, precision: "f32" });
+  const program = await counting(engine);
+  const x = Float32Array.of(3);
+  await program.run({ x });
+  const snapshot = await engine.snapshot?.(["s"]);
+  const runs = Array.from({ length: 20 }, () => program.run({ x }));
+  const kept = await snapshot?.read("s");
+  expect(kept?.length).toBe(250_000);
+  expect(kept?.every((value) => value === 3)).toBe(true);
+  await Promise.all(runs);
+  expect((await engine.read("s"))[7]).toBeCloseTo(6, 4);
+  await snapshot?.release();
+  await expect(snapshot?.read("s")).rejects.toThrow();
+  await expect(engine.snapshot?.(["t"])).rejects.toThrow("the engine holds no tensor t");
+  await engine.close();
+});

@@ -163,11 +163,19 @@ describe.skipIf(!found.usable)("with JAX", () => {
 
   test("a step that the memory has no room for", async () => {
     const small = await opened(script("small", `ulimit -v 12000000; exec ${real} "$@"`));
-    const b = new ProgramBuilder();
-    b.output("y", ops.broadcastTo(b, b.input("x", [1]), [2 ** 18, 2 ** 17]));
-    const program = await small.compile(b.build());
-    const { what, wayOut } = await refusal(program.run({ x: new Float32Array(1) }));
-    expect(what).toMatch(/^the device is out of memory: a step needs 0.0 GB for what it keeps and 137.4 GB/);
+    const spread = (rows: number) => {
+      const b = new ProgramBuilder();
+      b.output("y", ops.broadcastTo(b, b.input("x", [1]), [rows, 2 ** 16]));
+      return small.compile(b.build());
+    };
+    const needs = (gigabytes: string) =>
+      new RegExp(
+        `^the device is out of memory: a step needs 0.0 GB for what it keeps and ${gigabytes} GB for what it computes of [\\d.]+ GB; about \\d+ % of this batch would fit$`,
+      );
+    // More than the machine has, and more than it gives.
+    expect((await refusal(spread(2 ** 23))).what).toMatch(needs("2199.0"));
+    const { what, wayOut } = await refusal(spread(2 ** 16).then((it) => it.run({ x: new Float32Array(1) })));
+    expect(what).toMatch(needs("17.2"));
     expect(wayOut).toContain("lower batch.sequences");
     await small.close();
   });
@@ -194,6 +202,12 @@ describe.skipIf(!found.usable)("with JAX", () => {
       // Nothing was given up for it.
       expect((await both[0].run(bench.inputs)).y.length).toBeGreaterThan(0);
     }
+    const bench = new Bench();
+    bench.b.output("y", ops.gather(bench.b, bench.real([6, 2]), bench.given("ids", [4], Int32Array.of(0, 2, 3, 5)), 2));
+    const grouped = await engine.compile(bench.b.build());
+    await grouped.run(bench.inputs);
+    const wrong = grouped.run({ ...bench.inputs, ids: Int32Array.of(0, 3, 3, 5) });
+    await expect(wrong).rejects.toThrow("ids: id 3 is outside its group's 3 rows");
     await engine.close();
   });
 

@@ -56,8 +56,9 @@ export function hashes(folder: string): Record<string, string> {
 export function runResults(out: string): Record<string, unknown> {
   const found: Record<string, unknown> = {};
   for (const [path, hash] of Object.entries(hashes(out))) {
-    // The report and the position hold seconds, and SHA256SUMS the position's hash.
-    if (!/(^|\/)(report\.html|metrics\.jsonl|trainer\.json|SHA256SUMS)$/.test(path)) found[path] = hash;
+    // The report, the events and the position hold seconds, SHA256SUMS the position's hash.
+    if (!/(^|\/)(report\.html|metrics\.jsonl|events\.out\.tfevents\.[^/]*|trainer\.json|SHA256SUMS)$/.test(path))
+      found[path] = hash;
   }
   return { ...found, metrics: metricsOf(out) };
 }

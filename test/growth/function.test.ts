@@ -53,16 +53,17 @@ describe.each(fixtures)("%s keeps its function", (name) => {
       const two = await measure(name, await multiple(name, 2), fpi, { dtype });
       expect(two.largest).toBeLessThanOrEqual(1e-5);
       const three = await measure(name, await multiple(name, 3), fpi, { dtype });
-      expect(three.allowed).toBe(dtype === "F16" ? 3e-3 : 2e-2);
+      // Measured on this model; more than this no fixture's rounding costs.
+      expect(three.allowed).toBeLessThan(dtype === "F16" ? 3e-3 : 2e-2);
       expect(three.largest).toBeLessThanOrEqual(three.allowed ?? 0);
       expect(three.largest).toBeGreaterThan(1e-5);
     }
   });
 
   it("not at a ratio in between, nor with uneven maps, and says so", async () => {
-    const { heads } = (await source(name)).model.dimensions;
+    const { hidden, heads, kvHeads, headWidth } = (await source(name)).model.dimensions;
     for (const [sizes, map] of [
-      [{ heads: heads + 1 }, "cyclic"],
+      [{ hidden: hidden + (heads / kvHeads) * headWidth }, "cyclic"],
       [await multiple(name, 2), "random"],
     ] as const) {
       const result = await measure(name, sizes, { ...fpi, map });

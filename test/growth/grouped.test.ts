@@ -255,7 +255,9 @@ describe("a dimension that is a product of axes", () => {
   });
 
   it("is refused where an axis of it would shrink, or heads fit no group", () => {
-    expect(() => planOf({}, { heads: 6, kvHeads: 6 }, { method: "fpi" })).toThrow("group would shrink from 2 to 1");
+    expect(() => planOf({}, { heads: 6, kvHeads: 6 }, { method: "fpi" })).toThrow(
+      "query heads to each key-value head would shrink from 2 to 1",
+    );
     expect(() => planOf({}, { heads: 7 }, { method: "fpi" })).toThrow("7 heads are neither groups of 2");
     expect(planOf({}, { heads: 6 }, { method: "fpi" }).growth.target.dimensions.kvHeads).toBe(3);
   });

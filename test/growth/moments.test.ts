@@ -35,6 +35,13 @@ const bert = {
 const roberta = { ...bert, model_type: "roberta", architectures: ["RobertaForMaskedLM"], type_vocab_size: 1 };
 const gpt2 = { model_type: "gpt2", vocab_size: 13, n_embd: 6, n_layer: 2, n_head: 2, n_inner: 5, n_positions: 7 };
 const configs: readonly Json[] = [bert, roberta, gpt2];
+const today = { ...bert, architectures: null, num_attention_heads: 1, type_vocab_size: null, pad_token_id: 0 };
+const others: readonly Json[] = [
+  { ...today, model_type: "distilbert", hidden_dim: 5, tie_word_embeddings: false },
+  { ...today, model_type: "modernbert", local_attention: 4, bos_token_id: 1, eos_token_id: 2, mlp_bias: true },
+  { ...today, model_type: "llama", tie_word_embeddings: false },
+  { ...today, model_type: "qwen3", tie_word_embeddings: true, head_dim: 4, num_key_value_heads: 1 },
+];
 
 const cases = fc.record({
   width: fc.constantFrom(1, 2, 3),
@@ -43,7 +50,7 @@ const cases = fc.record({
   seed: fc.nat(2 ** 31),
 });
 
-describe.each(configs.map((config) => [config.model_type, config] as const))(
+describe.each([...configs, ...others].map((config) => [config.model_type, config] as const))(
   "the moments of a grown %s",
   (_name, config) => {
     const model = architectureOf(config, "test").model(config, "test");

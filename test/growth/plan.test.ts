@@ -141,6 +141,13 @@ describe("plans", () => {
   it.each<[string, string, TargetSizes, GrowthChoices, string]>([
     ["no size", "bert-tiny", {}, { method: "fpi" }, "no target size"],
     ["narrower", "bert-tiny", { hidden: 32 }, { method: "fpi" }, "would shrink from 64 to 32"],
+    [
+      "smaller groups",
+      "llama-tiny",
+      { kvHeads: 4 },
+      { method: "fpi" },
+      "query heads to each key-value head would shrink from 2 to 1",
+    ],
     ["shallower", "bert-tiny", { layers: 2 }, { method: "fpi" }, "layers would shrink"],
     ["a smaller FFN", "bert-tiny", { ffn: 255 }, { method: "fpi" }, "ffn would shrink"],
     ["cut heads", "bert-tiny", { hidden: 100 }, { method: "fpi" }, "take 96 or 112"],

@@ -20,7 +20,15 @@ import { type Computes, type Difference, randomInputs, verifyGrowth } from "../.
 import { RandomStream } from "../../src/util/random.ts";
 import { fixture } from "../support.ts";
 
-export const fixtures = ["bert-tiny", "roberta-tiny", "gpt2-tiny"];
+export const fixtures = [
+  "bert-tiny",
+  "roberta-tiny",
+  "gpt2-tiny",
+  "llama-tiny",
+  "qwen3-tiny",
+  "modernbert-tiny",
+  "distilbert-tiny",
+];
 
 const opened = new Map<string, Promise<OpenModel>>();
 
@@ -92,7 +100,7 @@ export function random(model: Model, seed: number): Computes {
         const parameter = model.parameters.find((p) => p.name === name);
         if (parameter === undefined) throw new Error(`no ${name}`);
         const numbers = new RandomStream(seed, name);
-        const padding = parameter.init.kind === "normal" ? parameter.init.zeroRow : undefined;
+        const padding = parameter.init.kind === "normal" ? parameter.init.padding?.row : undefined;
         const width = elements(parameter) / parameter.dims[0].size;
         return Float32Array.from({ length: count ?? elements(parameter) - start }, (_, i) =>
           Math.floor((start + i) / width) === padding ? 0 : 0.4 * numbers.normal(start + i) + 0.3,

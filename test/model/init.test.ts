@@ -37,7 +37,7 @@ describe.each(models.map((model) => [model.architecture.type, model] as const))(
       expect(values.length).toBe(elements(parameter));
       if (parameter.init.kind === "constant") {
         expect(values.every((value) => value === (parameter.part === "norm-gain" ? 1 : 0))).toBe(true);
-      } else {
+      } else if (parameter.init.kind === "normal") {
         const { mean, std } = spread(values);
         const error = 5 / Math.sqrt(values.length);
         expect(Math.abs(mean) / parameter.init.std).toBeLessThan(error);

@@ -34,7 +34,15 @@ interface Checkpoint {
 }
 
 const checkpoints = new Map<string, Checkpoint>();
-for (const name of ["bert-tiny", "roberta-tiny", "gpt2-tiny"]) {
+for (const name of [
+  "bert-tiny",
+  "roberta-tiny",
+  "gpt2-tiny",
+  "llama-tiny",
+  "qwen3-tiny",
+  "modernbert-tiny",
+  "distilbert-tiny",
+]) {
   const config = parseJsonObject(await readFile(fixture(name, "config.json"), "utf8"), name);
   checkpoints.set(name, { config, tensors: await readTensors(fixture(name, "model.safetensors")) });
 }

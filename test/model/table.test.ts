@@ -24,7 +24,15 @@ function header(path: string): Map<string, readonly number[]> {
   );
 }
 
-const names = ["bert-tiny", "roberta-tiny", "gpt2-tiny"];
+const names = [
+  "bert-tiny",
+  "roberta-tiny",
+  "gpt2-tiny",
+  "llama-tiny",
+  "qwen3-tiny",
+  "modernbert-tiny",
+  "distilbert-tiny",
+];
 const all = { lm: "tied", pooler: true, nsp: true } as const;
 const encoder = { lm: "none", pooler: true, nsp: false } as const;
 const lm = { lm: "tied", pooler: false, nsp: false } as const;
@@ -52,7 +60,12 @@ describe.each(names)("%s", (name) => {
   test("only the norm before the tied head reads on its one dimension", () => {
     const reading = model.parameters.filter((one) => one.dims.length === 1 && one.dims[0].role === "in");
     expect(reading.map((one) => one.norm?.of)).toEqual(
-      name === "gpt2-tiny" ? ["final", "final"] : ["transform", "transform"],
+      {
+        "gpt2-tiny": ["final", "final"],
+        "llama-tiny": [],
+        "qwen3-tiny": ["final"],
+        "modernbert-tiny": ["transform"],
+      }[name] ?? ["transform", "transform"],
     );
   });
 
@@ -62,14 +75,12 @@ describe.each(names)("%s", (name) => {
     expect(wide.dimensions).toEqual({
       ...dimensions,
       hidden: 2 * dimensions.hidden,
-      headWidth: 2 * dimensions.headWidth,
+      headWidth: (architecture.ownHeadWidth ? 1 : 2) * dimensions.headWidth,
     });
-    const to = { layers: 5, hidden: 120, heads: 5, ffn: 77 };
+    const to = { layers: 5, hidden: 120, heads: 5, kvHeads: 5, headWidth: 24, ffn: 77 };
     expect(architecture.model(architecture.resize(model.config, to), name).dimensions).toEqual({
       ...dimensions,
       ...to,
-      kvHeads: 5,
-      headWidth: 24,
     });
   });
 

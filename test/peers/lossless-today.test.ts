@@ -26,6 +26,11 @@ const names = [
   "qwen2-kinds",
   "qwen3-groups",
   "qwen3-tied",
+  "modernbert-kinds",
+  "modernbert-untied",
+  "xlm-roberta-types",
+  "distilbert",
+  "distilbert-untied",
 ];
 
 beforeAll(() => {

@@ -15,6 +15,9 @@ from safetensors.torch import load_file, save_file
 BERT = dict(vocab_size=101, max_position_embeddings=20, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
 GPT2 = dict(vocab_size=97, n_positions=20, resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0, bos_token_id=0, eos_token_id=0)
 
+DISTIL = dict(vocab_size=103, max_position_embeddings=20, dropout=0.0, attention_dropout=0.0, pad_token_id=0)
+MODERN = dict(vocab_size=83, max_position_embeddings=32, pad_token_id=3, bos_token_id=1, eos_token_id=2, cls_token_id=1,
+    sep_token_id=2, local_attention=6)
 NOW = dict(vocab_size=89, max_position_embeddings=32, intermediate_size=44, num_hidden_layers=2, pad_token_id=None)
 WINDOW = dict(use_sliding_window=True, sliding_window=4, max_window_layers=1)
 YARN = dict(rope_type="yarn", rope_theta=300.0, factor=4.0, original_max_position_embeddings=8)
@@ -39,7 +42,25 @@ CASES = {
         intermediate_size=96, num_hidden_layers=2, type_vocab_size=2, pad_token_id=5), dict(types=2, padding=True, mask=True)),
     "roberta-bare": ("RobertaModel", dict(BERT, hidden_size=16, num_attention_heads=2, intermediate_size=20,
         num_hidden_layers=1, type_vocab_size=1), dict(mask=True, labels=False)),
-    "xlm-roberta": ("XLMRobertaForMaskedLM", dict(BERT, hidden_size=20, num_attention_heads=2, intermediate_size=30,
+    "xlm-roberta-one-layer": ("XLMRobertaForMaskedLM", dict(BERT, max_position_embeddings=30, hidden_size=33, num_attention_heads=3, intermediate_size=14,
+        num_hidden_layers=1, type_vocab_size=1, pad_token_id=1, hidden_act="relu"), dict(padding=True)),
+    "xlm-roberta-types": ("XLMRobertaForMaskedLM", dict(BERT, max_position_embeddings=30, hidden_size=24, num_attention_heads=4, intermediate_size=70,
+        num_hidden_layers=3, type_vocab_size=3, pad_token_id=2), dict(types=3, mask=True)),
+    "xlm-roberta-bare": ("XLMRobertaModel", dict(BERT, hidden_size=16, num_attention_heads=2, intermediate_size=20,
+        num_hidden_layers=2, type_vocab_size=1, pad_token_id=1), dict(mask=True, labels=False)),
+    "xlm-roberta-classifier": ("XLMRobertaForSequenceClassification", dict(BERT, hidden_size=16, num_attention_heads=2,
+        intermediate_size=24, num_hidden_layers=2, pad_token_id=1), dict(mask=True, labels=False)),
+    "distilbert": ("DistilBertForMaskedLM", dict(DISTIL, dim=36, n_heads=3, hidden_dim=50, n_layers=3), dict(mask=True)),
+    "distilbert-relu": ("DistilBertForMaskedLM", dict(DISTIL, dim=17, n_heads=1, hidden_dim=90, n_layers=1, activation="relu",
+        pad_token_id=4), dict()),
+    "distilbert-untied": ("DistilBertForMaskedLM", dict(DISTIL, dim=24, n_heads=8, hidden_dim=30, n_layers=2,
+        tie_word_embeddings=False), dict(mask=True)),
+    "distilbert-sinusoidal": ("DistilBertForMaskedLM", dict(DISTIL, dim=20, n_heads=2, hidden_dim=33, n_layers=2,
+        sinusoidal_pos_embds=True), dict()),
+    "distilbert-bare": ("DistilBertModel", dict(DISTIL, dim=16, n_heads=2, hidden_dim=33, n_layers=2), dict(mask=True, labels=False)),
+    "distilbert-classifier": ("DistilBertForSequenceClassification", dict(DISTIL, dim=16, n_heads=2, hidden_dim=33, n_layers=2),
+        dict(mask=True, labels=False)),
+    "xlm-roberta": ("XLMRobertaForMaskedLM", dict(BERT, max_position_embeddings=30, hidden_size=20, num_attention_heads=2, intermediate_size=30,
         num_hidden_layers=2, type_vocab_size=1, pad_token_id=1), dict(padding=True, mask=True)),
     "gpt2-inner": ("GPT2LMHeadModel", dict(GPT2, n_embd=30, n_head=3, n_inner=50, n_layer=4, activation_function="relu"), dict()),
     "gpt2-unscaled": ("GPT2LMHeadModel", dict(GPT2, n_embd=16, n_head=2, n_layer=1, activation_function="gelu",
@@ -100,6 +121,26 @@ CASES = {
         head_dim=16), dict()),
     "qwen3-yarn": ("Qwen3ForCausalLM", dict(NOW, hidden_size=32, num_attention_heads=2, num_key_value_heads=2, head_dim=16,
         rope_parameters=YARN), dict()),
+    "modernbert-kinds": ("ModernBertForMaskedLM", dict(MODERN, hidden_size=40, num_attention_heads=5, intermediate_size=36,
+        num_hidden_layers=5), dict(mask="inside")),
+    "modernbert-biases": ("ModernBertForMaskedLM", dict(MODERN, hidden_size=24, num_attention_heads=2, intermediate_size=50,
+        num_hidden_layers=2, norm_bias=True, attention_bias=True, mlp_bias=True, classifier_bias=True, classifier_activation="relu",
+        hidden_activation="gelu_pytorch_tanh", local_attention=1), dict(padding=True)),
+    "modernbert-untied": ("ModernBertForMaskedLM", dict(MODERN, hidden_size=18, num_attention_heads=3, intermediate_size=7,
+        num_hidden_layers=3, tie_word_embeddings=False, layer_types=["sliding_attention", "full_attention", "sliding_attention"]), dict()),
+    "modernbert-one-layer": ("ModernBertForMaskedLM", dict(MODERN, hidden_size=32, num_attention_heads=1, intermediate_size=24,
+        num_hidden_layers=1, decoder_bias=False, pad_token_id=None, local_attention=64), dict(mask="inside")),
+    "modernbert-ropes": ("ModernBertForMaskedLM", dict(MODERN, hidden_size=32, num_attention_heads=4, intermediate_size=30,
+        num_hidden_layers=4, global_attn_every_n_layers=2, rope_parameters=dict(
+            full_attention=dict(rope_type="linear", rope_theta=300.0, factor=3.0),
+            sliding_attention=dict(rope_type="default", rope_theta=20.0))), dict(mask="inside")),
+    "modernbert-bare": ("ModernBertModel", dict(MODERN, hidden_size=24, num_attention_heads=2, intermediate_size=20,
+        num_hidden_layers=4), dict(mask="inside", labels=False)),
+    "modernbert-classifier": ("ModernBertForSequenceClassification", dict(MODERN, hidden_size=24, num_attention_heads=2,
+        intermediate_size=20, num_hidden_layers=2), dict(mask="inside", labels=False)),
+    "stablelm": ("StableLmForCausalLM", dict(NOW, hidden_size=48, num_attention_heads=3, num_key_value_heads=1), dict(mask=True)),
+    "stablelm-biases": ("StableLmForCausalLM", dict(NOW, hidden_size=32, num_attention_heads=2, num_key_value_heads=2,
+        use_qkv_bias=True, tie_word_embeddings=True, partial_rotary_factor=0.5), dict()),
     "gpt2-bare": ("GPT2Model", dict(GPT2, n_embd=24, n_head=4, n_layer=2), dict(mask=True, labels=False)),
 }
 
@@ -126,6 +167,11 @@ def batch(config, wanted, g):
         mask = torch.ones(b, t, dtype=torch.int64)
         mask[1, 9:] = 0
         mask[2, 5:] = 0
+        if wanted["mask"] == "inside":
+            # No window is all padding: eager attention, whose softmax is in float32, makes NaN of float64's lowest number.
+            mask[2, 5:] = 1
+            mask[2, 2:12:3] = 0
+            mask[1, 11] = 1
         out["attention_mask"] = mask
     if wanted.get("types"):
         out["token_type_ids"] = torch.randint(0, wanted["types"], (b, t), generator=g)
@@ -144,7 +190,7 @@ def compute(model, inputs, gradients):
     o = model(**given, output_hidden_states=True)
     out = {f"hidden.{i}": h for i, h in enumerate(o.hidden_states)}
     causal = name.endswith(("ForCausalLM", "LMHeadModel"))
-    lm = "prediction_logits" if name == "BertForPreTraining" else "logits" if causal or name in ("BertForMaskedLM", "RobertaForMaskedLM") else None
+    lm = "prediction_logits" if name == "BertForPreTraining" else "logits" if causal or name.endswith("ForMaskedLM") else None
     nsp = {"BertForPreTraining": "seq_relationship_logits", "BertForNextSentencePrediction": "logits"}.get(name)
     cross_entropy = torch.nn.functional.cross_entropy
     terms = []
@@ -167,7 +213,10 @@ def compute(model, inputs, gradients):
         out["loss"] = loss.reshape(1)
         if gradients:
             loss.backward()
-            out |= {f"grad/{n}": p.grad for n, p in model.named_parameters() if p.grad is not None}
+            # A tied head that stands before the embeddings has its gradient under its own name.
+            tied = getattr(model, "_tied_weights_keys", None) if model.config.tie_word_embeddings else None
+            named = tied if isinstance(tied, dict) else {}
+            out |= {f"grad/{named.get(n, n)}": p.grad for n, p in model.named_parameters() if p.grad is not None}
     return {k: v.detach().float().contiguous().clone() for k, v in out.items()}
 
 

@@ -6,7 +6,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
-import { xlmRoberta } from "../../docs/examples/xlm-roberta.ts";
+import { stablelm } from "../../docs/examples/stablelm.ts";
 import { readConfig } from "../../src/checkpoint/folder.ts";
 import type { EngineKind } from "../../src/engine/engine.ts";
 import { referenceEngine } from "../../src/engine/reference/reference.ts";
@@ -57,16 +57,16 @@ beforeAll(() => {
 describe.skipIf(peer === undefined)("models that transformers made", () => {
   test.each(kinds)("compute the same here, gradients included: $kind", async (kind) => {
     // The documentation's example is not in the list of architectures, so not for openModel.
-    const names = readdirSync(made).filter((name) => name !== "xlm-roberta");
+    const names = readdirSync(made).filter((name) => !name.startsWith("stablelm"));
     expect(names.length).toBeGreaterThan(10);
     for (const name of names) expect([name, ...(await compare(kind, join(made, name)))]).toEqual([name]);
   });
 });
 
 describe.skipIf(peer === undefined)("the documentation's example of an architecture", () => {
-  test("computes what transformers computes", async () => {
-    const folder = join(made, "xlm-roberta");
-    const model = xlmRoberta.model(await readConfig(folder), folder);
+  test.each(["stablelm", "stablelm-biases"])("computes what transformers computes: %s", async (name) => {
+    const folder = join(made, name);
+    const model = stablelm.model(await readConfig(folder), folder);
     const stored = await readTensors(join(folder, "model.safetensors"));
     expect([...stored.keys()].sort()).toEqual(model.parameters.map((parameter) => parameter.name).sort());
     const readF32 = async (name: string) => stored.get(name)?.data ?? new Float32Array();
@@ -94,11 +94,24 @@ describe.skipIf(peer === undefined)("what init writes", () => {
       max_position_embeddings: 20,
       ...bert,
     })),
-    ...["LlamaForCausalLM", "MistralForCausalLM", "Qwen2ForCausalLM", "Qwen3ForCausalLM"].map((name) => ({
-      model_type: name.replace("ForCausalLM", "").toLowerCase(),
+    ...[
+      "LlamaForCausalLM",
+      "MistralForCausalLM",
+      "ModernBertForMaskedLM",
+      "DistilBertForMaskedLM",
+      "XLMRobertaForMaskedLM",
+      "Qwen2ForCausalLM",
+      "Qwen3ForCausalLM",
+    ].map((name) => ({
+      model_type: name.replace(/For.*/, "").replace("XLMR", "xlm-r").toLowerCase(),
       architectures: [name],
       max_position_embeddings: 20,
       num_key_value_heads: 1,
+      local_attention: 4,
+      hidden_dim: 40,
+      ...(name.startsWith("ModernBert")
+        ? { num_attention_heads: 2, pad_token_id: 0, cls_token_id: 1, sep_token_id: 2 }
+        : {}),
       ...{ bos_token_id: 1, eos_token_id: 2 },
       ...bert,
     })),

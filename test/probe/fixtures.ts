@@ -53,7 +53,7 @@ export function disagreements(
       wrong.push(`${name}: [${mine?.shape}], not [${shape}]`);
     else if (name === "loss") note(name, Math.abs(mine.data[0] / data[0] - 1), 1e-6);
     else if (!name.startsWith("grad/")) note(name, largestDifference(mine.data, data), 2e-5);
-    else if (/\.key\.bias$/.test(name)) note(name, norm(mine.data), 1e-6);
+    else if (/\.(key|k_lin)\.bias$/.test(name)) note(name, norm(mine.data), 1e-6);
     else if (/c_attn\.bias$/.test(name)) {
       const third = data.length / 3;
       note(`${name} of keys`, norm(mine.data.subarray(third, 2 * third)), 1e-6);

@@ -52,8 +52,21 @@ describe("quickstart", () => {
     expect(html).toContain(": kept");
   });
 
+  it("ends with a few sentences of its model", async () => {
+    const beginnings = (await readFile(join(out, "corpus.txt"), "utf8"))
+      .split("\n")
+      .filter((line) => line.trim() !== "");
+    expect(result.samples.length).toBe(3);
+    for (const [i, text] of result.samples.entries()) {
+      const beginning = beginnings[i].split(" ").slice(0, 3).join(" ");
+      expect(text.startsWith(beginning)).toBe(true);
+      expect(text.length).toBeGreaterThan(beginning.length + 10);
+      expect(said).toContain(text);
+    }
+  });
+
   it("says what was verified and what was saved", () => {
-    expect(said.filter((line) => line.startsWith("# "))).toHaveLength(7);
+    expect(said.filter((line) => line.startsWith("# "))).toHaveLength(8);
     expect(said.some((line) => /at most 1e-5 is promised: kept/.test(line))).toBe(true);
     const { reuse, coarse } = result.saving;
     const none = coarse ? /evaluations too far apart/ : /Nothing was saved/;

@@ -6,7 +6,7 @@
  * a classification token it is a document, as transformers encodes it (or what of it lies in a block). Once all documents are counted, exactly round(share × documents) of them, at least one, are held out,
  * chosen by a permutation that no option changes: the same corpus always gives the same parts.
  */
-import { mkdir } from "node:fs/promises";
+import { mkdir, stat } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { copyTokenizerFiles, presentOf, tokenizerFiles } from "../../checkpoint/folder.ts";
@@ -17,7 +17,7 @@ import { UserError } from "../../util/errors.ts";
 import { isJsonObject, printable } from "../../util/json.ts";
 import { packageVersion } from "../../util/paths.ts";
 import { type Fingerprint, readBlocks } from "../text/blocks.ts";
-import { findSources, namedField } from "../text/sources.ts";
+import { findSources, namedField, type Source } from "../text/sources.ts";
 import { addedTokens, withClass } from "../tokenizer/folder.ts";
 import { openTokenizer, type Tokenizer } from "../tokenizer/tokenizer.ts";
 import { type DatasetInfo, infoJson, openDataset, type PartInfo, type SourceInfo } from "./dataset.ts";
@@ -47,7 +47,12 @@ export interface PrepareOptions {
   /** Told what whoever uses the data should know, of its files and of the tokenizer. */
   readonly note?: (text: string) => void;
   /** Called after every block. */
-  readonly progress?: (done: { readonly bytes: number; readonly tokens: number }) => void;
+  readonly progress?: (done: {
+    readonly bytes: number;
+    readonly tokens: number;
+    /** Share of the files, as they lie on disk, that is read. */
+    readonly share: number;
+  }) => void;
 }
 
 export interface PrepareResult {
@@ -90,6 +95,7 @@ export async function prepare(options: PrepareOptions): Promise<PrepareResult> {
   const seconds = () => (performance.now() - started) / 1000;
   const found: SourceInfo[] = [];
   let bytes = 0;
+  const share = await shareOf(sources);
   const origin = async () => {
     const files = await presentOf(options.tokenizer, tokenizerFiles);
     const hashes = await hashFiles(files.map((name) => join(options.tokenizer, name)));
@@ -116,22 +122,24 @@ export async function prepare(options: PrepareOptions): Promise<PrepareResult> {
     const pool = new EncoderPool(threads, { description, folder: options.tokenizer, width, whole: framing.whole });
     try {
       const underWay: Promise<EncodedBlock>[] = [];
+      let fingerprint: Fingerprint = { bytes: 0, sha256: "" };
       const takeOne = async () => {
         const encoded = await underWay.shift();
         if (encoded !== undefined) {
           checkIds([encoded.largest], "the texts hold a token that the model lacks:");
           await collector.add(encoded);
         }
-        options.progress?.({ bytes, tokens: collector.written.tokens });
+        options.progress?.({ bytes, tokens: collector.written.tokens, share: share(found, fingerprint) });
       };
       for (const source of sources) {
-        const fingerprint: Fingerprint = { bytes: 0, sha256: "" };
+        fingerprint = { bytes: 0, sha256: "" };
         for await (const block of readBlocks(source, fingerprint)) {
           bytes += block.bytes.length;
           underWay.push(pool.encode(block));
           if (underWay.length > 2 * threads) await takeOne();
         }
         found.push({ path: source.path, ...fingerprint });
+        fingerprint = { bytes: 0, sha256: "" };
       }
       while (underWay.length > 0) await takeOne();
     } finally {
@@ -167,6 +175,16 @@ export async function prepare(options: PrepareOptions): Promise<PrepareResult> {
   };
   const info = await writeFolderWhole(out, fill, { origin });
   return { info, bytes, seconds: seconds(), already: false };
+}
+
+/** Tells what share of the files is read, of which some are read to their end and one in part. */
+async function shareOf(sources: readonly Source[]) {
+  const sizes = await Promise.all(sources.map(({ path }) => stat(path).catch(() => ({ size: 0 }))));
+  const all = sizes.reduce((sum, { size }) => sum + size, 0);
+  return (whole: readonly SourceInfo[], part: Fingerprint) => {
+    const done = whole.reduce((sum, { bytes }) => sum + bytes, part.bytes);
+    return Math.min(1, done / Math.max(1, all));
+  };
 }
 
 /** What stands around documents and between their lines. */

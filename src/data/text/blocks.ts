@@ -1,17 +1,19 @@
 /**
- * A file read in blocks of whole lines, plain or gzipped (told by its first bytes, not by its name), so that a corpus
+ * A file read in blocks of whole lines, plain, packed (packings.ts) or of columns (tables.ts), told by its first bytes,
+ * not by its name, so that a corpus
  * of any size passes through little memory and its blocks can be worked on by several threads. Where a block ends says
  * nothing: whoever reads blocks must come to the same result with other block sizes.
  */
 import { createHash } from "node:crypto";
-import { open } from "node:fs/promises";
-import { pipeline, Readable } from "node:stream";
-import { createGunzip } from "node:zlib";
+import { open, stat } from "node:fs/promises";
+import { hashFile } from "../../store/checksums.ts";
 import { UserError } from "../../util/errors.ts";
 import { printable } from "../../util/json.ts";
-import { errorCode, systemError } from "../../util/system.ts";
+import { systemError } from "../../util/system.ts";
 import { beginsJsonLines } from "./json-lines.ts";
+import { packings } from "./packings.ts";
 import type { Source } from "./sources.ts";
+import { asJsonLines, type TableFormat, tableFormatOf } from "./tables.ts";
 
 /** Whole lines of one file, still as bytes. */
 export interface Block {
@@ -25,9 +27,9 @@ export interface Block {
   readonly last: boolean;
 }
 
-/** What was read of a file, once it has been read to its end. */
+/** What was read of a file, whole once it has been read to its end. */
 export interface Fingerprint {
-  /** Size of the file as it lies on disk. */
+  /** Bytes of the file as it lies on disk that were read. */
   bytes: number;
   sha256: string;
 }
@@ -41,13 +43,17 @@ const CARRIAGE_RETURN = 0x0d;
 /**
  * The file's blocks in order; none for an empty file.
  * @param fingerprint filled in when the last block has been taken
- * @throws UserError for what can't be read, a broken gzip file, a known binary format, a line of more than 64 MiB
+ * @throws UserError for what can't be read, what is broken, a known binary format, a line of more than 64 MiB
  */
 export async function* readBlocks(source: Source, fingerprint?: Fingerprint): AsyncGenerator<Block> {
   let pending: Uint8Array[] = [];
   let size = 0;
   let line = 1;
-  let field = source.jsonl ? (source.reading.field ?? "text") : undefined;
+  const table = await tableFormatOf(source.path).catch((error: unknown) => {
+    throw systemError(error, source.path);
+  });
+  const column = source.reading.field ?? "text";
+  let field = source.jsonl || table !== undefined ? column : undefined;
   const take = (last: boolean): Block => {
     const bytes = join(pending, size);
     const block = { path: source.path, field, firstLine: line, bytes, last };
@@ -56,8 +62,10 @@ export async function* readBlocks(source: Source, fingerprint?: Fingerprint): As
     size = 0;
     return block;
   };
-  for await (const chunk of readContent(source.path, fingerprint)) {
-    if (size === 0 && line === 1) {
+  const content =
+    table === undefined ? readContent(source.path, fingerprint) : readTable(table, source.path, column, fingerprint);
+  for await (const chunk of content) {
+    if (table === undefined && size === 0 && line === 1) {
       refuseOthers(chunk, source.path);
       if (field === undefined) field = fieldByContent(chunk, source);
     }
@@ -79,30 +87,45 @@ export async function* readBlocks(source: Source, fingerprint?: Fingerprint): As
   if (size > 0 || line > 1) yield take(true);
 }
 
-/** The file's bytes, unpacked if it is gzipped. */
+async function* readTable(
+  table: TableFormat,
+  path: string,
+  column: string,
+  fingerprint: Fingerprint = { bytes: 0, sha256: "" },
+): AsyncGenerator<Uint8Array> {
+  const at = (bytes: number) => {
+    fingerprint.bytes = bytes;
+  };
+  yield* asJsonLines(table, path, column, at);
+  fingerprint.bytes = (await stat(path)).size;
+  fingerprint.sha256 = await hashFile(path);
+}
+
+/** The file's bytes, unpacked if it is packed. */
 async function* readContent(path: string, fingerprint?: Fingerprint): AsyncGenerator<Uint8Array> {
   const raw = readRaw(path, fingerprint);
   try {
     const { value: first } = await raw.next();
     if (first === undefined) return;
-    const zipped = first.length > 1 && first[0] === 0x1f && first[1] === 0x8b;
-    if (!zipped && /\.gz$/i.test(path)) {
-      throw new UserError("not a gzip file, though its name says so", path, "get it anew, or drop .gz from its name");
+    const packing = packings.find((one) => one.first.every((byte, i) => first[i] === byte));
+    const named = packings.find(({ suffix }) => suffix.test(path));
+    if (packing === undefined && named !== undefined) {
+      const wayOut = `get it anew, or drop ${path.slice(path.lastIndexOf("."))} from its name`;
+      throw new UserError(`not a ${named.name} file, though its name says so`, path, wayOut);
     }
-    if (!zipped) {
+    if (packing === undefined) {
       yield first;
       yield* raw;
       return;
     }
-    // pipeline hands a failure of the file on to the stream that is read; there is nothing left to do in its callback.
-    const packed = Readable.from(startingWith(first, raw), { objectMode: false });
-    const content = pipeline(packed, createGunzip({ chunkSize: CHUNK }), () => {});
-    for await (const chunk of content) if (chunk instanceof Uint8Array) yield chunk;
-  } catch (error) {
-    if (errorCode(error)?.startsWith("Z_") === true) {
-      const reason = error instanceof Error ? error.message : "";
-      throw new UserError(`broken gzip file (${reason})`, path, "get it anew (`gzip -t` tests it)");
+    const wayOut = `get it anew (\`${packing.test}\` tests it)`;
+    try {
+      for await (const chunk of packing.unpack(startingWith(first, raw))) yield chunk;
+    } catch (error) {
+      if (!(error instanceof Error) || systemError(error) !== error) throw error;
+      throw new UserError(`broken ${packing.name} file (${printable(error.message)})`, path, wayOut, { cause: error });
     }
+  } catch (error) {
     throw systemError(error, path);
   } finally {
     // Whoever stops early has to leave the file closed.
@@ -124,6 +147,7 @@ async function* readRaw(path: string, fingerprint?: Fingerprint): AsyncGenerator
       const { bytesRead, buffer } = await file.read(new Uint8Array(CHUNK), 0, CHUNK);
       if (bytesRead === 0) break;
       total += bytesRead;
+      if (fingerprint !== undefined) fingerprint.bytes = total;
       const chunk = buffer.subarray(0, bytesRead);
       hash.update(chunk);
       yield chunk;
@@ -132,7 +156,6 @@ async function* readRaw(path: string, fingerprint?: Fingerprint): AsyncGenerator
     await file.close();
   }
   if (fingerprint !== undefined) {
-    fingerprint.bytes = total;
     fingerprint.sha256 = hash.digest("hex");
   }
 }
@@ -159,11 +182,8 @@ const formats: readonly (readonly [name: string, wayOut: string, first: readonly
   ["UTF-16 text", "convert it: iconv -f UTF-16LE -t UTF-8", [null, 0, null, 0]],
   ["UTF-16 text", "convert it: iconv -f UTF-16BE -t UTF-8", [0, null, 0, null]],
   ["a zip archive", "unpack it first", [0x50, 0x4b, 0x03, 0x04]],
-  ["zstd-compressed", "unpack it first (zstd -d), or use gzip", [0x28, 0xb5, 0x2f, 0xfd]],
-  ["xz-compressed", "unpack it first (xz -d), or use gzip", [0xfd, 0x37, 0x7a, 0x58, 0x5a]],
-  ["bzip2-compressed", "unpack it first (bzip2 -d), or use gzip", [0x42, 0x5a, 0x68]],
+  ["bzip2-compressed", "unpack it first (bzip2 -d), or pack it with zstd, xz or gzip", [0x42, 0x5a, 0x68]],
   ["a PDF", "extract its text first", [0x25, 0x50, 0x44, 0x46, 0x2d]],
-  ["a Parquet file", "write its text column as JSON Lines first", [0x50, 0x41, 0x52, 0x31]],
 ];
 
 function refuseOthers(start: Uint8Array, path: string): void {

@@ -58,7 +58,8 @@ export function joinLines({ texts, breaks, breakAfter }: Lines): Lines {
   };
 }
 
-function decode(block: Block): string {
+/** A block's text. @throws UserError naming file and line for bad UTF-8 and NUL bytes */
+export function decode(block: Block): string {
   const { bytes, path, firstLine } = block;
   const nul = bytes.indexOf(0);
   if (nul >= 0) {

@@ -1,12 +1,17 @@
 /**
- * Which files a corpus is made of: what the user names, folders opened (every file below them, in the order of their
- * names by code point, hidden ones left out). A file named *.jsonl, *.ndjson or *.json (with .gz or without) holds JSON
- * Lines; of any other its first bytes say whether it does (blocks.ts), else it is plain text. Tables are refused.
+ * Which files a corpus is made of: what the user names, patterns spelled out (glob.ts), folders opened (every file below
+ * them, in the order of their names by code point, hidden ones left out; of what `datasets` saved the files that its
+ * state.json lists). A file named *.jsonl, *.ndjson or *.json (packed or not) holds JSON Lines; of any other its first
+ * bytes say what it is (blocks.ts), else it is plain text. Tables as text are refused.
  */
 import { readdir, realpath, stat } from "node:fs/promises";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { UserError } from "../../util/errors.ts";
+import { isJsonObject, printable, readJsonObject } from "../../util/json.ts";
 import { systemError } from "../../util/system.ts";
+import { isPattern, matching } from "./glob.ts";
+import { byCodePoint } from "./order.ts";
+import { unpackedName } from "./packings.ts";
 
 export interface Source {
   /** As named by the user, or that folder's name and the file's below it. */
@@ -31,7 +36,8 @@ export function namedField({ field }: Reading): string | undefined {
 
 /** One file. @throws UserError for a table */
 export function sourceOf(path: string, reading: Reading = {}): Source {
-  const table = /\.(csv|tsv)(\.gz)?$/i.exec(path)?.[1].toLowerCase();
+  const name = unpackedName(path);
+  const table = /\.(csv|tsv)$/i.exec(name)?.[1].toLowerCase();
   if (table !== undefined) {
     const columns = table === "tsv" ? ', delimiter="\\t"' : "";
     const rows = `csv.DictReader(sys.stdin${columns})`;
@@ -39,13 +45,17 @@ export function sourceOf(path: string, reading: Reading = {}): Source {
     const wayOut = `make JSON Lines of it (${command}) and name the text's column with --field`;
     throw new UserError(`a table (${table.toUpperCase()}), not text`, path, wayOut);
   }
-  return { path, jsonl: /\.(jsonl|ndjson|json)(\.gz)?$/i.test(path), reading };
+  return { path, jsonl: /\.(jsonl|ndjson|json)$/i.test(name), reading };
 }
 
 /** @throws UserError for what is not there, and for a corpus without any file */
 export async function findSources(paths: readonly string[], reading: Reading = {}): Promise<readonly Source[]> {
   const sources: Source[] = [];
-  for (const path of paths) await collect(path, [], reading, sources);
+  for (const path of paths) {
+    const found = isPattern(path) ? await matching(path) : [path];
+    if (found.length === 0) throw new UserError("no file fits this pattern", path, "check it, or name the files");
+    for (const one of found) await collect(one, [], reading, sources);
+  }
   if (sources.length === 0) {
     throw new UserError("no file to read", paths.join(", ") || "corpus", "name text files, or folders that hold some");
   }
@@ -62,13 +72,30 @@ async function collect(path: string, above: readonly string[], reading: Reading,
     if (above.includes(real)) {
       throw new UserError("symbolic links that lead in a circle", path, "remove the link or name the files one by one");
     }
-    const names = (await readdir(path)).filter((name) => !name.startsWith("."));
-    for (const name of names.sort(byCodePoint)) await collect(join(path, name), [...above, real], reading, sources);
+    const there = (await readdir(path)).filter((name) => !name.startsWith(".")).sort(byCodePoint);
+    for (const name of await savedFiles(path, there, reading))
+      await collect(join(path, name), [...above, real], reading, sources);
   } catch (error) {
     throw systemError(error, path);
   }
 }
 
-function byCodePoint(a: string, b: string): number {
-  return Buffer.compare(Buffer.from(a), Buffer.from(b));
+const stateFile = "state.json";
+const splitsFile = "dataset_dict.json";
+
+/** What of a folder holds text, if `datasets` saved it (save_to_disk); else all of it. @param there the names in it */
+async function savedFiles(folder: string, there: readonly string[], reading: Reading): Promise<readonly string[]> {
+  const [file, key] = there.includes(splitsFile) ? [splitsFile, "splits"] : [stateFile, "_data_files"];
+  if (!there.includes(file)) return there;
+  const listed = (await readJsonObject(join(folder, file)))[key];
+  if (!Array.isArray(listed)) return there;
+  const names = listed.map((one) => (isJsonObject(one) ? one.filename : one));
+  return names.map((name) => {
+    if (typeof name !== "string" || name !== basename(name) || !there.includes(name)) {
+      const wayOut = "save the dataset anew (save_to_disk)";
+      throw new UserError(`it lists ${printable(String(name))}, which is not there`, join(folder, file), wayOut);
+    }
+    if (key === "splits") reading.note?.(`${folder}: the split ${printable(name)} is read`);
+    return name;
+  });
 }

@@ -36,6 +36,12 @@ export interface TokenizerClass {
 
 const words = (text: string): readonly string[] => text.split(" ");
 
+/** What stands before and after a sequence. */
+function around(vocabulary: Vocabulary, { cls = "", sep = "" }: Readonly<Partial<Record<Role, string>>>) {
+  const [first, last] = [vocabulary.get(cls), vocabulary.get(sep)];
+  return first === undefined || last === undefined ? {} : { cls: [cls, first] as const, sep: [sep, last] as const };
+}
+
 export const bert: TokenizerClass = {
   name: "BertTokenizer",
   aliases: words(
@@ -46,20 +52,24 @@ export const bert: TokenizerClass = {
   ),
   files: ["vocab.txt"],
   tokens: { cls: "[CLS]", sep: "[SEP]", mask: "[MASK]", pad: "[PAD]", unk: "[UNK]" },
-  build: (settings, { vocabulary }, { unk = "[UNK]" }) =>
+  build: (settings, { vocabulary }, roles) =>
     wordPieceJson({
       vocabulary,
       added: [],
+      ...around(vocabulary, roles),
       lowercase: settings.do_lower_case !== false,
       stripAccents: typeof settings.strip_accents === "boolean" ? settings.strip_accents : null,
       chineseCharacters: settings.tokenize_chinese_chars !== false,
-      unknown: unk,
+      unknown: roles.unk ?? "[UNK]",
     }),
 };
 
 const BYTE_LEVEL_FILES = ["vocab.json", "merges.txt"];
-const byteLevel = (settings: Json, { vocabulary, merges }: Parts): Json =>
-  byteLevelJson({ vocabulary, merges, added: [], addPrefixSpace: settings.add_prefix_space === true });
+const byteLevel = (settings: Json, { vocabulary, merges }: Parts, roles: Parameters<TokenizerClass["build"]>[2] = {}) =>
+  byteLevelJson({
+    ...{ vocabulary, merges, added: [], addPrefixSpace: settings.add_prefix_space === true },
+    ...around(vocabulary, roles),
+  });
 
 export const gpt2: TokenizerClass = {
   name: "GPT2Tokenizer",
@@ -69,7 +79,7 @@ export const gpt2: TokenizerClass = {
   ),
   files: BYTE_LEVEL_FILES,
   tokens: { bos: "<|endoftext|>", eos: "<|endoftext|>", unk: "<|endoftext|>" },
-  build: byteLevel,
+  build: (settings, parts) => byteLevel(settings, parts),
 };
 
 export const roberta: TokenizerClass = {

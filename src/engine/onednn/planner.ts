@@ -6,8 +6,8 @@
  * at the lowest offset where it meets no other alive with it.
  */
 import { type Node, type Program, sameShape, size, type Type, type Value } from "../../program/graph.ts";
+import { readsHalves } from "../precision.ts";
 import { lowerings } from "./lowerings.ts";
-import { readsHalves } from "./precision.ts";
 import { bytesOf, type Plan, type Step, type Window, windowsOf } from "./steps.ts";
 import { denseStrides, isDense, restrided, subWindow } from "./views.ts";
 

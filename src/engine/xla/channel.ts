@@ -14,8 +14,16 @@ const MAGIC = Buffer.from("b2bX");
 const PREFIX = 16;
 /** A header that claims more is none. */
 const LONGEST_HEADER = 2 ** 20;
+/** What JAX's runtime says before it ends a process because of another. */
+const FATAL = "distributed service detected fatal errors";
 
 export const CARRY_ON = "start again: a run carries on from its last checkpoint";
+
+/** Of several processes, when this one can't go on without another. */
+export function peerLost(how: string): UserError {
+  const wayOut = `see what that one said; ${CARRY_ON}, with all processes`;
+  return new UserError(`another process of the run ended or stands still (${how})`, "engine xla", wayOut);
+}
 
 export type Head = Readonly<Record<string, unknown>>;
 
@@ -75,7 +83,8 @@ export class Channel {
         const last = this.#said.trim().split("\n").at(-1) ?? "";
         const how = signal === null ? `with code ${code}${last === "" ? "" : `: ${last}`}` : `by ${signal}`;
         const killed = signal === "SIGKILL" ? "if nobody ended it, the machine was out of memory; " : "";
-        this.#end(new UserError(`the XLA host ended ${how}`, "engine xla", `${killed}${CARRY_ON}`));
+        const own = new UserError(`the XLA host ended ${how}`, "engine xla", `${killed}${CARRY_ON}`);
+        this.#end(this.#said.includes(FATAL) ? peerLost("it sends no sign of life") : own);
         resolve();
       });
     });

@@ -5,7 +5,7 @@
 import { type DType, type Shape, sameShape } from "../../program/graph.ts";
 
 /** Element types, as StableHLO spells them. */
-export type Element = DType | "bf16" | "i1" | "ui32" | "ui64";
+export type Element = DType | "bf16" | "i1" | "ui8" | "ui32" | "ui64";
 
 /** A value of the module. */
 export interface Ref {
@@ -143,6 +143,12 @@ export class Emitter {
     const text = `stablehlo.reduce(${x.name} init: ${init.name}) applies stablehlo.${by} across dimensions = ${list(axes)}`;
     const types = `(${typeOf(x)}, ${typeOf(init)}) -> ${typeText(x.element, shape)}`;
     return this.op(`${text} : ${types}`, x.element, shape);
+  }
+
+  /** Values of one type, made once: no reader makes them anew. */
+  barrier(refs: readonly Ref[]): readonly Ref[] {
+    const text = `stablehlo.optimization_barrier ${refs.map(({ name }) => name).join(", ")} : ${refs.map(typeOf).join(", ")}`;
+    return this.ops(text, refs[0].element, refs[0].shape, refs.length);
   }
 
   /** Each element its own index along an axis. */

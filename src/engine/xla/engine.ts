@@ -5,18 +5,22 @@
 import { fileURLToPath } from "node:url";
 import { type Program, type Shape, sameShape, size, type Type } from "../../program/graph.ts";
 import { UserError } from "../../util/errors.ts";
-import type { Engine, EngineKind, EngineSettings, Executable, TensorData } from "../engine.ts";
-import { CARRY_ON, Channel, type ChannelOptions, type Head, HostRefused } from "./channel.ts";
-import { type Leaf, lower } from "./lower.ts";
+import type { Engine, EngineKind, EngineSettings, Executable, Processes, Snapshot, TensorData } from "../engine.ts";
+import { CARRY_ON, Channel, type ChannelOptions, type Head, HostRefused, peerLost } from "./channel.ts";
+import type { Precision } from "./lower/lowering.ts";
+import { type Leaf, lower, type Numbered } from "./lower.ts";
 import { devicesOf, type Mesh, splitOfInput, splitOfState } from "./mesh.ts";
 import { INSTALL, isKnown, pythonOf } from "./python.ts";
-import { selfTest } from "./selftest.ts";
+import { attentionTest, selfTest } from "./selftest.ts";
+import type { XlaSettings } from "./settings.ts";
 
 const NAME = "XLA";
 
 export const xlaEngine: EngineKind = {
   kind: "xla",
   byNameOnly: true,
+  checksMemory: true,
+  waits: (options) => options?.hosts !== undefined,
   async probe() {
     try {
       const engine = await open({ threads: 1, precision: "auto" });
@@ -46,25 +50,54 @@ export async function open(settings: EngineSettings, options: ChannelOptions = {
   try {
     const version = await jaxOf(channel, python);
     const mesh = { data: 1, ...own.mesh };
-    const { platform, device } = await devicesFor(channel, own.device ?? "auto", mesh);
-    const before = settings.before?.startsWith(NAME) === true ? / (f32|bf16)$/.exec(settings.before)?.[1] : undefined;
+    const processes = own.hosts === undefined ? undefined : await join(channel, own.hosts);
+    const { platform, device } = await devicesFor(channel, own.device ?? "auto", mesh, processes?.count ?? 1);
+    const before =
+      settings.before?.startsWith(NAME) === true
+        ? / (f32|bf16)(?:, fused attention)?$/.exec(settings.before)?.[1]
+        : undefined;
     const auto = before ?? (platform === "cpu" ? "f32" : "bf16");
     const halves = (settings.precision === "auto" ? auto : settings.precision) === "bf16";
     const where = platform === "cpu" ? `CPU, ${threads} ${threads === "1" ? "thread" : "threads"}` : String(device);
     const axes = Object.entries(mesh).map(([axis, ways]) => `${axis} ${ways}`);
-    const ways = devicesOf(mesh) === 1 ? "" : ` in a mesh of ${axes.join(", ")}`;
+    const among = processes === undefined ? "" : ` in ${processes.count} processes`;
+    const ways = devicesOf(mesh) === 1 ? "" : ` in a mesh of ${axes.join(", ")}${among}`;
     const description = `${NAME} (JAX ${version}), ${where}${ways}, ${halves ? "bf16" : "f32"}`;
-    const engine = new XlaEngine(channel, description, halves, mesh, own.ahead ?? 2);
-    const wrong = await selfTest(engine, halves).catch((error: unknown) => {
-      if (error instanceof HostRefused) return error.message;
-      throw error;
-    });
-    if (wrong === undefined) return engine;
-    throw new UserError(`${description} fails the self-test: ${wrong}`, python, "take another JAX or another engine");
+    const ahead = own.ahead ?? 2;
+    const engine = new XlaEngine(channel, description, { halves }, mesh, ahead, processes);
+    const wrong = await refused(selfTest(engine, halves));
+    if (wrong !== undefined) {
+      throw new UserError(`${description} fails the self-test: ${wrong}`, python, "take another JAX or another engine");
+    }
+    if ((own.attention ?? "auto") === "plain") return engine;
+    const fused = new XlaEngine(
+      channel,
+      `${description}, fused attention`,
+      { halves, fused: true },
+      mesh,
+      ahead,
+      processes,
+    );
+    const why = platform === "gpu" && halves ? await refused(attentionTest(fused)) : "it takes an NVIDIA GPU and bf16";
+    if (why === undefined) return fused;
+    if (own.attention !== "fused") return engine;
+    throw new UserError(
+      `attention can't be fused here: ${why}`,
+      "engine.attention",
+      "leave it out, or set it to plain",
+    );
   } catch (error) {
     await channel.close();
     throw error;
   }
+}
+
+/** What a test finds wrong, a host that can't do it at all included. */
+function refused(test: Promise<string | undefined>): Promise<string | undefined> {
+  return test.catch((error: unknown) => {
+    if (error instanceof HostRefused) return error.message;
+    throw error;
+  });
 }
 
 /** The version of its JAX. @throws UserError if it has none that will do */
@@ -80,17 +113,45 @@ async function jaxOf(channel: Channel, python: string): Promise<string> {
   throw new UserError(`it has JAX ${version}, which is not one of those it works with`, python, INSTALL);
 }
 
-/** What the mesh is made of. @throws UserError if there is no such device, or there are not so many */
-async function devicesFor(channel: Channel, device: string, mesh: Mesh): Promise<Head> {
+/** Seconds in which all processes must have come. */
+const MEETING = 300;
+
+/** @throws UserError if it is not found who the others are, or they don't come */
+async function join(channel: Channel, hosts: NonNullable<XlaSettings["hosts"]>): Promise<Processes> {
+  const given = { ...(hosts === "auto" ? {} : hosts), patience: MEETING };
   try {
-    const { head } = await channel.ask({ ask: "devices", device, mesh });
-    if (devicesOf(mesh) <= Number(head.devices)) return head;
-    const there = head.devices === 1 ? "is 1" : `are ${head.devices}`;
-    throw new UserError(
-      `the mesh takes ${devicesOf(mesh)} devices, and there ${there}`,
-      "engine.mesh",
-      "make it smaller",
-    );
+    const { head } = await channel.ask({ ask: "join", hosts: given });
+    const agree = async (values: readonly number[]) => {
+      const { body } = await channel.ask({ ask: "agree", values }).catch((error: unknown) => {
+        throw ofPeers(error);
+      });
+      return Array.from(values, (_, i) => body.readInt32LE(4 * i));
+    };
+    return { count: Number(head.processes), index: Number(head.process), agree };
+  } catch (error) {
+    if (!(error instanceof HostRefused)) throw error;
+    const what = `the processes of the run did not find each other (${error.message})`;
+    const wayOut = "give `hosts: { coordinator: HOST:PORT, processes: N, process: I }`, the same address to all";
+    throw new UserError(what, "engine.hosts", wayOut);
+  }
+}
+
+/** What a failure of what only all together can do is about, where they can't reach each other. */
+function ofPeers(error: unknown): unknown {
+  const apart = /gloo|nccl|connect|unavailable|deadline|coordination|heartbeat/i;
+  return error instanceof HostRefused && apart.test(error.message) ? peerLost(error.message) : error;
+}
+
+/** What the mesh is made of. @throws UserError if there is no such device, or there are not so many */
+async function devicesFor(channel: Channel, device: string, mesh: Mesh, processes: number): Promise<Head> {
+  try {
+    const { head } = await channel.ask({ ask: "devices", device, mesh, processes });
+    const [want, have] = [devicesOf(mesh), Number(head.devices)];
+    // Of several processes none can stand by.
+    if (want === have || (want < have && processes === 1)) return head;
+    const there = have === 1 ? "is 1" : `are ${have}${processes === 1 ? "" : ` in ${processes} processes`}`;
+    const what = `the mesh takes ${want} ${want === 1 ? "device" : "devices"}, and there ${there}`;
+    throw new UserError(what, "engine.mesh", want > have ? "make it smaller" : "make it of all of them");
   } catch (error) {
     if (!(error instanceof HostRefused)) throw error;
     const wayOut = "choose another engine.device, or install JAX for that one (`npm run setup:xla -- --cuda`)";
@@ -103,23 +164,33 @@ class XlaEngine implements Engine {
   readonly description: string;
   readonly ahead: number;
   readonly #channel: Channel;
-  readonly #halves: boolean;
+  readonly #precision: Precision;
   readonly #mesh: Mesh;
+  readonly processes?: Processes;
   readonly #held = new Map<string, Type>();
   #programs = 0;
+  #snapshots = 0;
   #broken: string | undefined;
 
-  constructor(channel: Channel, description: string, halves: boolean, mesh: Mesh, ahead: number) {
+  constructor(
+    channel: Channel,
+    description: string,
+    precision: Precision,
+    mesh: Mesh,
+    ahead: number,
+    processes: Processes | undefined,
+  ) {
     this.#channel = channel;
     this.description = description;
     this.ahead = ahead;
-    this.#halves = halves;
+    this.#precision = precision;
     this.#mesh = mesh;
+    this.processes = processes;
   }
 
   async compile(program: Program): Promise<Executable> {
     const number = this.#programs++;
-    const { text, states, inputs, updates, outputs, rows } = lower(program, { halves: this.#halves }, this.#mesh);
+    const { text, states, inputs, updates, outputs, rows } = lower(program, this.#precision, this.#mesh);
     const changed = updates.map((name) => states.findIndex((state) => state.name === name));
     const kept = states.map((leaf) => ({ ...leaf, state: true, split: splitOfState(this.#mesh, leaf.shape) }));
     const given = inputs.map((leaf) => {
@@ -151,7 +222,7 @@ class XlaEngine implements Engine {
         } catch (error) {
           // What it was to change may have been given up for it.
           this.#broken = error instanceof Error ? error.message : String(error);
-          throw error instanceof HostRefused && error.kind === "memory" ? outOfMemory(need.text) : error;
+          throw this.#meant(error, need.text);
         }
       },
       release: async () => {
@@ -170,11 +241,26 @@ class XlaEngine implements Engine {
   }
 
   async read(name: string): Promise<TensorData> {
-    const type = this.#held.get(name);
-    if (type === undefined) throw new Error(`the engine holds no tensor ${name}`);
-    if (this.#broken !== undefined) throw this.#unusable();
+    const type = this.#typeOf(name);
     const { body } = await this.#asked({ ask: "read", name });
     return cut(body, [{ name, ...type }])[name];
+  }
+
+  async snapshot(names: readonly string[]): Promise<Snapshot> {
+    const snapshot = this.#snapshots++;
+    const types = new Map(names.map((name) => [name, this.#typeOf(name)]));
+    await this.#asked({ ask: "snapshot", snapshot, names });
+    return {
+      read: async (name) => {
+        const type = types.get(name);
+        if (type === undefined) throw new Error(`the snapshot holds no tensor ${name}`);
+        const { body } = await this.#asked({ ask: "taken", snapshot, name });
+        return cut(body, [{ name, ...type }])[name];
+      },
+      release: async () => {
+        await this.#asked({ ask: "forget", snapshot });
+      },
+    };
   }
 
   names(): readonly string[] {
@@ -187,16 +273,31 @@ class XlaEngine implements Engine {
     await this.#asked({ ask: "drop", names: dropped });
   }
 
-  close(): Promise<void> {
-    return this.#channel.close();
+  async close(): Promise<void> {
+    if (this.processes !== undefined) await this.#channel.ask({ ask: "leave" }).catch(() => {});
+    await this.#channel.close();
   }
 
   async #asked(head: Head, bodies: readonly (TensorData | Buffer)[] = []) {
     try {
       return await this.#channel.ask(head, bodies);
     } catch (error) {
-      throw error instanceof HostRefused && error.kind === "memory" ? outOfMemory(error.message) : error;
+      throw this.#meant(error, error instanceof Error ? error.message : "");
     }
+  }
+
+  /** @param memory what is said where there was none left */
+  #meant(error: unknown, memory: string): unknown {
+    if (error instanceof HostRefused && error.kind === "memory") return outOfMemory(memory);
+    return this.processes === undefined ? error : ofPeers(error);
+  }
+
+  /** @throws if nothing is held under the name, or what is held is of no use */
+  #typeOf(name: string): Type {
+    const type = this.#held.get(name);
+    if (type === undefined) throw new Error(`the engine holds no tensor ${name}`);
+    if (this.#broken !== undefined) throw this.#unusable();
+    return type;
   }
 
   #unusable(): Error {
@@ -204,22 +305,26 @@ class XlaEngine implements Engine {
   }
 
   #checkState({ name, dtype, shape }: Leaf): void {
-    const held = this.#held.get(name);
-    if (held === undefined) throw new Error(`the engine holds no tensor ${name}`);
+    const held = this.#typeOf(name);
     if (held.dtype !== dtype || !sameShape(held.shape, shape)) {
       throw new Error(`state ${name} is [${held.shape}], the program's [${shape}]`);
     }
   }
 }
 
-/** @param rows of the smallest table that it numbers the rows of */
-function checkInput({ name, dtype, shape }: Leaf, data: TensorData | undefined, rows: number | undefined): void {
+/** @param rows what it numbers */
+function checkInput({ name, dtype, shape }: Leaf, data: TensorData | undefined, rows: Numbered | undefined): void {
   if (data === undefined) throw new Error(`input ${name} is missing`);
   if (data.length !== size(shape) || data instanceof Int32Array !== (dtype === "i32")) {
     throw new Error(`input ${name} must be ${size(shape)} numbers of ${dtype}, not ${data.length}`);
   }
-  const outside = rows === undefined ? undefined : data.find((id) => id < 0 || id >= rows);
-  if (outside !== undefined) throw new Error(`${name}: id ${outside} is outside a table of ${rows} rows`);
+  if (rows === undefined) return;
+  const { count, groups } = rows;
+  const [each, part] = [data.length / groups, count / groups];
+  const outside = data.find((id, i) => Math.floor(id / part) !== Math.floor(i / each));
+  if (outside === undefined) return;
+  const where = outside < 0 || outside >= count ? `a table of ${count} rows` : `its group's ${part} rows`;
+  throw new Error(`${name}: id ${outside} is outside ${where}`);
 }
 
 /** The tensors that an answer holds, one after the other. */

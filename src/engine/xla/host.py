@@ -31,6 +31,7 @@ os.dup2(2, 1)
 lock = threading.Lock()
 requests = queue.Queue()
 answers = queue.Queue()
+copies = queue.Queue()
 
 
 def send(head, parts=()):
@@ -58,10 +59,10 @@ def listen():
         requests.put((head, source.read(size)))
 
 
-def answer():
+def answer(made):
     """Waits for what was computed and sends it, while the main thread goes on."""
     while True:
-        ident, head, arrays = answers.get()
+        ident, head, arrays = made.get()
         try:
             send({"id": ident, **head}, [np.ascontiguousarray(array) for array in arrays])
         except Exception as error:
@@ -78,6 +79,7 @@ threading.Thread(target=beat, daemon=True).start()
 threading.Thread(target=listen, daemon=True).start()
 
 states = {}
+snapshots = {}
 programs = {}
 
 
@@ -89,13 +91,43 @@ def start(head, _):
     import numpy as np
 
     KINDS = {"f32": np.float32, "i32": np.int32}
-    threading.Thread(target=answer, daemon=True).start()
+    for made in (answers, copies):
+        threading.Thread(target=answer, args=(made,), daemon=True).start()
     return {"version": jax.__version__}, []
+
+
+def join(head, _):
+    """Meets the other processes. What isn't given is found from the cluster; only the address that all know listens."""
+    from jax._src.clusters import ClusterEnv
+
+    hosts = head["hosts"]
+    asked = [hosts.get(key) for key in ("coordinator", "processes", "process")]
+    if None in asked:
+        found = ClusterEnv.auto_detect_unset_distributed_params(*asked, None, None, 60)
+        if None in found[:3]:
+            raise RuntimeError("neither SLURM, Kubernetes, Cloud TPU nor Open MPI was found")
+    else:
+        found = *asked, None
+    jax.distributed.initialize(
+        *found,
+        cluster_detection_method="deactivate",
+        coordinator_bind_address=found[0],
+        initialization_timeout=hosts["patience"],
+        heartbeat_timeout_seconds=20,
+        shutdown_timeout_seconds=10,
+    )
+    return {"processes": found[1], "process": found[2]}, []
+
+
+def leave(head, _):
+    """Waits a while for the others to leave as well: whoever is left alone takes that for a death."""
+    jax.distributed.shutdown()
+    return {}, []
 
 
 def devices(head, _):
     """Takes the devices that the mesh is made of, where there are so many."""
-    global mesh
+    global mesh, whole, largest
     if head["device"] != "auto":
         jax.config.update("jax_platforms", head["device"])
     # Nothing is too small to be kept, where the user keeps compilations (JAX_COMPILATION_CACHE_DIR).
@@ -104,10 +136,12 @@ def devices(head, _):
     axes = head["mesh"]
     count = math.prod(axes.values())
     # As many as are asked for, of those that cost nothing; another platform has what it has.
-    jax.config.update("jax_num_cpu_devices", count)
+    jax.config.update("jax_num_cpu_devices", math.ceil(count / head["processes"]))
     there = jax.devices()
     if len(there) >= count:
         mesh = jax.sharding.Mesh(np.array(there[:count]).reshape(tuple(axes.values())), tuple(axes))
+        whole = jax.jit(lambda x: x, out_shardings=lying([]))
+        largest = jax.jit(lambda x: x.max(0), out_shardings=lying([]))
     return {"platform": there[0].platform, "device": there[0].device_kind, "devices": len(there)}, []
 
 
@@ -143,7 +177,10 @@ def compile_text(head, text):
     executable = lowered.compile(compiler_options={"xla_allow_excess_precision": False})
     programs[head["program"]] = head, executable, into
     memory = executable.memory_analysis()
-    limit = (jax.devices()[0].memory_stats() or {}).get("bytes_limit", 0)
+    device = jax.local_devices()[0]
+    limit = (device.memory_stats() or {}).get("bytes_limit", 0)
+    if device.platform == "cpu" and hasattr(os, "sysconf"):
+        limit = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // jax.local_device_count()
     if memory is None:
         return {"held": 0, "working": 0, "limit": limit}, []
     beside = memory.temp_size_in_bytes + memory.output_size_in_bytes - memory.alias_size_in_bytes
@@ -175,7 +212,45 @@ def write(head, body):
 
 def read(head, _):
     # Taken here, before the next run may put something else in its place.
-    return {}, [np.array(states[head["name"]])]
+    return {}, [local(states[head["name"]])]
+
+
+def local(state):
+    """A state in this machine's memory; of one that lies among several processes all must ask."""
+    return np.array(state if state.is_fully_addressable or state.is_fully_replicated else whole(state))
+
+
+def snapshot(head, _):
+    """Keeps the states as they are now: on the devices; where those have no room or lie with several processes, here."""
+    taken = snapshots[head["snapshot"]] = {}
+    for name in head["names"]:
+        if jax.process_count() > 1:
+            one = local(states[name])
+            if jax.process_index() == 0:
+                taken[name] = one
+            continue
+        try:
+            taken[name] = jax.numpy.copy(states[name])
+        except jax.errors.JaxRuntimeError:
+            taken[name] = local(states[name])
+    return {}, []
+
+
+def taken(head, _):
+    return {}, [snapshots[head["snapshot"]][head["name"]]]
+
+
+def forget(head, _):
+    snapshots.pop(head["snapshot"], None)
+    return {}, []
+
+
+def agree(head, _):
+    """The largest that any process says, number by number."""
+    said = np.array([head["values"]], np.int32)
+    rows = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec(mesh.axis_names))
+    all_rows = (mesh.size, said.shape[1])
+    return {}, [largest(jax.make_array_from_callback(all_rows, rows, lambda part: said))]
 
 
 def drop(head, _):
@@ -191,11 +266,17 @@ def release(head, _):
 
 ASKED = {
     "start": start,
+    "join": join,
+    "leave": leave,
     "devices": devices,
     "compile": compile_text,
     "run": run,
     "write": write,
     "read": read,
+    "snapshot": snapshot,
+    "taken": taken,
+    "forget": forget,
+    "agree": agree,
     "drop": drop,
     "release": release,
 }
@@ -203,6 +284,7 @@ while True:
     head, body = requests.get()
     try:
         result, arrays = ASKED[head["ask"]](head, body)
-        answers.put((head["id"], result, arrays))
+        # What lies apart need not wait for the runs that were asked for before.
+        (copies if head["ask"] == "taken" else answers).put((head["id"], result, arrays))
     except Exception as error:
         fail(head["id"], error)

@@ -5,6 +5,7 @@
 import { expand } from "../../program/expand.ts";
 import { type Builder, type Node, type Program, ProgramError, type Type, type Value } from "../../program/graph.ts";
 import { Emitter, type Ref, typeOf, typeText } from "./emitter.ts";
+import { FusedAttention, fusedNodes } from "./fused.ts";
 import { axes } from "./lower/axes.ts";
 import { dropout } from "./lower/dropout.ts";
 import { elementwise } from "./lower/elementwise.ts";
@@ -12,6 +13,7 @@ import type { Lowering, Precision } from "./lower/lowering.ts";
 import { products } from "./lower/products.ts";
 import { rows } from "./lower/rows.ts";
 import { devicesOf, isWhole, laid, type Mesh, meshText, splitOfState } from "./mesh.ts";
+import { moves, storedAsHalves } from "./storage.ts";
 
 /** What has no entry is expanded, in place. */
 const lowerings: ReadonlyMap<string, Lowering> = new Map(
@@ -30,8 +32,8 @@ export interface Module {
   /** The names of the states that change. */
   readonly updates: readonly string[];
   readonly outputs: readonly Leaf[];
-  /** Inputs that number the rows of tables: how many rows the smallest has. */
-  readonly rows: ReadonlyMap<string, number>;
+  /** Inputs that number the rows of tables. */
+  readonly rows: ReadonlyMap<string, Numbered>;
 }
 
 /** @throws ProgramError if an operation has neither a lowering nor an expansion */
@@ -49,12 +51,16 @@ export function lower(program: Program, precision: Precision, mesh: Mesh = {}): 
     refs.set(id, ref);
     return { id, dtype, shape };
   };
+  const stored = precision.halves ? storedAsHalves(program) : new Set<number>();
+  let rounded = false;
+  let anew = false;
   const inner: Builder = {
     apply(op, inputs, attrs) {
       const lowering = lowerings.get(op.name);
       if (lowering !== undefined) {
         const outputs = op.infer(inputs, attrs).map((type) => ({ ...type, id: 0 }));
-        const made = lowering(e, { op, inputs, attrs, outputs }, inputs.map(found), precision);
+        const given = operands(e, op.name, inputs.map(found), anew);
+        const made = lowering(e, { op, inputs, attrs, outputs }, given, { ...precision, rounded });
         return outputs.map((type, i) => value(made[i], type));
       }
       if (op.expand === undefined) throw new ProgramError(`the XLA engine has no lowering for ${op.name}`);
@@ -66,15 +72,34 @@ export function lower(program: Program, precision: Precision, mesh: Mesh = {}): 
     refs.set(id, { name: `%arg${i}`, element: dtype, shape });
   });
   const placed = placing(e, program, precision, mesh);
+  const byCudnn = precision.halves && precision.fused ? fusedNodes(program) : new Set<Node>();
+  const fused = new FusedAttention(e, mesh);
   for (const node of program.nodes) {
-    const inputs = node.inputs.map((input) => value(placed(node, input, found(input)), input));
-    const made = inner.apply(node.op, inputs, node.attrs);
+    const given = node.inputs.map((input) => placed(node, input, found(input)));
+    anew = node.op.expand !== undefined && node.op.gradient === undefined;
+    rounded = stored.has(node.outputs[0].id);
+    const made = byCudnn.has(node)
+      ? fused.lower(node, given)
+      : inner
+          .apply(
+            node.op,
+            given.map((ref, i) => value(ref, node.inputs[i])),
+            node.attrs,
+          )
+          .map(found);
     node.outputs.forEach(({ id }, i) => {
-      refs.set(id, found(made[i]));
+      // What fused attention keeps for its gradient is its own.
+      const half = stored.has(id) && !(byCudnn.has(node) && made[i].element === "f32");
+      const ref = half ? e.convert(made[i], "bf16") : made[i];
+      // A number a row that is kept for the gradient: made anew there, its rows would be read again.
+      refs.set(id, precision.halves && i > 0 && ref.shape.length === 1 ? e.barrier([ref])[0] : ref);
     });
   }
   const leaf = ([name, { dtype, shape }]: [string, Value]): Leaf => ({ name, dtype, shape });
-  const results = [...program.updates.values(), ...program.outputs.values()].map(found);
+  const results = [...program.updates.values(), ...program.outputs.values()].map((one) => {
+    const ref = found(one);
+    return ref.element === "bf16" ? e.convert(ref, "f32") : ref;
+  });
   const types = results.map(typeOf).join(", ");
   const heads = leaves.map(([, { dtype, shape }], i) => `%arg${i}: ${typeText(dtype, shape)}`);
   const text = [
@@ -95,6 +120,25 @@ export function lower(program: Program, precision: Precision, mesh: Mesh = {}): 
     outputs: [...program.outputs].map(leaf),
     rows: tables(expand(program, () => false)),
   };
+}
+
+/**
+ * As a lowering takes them: what is stored as bf16 is f32 to all but products, what only moves it, and what looks a part
+ * of it up.
+ * @param anew in a gradient: what it makes of activations would be shared with the forward pass, written there as f32
+ *   and read again, were they not multiplied by a 1 that nobody can see through
+ */
+function operands(e: Emitter, name: string, refs: readonly Ref[], anew: boolean): readonly Ref[] {
+  const asStored =
+    ["linear", "matmul", "crossEntropy"].includes(name) ||
+    (moves.has(name) && refs.every(({ element }) => element === refs[0].element));
+  if (asStored || refs.every(({ element }) => element !== "bf16")) return refs;
+  const one = anew ? e.barrier([e.constant(1, "f32")])[0] : undefined;
+  return refs.map((ref) => {
+    if (ref.element !== "bf16") return ref;
+    const wide = e.convert(ref, "f32");
+    return one === undefined ? wide : e.binary("multiply", wide, one);
+  });
 }
 
 /** Operations that go element by element over what is kept, each device over its own part. */
@@ -121,6 +165,12 @@ function placing(e: Emitter, program: Program, { halves }: Precision, mesh: Mesh
   };
 }
 
+/** How many rows the smallest of the tables has, and in how many groups they and the numbers lie. */
+export interface Numbered {
+  readonly count: number;
+  readonly groups: number;
+}
+
 /** By operation: which input numbers rows, and of how many. */
 const numbering: Readonly<
   Record<string, { readonly ids: number; rows(inputs: readonly Type[], output: Type): number }>
@@ -130,19 +180,23 @@ const numbering: Readonly<
   oneHot: { ids: 0, rows: (_inputs, { shape }) => shape[1] },
 };
 
-function tables(program: Program): ReadonlyMap<string, number> {
-  const least = new Map<number, number>();
-  const atMost = ({ id }: Value, count: number) => least.set(id, Math.min(count, least.get(id) ?? count));
-  for (const { op, inputs, outputs } of [...program.nodes].reverse()) {
+function tables(program: Program): ReadonlyMap<string, Numbered> {
+  const least = new Map<number, Numbered>();
+  const atMost = ({ id }: Value, { count, groups }: Numbered) => {
+    const known = least.get(id);
+    least.set(id, { count: Math.min(count, known?.count ?? count), groups: Math.max(groups, known?.groups ?? 1) });
+  };
+  for (const { op, inputs, outputs, attrs } of [...program.nodes].reverse()) {
     const read = numbering[op.name];
-    if (read !== undefined) atMost(inputs[read.ids], read.rows(inputs, outputs[0]));
-    const count = least.get(outputs[0].id);
-    if (op.name === "reshape" && count !== undefined) atMost(inputs[0], count);
+    const groups = Number(attrs.groups ?? 1);
+    if (read !== undefined) atMost(inputs[read.ids], { count: read.rows(inputs, outputs[0]), groups });
+    const known = least.get(outputs[0].id);
+    if (op.name === "reshape" && known !== undefined) atMost(inputs[0], known);
   }
   return new Map(
     [...program.inputs].flatMap(([name, { id }]) => {
-      const count = least.get(id);
-      return count === undefined ? [] : [[name, count] as const];
+      const known = least.get(id);
+      return known === undefined ? [] : [[name, known] as const];
     }),
   );
 }

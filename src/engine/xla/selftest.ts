@@ -14,14 +14,70 @@ const STATE = "self-test";
 
 /** @returns what is wrong, or undefined */
 export async function selfTest(engine: Engine, halves: boolean): Promise<string | undefined> {
-  const reference = await referenceEngine.open({ threads: 1, precision: "f32" });
-  const [mine, right] = [await answers(engine), await answers(reference)];
-  for (const [name, expected] of Object.entries(right)) {
-    const within = name === "dropout" ? 0 : halves ? 0.02 : 2e-6;
-    const apart = Math.max(...Array.from(expected, (value, i) => Math.abs(mine[name][i] - value)));
-    if (!(apart <= within)) return `${name} is off by ${apart.toPrecision(2)}`;
+  return compared(await answers(engine), await answers(await reference()), (name) => {
+    return name === "dropout" ? 0 : halves ? 0.02 : 2e-6;
+  });
+}
+
+/** Of fused attention, with padding, causal within a window, heads that share keys. @returns what is wrong, or undefined */
+export async function attentionTest(engine: Engine): Promise<string | undefined> {
+  const right = await reference();
+  for (const form of [
+    { causal: false, prefix: true },
+    { causal: true, window: 40 },
+    { causal: true, kvHeads: 2 },
+  ]) {
+    const wrong = compared(await attended(engine, form), await attended(right, form), () => 0.02);
+    if (wrong !== undefined) return wrong;
   }
   return undefined;
+}
+
+const reference = () => referenceEngine.open({ threads: 1, precision: "f32" });
+
+function compared(
+  mine: Readonly<Record<string, TensorData>>,
+  right: Readonly<Record<string, TensorData>>,
+  within: (name: string) => number,
+): string | undefined {
+  for (const [name, expected] of Object.entries(right)) {
+    const most = (each: (value: number, i: number) => number) => Math.max(...Array.from(expected, each));
+    const apart = most((value, i) => Math.abs(mine[name][i] - value)) / Math.max(1, most(Math.abs));
+    if (!(apart <= within(name))) return `${name} is off by ${apart.toPrecision(2)}`;
+  }
+  return undefined;
+}
+
+type Form = {
+  readonly causal: boolean;
+  readonly window?: number;
+  readonly kvHeads?: number;
+  readonly prefix?: boolean;
+};
+
+/** 2 sequences of 64, 4 heads of 64 units; of the second only 50 are no padding, where there is some. */
+async function attended(engine: Engine, { prefix = false, ...form }: Form): Promise<Record<string, TensorData>> {
+  const b = new ProgramBuilder();
+  const [batch, length, heads, width] = [2, 64, 4, 64];
+  const shape = (count: number) => [batch, length, count * width];
+  const kvHeads = form.kvHeads ?? heads;
+  const q = b.input("q", shape(heads));
+  const [k, v] = [b.input("k", shape(kvHeads)), b.input("v", shape(kvHeads))];
+  const bias = prefix ? b.input("bias", [batch, length]) : undefined;
+  const { out, probs } = ops.attention(b, q, k, v, { heads, ...form, bias, prefix });
+  const inputs = { g: b.input("g", shape(heads)), q, k, v, out, probs };
+  const { dq, dk, dv } = ops.attentionGrad(b, inputs, { heads, kvHeads, scale: 1 / Math.sqrt(width) });
+  const named = { attention: out, "a query's gradient": dq, "a key's gradient": dk, "a value's gradient": dv };
+  for (const [name, value] of Object.entries(named)) b.output(name, value);
+  const program = await engine.compile(b.build());
+  const of = (count: number) => numbers(batch * length * count * width);
+  const hidden = Float32Array.from({ length: batch * length }, (_, i) => (i >= length + 50 ? -1e30 : 0));
+  const answer = await program.run({
+    ...{ q: of(heads), k: of(kvHeads), v: of(kvHeads), g: of(heads) },
+    ...(prefix ? { bias: hidden } : {}),
+  });
+  await program.release();
+  return answer;
 }
 
 async function answers(engine: Engine): Promise<Record<string, TensorData>> {

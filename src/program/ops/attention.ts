@@ -31,6 +31,8 @@ export type AttentionOptions = {
   /** What scores are multiplied by; default 1/√d. */
   readonly scale?: number;
   readonly bias?: Value;
+  /** Whether the bias hides keys at the end of each sequence and nothing else; default no. */
+  readonly prefix?: boolean;
   readonly mask?: Value;
   readonly apart?: { readonly queries: Value; readonly keys: Value };
 };
@@ -42,6 +44,8 @@ export type AttentionAttributes = {
   /** -1: none. */
   readonly window: number;
   readonly scale: number;
+  /** Whether the bias hides nothing but the ends of sequences. */
+  readonly prefix: boolean;
   /** Whether the optional inputs are there: q, k, v, then the bias, then the mask, then the documents of queries and keys. */
   readonly bias: boolean;
   readonly mask: boolean;
@@ -121,7 +125,7 @@ export function attention(
   v: Value,
   options: AttentionOptions,
 ): { readonly out: Value; readonly probs: Value } {
-  const { heads, kvHeads = heads, causal, window = -1, bias, mask, apart } = options;
+  const { heads, kvHeads = heads, causal, window = -1, prefix = false, bias, mask, apart } = options;
   const inputs = [q, k, v];
   if (bias !== undefined) inputs.push(bias);
   if (mask !== undefined) inputs.push(mask);
@@ -132,6 +136,7 @@ export function attention(
     causal,
     window,
     scale: options.scale ?? 1 / Math.sqrt(q.shape[2] / heads),
+    prefix,
     bias: bias !== undefined,
     mask: mask !== undefined,
     apart: apart !== undefined,

@@ -4,6 +4,7 @@
  */
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { type Descent, descentOf, type ModelCard, writeModelCard } from "../../checkpoint/card.ts";
 import {
   generationConfigFile,
   growthFile,
@@ -13,12 +14,10 @@ import {
   withLimit,
   writeConfig,
   writeJson,
-  writeModelCard,
 } from "../../checkpoint/folder.ts";
 import { openOptimizer, optimizerFile, trainerFile } from "../../checkpoint/optimizer.ts";
 import { writeWeights } from "../../checkpoint/write.ts";
 import { describeTokenizer, withClass } from "../../data/tokenizer/folder.ts";
-import type { Engine } from "../../engine/engine.ts";
 import type { Model } from "../../model/architecture.ts";
 import { type OpenModel, openModel } from "../../model/load.ts";
 import { pipelineOf } from "../../model/objectives.ts";
@@ -30,7 +29,7 @@ import { UserError } from "../../util/errors.ts";
 import { isJsonObject, type Json, readJsonObject } from "../../util/json.ts";
 import { packageVersion } from "../../util/paths.ts";
 import { errorCode } from "../../util/system.ts";
-import { momentTensors, weightTensors } from "../step/state.ts";
+import { momentTensors, type StateReader, weightTensors } from "../step/state.ts";
 import type { FlopsSoFar, TermSums } from "../step/terms.ts";
 
 export const checkpointsFolder = "checkpoints";
@@ -81,6 +80,8 @@ export interface Companions {
   readonly files: ReadonlyMap<string, Uint8Array>;
   /** How the model was grown, if it was. */
   readonly growth: Json | undefined;
+  /** What the model is made from, for its card. */
+  readonly descent?: Descent;
 }
 
 /**
@@ -107,7 +108,8 @@ export async function readCompanions(
   if (model === undefined) return { files, growth: undefined };
   await read(model, [generationConfigFile]);
   const grown = (await presentOf(model, [growthFile])).length > 0;
-  return { files, growth: grown ? await readJsonObject(join(model, growthFile)) : undefined };
+  const growth = grown ? await readJsonObject(join(model, growthFile)) : undefined;
+  return { files, growth, descent: await descentOf(model) };
 }
 
 export interface Checkpoint {
@@ -119,10 +121,10 @@ export interface Checkpoint {
 /** Writes a model folder from what the engine holds. @param fill what else goes into it */
 export async function writeModel(
   folder: string,
-  engine: Engine,
+  engine: StateReader,
   model: Model,
   companions: Companions,
-  card: { readonly title: string; readonly facts: readonly (readonly [string, string])[] },
+  card: Pick<ModelCard, "title" | "facts" | "metrics">,
   fill: (temporary: string) => Promise<void> = async () => {},
 ): Promise<void> {
   await writeFolderWhole(
@@ -135,11 +137,11 @@ export async function writeModel(
       }
       if (companions.growth !== undefined) await writeJson(join(temporary, growthFile), companions.growth);
       await writeModelCard(temporary, {
-        title: card.title,
+        ...card,
         tags: [model.architecture.type],
         pipeline: pipelineOf(model),
+        descent: companions.descent,
         text: ["Pre-trained with bert2bert."],
-        facts: card.facts,
       });
       await fill(temporary);
     },
@@ -150,7 +152,7 @@ export async function writeModel(
 /** Writes weights, moments and, where a position is given, where the run stands. */
 export async function writeState(
   folder: string,
-  engine: Engine,
+  engine: StateReader,
   model: Model,
   companions: Companions,
   step: number,
@@ -187,7 +189,7 @@ export interface Kept {
 export async function writeCheckpoint(
   run: string,
   kept: Kept,
-  engine: Engine,
+  engine: StateReader,
   model: Model,
   companions: Companions,
   position: Position,

@@ -1,5 +1,5 @@
 /**
- * A run folder: `run.yaml` as resolved, `metrics.jsonl`, `checkpoints/`, `model/` at the end, `report.html`, and while
+ * A run folder: `run.yaml` as resolved, `metrics.jsonl` and the same for TensorBoard, `checkpoints/`, `model/` at the end, `report.html`, and while
  * somebody writes, `run.lock`. A folder that holds the same run is carried on; any other is refused.
  */
 import { existsSync } from "node:fs";
@@ -11,6 +11,7 @@ import { removeMade } from "../../store/places.ts";
 import { UserError } from "../../util/errors.ts";
 import { errorCode, systemError } from "../../util/system.ts";
 import { stepsThere } from "./checkpoint.ts";
+import { eventsFile } from "./events.ts";
 import { anotherRun, differences, FREE, type LoadedRun, type RunSettings, spelledOut } from "./settings.ts";
 
 export const runFile = "run.yaml";
@@ -20,7 +21,7 @@ export const reportFile = "report.html";
 const lockFile = "run.lock";
 
 /** What may stand in a folder that a run begins in: what one that ended early leaves. */
-const ours = [lockFile, metricsFile];
+const ours = [lockFile, metricsFile, eventsFile];
 
 /** The run that a folder holds, as its run.yaml spells it out; undefined if it holds none. @throws UserError */
 export async function storedRun(folder: string): Promise<unknown> {
@@ -73,7 +74,7 @@ export async function writeRunFile(settings: RunSettings): Promise<string> {
 /** Removes what a run leaves that ended before anything was saved: corrected, it can be given again. Its lock is free. */
 export async function forgetRun(out: string): Promise<void> {
   if (existsSync(join(out, modelFolder))) return;
-  for (const name of [runFile, metricsFile]) await removeWhole(join(out, name));
+  for (const name of [runFile, metricsFile, eventsFile]) await removeWhole(join(out, name));
   await removeMade(join(out, runFile));
 }
 

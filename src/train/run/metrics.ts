@@ -7,14 +7,16 @@
  * the machine tells it, joules (what the processor took meanwhile). An
  * evaluation line: step, stage, tokens, flops, seconds, and evaluation: {loss, perplexity, accuracy, tokens}, with sentence
  * pairs also next_sentence: {loss, accuracy}; of a model grown in width also symmetry (symmetry.ts). Everything but
- * tokens_per_second, seconds and joules repeats from run to run.
+ * tokens_per_second, seconds and joules repeats from run to run. Beside it the same as TensorBoard reads it (events.ts).
  */
 import { readFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { writeFileWhole } from "../../store/files.ts";
 import { type AppendedFile, appendTo } from "../../store/output.ts";
 import { UserError } from "../../util/errors.ts";
 import { errorCode } from "../../util/system.ts";
 import type { FlopsSoFar } from "../step/terms.ts";
+import { eventOf, eventsFile, eventsHeader } from "./events.ts";
 
 export interface Progressed {
   readonly step: number;
@@ -57,15 +59,22 @@ export interface EvaluationLine extends Progressed {
 
 export type MetricsLine = TrainingLine | EvaluationLine;
 
+type Appended = Pick<AppendedFile, "append" | "sync" | "close">;
+
+/** Of a process that only counts the lines which another writes. */
+export const unwritten: Appended = { append: async () => {}, sync: async () => {}, close: async () => {} };
+
 /** The open file. Lines are appended; what a checkpoint counts is synced before it. */
 export class Metrics {
   readonly #path: string;
-  readonly #file: AppendedFile;
+  readonly #file: Appended;
+  readonly #events: Appended;
   #lines: number;
 
-  constructor(path: string, file: AppendedFile, lines: number) {
+  constructor(path: string, file: Appended, events: Appended, lines: number) {
     this.#path = path;
     this.#file = file;
+    this.#events = events;
     this.#lines = lines;
   }
 
@@ -80,6 +89,7 @@ export class Metrics {
 
   async add(line: MetricsLine): Promise<void> {
     await this.#file.append(`${JSON.stringify(line)}\n`);
+    await this.#events.append(eventOf(line));
     this.#lines++;
   }
 
@@ -89,6 +99,7 @@ export class Metrics {
 
   async close(): Promise<void> {
     await this.#file.close();
+    await this.#events.close();
   }
 }
 
@@ -100,16 +111,16 @@ export class Metrics {
 export async function openMetrics(path: string, keep: number, from = path): Promise<Metrics> {
   const text = await readText(from);
   const lines = text.split("\n").slice(0, -1).slice(0, keep);
-  lines.forEach((line, i) => {
-    parseLine(line, i, from);
-  });
+  const parsed = lines.map((line, i) => parseLine(line, i, from));
   if (lines.length < keep) {
     const what = `it holds ${lines.length} lines, and the checkpoint counts ${keep}`;
     throw new UserError(what, from, "put back the file as it was, or begin the run anew in another folder");
   }
   const kept = lines.map((line) => `${line}\n`).join("");
   if (kept !== text || from !== path) await writeFileWhole(path, kept);
-  return new Metrics(path, await appendTo(path), lines.length);
+  const events = join(dirname(path), eventsFile);
+  await writeFileWhole(events, Buffer.concat([eventsHeader(), ...parsed.map(eventOf)]));
+  return new Metrics(path, await appendTo(path), await appendTo(events), lines.length);
 }
 
 /** The lines of a metrics file; a torn last one is left out. @throws UserError if another one is damaged */

@@ -8,8 +8,10 @@ import { existsSync, readFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { dirname, join, relative, resolve, sep } from "node:path";
 import { type EngineSettings, placed } from "../../engine/engine.ts";
+import { type FindOptions, findModel, type Wanted } from "../../hub/find.ts";
+import { hubName } from "../../hub/name.ts";
 import { modelPlace } from "../../store/places.ts";
-import type { UserError } from "../../util/errors.ts";
+import { UserError } from "../../util/errors.ts";
 import type { SettingsFile } from "../../util/settings.ts";
 import { checkStages, PlanError, placeStages, type Stage, type StageSpec } from "../plan/stage.ts";
 import type { RunFile, RunInput } from "./schema.ts";
@@ -18,6 +20,8 @@ import type { RunFile, RunInput } from "./schema.ts";
 export type ModelSource =
   | {
       readonly from: string;
+      /** As it is named, if that is a name on the Hub; `from` is then where it lies in the cache. */
+      readonly hub?: string;
       readonly step?: number;
       /** A language-model head is drawn, which the folder lacks. */
       readonly "add-head"?: true;
@@ -53,20 +57,38 @@ export interface LoadedRun {
 
 /**
  * Reads RUN.yaml, or takes an object with its keys, whose paths are relative to the working directory.
- * @param sets `key.path=value`, on top of it
+ * @param sets `key.path=value`, on top of it @param options told of what is brought from the Hub
  * @throws UserError naming the line, or the key, of what does not fit
  */
-export async function loadRun(run: string | RunInput, sets: readonly string[] = []): Promise<LoadedRun> {
+export async function loadRun(
+  run: string | RunInput,
+  sets: readonly string[] = [],
+  options: FindOptions = {},
+): Promise<LoadedRun> {
   const [{ SettingsFile }, { runSchema }] = await Promise.all([
     import("../../util/settings.ts"),
     import("./schema.ts"),
   ]);
   const file = new SettingsFile(run, sets);
   const folder = typeof run === "string" ? dirname(resolve(run)) : process.cwd();
-  return { settings: completed(file.checked(runSchema), folder, file), file };
+  const checked = file.checked(runSchema);
+  const onHub = new Map<string, string>();
+  const look = async (name: string | undefined, wanted: Wanted) => {
+    if (name === undefined || hubName(name) === undefined || existsSync(resolve(folder, name))) return;
+    // A run that goes on has its model: what it began with may be gone.
+    const begun = begunWith(resolve(folder, checked.out)) !== undefined;
+    const place = await findModel(name, { ...options, wanted, beside: folder }).catch((error: unknown) => {
+      if (begun && error instanceof UserError) return resolve(folder, name);
+      throw error;
+    });
+    onHub.set(name, place);
+  };
+  if (checked.model.step === undefined) await look(checked.model.from, "model");
+  await look(checked.model.tokenizer, "tokenizer");
+  return { settings: completed(checked, folder, file, onHub), file };
 }
 
-function completed(run: RunFile, folder: string, file: SettingsFile): RunSettings {
+function completed(run: RunFile, folder: string, file: SettingsFile, onHub: ReadonlyMap<string, string>): RunSettings {
   const { steps, tokens, epochs, engine, ...rest } = run;
   const { kind, threads, precision, ...options } = engine;
   const lengths: Length[] = [];
@@ -78,16 +100,18 @@ function completed(run: RunFile, folder: string, file: SettingsFile): RunSetting
     throw file.error([Object.keys(lengths[1] ?? {})[0] ?? "steps"], what, "give one of `steps`, `tokens`, `epochs`");
   }
   const at = (place: string) => resolve(folder, place);
+  const modelAt = (place: string) => onHub.get(place) ?? at(place);
   const model: ModelSource =
     run.model.from !== undefined
       ? {
-          from: at(run.model.from),
+          from: modelAt(run.model.from),
+          ...(onHub.has(run.model.from) ? { hub: run.model.from } : {}),
           ...(run.model.step === undefined ? {} : { step: run.model.step }),
           ...(run.model["add-head"] ? { "add-head": true } : {}),
         }
       : {
           init: at(run.model.init ?? ""),
-          tokenizer: run.model.tokenizer === undefined ? undefined : at(run.model.tokenizer),
+          tokenizer: run.model.tokenizer === undefined ? undefined : modelAt(run.model.tokenizer),
         };
   const begun = begunWith(at(run.out));
   const start = "from" in model && model["add-head"] !== true ? startFolder(model) : undefined;
@@ -136,12 +160,13 @@ export function spelledOut(run: RunSettings): Record<string, unknown> {
   };
   const { model, plan } = run;
   const { options, ...engine } = run.engine;
+  const { hub: _, ...began } = "from" in model ? model : { hub: undefined };
   return {
     out: ".",
     seed: run.seed,
     model:
       "from" in model
-        ? { ...model, from: from(model.from) }
+        ? { ...began, from: model.hub ?? from(model.from) }
         : { init: from(model.init), ...(model.tokenizer === undefined ? {} : { tokenizer: from(model.tokenizer) }) },
     data: { from: from(run.data.from) },
     objective: run.objective,

@@ -199,7 +199,8 @@ export function stepCommon(
   const { objective, batch, optimizer } = settings;
   const configured = model.settings.dropout;
   const rate = optimizer.dropout;
-  const rates = rate === "config" ? configured : { embedding: rate, attention: rate, hidden: rate };
+  const rates =
+    rate === "config" ? configured : { ...configured, embedding: rate, attention: rate, hidden: rate, inner: rate };
   const dropout = Object.values(rates).some((value) => value > 0);
   return {
     loss: {

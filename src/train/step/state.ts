@@ -77,6 +77,14 @@ export function checkFinite(values: Float32Array, name: string, where: string): 
   );
 }
 
+/** What a state may be read from. */
+export type StateReader = Pick<Engine, "read">;
+
+/** All that a checkpoint holds of a model: parameters, moments and step counts. */
+export function stateNames(model: Model): readonly string[] {
+  return model.parameters.flatMap(({ name }) => [name, ...Object.values(momentNames(name))]);
+}
+
 /** Moments and step counts of all parameters to 0. */
 export async function resetOptimizer(engine: Engine, model: Model): Promise<void> {
   for (const parameter of model.parameters) {
@@ -98,7 +106,7 @@ export async function addAccumulators(engine: Engine, parameters: readonly Param
 }
 
 /** The parameters, to be written as a checkpoint's weights. */
-export function weightTensors(engine: Engine, model: Model): TensorSource[] {
+export function weightTensors(engine: StateReader, model: Model): TensorSource[] {
   return model.parameters.map((parameter) => ({
     name: parameter.name,
     dtype: "F32",
@@ -108,7 +116,7 @@ export function weightTensors(engine: Engine, model: Model): TensorSource[] {
 }
 
 /** The optimizer's state, to be written beside them. */
-export function momentTensors(engine: Engine, model: Model): TensorSource[] {
+export function momentTensors(engine: StateReader, model: Model): TensorSource[] {
   return optimizerTensors(
     model.parameters.map((parameter) => {
       const names = momentNames(parameter.name);
@@ -128,7 +136,7 @@ export class NotFinite extends Error {
 }
 
 /** A state of real numbers. @throws NotFinite naming it: what can't be trained further must not take a good checkpoint's place */
-export async function readReal(engine: Engine, name: string): Promise<Float32Array> {
+export async function readReal(engine: StateReader, name: string): Promise<Float32Array> {
   const data = await engine.read(name);
   if (!(data instanceof Float32Array)) throw new TypeError(`${name} is not real`);
   if (countNotFinite(data) > 0) throw new NotFinite(`${name} held NaN or infinity`);

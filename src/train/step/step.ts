@@ -107,6 +107,8 @@ export interface Updated {
   readonly name: string;
   readonly shape: readonly number[];
   readonly decays: boolean;
+  /** Of the step's rate; default 1. */
+  readonly share?: number;
 }
 
 /** Clips the gradients together and updates by AdamW; the output `norm` is theirs before clipping. */
@@ -122,7 +124,7 @@ export function addUpdates(
   const rate = b.input("rate", []);
   trained.forEach((parameter, i) => {
     const names = momentNames(parameter.name);
-    const { shape } = parameter;
+    const { shape, share = 1 } = parameter;
     const next = adamw(
       b,
       {
@@ -132,7 +134,7 @@ export function addUpdates(
         v: b.state(names.v, shape),
         steps: b.state(names.steps, []),
         clip: factor,
-        rate,
+        rate: share === 1 ? rate : scale(b, rate, share),
       },
       { beta1: betas[0], beta2: betas[1], eps, decay: parameter.decays ? weight_decay : 0 },
     );

@@ -11,6 +11,7 @@ import { configs, disagreements, growth } from "./cases/models.ts";
 import { readOnly } from "./cases/places.ts";
 import { places, runs, words } from "./cases/runs.ts";
 import { studies } from "./cases/studies.ts";
+import { tasks, tuning } from "./cases/tasks.ts";
 import { corpora, prepared, tokenizers } from "./cases/texts.ts";
 import { files, folders } from "./cases/weights.ts";
 import type { Case, Group } from "./support.ts";
@@ -26,6 +27,8 @@ const groups = [
   prepared,
   runs,
   studies,
+  tasks,
+  tuning,
   places,
   damage,
   readOnly,

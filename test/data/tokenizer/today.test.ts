@@ -175,7 +175,7 @@ test("a study's source may be a run", async () => {
     `title: t\nout: out\ndata: { from: data }\nsource: { from: run }\ntarget: { hidden: 32 }\n${rest}`,
   );
   const said: string[] = [];
-  const { source } = await loadStudy(path, [], (text) => said.push(text));
+  const { source } = await loadStudy(path, [], { say: (text) => said.push(text) });
   expect(source).toEqual({ from: join(folder, "run", "model") });
   expect(said).toEqual([expect.stringMatching(/is a run: its model is read/)]);
 });

@@ -2,16 +2,15 @@
  * Runs on the XLA engine through the command line, against the same runs on ONNX: dropout's patterns are the same bits
  * and sums are f32 on both, so losses differ by rounding alone, which fifty steps of AdamW make no larger than 1e-5.
  */
-import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { xlaEngine } from "../../../src/engine/xla/engine.ts";
-import { openModel } from "../../../src/model/load.ts";
 import { pretrain } from "../../../src/train/pretrain.ts";
 import { loadRun } from "../../../src/train/run/settings.ts";
 import { Interrupted } from "../../../src/util/errors.ts";
 import { cli, temporaryFolder } from "../../support.ts";
 import { bertConfig, gpt2Config, writeRun } from "../data.ts";
+import { apart, losses, weightsApart } from "./curves.ts";
 
 const found = await xlaEngine.probe();
 if (!found.usable) console.warn(`skipped: the engine xla (${found.reason})`);
@@ -30,40 +29,6 @@ checkpoint: {every: 10, keep: 1}
 log: {every: 1}
 engine: {threads: 1}
 `;
-
-/** The losses of all steps, and those of the evaluations. */
-function losses(out: string): { readonly steps: number[]; readonly evaluations: number[] } {
-  const lines = readFileSync(join(out, "metrics.jsonl"), "utf8")
-    .trimEnd()
-    .split("\n")
-    .map((line) => JSON.parse(line));
-  return {
-    steps: lines.filter(({ loss }) => loss !== undefined).map(({ loss }) => Number(loss)),
-    evaluations: lines.flatMap(({ evaluation }) => (evaluation === undefined ? [] : [Number(evaluation.loss)])),
-  };
-}
-
-/** The largest difference between two curves, as a share. */
-function apart(a: readonly number[], b: readonly number[]): number {
-  expect(a.length).toBe(b.length);
-  return Math.max(...a.map((value, i) => Math.abs(value - b[i]) / b[i]));
-}
-
-/** The largest difference between two runs' weights, over the largest weight: a key's bias, which does nothing, is 0 but for rounding. */
-async function weightsApart(a: string, b: string): Promise<number> {
-  const [mine, theirs] = await Promise.all([a, b].map((out) => openModel(join(out, "model"))));
-  let [difference, largest] = [0, 0];
-  for (const { name } of theirs.model.parameters) {
-    const [actual, expected] = [await mine.weights.readF32(name), await theirs.weights.readF32(name)];
-    expected.forEach((weight, i) => {
-      largest = Math.max(largest, Math.abs(weight));
-      difference = Math.max(difference, Math.abs(actual[i] - weight));
-    });
-  }
-  await mine.close();
-  await theirs.close();
-  return difference / largest;
-}
 
 describe.skipIf(!found.usable)("fifty steps with dropout and accumulation", () => {
   test.each([

@@ -1,7 +1,7 @@
 /** Products, and the sums that are products with ones. */
 import { type Node, type Shape, size } from "../../../program/graph.ts";
+import { splitOf } from "../../precision.ts";
 import type { Planner } from "../planner.ts";
-import { splitOf } from "../precision.ts";
 import type { Window } from "../steps.ts";
 import { transposed } from "../views.ts";
 import { asRow, flag, padded, pushProduct, reference, reshaped } from "./shared.ts";

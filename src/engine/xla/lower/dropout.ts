@@ -16,7 +16,8 @@ export const dropout: Lowerings = {
     const blocks = Math.ceil(size(shape) / 8);
     const bits = e.op(`stablehlo.bitcast_convert ${key.name} : (${typeOf(key)}) -> tensor<2xui32>`, "ui32", [2]);
     const [seed, step] = [0, 1].map((i) => e.reshape(e.slice(bits, 0, i, i + 1), []));
-    const words = held(e, philox(e, e.iota("ui32", [blocks], 0), seed, step, numbers.stream));
+    // On a GPU, XLA would otherwise make the last rounds anew for every element of every reader.
+    const words = e.barrier(philox(e, e.iota("ui32", [blocks], 0), seed, step, numbers.stream));
     const halves = words.flatMap((word) => [
       e.binary("and", word, e.constant(0xffff, "ui32")),
       e.binary("shift_right_logical", word, e.constant(16, "ui32")),
@@ -30,13 +31,6 @@ export const dropout: Lowerings = {
     return [e.select(kept, e.constant(numbers.kept, "f32"), e.constant(0, "f32"))];
   },
 };
-
-/** Made once: on a GPU, XLA would otherwise make the last rounds anew for every element of every reader. */
-function held(e: Emitter, words: readonly Ref[]): readonly Ref[] {
-  const [{ shape }] = words;
-  const text = `stablehlo.optimization_barrier ${words.map(({ name }) => name).join(", ")} : ${words.map(typeOf).join(", ")}`;
-  return e.ops(text, "ui32", shape, words.length);
-}
 
 /** The four words of each block. @param counters [n], the blocks' numbers @param seed and step scalars */
 function philox(e: Emitter, counters: Ref, seed: Ref, step: Ref, stream: number): readonly Ref[] {

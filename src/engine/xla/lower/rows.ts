@@ -2,28 +2,33 @@
 
 import { HIDDEN } from "../../../program/ops/bandBias.ts";
 import { listOf, numberOf } from "../../attributes.ts";
-import { typeOf, typeText } from "../emitter.ts";
+import { type Emitter, type Ref, typeOf, typeText } from "../emitter.ts";
 import type { Lowerings } from "./lowering.ts";
 
 export const rows: Lowerings = {
-  gather: (e, { outputs }, [table, ids]) => {
-    const { shape } = outputs[0];
-    const column = e.reshape(ids, [shape[0], 1]);
-    const numbers =
-      "offset_dims = [1], collapsed_slice_dims = [0], start_index_map = [0], index_vector_dim = 1>, indices_are_sorted = false";
-    const attributes = `dimension_numbers = #stablehlo.gather<${numbers}, slice_sizes = array<i64: 1, ${shape[1]}>`;
+  gather: (e, { attrs, outputs }, [flat, ids]) => {
+    const groups = numberOf(attrs, "groups");
+    const [table, column] = [inGroups(e, flat, groups), idsInGroups(e, ids, groups, flat.shape[0] / groups)];
+    const shape = [...column.shape.slice(0, -1), flat.shape[1]];
+    const at = shape.length - 2;
+    const beside = at === 0 ? "" : "operand_batching_dims = [0], start_indices_batching_dims = [0], ";
+    const numbers = `offset_dims = [${at + 1}], collapsed_slice_dims = [${at}], ${beside}start_index_map = [${at}], index_vector_dim = ${at + 1}`;
+    const sizes = [...shape.slice(0, -1).map(() => 1), flat.shape[1]].join(", ");
+    const attributes = `dimension_numbers = #stablehlo.gather<${numbers}>, indices_are_sorted = false, slice_sizes = array<i64: ${sizes}>`;
     const types = `(${typeOf(table)}, ${typeOf(column)}) -> ${typeText(table.element, shape)}`;
-    return [
-      e.op(`"stablehlo.gather"(${table.name}, ${column.name}) <{${attributes}}> : ${types}`, table.element, shape),
-    ];
+    const text = `"stablehlo.gather"(${table.name}, ${column.name}) <{${attributes}}> : ${types}`;
+    return [e.reshape(e.op(text, table.element, shape), outputs[0].shape)];
   },
-  scatterAdd: (e, { outputs }, [ids, updates]) => {
-    const { shape } = outputs[0];
-    const zeros = e.constant(0, updates.element, shape);
-    const column = e.reshape(ids, [updates.shape[0], 1]);
+  scatterAdd: (e, { attrs, outputs }, [ids, flat]) => {
+    const groups = numberOf(attrs, "groups");
+    const [rows, width] = outputs[0].shape;
+    const zeros = inGroups(e, e.constant(0, flat.element, [rows, width]), groups);
+    const { shape } = zeros;
+    const [updates, column] = [inGroups(e, flat, groups), idsInGroups(e, ids, groups, rows / groups)];
+    const at = shape.length - 2;
+    const beside = at === 0 ? "" : "input_batching_dims = [0], scatter_indices_batching_dims = [0], ";
     const scalar = typeText(updates.element, []);
-    const numbers =
-      "update_window_dims = [1], inserted_window_dims = [0], scatter_dims_to_operand_dims = [0], index_vector_dim = 1";
+    const numbers = `update_window_dims = [${at + 1}], inserted_window_dims = [${at}], ${beside}scatter_dims_to_operand_dims = [${at}], index_vector_dim = ${at + 1}`;
     const text = [
       `"stablehlo.scatter"(${zeros.name}, ${column.name}, ${updates.name}) <{indices_are_sorted = false, scatter_dimension_numbers = #stablehlo.scatter<${numbers}>, unique_indices = false}> ({`,
       `    ^bb0(%a: ${scalar}, %b: ${scalar}):`,
@@ -31,11 +36,28 @@ export const rows: Lowerings = {
       `      stablehlo.return %c : ${scalar}`,
       `    }) : (${typeOf(zeros)}, ${typeOf(column)}, ${typeOf(updates)}) -> ${typeOf(zeros)}`,
     ].join("\n");
-    return [e.op(text, updates.element, shape)];
+    return [e.reshape(e.op(text, updates.element, shape), outputs[0].shape)];
   },
   oneHot: (e, { outputs }, [ids]) => {
     const { shape } = outputs[0];
     return [e.convert(e.compare("EQ", e.along(ids, shape, [0]), e.iota("i32", shape, 1)), "f32")];
+  },
+  // As its expansion, but for the label's logit, which is looked up: one reading of all logits less.
+  crossEntropy: (e, _node, [logits, labels, weights]) => {
+    const [rows] = logits.shape;
+    const wide = e.convert(logits, "f32");
+    const largest = e.reduce("maximum", wide, [1], Number.NEGATIVE_INFINITY);
+    const above = e.unary("stablehlo.exponential", e.binary("subtract", wide, e.along(largest, wide.shape, [0])));
+    const logsumexp = e.binary("add", e.unary("stablehlo.log", e.reduce("add", above, [1], 0)), largest);
+    const column = e.reshape(labels, [rows, 1]);
+    const numbers =
+      "collapsed_slice_dims = [1], operand_batching_dims = [0], start_indices_batching_dims = [0], start_index_map = [1], index_vector_dim = 1>, indices_are_sorted = false";
+    const types = `(${typeOf(logits)}, ${typeOf(column)}) -> ${typeText(logits.element, [rows])}`;
+    const attributes = `dimension_numbers = #stablehlo.gather<${numbers}, slice_sizes = array<i64: 1, 1>`;
+    const text = `"stablehlo.gather"(${logits.name}, ${column.name}) <{${attributes}}> : ${types}`;
+    const chosen = e.convert(e.op(text, logits.element, [rows]), "f32");
+    const losses = e.binary("multiply", weights, e.binary("subtract", logsumexp, chosen));
+    return [e.reduce("add", losses, [0], 0), logsumexp];
   },
   bandBias: (e, { attrs, outputs }) => {
     const { shape } = outputs[0];
@@ -61,3 +83,15 @@ export const rows: Lowerings = {
     return [e.concat(parts, 0)];
   },
 };
+
+/** Groups along an axis of their own, where there are several. */
+const inGroups = (e: Emitter, x: Ref, groups: number): Ref =>
+  groups === 1 ? x : e.reshape(x, [groups, x.shape[0] / groups, ...x.shape.slice(1)]);
+
+/** Numbers within each group's rows, [groups, ids, 1]. */
+function idsInGroups(e: Emitter, ids: Ref, groups: number, rows: number): Ref {
+  if (groups === 1) return e.reshape(ids, [...ids.shape, 1]);
+  const split = inGroups(e, ids, groups);
+  const first = e.binary("multiply", e.iota("i32", split.shape, 0), e.constant(rows, "i32"));
+  return e.reshape(e.binary("subtract", split, first), [...split.shape, 1]);
+}

@@ -70,7 +70,7 @@ export const configs: Group = {
       "bert-tiny",
       { model_type: undefined },
       "`model_type` is missing",
-      "set it to one of bert, roberta, gpt2, llama, mistral, qwen2, qwen3",
+      "set it to one of bert, roberta, xlm-roberta, distilbert, modernbert, gpt2, llama, mistral, qwen2, qwen3",
       "a config written by hand",
     ),
     config(

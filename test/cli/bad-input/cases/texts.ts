@@ -18,10 +18,14 @@ function prepare(
 ): Case {
   const words = (folder: string) => {
     writeFileSync(join(folder, file), bytes);
-    const usual = ["--tokenizer", fixture("tokenizers", "uncased"), "--out", join(folder, "data"), "--length", "16"];
-    return ["prepare", join(folder, file), ...usual, ...more];
+    return [...prepareWords(folder, join(folder, file)), ...more];
   };
   return { name, words, says, hint, cause };
+}
+
+function prepareWords(folder: string, text: string): readonly string[] {
+  const usual = ["--tokenizer", fixture("tokenizers", "uncased"), "--out", join(folder, "data"), "--length", "16"];
+  return ["prepare", text, ...usual];
 }
 
 const line = "The quick brown fox jumps over the lazy dog, again and again and again.\n";
@@ -143,7 +147,7 @@ export const corpora: Group = {
       new Uint8Array([0x50, 0x4b, 3, 4, 9]),
       "<file>: <format>, not UTF-8 text",
       "<what to do>",
-      "a packed or binary file given as text: zip, zstd, xz, bzip2, PDF, Parquet",
+      "a packed or binary file given as text: zip, bzip2, PDF",
     ),
     prepare(
       "a gzip file that is cut off",
@@ -153,6 +157,66 @@ export const corpora: Group = {
       "get it anew (`gzip -t` tests it)",
       "a download that broke off",
     ),
+    prepare(
+      "a zstd file that is cut off",
+      "text.zst",
+      readFileSync(fixture("texts", "rows.jsonl.zst")).subarray(0, 200),
+      "<file>: broken zstd file (<reason>)",
+      "get it anew (`zstd -t` tests it)",
+      "a download that broke off",
+    ),
+    prepare(
+      "an xz file that is cut off",
+      "text.xz",
+      readFileSync(fixture("texts", "plain.txt.xz")).subarray(0, 200),
+      "<file>: broken xz file (<reason>)",
+      "get it anew (`xz -t` tests it)",
+      "a download that broke off",
+    ),
+    prepare(
+      "a Parquet file that is cut off",
+      "text.parquet",
+      readFileSync(fixture("texts", "default.parquet")).subarray(0, 1000),
+      "<file>: broken <format> file, or of a kind that is not read (<reason>)",
+      "get it anew, or write its text as JSON Lines",
+      "a download that broke off, or a packing that is not known",
+    ),
+    prepare(
+      "a column that is not there",
+      "text.parquet",
+      readFileSync(fixture("texts", "default.parquet")),
+      "<file>: no column `<column>` (found: <columns>)",
+      "name the column that holds the text with --field",
+      "Parquet or Arrow whose text is in another column",
+      ["--field", "content"],
+    ),
+    prepare(
+      "a column of numbers",
+      "text.arrow",
+      readFileSync(fixture("texts", "stream.arrow")),
+      "<file>: column `<column>` is not text but <type>",
+      "name the column that holds the text with --field",
+      "`--field` with another column than the text's",
+      ["--field", "id"],
+    ),
+    {
+      name: "a pattern that nothing fits",
+      words: async (folder) => prepareWords(folder, join(folder, "*.parquet")),
+      says: "<pattern>: no file fits this pattern",
+      hint: "check it, or name the files",
+      cause: "a typing error in a pattern, or the wrong folder",
+    },
+    {
+      name: "a saved dataset with a part missing",
+      words: async (folder) => {
+        cpSync(fixture("texts", "saved"), join(folder, "saved"), { recursive: true });
+        rmSync(join(folder, "saved", "data-00001-of-00002.arrow"));
+        return prepareWords(folder, join(folder, "saved"));
+      },
+      says: "<file>: it lists <name>, which is not there",
+      hint: "save the dataset anew (save_to_disk)",
+      cause: "a copy of what `datasets` saved that is not whole",
+    },
     prepare(
       "a file named .gz that is none",
       "text.gz",

@@ -193,9 +193,10 @@ export const folders: Group = {
     {
       name: "a name on the Hub",
       words: () => ["inspect", "google-bert/bert-base-uncased"],
-      says: "<folder>: there is no such folder",
-      hint: "a model is read from a folder: if this is a name on the Hugging Face Hub, download it first",
-      cause: "nothing is downloaded by bert2bert",
+      says: "<name>: there is no such folder, and as a model on the Hub (<address>) it was not found: the Hub is not asked, since HF_HUB_OFFLINE is set",
+      hint: "check the path, or the name; a private or gated model needs HF_TOKEN",
+      cause:
+        "a path, or a name on the Hub, that is nowhere; it also says where the Hub has none that may be read, or does not answer",
     },
     {
       name: "a file in place of a folder",

@@ -1,9 +1,10 @@
-"""A training step in PyTorch on a CPU, for bench/cpu-speed.ts: transformers' model as it comes, or a script as an expert
+"""A training step in PyTorch, for bench/cpu-speed.ts and bench/gpu: transformers' model as it comes, or a script as an expert
 would write it (query, key and value in one product, the head at the masked positions alone, scaled_dot_product_attention);
 f32 or bf16 autocast; eager or under torch.compile; fused AdamW, gradients clipped to norm 1.
 
 Reads what to do as one line of JSON, answers {"ready": ...}; then for each line with a number of steps runs them and
-answers their seconds, their processor time and the peak memory in KiB (VmHWM).
+answers their seconds, their processor time and the peak memory in KiB (VmHWM). With `device` auto it takes the GPU where
+there is one: then it waits for it after the last step alone, all steps have taken alike, and the memory is the GPU's.
 """
 
 import contextlib
@@ -16,6 +17,9 @@ import torch.nn.functional as F
 from torch import nn
 
 spec = json.loads(sys.stdin.readline())
+device = "cuda" if spec.get("device") == "auto" and torch.cuda.is_available() else "cpu"
+gpu = device == "cuda"
+torch.set_default_device(device)
 torch.set_num_threads(spec["threads"])
 torch.manual_seed(1)
 B, T, D, H, L, V = (spec[k] for k in ("batch", "length", "hidden", "heads", "layers", "vocabulary"))
@@ -99,26 +103,33 @@ half = spec["precision"] == "bf16"
 
 
 def step():
-    with torch.autocast("cpu", torch.bfloat16) if half else contextlib.nullcontext():
+    with torch.autocast(device, torch.bfloat16) if half else contextlib.nullcontext():
         loss = forward(ids)
     loss.backward()
     torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
-    return loss.item()
+    return loss if gpu else loss.item()
 
 
 def peak():
+    if gpu:
+        return torch.cuda.max_memory_allocated() // 1024
     with open("/proc/self/status") as status:
         return next(int(line.split()[1]) for line in status if line.startswith("VmHWM"))
 
 
-print(json.dumps({"ready": f"torch {torch.__version__}"}), flush=True)
+versions = f"torch {torch.__version__}" + ("" if spec["style"] == "expert" else f", transformers {transformers.__version__}")
+print(json.dumps({"ready": versions}), flush=True)
 for line in sys.stdin:
     seconds, processor = [], []
+    began = time.perf_counter()
     for _ in range(int(line)):
         start, before = time.perf_counter(), time.process_time()
         step()
         seconds.append(time.perf_counter() - start)
         processor.append(time.process_time() - before)
+    if gpu:
+        torch.cuda.synchronize()
+        seconds = [(time.perf_counter() - began) / int(line)] * int(line)
     print(json.dumps({"seconds": seconds, "processor": processor, "peak": peak()}), flush=True)

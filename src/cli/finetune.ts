@@ -1,0 +1,49 @@
+/** `bert2bert finetune`: a model on a task, by its TASK.yaml. */
+import type { Command } from "commander";
+import { gather } from "./options.ts";
+import { Progress, print, printJson, table } from "./output.ts";
+import { watchSignals } from "./signals.ts";
+
+interface Options {
+  readonly set: readonly string[];
+  readonly json?: boolean;
+}
+
+export function register(command: Command): void {
+  command
+    .argument("<task>", "a TASK.yaml; paths in it are relative to it")
+    .option("--set <key.path=value>", "a key of the file, set anew (may be given again)", gather, [])
+    .option("--json", "print {metric, score, spread, seeds: [{seed, score, epoch, metrics}], model} as JSON")
+    .addHelpText(
+      "after",
+      "\nCarries on if `out` holds the same task. SIGINT and SIGTERM save and stop; a second one stops at once.",
+    )
+    .action(async (path: string, options: Options) => {
+      const { loadTask } = await import("../tasks/finetune/settings.ts");
+      const { finetune } = await import("../tasks/finetune/finetune.ts");
+      const task = loadTask(path, options.set);
+      const signals = watchSignals();
+      const progress = new Progress();
+      try {
+        const result = await finetune(task, {
+          stopped: signals.received,
+          note: (text) => progress.end(text),
+          progress: ({ seed, step, steps, loss }) =>
+            progress.update(() => `seed ${seed}, step ${step}/${steps}, loss ${loss.toFixed(4)}`),
+        });
+        progress.end();
+        if (options.json) return printJson(result);
+        const shown = (value: number | null) => value?.toFixed(4) ?? "none";
+        print(
+          table([
+            ["seed", "epoch", result.metric],
+            ...result.seeds.map(({ seed, epoch, score }) => [String(seed), String(epoch), shown(score)]),
+          ]),
+        );
+        print(`\n${result.model}: median ${shown(result.score)}, spread ${shown(result.spread)}`);
+      } finally {
+        progress.end();
+        signals.end();
+      }
+    });
+}

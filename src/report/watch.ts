@@ -1,0 +1,80 @@
+/** Runs side by side, finished or under way: what each is at, and their curves in the same pictures. */
+import { chart, type Point, type Series, wholeRange } from "./chart.ts";
+import { axes, thinned } from "./curves.ts";
+import type { Curve, Fact } from "./data.ts";
+import { lossFigures } from "./figures.ts";
+import { factList, hue, page, text } from "./html.ts";
+
+export interface WatchedRun extends Curve {
+  /** Where it stands. */
+  readonly facts: readonly Fact[];
+  /** Mean symmetry of the copies by step, for a model grown in width. */
+  readonly symmetry: readonly Point[];
+}
+
+/** Takes the page's content anew every two seconds; what is opened or chosen there stays as it is. */
+const REFRESH = `<script>setInterval(async () => {
+  const answer = await fetch("content").catch(() => undefined);
+  if (!answer?.ok) return;
+  const main = document.querySelector("main");
+  const on = [...main.querySelectorAll("input")].map((input) => input.checked);
+  main.innerHTML = await answer.text();
+  const now = main.querySelectorAll("input");
+  if (now.length === on.length) now.forEach((input, i) => { input.checked = on[i]; });
+}, 2000)</script>`;
+
+/** The whole page. @param live whether it is served, and renews itself */
+export function renderWatch(runs: readonly WatchedRun[], live: boolean): string {
+  const html = page(runs.length === 1 ? runs[0].name : "Runs side by side", watchContent(runs));
+  return live ? html.replace("</body>", `${REFRESH}</body>`) : html;
+}
+
+/** What stands in the page's `main`. */
+export function watchContent(runs: readonly WatchedRun[]): string {
+  const colours = runs.map((_, i) => i + 1);
+  const drawn = runs.filter(({ log, evaluations }) => log.length + evaluations.length > 0);
+  const small = [
+    smallChart("rate", "Learning rate", runs, ({ log }) => log.map(({ step, rate }) => [step, rate])),
+    smallChart("norm", "Gradient norm before clipping", runs, ({ log }) => log.map((at) => [at.step, at.gradientNorm])),
+    smallChart("speed", "Tokens a second", runs, ({ log }) => log.map((at) => [at.step, at.tokensPerSecond ?? 0])),
+    smallChart("symmetry", "Likeness of the copies", runs, ({ symmetry }) => symmetry),
+  ];
+  return [
+    `<h1>${text(runs.length === 1 ? runs[0].name : "Runs side by side")}</h1>`,
+    ...runs.map(({ name, facts }, i) => {
+      const title = runs.length === 1 ? "" : `<h2 style="color:${hue(colours[i])}">${text(name)}</h2>`;
+      return title + factList(facts);
+    }),
+    "<h2>Loss</h2>",
+    drawn.length === 0
+      ? "<p>Nothing has been measured yet.</p>"
+      : lossFigures({
+          ...{ id: "loss", title: "Loss", curves: drawn, axes: axes("exact"), training: true },
+          colours: drawn.map((run) => colours[runs.indexOf(run)]),
+          note: "The bold lines are validation losses, the thin ones training losses.",
+        }),
+    `<div class="small">${small.join("")}</div>`,
+  ].join("\n");
+}
+
+function smallChart(
+  id: string,
+  title: string,
+  runs: readonly WatchedRun[],
+  points: (run: WatchedRun) => readonly Point[],
+): string {
+  const series = runs.flatMap((run, i): Series[] => {
+    const found = thinned(points(run));
+    return found.length < 2 ? [] : [{ name: run.name, colour: i + 1, points: found, marked: false }];
+  });
+  if (series.length === 0) return "";
+  const [, high] = wholeRange(series.map((one) => one.points));
+  const description = `${title} along the steps, at most ${high.toPrecision(3)}.`;
+  const picture = chart({
+    ...{ id, title, description, xTitle: "step", yTitle: "", series },
+    y: [0, high || 1],
+    small: true,
+    labels: false,
+  });
+  return `<section><h3>${text(title)}</h3>${picture}</section>`;
+}

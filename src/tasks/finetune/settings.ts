@@ -1,0 +1,105 @@
+/**
+ * TASK.yaml: its keys and defaults, which are one setting for all tasks (Geiping and Goldstein, "Cramming", ICML 2023,
+ * section 5: 5 epochs, batches of 16, rate 4e-5 with a cosine decay, dropout 0.1). Paths in it are relative to it.
+ */
+import { availableParallelism } from "node:os";
+import { dirname, resolve } from "node:path";
+import { z } from "zod";
+import { placed } from "../../engine/engine.ts";
+import { engineSchema } from "../../engine/schema.ts";
+import { decays } from "../../train/plan/schedule.ts";
+import { SettingsFile } from "../../util/settings.ts";
+import { metrics } from "./metrics.ts";
+
+const column = z.union([z.string().min(1), z.int().min(1)]);
+const part = z.number().min(0);
+
+const schema = z.strictObject({
+  out: z.string().min(1),
+  model: z.strictObject({ from: z.string().min(1) }),
+  task: z.enum(["classification", "regression"]),
+  data: z.strictObject({
+    train: z.string().min(1),
+    validation: z.string().min(1),
+    /** One column, or two of a pair. */
+    text: z.union([column, z.tuple([column, column])]),
+    label: column,
+    header: z.boolean().optional(),
+  }),
+  epochs: z.int().min(1).default(5),
+  batch: z.int().min(1).default(16),
+  /** Tokens of an example at most, special ones included. */
+  length: z.int().min(4).default(128),
+  optimizer: z
+    .strictObject({
+      lr: z.number().gt(0).default(4e-5),
+      weight_decay: part.default(0.01),
+      betas: z.tuple([part.lt(1), part.lt(1)]).default([0.9, 0.999]),
+      eps: z.number().gt(0).default(1e-6),
+      clip: part.default(1),
+      dropout: z.number().min(0).lt(1).default(0.1),
+      /** Each block's rate as a share of that of the one above; embeddings stand below the first. */
+      layer_decay: z.number().gt(0).max(1).default(1),
+    })
+    .prefault({}),
+  schedule: z.strictObject({ warmup: part.lt(1).default(0), decay: z.enum(decays).default("cosine") }).prefault({}),
+  /** How many, and the first of them. */
+  seeds: z.int().min(1).default(1),
+  seed: z.int().min(0).default(1),
+  metric: z.string().optional(),
+  /** Epochs without a better score after which a seed ends; absent: none. */
+  patience: z.int().min(1).optional(),
+  engine: engineSchema.prefault({}),
+});
+
+type TaskFile = z.infer<typeof schema>;
+export type TaskInput = z.input<typeof schema>;
+
+export interface TaskSettings extends Omit<TaskFile, "data" | "engine"> {
+  readonly data: Omit<TaskFile["data"], "text"> & { readonly text: readonly (string | number)[] };
+  readonly metric: string;
+  readonly engine: {
+    readonly kind: string;
+    readonly threads: number;
+    readonly precision: TaskFile["engine"]["precision"];
+    readonly options: Readonly<Record<string, unknown>>;
+  };
+}
+
+export interface LoadedTask {
+  readonly settings: TaskSettings;
+  readonly file: SettingsFile;
+}
+
+/** @param task TASK.yaml's path, or its keys @param sets `key.path=value` on top @throws UserError naming line or key */
+export function loadTask(task: string | TaskInput, sets: readonly string[] = []): LoadedTask {
+  const file = new SettingsFile(task, sets);
+  const given = file.checked(schema);
+  const folder = typeof task === "string" ? dirname(resolve(task)) : process.cwd();
+  const at = (path: string) => resolve(folder, path);
+  const { kind, threads, precision, ...options } = given.engine;
+  const known = Object.keys(metrics[given.task]);
+  const metric = given.metric ?? known[0];
+  if (!known.includes(metric)) {
+    throw file.error(["metric"], `${given.task} has no metric \`${metric}\``, `take one of ${known.join(", ")}`);
+  }
+  const { data } = given;
+  const settings: TaskSettings = {
+    ...given,
+    out: at(given.out),
+    model: { from: at(given.model.from) },
+    data: {
+      ...data,
+      ...{ train: at(data.train), validation: at(data.validation) },
+      text: Array.isArray(data.text) ? data.text : [data.text],
+    },
+    metric,
+    engine: {
+      kind,
+      threads: threads === "auto" ? availableParallelism() : threads,
+      precision,
+      options: placed(options, at),
+    },
+  };
+  return { settings, file };
+}

@@ -1,0 +1,94 @@
+/** A model folder opened for use: its tokenizer beside it, its weights in an engine. Nothing of it changes. */
+import { availableParallelism } from "node:os";
+import { addedBy, type Template, templateOf } from "../data/tokenizer/template.ts";
+import { openTokenizer, type Tokenizer } from "../data/tokenizer/tokenizer.ts";
+import type { Engine } from "../engine/engine.ts";
+import { openEngine } from "../engine/engines.ts";
+import type { Model } from "../model/architecture.ts";
+import { headWayOut } from "../model/head.ts";
+import { openModel } from "../model/load.ts";
+import { supports } from "../model/objectives.ts";
+import { parameterCount, shapeOf } from "../model/table.ts";
+import { checkFinite } from "../train/step/state.ts";
+import { UserError } from "../util/errors.ts";
+import { checkMemory } from "../util/memory.ts";
+
+export interface UseOptions {
+  /** Default: `auto`. */
+  readonly engine?: string;
+  /** Default: all processors. */
+  readonly threads?: number;
+}
+
+export interface LanguageModel {
+  readonly folder: string;
+  readonly model: Model;
+  readonly tokenizer: Tokenizer;
+  readonly template: Template;
+  readonly engine: Engine;
+  /** Whether it predicts what comes next; else what is masked. */
+  readonly causal: boolean;
+  /** Ids that texts give, each below the model's vocabulary. @throws UserError naming where the text stands */
+  encode(texts: readonly string[], where: (text: number) => string): Promise<readonly Uint32Array[]>;
+  close(): Promise<void>;
+}
+
+/** @param only what it must be able to do @throws UserError if it has no language model's head, or not that one */
+export async function openLanguageModel(
+  folder: string,
+  { engine: kind = "auto", threads = availableParallelism() }: UseOptions,
+  only?: { readonly objective: "clm" | "mlm"; readonly wayOut: string },
+): Promise<LanguageModel> {
+  const opened = await openModel(folder);
+  try {
+    const { model, weights } = opened;
+    const causal = supports(model, "clm");
+    if (!causal && !supports(model, "mlm"))
+      throw new UserError("the model has no language-model head", folder, headWayOut);
+    if (only !== undefined && !supports(model, only.objective)) {
+      throw new UserError(causal ? "the model is causal" : "the model is a masked one", folder, only.wayOut);
+    }
+    checkMemory(4 * parameterCount(model.parameters), "the model", folder, "free memory");
+    const tokenizer = await openTokenizer(folder);
+    const engine = await openEngine({ kind, threads, precision: "f32" });
+    try {
+      for (const parameter of model.parameters) {
+        const values = await weights.readF32(parameter.name);
+        checkFinite(values, parameter.name, folder);
+        await engine.write(parameter.name, shapeOf(parameter), values);
+      }
+    } catch (error) {
+      await engine.close();
+      throw error;
+    }
+    const encode = (texts: readonly string[], where: (text: number) => string) =>
+      encodeFor(model, tokenizer, texts, where);
+    const template = templateOf(tokenizer.description.json);
+    return { folder, model, tokenizer, template, engine, causal, encode, close: () => engine.close() };
+  } finally {
+    await opened.close();
+  }
+}
+
+/** As LanguageModel.encode. */
+export async function encodeFor(
+  model: Model,
+  tokenizer: Tokenizer,
+  texts: readonly string[],
+  where: (text: number) => string,
+): Promise<readonly Uint32Array[]> {
+  const { ids, ends } = await tokenizer.encode(texts);
+  const { vocab } = model.dimensions;
+  return Array.from(ends, (end, i) => {
+    const own = ids.subarray(i === 0 ? 0 : ends[i - 1], end);
+    const beyond = own.find((id) => id >= vocab);
+    if (beyond === undefined) return own;
+    const what = `the tokenizer gives the id ${beyond}, the model knows ${vocab} tokens`;
+    throw new UserError(what, where(i), "put the model's own tokenizer into its folder");
+  });
+}
+
+/** Tokens of a text that the model takes at once. */
+export function room({ model, template }: Pick<LanguageModel, "model" | "template">): number {
+  return model.dimensions.positions - addedBy(template.single);
+}

@@ -1,0 +1,217 @@
+/**
+ * How probable texts are to a language model. Causal models: the sum of the log-probabilities of a text's tokens, each
+ * given what stands before it. Masked models: the pseudo-log-likelihood, each token masked in turn and given all others
+ * (Salazar et al., "Masked Language Model Scoring", ACL 2020, equation 1).
+ *
+ * Tokens, contexts and what is cut off are those of EleutherAI's lm-evaluation-harness 0.4 (TemplateLM.loglikelihood,
+ * HFLM._loglikelihood_tokens, utils.get_rolling_token_windows): a text without a context follows the tokenizer's first
+ * token (bos, else eos), spaces at a context's end belong to what follows, a context too long loses its beginning.
+ */
+import { fill } from "../data/tokenizer/template.ts";
+import { argmax, constant, crossEntropy, equal, gather, reshape, sub } from "../program/ops/index.ts";
+import { UserError } from "../util/errors.ts";
+import { bucketOf, compileAt, inputsAt, type Sequence, type Shape } from "./forward.ts";
+import type { LanguageModel } from "./model.ts";
+
+/** A text to be scored after a context, which may be empty. */
+export interface Request {
+  readonly context: string;
+  readonly text: string;
+  /** For messages. */
+  readonly where: string;
+}
+
+export interface Score {
+  /** In nats. */
+  readonly logprob: number;
+  /** How many tokens were scored. */
+  readonly tokens: number;
+  /** Whether each of them was the most probable. */
+  readonly greedy: boolean;
+}
+
+/** A sequence whose tokens at some positions are scored. */
+interface Row extends Sequence {
+  readonly labels: readonly number[];
+  /** Of the request or document it is part of. */
+  readonly of: number;
+}
+
+/** Tokens of a batch, and numbers of its logits, at most. */
+const TOKENS = 2 ** 12;
+const LOGITS = 2 ** 25;
+/** Texts that are held as ids at once. */
+const AT_ONCE = 2 ** 14;
+
+export interface ScorerOptions {
+  /** Tokens that a document's window reads; default all that the model takes. */
+  readonly window?: number;
+  /** Tokens that each window after the first scores anew; default all of it. */
+  readonly stride?: number;
+  readonly progress?: (done: number, all: number) => void;
+}
+
+export class Scorer {
+  readonly lm: LanguageModel;
+  readonly #options: ScorerOptions;
+  readonly #most: number;
+
+  /** @throws UserError if window or stride do not fit the model */
+  constructor(lm: LanguageModel, options: ScorerOptions) {
+    this.lm = lm;
+    this.#options = options;
+    this.#most = lm.model.dimensions.positions;
+    const { window = this.#most, stride = window } = options;
+    if (window > this.#most) {
+      throw new UserError(`a window of ${window} tokens, and the model takes ${this.#most}`, "--window", "give less");
+    }
+    if (stride > window) throw new UserError(`${stride} is more than the window's ${window}`, "--stride", "give less");
+  }
+
+  /** @throws UserError for a text without tokens, or longer than the model takes */
+  async likelihoods(requests: readonly Request[]): Promise<readonly Score[]> {
+    const scores: Score[] = [];
+    for (let start = 0; start < requests.length; start += AT_ONCE) {
+      scores.push(...(await this.#likelihoods(requests.slice(start, start + AT_ONCE))));
+      this.#options.progress?.(Math.min(requests.length, start + AT_ONCE), requests.length);
+    }
+    return scores;
+  }
+
+  async #likelihoods(requests: readonly Request[]): Promise<readonly Score[]> {
+    const where = (i: number) => requests[i].where;
+    const wholes = await this.lm.encode(
+      requests.map(({ context, text }) => context + text),
+      where,
+    );
+    const contexts = await this.lm.encode(
+      requests.map(({ context }) => context.trimEnd()),
+      where,
+    );
+    const rows = wholes.flatMap((whole, i) =>
+      this.lm.causal ? this.#causal(whole, contexts[i], i, where(i)) : this.#masked(whole, contexts[i], i, where(i)),
+    );
+    return this.#score(rows, requests.length);
+  }
+
+  /** Each text alone, in windows: of one that is longer, each after the first reads what fits before what it scores. */
+  async documents(texts: readonly string[], where: (text: number) => string): Promise<readonly Score[]> {
+    const { window = this.#most, stride = window } = this.#options;
+    const first = this.#first();
+    const encoded = await this.lm.encode(texts, where);
+    const rows = encoded.flatMap((own, of) => {
+      const { ids } = fill(this.lm.template.single, { A: own });
+      const windows: Row[] = [];
+      const add = (from: number, to: number) => {
+        const begin = Math.max(-1, to - window - 1);
+        const read = [...(begin < 0 ? [first] : []), ...ids.slice(Math.max(0, begin), to - 1)];
+        const labels = ids.slice(from, to);
+        windows.push({ ids: read, at: labels.map((_, i) => read.length - labels.length + i), labels, of });
+      };
+      for (let from = 0, to = window; from < ids.length; from = to, to += stride) {
+        to = Math.min(to, ids.length);
+        add(from, to);
+      }
+      return windows;
+    });
+    return this.#score(rows, texts.length);
+  }
+
+  #first(): number {
+    const { bos, eos } = this.lm.tokenizer.info.special;
+    const id = bos ?? eos;
+    if (id !== undefined) return id;
+    const what = "its tokenizer has neither a bos nor an eos token, and the first word needs something before it";
+    throw new UserError(what, this.lm.folder, "name one in tokenizer_config.json");
+  }
+
+  #causal(whole: Uint32Array, context: Uint32Array, of: number, where: string): readonly Row[] {
+    const { single } = this.lm.template;
+    let all: readonly number[];
+    let before: number;
+    if (context.length > 0) {
+      all = fill(single, { A: whole }).ids;
+      before = fill(single, { A: context }).ids.length;
+    } else {
+      const first = this.#first();
+      all = whole[0] === first ? [...whole] : [first, ...whole];
+      before = 1;
+    }
+    const labels = all.slice(before);
+    this.#check(labels.length, this.#most, where);
+    const read = all.slice(-(this.#most + 1)).slice(0, -1);
+    return [{ ids: read, at: labels.map((_, i) => read.length - labels.length + i), labels, of }];
+  }
+
+  #masked(whole: Uint32Array, context: Uint32Array, of: number, where: string): readonly Row[] {
+    const { template, tokenizer, folder } = this.lm;
+    const { mask } = tokenizer.info.special;
+    if (mask === undefined)
+      throw new UserError("its tokenizer has no mask token", folder, "name one in tokenizer_config.json");
+    const scored = whole.length - context.length;
+    const room = this.#most - fill(template.single, { A: [] }).ids.length;
+    this.#check(scored, room, where);
+    const { ids, starts } = fill(template.single, { A: whole.subarray(-room) });
+    const end = starts.A + Math.min(whole.length, room);
+    return Array.from({ length: scored }, (_, i) => {
+      const at = end - scored + i;
+      return { ids: ids.with(at, mask), at: [at], labels: [ids[at]], of };
+    });
+  }
+
+  #check(scored: number, most: number, where: string): void {
+    if (scored < 1) throw new UserError("a text without any token", where, "leave it out");
+    if (scored <= most) return;
+    const what = `a text of ${scored} tokens, and the model takes ${most}`;
+    throw new UserError(what, where, "leave it out: what stands before a text is cut where need be, the text is not");
+  }
+
+  /** Rows of like sizes together. */
+  async #score(rows: readonly Row[], count: number): Promise<readonly Score[]> {
+    const { model } = this.lm;
+    const scores = Array.from({ length: count }, () => ({ logprob: 0, tokens: 0, greedy: true }));
+    const groups = new Map<string, { readonly length: number; readonly wanted: number; readonly rows: Row[] }>();
+    for (const row of rows) {
+      const length = bucketOf(row.ids.length, this.#most);
+      const wanted = bucketOf(row.at.length, length);
+      const key = `${length}/${wanted}`;
+      const group = groups.get(key) ?? { length, wanted, rows: [] };
+      groups.set(key, group);
+      group.rows.push(row);
+    }
+    for (const group of groups.values()) {
+      const { length, wanted } = group;
+      const most = Math.max(1, Math.floor(Math.min(TOKENS / length, LOGITS / (wanted * model.dimensions.vocab))));
+      // Batches of one size, so that hardly any sequence fills up.
+      const batch = Math.ceil(group.rows.length / Math.ceil(group.rows.length / most));
+      const shape: Shape = { batch, length, wanted };
+      const executable = await compileAt(this.lm, shape, (b, logits) => {
+        const [n, vocab] = logits.shape;
+        const labels = b.input("labels", [n], "i32", batch);
+        const { logsumexp } = crossEntropy(b, logits, labels, constant(b, 1, [n]));
+        const flat = gather(b, reshape(b, logits, [n * vocab, 1]), b.input("places", [n], "i32", batch));
+        b.output("logprobs", sub(b, reshape(b, flat, [n]), logsumexp));
+        b.output("greedy", equal(b, argmax(b, logits), labels));
+      });
+      for (let start = 0; start < group.rows.length; start += batch) {
+        const some = group.rows.slice(start, start + batch);
+        const labels = new Int32Array(batch * wanted);
+        some.forEach((row, i) => {
+          labels.set(row.labels, i * wanted);
+        });
+        const places = labels.map((label, i) => i * model.dimensions.vocab + label);
+        const found = await executable.run({ ...inputsAt(model, some, shape), labels, places });
+        some.forEach((row, i) => {
+          const score = scores[row.of];
+          row.labels.forEach((_, j) => {
+            score.logprob += found.logprobs[i * wanted + j];
+            score.tokens++;
+            score.greedy &&= found.greedy[i * wanted + j] === 1;
+          });
+        });
+      }
+      await executable.release();
+    }
+    return scores;
+  }
+}

@@ -1,0 +1,45 @@
+/**
+ * What the compiler makes of a step for an H100 that is not there: as docs/results/xla-traffic.md has it. Where JAX's CUDA
+ * plugin is at hand (a Python in BERT2BERT_XLA_CUDA_PYTHON; bench/peers/xla_compile.py says what it needs).
+ */
+import { spawnSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { expect, test } from "vitest";
+import { packageRoot } from "../../src/util/paths.ts";
+
+const python = process.env.BERT2BERT_XLA_CUDA_PYTHON;
+if (python === undefined) console.warn("skipped: compiling for an H100 (no BERT2BERT_XLA_CUDA_PYTHON)");
+const table = readFileSync(`${packageRoot()}docs/results/xla-traffic.md`, "utf8");
+const rows = new Map(
+  [...table.matchAll(/^\| ([^|]+) \| ([^|]+) \| ([\d.]+) \| (\d+) \| ([\d.]+) \| (\d+) \| ([^|]+) \|$/gm)].map(
+    (found) => [
+      found[1],
+      { traffic: Number(found[3]), memory: Number(found[5]), calls: Number(found[6]), sent: found[7] },
+    ],
+  ),
+);
+
+test("the table: fused attention in each of twelve layers, within the bounds aimed at", () => {
+  const [bert, gpt2] = ["BERT-base 256×128, fused", "GPT-2 small 32×1024, fused"].map((name) => rows.get(name));
+  // The prototype moved 86 and 144 GB.
+  expect(bert?.traffic).toBeLessThan(87);
+  expect(gpt2?.traffic).toBeLessThan(110);
+  for (const row of [bert, gpt2]) expect(row?.calls).toBe(24);
+  for (const { sent } of rows.values()) expect(sent).not.toContain("all-to-all");
+});
+
+test.skipIf(python === undefined)(
+  "a step compiled anew moves no more than it says",
+  () => {
+    const name = "BERT-base 256×128, fused";
+    expect(spawnSync("npx", ["tsc", "-p", "tsconfig.bench.json"], { cwd: packageRoot() }).status).toBe(0);
+    const { stdout, status } = spawnSync(process.execPath, ["dist/bench/xla-traffic.js", "--rows", name], {
+      ...{ cwd: packageRoot(), encoding: "utf8" },
+      env: { ...process.env, BERT2BERT_XLA_PYTHON: python },
+    });
+    expect(status).toBe(0);
+    const traffic = Number(new RegExp(`^\\| ${name} \\| [^|]+ \\| ([\\d.]+)`, "m").exec(stdout)?.[1]);
+    expect(traffic).toBeLessThanOrEqual(1.01 * (rows.get(name)?.traffic ?? Number.NaN));
+  },
+  900_000,
+);
