@@ -47,6 +47,7 @@ describe("pretrain", () => {
     expect(result.evaluation?.perplexity).toBeCloseTo(Math.exp(result.evaluation?.loss ?? 0), 9);
     expect(readdirSync(join(folder, "out")).sort()).toEqual([
       "checkpoints",
+      "events.out.tfevents.0.bert2bert",
       "metrics.jsonl",
       "model",
       "report.html",
