@@ -55,7 +55,9 @@ describe.each(fixtures)("%s keeps its function", (name) => {
       const three = await measure(name, await multiple(name, 3), fpi, { dtype });
       // Measured on this model; more than this no fixture's rounding costs.
       expect(three.allowed).toBeLessThan(dtype === "F16" ? 3e-3 : 2e-2);
-      expect(three.largest).toBeLessThanOrEqual(three.allowed ?? 0);
+      // What the heads compute is judged by it; hidden states on the way are not.
+      expect(three.kept).toBe(true);
+      expect(three.shares.get("logits")).toBeLessThanOrEqual(three.allowed ?? 0);
       expect(three.largest).toBeGreaterThan(1e-5);
     }
   });
