@@ -290,7 +290,8 @@ describe.skipIf(!found.usable)("with JAX", () => {
     expect(cli(["pretrain", path, "--set", "out=whole"]).code).toBe(0);
 
     const killed = start("parts");
-    await killed.reached(8);
+    // The checkpoint of step 10 may be under way; that of step 5 was whole before it was begun.
+    await killed.reached(13);
     process.kill(pid(), "SIGKILL");
     expect(await killed.ended).toBe(2);
     expect(killed.said()).toContain("error: engine xla: the XLA host ended by SIGKILL\nhint: ");
@@ -300,7 +301,7 @@ describe.skipIf(!found.usable)("with JAX", () => {
     await stopped.reached(18);
     process.kill(-(stopped.child.pid ?? 0), "SIGINT");
     expect(await stopped.ended).toBe(130);
-    expect(stopped.said()).toContain("carrying on after step 5 of 30");
+    expect(stopped.said()).toMatch(/carrying on after step (5|10) of 30/);
 
     const last = cli(["pretrain", path, "--set", "out=parts"]);
     expect(last.code).toBe(0);
