@@ -9,8 +9,8 @@
  */
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
-import { mkdir, open, rename, rm, symlink } from "node:fs/promises";
-import { dirname, join, relative } from "node:path";
+import { mkdir, open, rm, stat } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { downloadFile, HubApiError, type ListFileEntry, listFiles, modelInfo } from "@huggingface/hub";
 import { modelCardFile } from "../checkpoint/card.ts";
@@ -20,6 +20,7 @@ import { indexFile, weightsFile } from "../checkpoint/weights.ts";
 import { checksumsFile } from "../store/checksums.ts";
 import { writeFileWhole } from "../store/files.ts";
 import { Held, takeLock } from "../store/lock.ts";
+import { appendTo, linkTo, named } from "../store/output.ts";
 import { UserError } from "../util/errors.ts";
 import { printable } from "../util/json.ts";
 import { errorCode, systemError } from "../util/system.ts";
@@ -89,10 +90,7 @@ export async function download(
         lock.release();
       }
     }
-    await mkdir(dirname(pointer), { recursive: true });
-    await symlink(relative(dirname(pointer), blob), pointer).catch((error: unknown) => {
-      if (errorCode(error) !== "EEXIST") throw error;
-    });
+    await linkTo(blob, pointer);
   };
   try {
     await mkdir(snapshot, { recursive: true });
@@ -129,15 +127,15 @@ async function fill(
   const part = `${blob}.bert2bert.incomplete`;
   await mkdir(dirname(blob), { recursive: true });
   for (let fruitless = 0; ; fruitless++) {
-    const file = await open(part, "a+");
-    let at = (await file.stat()).size;
+    const file = await appendTo(part);
+    let at = (await stat(part)).size;
     let failed: unknown;
     try {
       if (at < size) {
         const whole = await asked(read);
         if (whole === null) throw new NotThere("a file that is listed is not there");
         for await (const bytes of (at === 0 ? whole : whole.slice(at)).stream()) {
-          await file.write(bytes);
+          await file.append(bytes);
           at += bytes.length;
           if (bytes.length > 0) fruitless = 0;
           progress(at);
@@ -151,7 +149,7 @@ async function fill(
       await file.close();
     }
     if (at >= size && failed === undefined) {
-      if ((await hashOf(part, hash.length === 40, size)) === hash) return rename(part, blob);
+      if ((await hashOf(part, hash.length === 40, size)) === hash) return named(part, blob);
       await rm(part);
     }
     if (fruitless >= TRIES) throw new NotThere(`a file breaks off or comes damaged (${reasonOf(failed)})`);

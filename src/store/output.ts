@@ -4,12 +4,12 @@
  * was written below it, and the SHA-256 of that, made of the bytes as they are handed to the system.
  */
 import { constants } from "node:fs";
-import { type FileHandle, open } from "node:fs/promises";
+import { type FileHandle, open, rename, symlink } from "node:fs/promises";
 import { dirname, relative, sep } from "node:path";
-import { systemError } from "../util/system.ts";
+import { errorCode, systemError } from "../util/system.ts";
 import { isRefusal, openDirect, wholeBlocks } from "./direct.ts";
 import { type Hashing, hashing } from "./hashing.ts";
-import { syncFolder } from "./places.ts";
+import { makeFolders, syncFolder } from "./places.ts";
 
 /** Small pieces are gathered up to so many bytes before the system is asked to take them. */
 const GATHER = 2 ** 16;
@@ -275,6 +275,20 @@ export async function appendTo(path: string): Promise<AppendedFile> {
   } catch (error) {
     throw systemError(error, path);
   }
+}
+
+/** Gives a file that has grown beside its place, and is whole and synced, its name. */
+export async function named(part: string, path: string): Promise<void> {
+  await rename(part, path);
+  await syncFolder(dirname(path));
+}
+
+/** A link at `path` to a file, relative, its folders made; one that is there stays. */
+export async function linkTo(file: string, path: string): Promise<void> {
+  await makeFolders(dirname(path));
+  await symlink(relative(dirname(path), file), path).catch((error: unknown) => {
+    if (errorCode(error) !== "EEXIST") throw error;
+  });
 }
 
 export async function closing(file: OutputFile, write: () => Promise<void>): Promise<void> {
