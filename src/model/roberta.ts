@@ -17,6 +17,14 @@ const lm: Flavour["lm"] = {
   activation: "gelu-erf",
 };
 
+/** RobertaClassificationHead: a dense layer of its own on the first token, then the classes. */
+const taskHeads = (name: string): Architecture["taskHeads"] => ({
+  sequence: {
+    ...{ name, reads: "first", bias: true, drops: true },
+    ...{ dense: "classifier.dense", out: "classifier.out_proj" },
+  },
+});
+
 const special = { pad_token_id: 1, bos_token_id: 0, eos_token_id: 2 };
 
 export const roberta: Architecture = encoderArchitecture({
@@ -26,6 +34,7 @@ export const roberta: Architecture = encoderArchitecture({
   classes: [modelClass("RobertaForMaskedLM", "lm"), modelClass("RobertaModel", "pooler")],
   lm,
   nsp: undefined,
+  taskHeads: taskHeads("RobertaForSequenceClassification"),
   positionsAfterPadding: true,
 });
 
@@ -38,11 +47,6 @@ export const xlmRoberta: Architecture = encoderArchitecture({
   classes: [modelClass("XLMRobertaForMaskedLM", "lm"), modelClass("XLMRobertaModel", "pooler")],
   lm,
   nsp: undefined,
-  taskHeads: {
-    sequence: {
-      ...{ name: "RobertaForSequenceClassification", reads: "first", bias: true, drops: true },
-      ...{ dense: "classifier.dense", out: "classifier.out_proj" },
-    },
-  },
+  taskHeads: taskHeads("XLMRobertaForSequenceClassification"),
   positionsAfterPadding: true,
 });

@@ -34,7 +34,7 @@ export function fairText(saving: FairSaving | undefined, of: "reuse" | "allIn" =
   if (figure === null) {
     if (before + never === 0) return "–";
     const inPairs = (count: number) => (pairs === 1 ? "" : ` in ${count} of ${pairs}`);
-    return never > 0 ? `not reached${inPairs(never)}` : `below it in the cheapest branch${inPairs(before)}`;
+    return never > 0 ? `not reached${inPairs(never)}` : `below it at the least budget${inPairs(before)}`;
   }
   const { mean, low, high } = figure;
   const interval = low === null || high === null ? "" : ` (${percent(low).replace(/ %$/, "")} – ${percent(high)})`;
@@ -56,7 +56,7 @@ export function annealedTable(results: StudyResults): Table | undefined {
   };
   return {
     caption: "Savings at equal annealed loss",
-    columns: ["Method", ...shares.map((share) => `Loss at ${percent(share)}`), "Saving", "All-in"],
+    columns: ["Method", ...shares.map((share) => `At ${Math.round(100 * share)} %`), "Saving", "All-in"],
     rows: shown.map((method) => [
       method.label,
       ...shares.map((share) => at(method, share)),
