@@ -6,7 +6,13 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { applyGrowth } from "../../src/growth/apply.ts";
-import { type GrowthChoices, planGrowth, resizedModel, type TargetSizes } from "../../src/growth/plan.ts";
+import {
+  type GrowthChoices,
+  type GrowthPlan,
+  planGrowth,
+  resizedModel,
+  type TargetSizes,
+} from "../../src/growth/plan.ts";
 import { openModel } from "../../src/model/load.ts";
 import { packageRoot } from "../../src/util/paths.ts";
 import { python, temporaryFolder } from "../support.ts";
@@ -68,21 +74,23 @@ describe.skipIf(peer === undefined)("growth of today's models in transformers", 
       cases.push([`isometric-${ratio.toFixed(1)}`, wide(ratio), { method: "isometric", map: "random" }]);
     }
     const folders: string[] = [];
+    let turned = 0;
     for (const [label, sizes, choices] of cases) {
-      let target: ReturnType<typeof resizedModel>;
+      let plan: GrowthPlan;
       try {
-        target = resizedModel(source.model, sizes);
+        // Sizes that a model's heads don't allow, and isometric where a norm sees more than the stream's length.
+        plan = planGrowth(source.model, resizedModel(source.model, sizes), { ...choices, seed: 7 });
       } catch {
         continue;
       }
-      const plan = planGrowth(source.model, target, { ...choices, seed: 7 });
       if (plan.promise.kind !== "exact") continue;
       const folder = join(root, name, label);
       await applyGrowth(plan, source, folder, { dtype: "F32" });
       folders.push(folder);
+      if (choices.method === "isometric") turned++;
     }
     await source.close();
-    expect(folders.length).toBeGreaterThanOrEqual(11);
+    expect(folders.length).toBeGreaterThanOrEqual(9 + turned);
     const lines = (peer?.run(scripts("lossless64.py"), [join(root, "made", name), ...folders]) ?? "")
       .trim()
       .split("\n");
