@@ -199,8 +199,8 @@ export class Encoder {
   }
 }
 
-/** Before a kept piece that may hold an added token; no text has a lone surrogate. */
-const APART = "\ud800";
+/** Before a kept piece that may hold an added token: the second half of a pair, with which no text begins. */
+const APART = "\udc00";
 
 async function ask(native: Native, texts: string[]): Promise<readonly (readonly number[])[]> {
   if (texts.length === 0) return [];
