@@ -77,13 +77,19 @@ export function partingFor(native: Native, json: Json): Parting | undefined {
         const segment = segments[i];
         if (i % 2 === 1) yield { pieces: [segment], apart: true };
         else if (segment !== "") {
-          const whole = prefix?.put(segment, first) ?? segment;
+          const whole = prefix?.put(segment, first, beginning(segment, normal)) ?? segment;
           for (const slice of slices(whole, cut)) yield { pieces: cut.fine(slice), apart: false };
         }
         if (segment !== "") first = false;
       }
     },
   };
+}
+
+/** How a text begins once it is normalised: a no-break space may be a space then. */
+function beginning(text: string, normal: (text: string) => string): string {
+  const some = text.slice(0, 32);
+  return /^[!-~ ]/.test(some) ? some : normal(some);
 }
 
 /** Finds any of these texts, of those that begin at the same place the longest; `split` keeps what it finds. */

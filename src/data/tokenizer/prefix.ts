@@ -8,8 +8,8 @@ import { isJsonObject, type Json } from "../../util/json.ts";
 import { componentsOf } from "./check.ts";
 
 export interface Prefix {
-  /** @param first whether nothing stands before it */
-  put(segment: string, first: boolean): string;
+  /** @param first whether nothing stands before it @param begins how it begins, normalised */
+  put(segment: string, first: boolean, begins: string): string;
   /** The tokenizer that puts none. */
   readonly without: Json;
 }
@@ -23,7 +23,7 @@ export function prefixOf(json: Json): Prefix | undefined {
   const normal = { ...json, normalizer: rest.length === 0 ? null : { type: "Sequence", normalizers: rest } };
   if (isJsonObject(before) && type === "ByteLevel" && before.add_prefix_space === true) {
     const without = { ...json, pre_tokenizer: { ...before, add_prefix_space: false } };
-    return { put: (segment) => (segment.startsWith(" ") ? segment : ` ${segment}`), without };
+    return { put: (segment, _, begins) => (begins.startsWith(" ") ? segment : ` ${segment}`), without };
   }
   const without =
     isJsonObject(before) && type === "Metaspace"
@@ -31,7 +31,7 @@ export function prefixOf(json: Json): Prefix | undefined {
       : normal;
   if (prepends !== undefined) return { put: (segment) => `${prepends.prepend}${segment}`, without };
   if (!isJsonObject(before) || type !== "Metaspace" || before.prepend_scheme === "never") return undefined;
-  const put = (segment: string, first: boolean) =>
-    /^[ ▁]/.test(segment) || (before.prepend_scheme === "first" && !first) ? segment : `▁${segment}`;
+  const put = (segment: string, first: boolean, begins: string) =>
+    /^[ ▁]/.test(begins) || (before.prepend_scheme === "first" && !first) ? segment : `▁${segment}`;
   return { put, without };
 }

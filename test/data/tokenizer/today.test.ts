@@ -10,6 +10,7 @@ import { openTokenizer } from "../../../src/data/tokenizer/tokenizer.ts";
 import { trainTokenizer } from "../../../src/data/tokenizer/train.ts";
 import { loadStudy } from "../../../src/study/settings.ts";
 import type { Json } from "../../../src/util/json.ts";
+import { packageRoot } from "../../../src/util/paths.ts";
 import { cli, temporaryFolder } from "../../support.ts";
 
 const folder = temporaryFolder();
@@ -178,4 +179,35 @@ test("a study's source may be a run", async () => {
   const { source } = await loadStudy(path, [], { say: (text) => said.push(text) });
   expect(source).toEqual({ from: join(folder, "run", "model") });
   expect(said).toEqual([expect.stringMatching(/is a run: its model is read/)]);
+});
+
+test("what begins with a space once normalised gets none, and pieces beyond U+FFFF are told from those apart", async () => {
+  const { Tokenizer } = (await import("tokenizers")).default;
+  const json = JSON.parse(
+    readFileSync(`${packageRoot()}test/fixtures/tokenizer-cases/config-overrides/t-aps/tokenizer.json`, "utf8"),
+  );
+  const place = join(folder, "prefixed");
+  mkdirSync(place);
+  const form = { type: "NFKC" };
+  const given = { ...json, normalizer: form, pre_tokenizer: { ...json.pre_tokenizer, add_prefix_space: true } };
+  writeFileSync(join(place, "tokenizer.json"), JSON.stringify(given));
+  const native = Tokenizer.fromString(JSON.stringify(given));
+  const tokenizer = await openTokenizer(place);
+  const texts = [
+    "\u00a0an x",
+    "\u3000an",
+    " an",
+    "an",
+    "\u00a0\u00a0an",
+    "\u{10019} a",
+    "\u{10214}<|endoftext|>\u{100d0}b",
+  ];
+  // Again, when the pieces are kept.
+  for (const _ of [1, 2]) {
+    const { ids, ends } = await tokenizer.encode(texts);
+    for (const [i, text] of texts.entries()) {
+      const wanted = (await native.encode(text, null, { addSpecialTokens: false })).getIds();
+      expect([text, ...ids.subarray(ends[i - 1] ?? 0, ends[i])]).toEqual([text, ...wanted]);
+    }
+  }
 });
