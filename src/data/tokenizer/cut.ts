@@ -138,12 +138,16 @@ const byPattern = cutAt(singleSpaces, singleSpaces, {
 });
 
 /** @param spaced whether the vocabulary has ▁ for a space */
-function vocabularyCut({ type, vocab, merges, ignore_merges }: Json, spaced: boolean): Cut | undefined {
+function vocabularyCut(model: Json, spaced: boolean): Cut | undefined {
+  const { type, vocab, merges, ignore_merges } = model;
   // Where words are looked up before they are merged, or bytes are merged, what stands between two places counts too.
   const ofBytes =
     Array.isArray(merges) &&
     merges.some((merge) => /^<0x..>/.test(Array.isArray(merge) ? String(merge[0]) : String(merge)));
   if (type !== "BPE" || ignore_merges === true || ofBytes || !isJsonObject(vocab)) return undefined;
+  // A character without a token that leaves nothing behind lets its neighbours merge.
+  const leavesNothing = typeof model.unk_token !== "string" || vocab[model.unk_token] === undefined;
+  if (leavesNothing && !(model.byte_fallback === true && hasBytes(vocab))) return undefined;
   const beside = new Set<string>();
   const alone = new Set<string>();
   for (const token of Object.keys(vocab)) {
@@ -180,6 +184,12 @@ function vocabularyCut({ type, vocab, merges, ignore_merges }: Json, spaced: boo
   const sizeOf = (token: string) => (/^<0x[\dA-F]{2}>$/.test(token) ? 1 : Buffer.byteLength(token));
   const ready = (piece: string) => (spaced ? piece.replaceAll(" ", "▁") : piece);
   return { fine, coarse: (text) => [text], place, sizeOf, ready };
+}
+
+function hasBytes(vocab: Json): boolean {
+  return Array.from({ length: 256 }, (_, byte) => byte.toString(16).toUpperCase().padStart(2, "0")).every(
+    (digits) => vocab[`<0x${digits}>`] !== undefined,
+  );
 }
 
 export function isPrintableAscii(text: string): boolean {
