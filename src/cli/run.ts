@@ -24,7 +24,7 @@ export async function run(words: readonly string[]): Promise<number> {
 async function main(words: readonly string[]): Promise<void> {
   const program = new Command("bert2bert")
     .description(
-      "Grow a small pre-trained BERT, RoBERTa or GPT-2 into a bigger one, prove what the growth kept, and carry its pre-training on.",
+      "Grow a small pre-trained BERT, RoBERTa, ModernBERT, GPT-2, Llama, Mistral or Qwen into a bigger one, prove what the growth kept, and carry its pre-training on.",
     )
     .version(packageVersion(), "-V, --version", "print the version")
     .helpOption("-h, --help", "print this help")
