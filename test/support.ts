@@ -16,6 +16,17 @@ export function temporaryFolder(): string {
   return folder;
 }
 
+/** The small models that transformers made, a folder of test/fixtures each. */
+export const fixtures = [
+  "bert-tiny",
+  "roberta-tiny",
+  "gpt2-tiny",
+  "llama-tiny",
+  "qwen3-tiny",
+  "modernbert-tiny",
+  "distilbert-tiny",
+];
+
 /** A file or folder under test/fixtures. */
 export function fixture(...parts: string[]): string {
   return join(packageRoot(), "test", "fixtures", ...parts);

@@ -5,7 +5,8 @@ import { expect, it } from "vitest";
 import { freshInner } from "../../docs/examples/fresh-inner.ts";
 import { evaluate } from "../../src/growth/recipe.ts";
 import { packageRoot } from "../../src/util/paths.ts";
-import { fixtures, measure, planOf, source } from "./support.ts";
+import { fixtures } from "../support.ts";
+import { measure, planOf, source } from "./support.ts";
 
 it.each(fixtures)("keeps the function of %s in the FFN at any width, and in the stream at a multiple", async (name) => {
   const { hidden, ffn } = (await source(name)).model.dimensions;

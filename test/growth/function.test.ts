@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { GrowthChoices, TargetSizes } from "../../src/growth/plan.ts";
-import { fixtures, measure, source } from "./support.ts";
+import { fixtures } from "../support.ts";
+import { measure, source } from "./support.ts";
 
 /** Sizes as multiples of the source's. */
 async function multiple(name: string, width: number, ffn = width): Promise<TargetSizes> {

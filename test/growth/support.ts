@@ -20,16 +20,6 @@ import { type Computes, type Difference, randomInputs, verifyGrowth } from "../.
 import { RandomStream } from "../../src/util/random.ts";
 import { fixture } from "../support.ts";
 
-export const fixtures = [
-  "bert-tiny",
-  "roberta-tiny",
-  "gpt2-tiny",
-  "llama-tiny",
-  "qwen3-tiny",
-  "modernbert-tiny",
-  "distilbert-tiny",
-];
-
 const opened = new Map<string, Promise<OpenModel>>();
 
 export function source(name: string): Promise<OpenModel> {

@@ -7,8 +7,8 @@ import { makeMap, type UnitMap } from "../../src/growth/maps.ts";
 import type { GrowthChoices } from "../../src/growth/plan.ts";
 import type { Axis } from "../../src/model/table.ts";
 import { type Computes, compareOutputs, paddedInputs, randomInputs, verifyGrowth } from "../../src/probe/verify.ts";
-import { cli, fixture, temporaryFolder } from "../support.ts";
-import { fixtures, grown, measure, planOf, reference, source } from "./support.ts";
+import { cli, fixture, fixtures, temporaryFolder } from "../support.ts";
+import { grown, measure, planOf, reference, source } from "./support.ts";
 
 describe.each(fixtures)("%s on the embedded engine", (name) => {
   it("keeps its function at multiples of the width, in the FFN alone, and in depth", async () => {

@@ -7,7 +7,7 @@ import type { ProbeTensor } from "../../src/probe/probe.ts";
 import { writeFolderWhole } from "../../src/store/files.ts";
 import { type Json, parseJsonObject } from "../../src/util/json.ts";
 import { readTensors } from "../probe/fixtures.ts";
-import { fixture, temporaryFolder } from "../support.ts";
+import { fixture, fixtures, temporaryFolder } from "../support.ts";
 
 const root = temporaryFolder();
 let count = 0;
@@ -34,15 +34,7 @@ interface Checkpoint {
 }
 
 const checkpoints = new Map<string, Checkpoint>();
-for (const name of [
-  "bert-tiny",
-  "roberta-tiny",
-  "gpt2-tiny",
-  "llama-tiny",
-  "qwen3-tiny",
-  "modernbert-tiny",
-  "distilbert-tiny",
-]) {
+for (const name of fixtures) {
   const config = parseJsonObject(await readFile(fixture(name, "config.json"), "utf8"), name);
   checkpoints.set(name, { config, tensors: await readTensors(fixture(name, "model.safetensors")) });
 }

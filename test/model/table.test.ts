@@ -6,7 +6,7 @@ import { gpt2 } from "../../src/model/gpt2.ts";
 import { roberta } from "../../src/model/roberta.ts";
 import { type Outputs, shapeOf } from "../../src/model/table.ts";
 import { type Json, parseJsonObject } from "../../src/util/json.ts";
-import { fixture } from "../support.ts";
+import { fixture, fixtures } from "../support.ts";
 
 function config(name: string): Json {
   return parseJsonObject(readFileSync(fixture(name, "config.json"), "utf8"), name);
@@ -24,20 +24,11 @@ function header(path: string): Map<string, readonly number[]> {
   );
 }
 
-const names = [
-  "bert-tiny",
-  "roberta-tiny",
-  "gpt2-tiny",
-  "llama-tiny",
-  "qwen3-tiny",
-  "modernbert-tiny",
-  "distilbert-tiny",
-];
 const all = { lm: "tied", pooler: true, nsp: true } as const;
 const encoder = { lm: "none", pooler: true, nsp: false } as const;
 const lm = { lm: "tied", pooler: false, nsp: false } as const;
 
-describe.each(names)("%s", (name) => {
+describe.each(fixtures)("%s", (name) => {
   const model = architectureOf(config(name), name).model(config(name), name);
 
   test("the table has the checkpoint's names and shapes", () => {

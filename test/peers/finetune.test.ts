@@ -9,7 +9,7 @@ import { openTokenizer } from "../../src/data/tokenizer/tokenizer.ts";
 import { openModel } from "../../src/model/load.ts";
 import { shapeOf } from "../../src/model/table.ts";
 import { withTaskHead } from "../../src/model/task-head.ts";
-import { batchOf, encodeExamples, orderOf } from "../../src/tasks/finetune/examples.ts";
+import { batchOf, encodeExamples, longestFirst, orderOf } from "../../src/tasks/finetune/examples.ts";
 import { finetune } from "../../src/tasks/finetune/finetune.ts";
 import { metrics } from "../../src/tasks/finetune/metrics.ts";
 import { loadTask } from "../../src/tasks/finetune/settings.ts";
@@ -150,4 +150,25 @@ describe.skipIf(learn === undefined)("metrics", () => {
       }
     });
   });
+});
+
+const cutting = `
+import json
+from tokenizers import Tokenizer, models, pre_tokenizers
+words = Tokenizer(models.WordLevel({"?": 0, "x": 1, "y": 2}, unk_token="?"))
+words.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+found = []
+for most in range(1, 15):
+    words.enable_truncation(most, strategy="longest_first")
+    for a in range(1, 18):
+        for b in range(1, 18):
+            ids = words.encode("x " * a, "y " * b).ids
+            found.append([a, b, most, ids.count(1), ids.count(2)])
+print(json.dumps(found))
+`;
+
+test.skipIf(learn === undefined)("pairs are cut as Python's tokenizers cuts them, longest first", () => {
+  const found: number[][] = JSON.parse(learn?.run(cutting, []) ?? "[]");
+  expect(found).toHaveLength(14 * 17 * 17);
+  expect(found.map(([a, b, most]) => [a, b, most, ...longestFirst(a, b, most)])).toEqual(found);
 });

@@ -58,7 +58,7 @@ describe("examples", () => {
 });
 
 test("the longer text of a pair is cut first", () => {
-  // What tokenizers 0.23 gives: `Tokenizer.enable_truncation(most, strategy="longest_first")`.
+  // As Python's tokenizers 0.23 cuts them; test/peers/finetune.test.ts holds all small lengths against it.
   for (const [a, b, most, wanted] of [
     [3, 4, 7, [3, 4]],
     [10, 4, 12, [8, 4]],
