@@ -173,14 +173,14 @@ function fieldByContent(start: Uint8Array, { path, reading }: Source): string | 
 
 /** Formats that are often given as text, by their first bytes; null stands for any but 0. */
 const formats: readonly (readonly [name: string, wayOut: string, first: readonly (number | null)[]])[] = [
-  ["UTF-32 text", "convert it: iconv -f UTF-32 -t UTF-8", [0xff, 0xfe, 0, 0]],
-  ["UTF-32 text", "convert it: iconv -f UTF-32 -t UTF-8", [0, 0, 0xfe, 0xff]],
-  ["UTF-32 text", "convert it: iconv -f UTF-32LE -t UTF-8", [null, 0, 0, 0]],
-  ["UTF-32 text", "convert it: iconv -f UTF-32BE -t UTF-8", [0, 0, 0, null]],
-  ["UTF-16 text", "convert it: iconv -f UTF-16 -t UTF-8", [0xff, 0xfe]],
-  ["UTF-16 text", "convert it: iconv -f UTF-16 -t UTF-8", [0xfe, 0xff]],
-  ["UTF-16 text", "convert it: iconv -f UTF-16LE -t UTF-8", [null, 0, null, 0]],
-  ["UTF-16 text", "convert it: iconv -f UTF-16BE -t UTF-8", [0, null, 0, null]],
+  ["UTF-32 text", "convert it: iconv -f UTF-32 -t UTF-8 FILE > NEW", [0xff, 0xfe, 0, 0]],
+  ["UTF-32 text", "convert it: iconv -f UTF-32 -t UTF-8 FILE > NEW", [0, 0, 0xfe, 0xff]],
+  ["UTF-32 text", "convert it: iconv -f UTF-32LE -t UTF-8 FILE > NEW", [null, 0, 0, 0]],
+  ["UTF-32 text", "convert it: iconv -f UTF-32BE -t UTF-8 FILE > NEW", [0, 0, 0, null]],
+  ["UTF-16 text", "convert it: iconv -f UTF-16 -t UTF-8 FILE > NEW", [0xff, 0xfe]],
+  ["UTF-16 text", "convert it: iconv -f UTF-16 -t UTF-8 FILE > NEW", [0xfe, 0xff]],
+  ["UTF-16 text", "convert it: iconv -f UTF-16LE -t UTF-8 FILE > NEW", [null, 0, null, 0]],
+  ["UTF-16 text", "convert it: iconv -f UTF-16BE -t UTF-8 FILE > NEW", [0, null, 0, null]],
   ["a zip archive", "unpack it first", [0x50, 0x4b, 0x03, 0x04]],
   ["bzip2-compressed", "unpack it first (bzip2 -d), or pack it with zstd, xz or gzip", [0x42, 0x5a, 0x68]],
   ["a PDF", "extract its text first", [0x25, 0x50, 0x44, 0x46, 0x2d]],

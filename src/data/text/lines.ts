@@ -68,7 +68,7 @@ export function decode(block: Block): string {
   }
   if (!isUtf8(bytes)) {
     const where = `${path}:${firstLine + badLine(bytes)}`;
-    throw new UserError("not UTF-8", where, "convert the file (iconv -f LATIN1 -t UTF-8), or mend the line");
+    throw new UserError("not UTF-8", where, "convert the file (iconv -f LATIN1 -t UTF-8 FILE > NEW), or mend the line");
   }
   const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("utf8");
   return firstLine === 1 && text.startsWith("\ufeff") ? text.slice(1) : text;

@@ -89,7 +89,7 @@ export const corpora: Group = {
       "text.txt",
       Buffer.from(`${line}na\xefve\n`, "latin1"),
       "<file>:<n>: not UTF-8",
-      "convert the file (iconv -f LATIN1 -t UTF-8), or mend the line",
+      "convert the file (iconv -f LATIN1 -t UTF-8 FILE > NEW), or mend the line",
       "a file in Latin-1 or another old encoding",
     ),
     prepare(
@@ -97,7 +97,7 @@ export const corpora: Group = {
       "text.txt",
       Buffer.from(`\ufeff${enough}`, "utf16le"),
       "<file>: UTF-16 text, not UTF-8 text",
-      "convert it: iconv -f UTF-16 -t UTF-8",
+      "convert it: iconv -f UTF-16 -t UTF-8 FILE > NEW",
       "a file saved by some editors on Windows",
     ),
     prepare(
@@ -105,7 +105,7 @@ export const corpora: Group = {
       "text.txt",
       Buffer.from(Uint32Array.from(enough, (letter) => letter.charCodeAt(0)).buffer),
       "<file>: UTF-32 text, not UTF-8 text",
-      "convert it: iconv -f UTF-32LE -t UTF-8",
+      "convert it: iconv -f UTF-32LE -t UTF-8 FILE > NEW",
       "a file written by a program that keeps four bytes a character",
     ),
     prepare(
