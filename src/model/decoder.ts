@@ -12,7 +12,7 @@ import type { Architecture, ForwardInputs, ForwardOptions, Model } from "./archi
 import { Frame, gatedBlock, lookUp } from "./blocks.ts";
 import { modelClass } from "./classes.ts";
 import type { ConfigReader } from "./config.ts";
-import { defineArchitecture, type Network, resized } from "./define.ts";
+import { defineArchitecture, type Network } from "./define.ts";
 import { layerNorm, linearLayer, matrix, norm, out, type Place, reads, rmsNorm } from "./parameters.ts";
 import { ropeOf, ropeParameters, turnedUnits } from "./rope.ts";
 import { ModelStates } from "./states.ts";
@@ -104,21 +104,13 @@ export function decoderArchitecture(flavour: Flavour): Architecture {
     read: (config, read) => readDecoder(flavour, config, read),
     ...(flavour.saysKinds !== true
       ? {}
-      : {
-          withKinds: (config: Json, kinds: readonly string[]) => ({ ...config, layer_types: [...kinds] }),
-          resize: (config: Json, to: Parameters<Architecture["resize"]>[1]) => resized(keys, fitting(config, to), to),
-        }),
+      : { withKinds: (config: Json, kinds: readonly string[]) => ({ ...config, layer_types: [...kinds] }) }),
     forward: (b, model, inputs, options) => forward(flavour, b, model, inputs, options),
   });
 }
 
 function epsKey({ layerNorms }: Flavour): string {
   return layerNorms === true ? "layer_norm_eps" : "rms_norm_eps";
-}
-
-/** A list of kinds is one for each block, and of other blocks it says nothing. */
-function fitting({ layer_types: kinds, ...config }: Json, { layers }: { readonly layers?: number }): Json {
-  return Array.isArray(kinds) && kinds.length === (layers ?? kinds.length) ? { ...config, layer_types: kinds } : config;
 }
 
 function readDecoder(flavour: Flavour, config: Json, read: ConfigReader): Network {
