@@ -9,6 +9,7 @@
  * What every engine keeps: the same program, state, inputs and thread count give the same bytes; a run that throws
  * leaves the state unusable and says so, nothing worse.
  */
+import { availableParallelism } from "node:os";
 import type { Program, Shape } from "../program/graph.ts";
 
 export type TensorData = Float32Array | Int32Array;
@@ -96,4 +97,19 @@ export function placed<T extends Readonly<Record<string, unknown>>>(keys: T, pla
   const isPath = (value: unknown) => typeof value === "string" && /[\\/]/.test(value);
   const moved = Object.entries(keys).filter(([, value]) => isPath(value));
   return Object.assign({ ...keys }, Object.fromEntries(moved.map(([key, path]) => [key, place(String(path))])));
+}
+
+/** `engine` of a settings file as an engine takes it: `threads: auto` are all there are, and what is its own beside it. */
+export function engineOf(
+  { kind, threads, precision, ...options }: EngineKeys,
+  place: (path: string) => string,
+): Omit<EngineSettings, "before"> & { readonly kind: string } {
+  const all = threads === "auto" ? availableParallelism() : threads;
+  return { kind, threads: all, precision, options: placed(options, place) };
+}
+
+interface EngineKeys extends Readonly<Record<string, unknown>> {
+  readonly kind: string;
+  readonly threads: number | "auto";
+  readonly precision: EngineSettings["precision"];
 }

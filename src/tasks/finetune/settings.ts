@@ -2,10 +2,9 @@
  * TASK.yaml: its keys and defaults, which are one setting for all tasks (Geiping and Goldstein, "Cramming", ICML 2023,
  * section 5: 5 epochs, batches of 16, rate 4e-5 with a cosine decay, dropout 0.1). Paths in it are relative to it.
  */
-import { availableParallelism } from "node:os";
 import { dirname, resolve } from "node:path";
 import { z } from "zod";
-import { placed } from "../../engine/engine.ts";
+import { type EngineSettings, engineOf } from "../../engine/engine.ts";
 import { engineSchema } from "../../engine/schema.ts";
 import { type FindOptions, findModel } from "../../hub/find.ts";
 import { decays } from "../../train/plan/schedule.ts";
@@ -59,12 +58,7 @@ export type TaskInput = z.input<typeof schema>;
 export interface TaskSettings extends Omit<TaskFile, "data" | "engine"> {
   readonly data: Omit<TaskFile["data"], "text"> & { readonly text: readonly (string | number)[] };
   readonly metric: string;
-  readonly engine: {
-    readonly kind: string;
-    readonly threads: number;
-    readonly precision: TaskFile["engine"]["precision"];
-    readonly options: Readonly<Record<string, unknown>>;
-  };
+  readonly engine: Omit<EngineSettings, "before"> & { readonly kind: string };
 }
 
 export interface LoadedTask {
@@ -85,7 +79,6 @@ export async function loadTask(
   const given = file.checked(schema);
   const folder = typeof task === "string" ? dirname(resolve(task)) : process.cwd();
   const at = (path: string) => resolve(folder, path);
-  const { kind, threads, precision, ...engine } = given.engine;
   const known = Object.keys(metrics[given.task]);
   const metric = given.metric ?? known[0];
   if (!known.includes(metric)) {
@@ -102,12 +95,7 @@ export async function loadTask(
       text: Array.isArray(data.text) ? data.text : [data.text],
     },
     metric,
-    engine: {
-      kind,
-      threads: threads === "auto" ? availableParallelism() : threads,
-      precision,
-      options: placed(engine, at),
-    },
+    engine: engineOf(given.engine, at),
   };
   return { settings, file };
 }

@@ -5,9 +5,8 @@
  * are relative to the run folder, so that file starts the same run again.
  */
 import { existsSync, readFileSync } from "node:fs";
-import { availableParallelism } from "node:os";
 import { dirname, join, relative, resolve, sep } from "node:path";
-import { type EngineSettings, placed } from "../../engine/engine.ts";
+import { type EngineSettings, engineOf, placed } from "../../engine/engine.ts";
 import { type FindOptions, findModel, type Wanted } from "../../hub/find.ts";
 import { hubName } from "../../hub/name.ts";
 import { modelPlace } from "../../store/places.ts";
@@ -90,7 +89,6 @@ export async function loadRun(
 
 function completed(run: RunFile, folder: string, file: SettingsFile, onHub: ReadonlyMap<string, string>): RunSettings {
   const { steps, tokens, epochs, engine, ...rest } = run;
-  const { kind, threads, precision, ...options } = engine;
   const lengths: Length[] = [];
   if (steps !== undefined) lengths.push({ steps });
   if (tokens !== undefined) lengths.push({ tokens });
@@ -131,12 +129,7 @@ function completed(run: RunFile, folder: string, file: SettingsFile, onHub: Read
     data: { from: at(run.data.from) },
     optimizer: { ...run.optimizer, moments: run.optimizer.moments === "auto" ? auto : run.optimizer.moments },
     length: lengths[0],
-    engine: {
-      kind,
-      threads: threads === "auto" ? availableParallelism() : threads,
-      precision,
-      options: placed(options, at),
-    },
+    engine: engineOf(engine, at),
   };
 }
 
