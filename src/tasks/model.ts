@@ -12,6 +12,7 @@ import { parameterCount, shapeOf } from "../model/table.ts";
 import { checkFinite } from "../train/step/state.ts";
 import { UserError } from "../util/errors.ts";
 import { checkMemory } from "../util/memory.ts";
+import { Programs } from "./forward.ts";
 
 export interface UseOptions {
   /** Default: `auto`. */
@@ -26,19 +27,18 @@ export interface LanguageModel {
   readonly tokenizer: Tokenizer;
   readonly template: Template;
   readonly engine: Engine;
+  readonly programs: Programs;
   /** Whether it predicts what comes next; else what is masked. */
   readonly causal: boolean;
-  /** Ids that texts give, each below the model's vocabulary. @throws UserError naming where the text stands */
-  encode(texts: readonly string[], where: (text: number) => string): Promise<readonly Uint32Array[]>;
-  close(): Promise<void>;
 }
 
 /** @param only what it must be able to do @throws UserError if it has no language model's head, or not that one */
-export async function openLanguageModel(
+export async function withLanguageModel<T>(
   folder: string,
   { engine: kind = "auto", threads = availableParallelism() }: UseOptions,
+  use: (lm: LanguageModel) => Promise<T>,
   only?: { readonly objective: "clm" | "mlm"; readonly wayOut: string },
-): Promise<LanguageModel> {
+): Promise<T> {
   const opened = await openModel(folder);
   try {
     const { model, weights } = opened;
@@ -50,6 +50,7 @@ export async function openLanguageModel(
     }
     checkMemory(4 * parameterCount(model.parameters), "the model", folder, "free memory");
     const tokenizer = await openTokenizer(folder);
+    const template = templateOf(tokenizer.description.json);
     const engine = await openEngine({ kind, threads, precision: "f32" });
     try {
       for (const parameter of model.parameters) {
@@ -57,23 +58,18 @@ export async function openLanguageModel(
         checkFinite(values, parameter.name, folder);
         await engine.write(parameter.name, shapeOf(parameter), values);
       }
-    } catch (error) {
+      return await use({ folder, model, tokenizer, template, engine, programs: new Programs(engine), causal });
+    } finally {
       await engine.close();
-      throw error;
     }
-    const encode = (texts: readonly string[], where: (text: number) => string) =>
-      encodeFor(model, tokenizer, texts, where);
-    const template = templateOf(tokenizer.description.json);
-    return { folder, model, tokenizer, template, engine, causal, encode, close: () => engine.close() };
   } finally {
     await opened.close();
   }
 }
 
-/** As LanguageModel.encode. */
+/** Ids that texts give, each below the model's vocabulary. @throws UserError naming where the text stands */
 export async function encodeFor(
-  model: Model,
-  tokenizer: Tokenizer,
+  { model, tokenizer }: Pick<LanguageModel, "model" | "tokenizer">,
   texts: readonly string[],
   where: (text: number) => string,
 ): Promise<readonly Uint32Array[]> {

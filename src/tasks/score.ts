@@ -10,8 +10,8 @@
 import { fill } from "../data/tokenizer/template.ts";
 import { argmax, constant, crossEntropy, equal, gather, reshape, sub } from "../program/ops/index.ts";
 import { UserError } from "../util/errors.ts";
-import { bucketOf, compileAt, inputsAt, type Sequence, type Shape } from "./forward.ts";
-import type { LanguageModel } from "./model.ts";
+import { bucketOf, inputsAt, programAt, type Shape } from "./forward.ts";
+import { encodeFor, type LanguageModel } from "./model.ts";
 
 /** A text to be scored after a context, which may be empty. */
 export interface Request {
@@ -31,7 +31,9 @@ export interface Score {
 }
 
 /** A sequence whose tokens at some positions are scored. */
-interface Row extends Sequence {
+interface Row {
+  readonly ids: readonly number[];
+  readonly at: readonly number[];
   readonly labels: readonly number[];
   /** Of the request or document it is part of. */
   readonly of: number;
@@ -80,14 +82,9 @@ export class Scorer {
 
   async #likelihoods(requests: readonly Request[]): Promise<readonly Score[]> {
     const where = (i: number) => requests[i].where;
-    const wholes = await this.lm.encode(
-      requests.map(({ context, text }) => context + text),
-      where,
-    );
-    const contexts = await this.lm.encode(
-      requests.map(({ context }) => context.trimEnd()),
-      where,
-    );
+    const encoded = (textOf: (request: Request) => string) => encodeFor(this.lm, requests.map(textOf), where);
+    const wholes = await encoded(({ context, text }) => context + text);
+    const contexts = await encoded(({ context }) => context.trimEnd());
     const rows = wholes.flatMap((whole, i) =>
       this.lm.causal ? this.#causal(whole, contexts[i], i, where(i)) : this.#masked(whole, contexts[i], i, where(i)),
     );
@@ -98,7 +95,7 @@ export class Scorer {
   async documents(texts: readonly string[], where: (text: number) => string): Promise<readonly Score[]> {
     const { window = this.#most, stride = window } = this.#options;
     const first = this.#first();
-    const encoded = await this.lm.encode(texts, where);
+    const encoded = await encodeFor(this.lm, texts, where);
     const rows = encoded.flatMap((own, of) => {
       const { ids } = fill(this.lm.template.single, { A: own });
       const windows: Row[] = [];
@@ -185,7 +182,7 @@ export class Scorer {
       // Batches of one size, so that hardly any sequence fills up.
       const batch = Math.ceil(group.rows.length / Math.ceil(group.rows.length / most));
       const shape: Shape = { batch, length, wanted };
-      const executable = await compileAt(this.lm, shape, (b, logits) => {
+      const program = programAt(this.lm, shape, (b, logits) => {
         const [n, vocab] = logits.shape;
         const labels = b.input("labels", [n], "i32", batch);
         const { logsumexp } = crossEntropy(b, logits, labels, constant(b, 1, [n]));
@@ -193,6 +190,7 @@ export class Scorer {
         b.output("logprobs", sub(b, reshape(b, flat, [n]), logsumexp));
         b.output("greedy", equal(b, argmax(b, logits), labels));
       });
+      const executable = await this.lm.engine.compile(program);
       for (let start = 0; start < group.rows.length; start += batch) {
         const some = group.rows.slice(start, start + batch);
         const labels = new Int32Array(batch * wanted);

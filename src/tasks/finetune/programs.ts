@@ -4,29 +4,34 @@ import { type Parameter, shapeOf } from "../../model/table.ts";
 import { type HeadedModel, taskLogits } from "../../model/task-head.ts";
 import { ProgramBuilder } from "../../program/builder.ts";
 import { differentiate } from "../../program/differentiate.ts";
-import type { DType, Program, Value } from "../../program/graph.ts";
+import type { Program, Value } from "../../program/graph.ts";
 import { crossEntropy, mul, reduceSum, reshape, sub } from "../../program/ops/index.ts";
 import { addUpdates, type OptimizerRule } from "../../train/step/step.ts";
+import { type Shape, sequenceInputs } from "../forward.ts";
 
-export interface TaskForm {
-  readonly batch: number;
-  readonly length: number;
-  readonly kind: "classes" | "values";
+/** What a class, or a value, is held against: labels and their weights, one a row of the logits. */
+const losses = {
+  classes: (b: ProgramBuilder, logits: Value, labels: Value, weights: Value) =>
+    crossEntropy(b, logits, labels, weights).loss,
+  values: (b: ProgramBuilder, logits: Value, labels: Value, weights: Value) => {
+    const off = sub(b, reshape(b, logits, labels.shape), labels);
+    return reduceSum(b, mul(b, weights, mul(b, off, off)), [0]);
+  },
+};
+
+export type LossKind = keyof typeof losses;
+
+export interface TaskForm extends Shape {
+  readonly loss: LossKind;
 }
 
-function logitsOf(b: ProgramBuilder, headed: HeadedModel, { batch, length }: TaskForm, rate: number): Value {
+/** Inputs: those of a batch (examples.ts) less what tells right from wrong. Output: `logits` [batch · wanted, labels]. */
+function logitsOf(b: ProgramBuilder, headed: HeadedModel, form: TaskForm, rate: number): Value {
   const { model } = headed;
-  const input = (name: string, count: number, dtype: DType = "i32") => b.input(name, [count], dtype, batch);
-  const counted = model.architecture.positions(model, new Int32Array(length), length) !== undefined;
-  const inputs = {
-    ids: input("ids", batch * length),
-    types: model.dimensions.types > 1 ? input("types", batch * length) : undefined,
-    positions: counted ? input("positions", batch * length) : undefined,
-    mask: input("mask", batch * length, "f32"),
-    gather: input("gather", batch),
-  };
+  const inputs = sequenceInputs(b, model, form, model.dimensions.types > 1);
   const key = rate > 0 ? b.input("key", [2], "i32") : undefined;
   const rates = { embedding: rate, attention: rate, hidden: rate };
+  const { batch, length } = form;
   const result = model.architecture.forward(b, model, inputs, {
     ...{ batch, length },
     dropout: key === undefined ? undefined : { rates, key },
@@ -43,10 +48,9 @@ export function trainingProgram(
 ): Program {
   const b = new ProgramBuilder();
   const logits = logitsOf(b, headed, form, optimizer.dropout);
-  const labels = b.input("labels", [form.batch], form.kind === "classes" ? "i32" : "f32", form.batch);
-  const weights = b.input("weights", [form.batch], "f32", form.batch);
-  const loss =
-    form.kind === "classes" ? crossEntropy(b, logits, labels, weights).loss : squares(b, logits, labels, weights);
+  const { batch, loss: kind } = form;
+  const labels = b.input("labels", [batch], kind === "values" ? "f32" : "i32", batch);
+  const loss = losses[kind](b, logits, labels, b.input("weights", [batch], "f32", batch));
   b.output("loss", loss);
   const { model } = headed;
   const trained = model.parameters;
@@ -67,11 +71,6 @@ export function trainingProgram(
 function below({ dimensions }: Model, { group, layer }: Parameter): number {
   if (layer !== null) return dimensions.layers - layer;
   return group === "head" ? 0 : dimensions.layers + 1;
-}
-
-function squares(b: ProgramBuilder, logits: Value, labels: Value, weights: Value): Value {
-  const off = sub(b, reshape(b, logits, labels.shape), labels);
-  return reduceSum(b, mul(b, weights, mul(b, off, off)), [0]);
 }
 
 export function predictingProgram(headed: HeadedModel, form: TaskForm): Program {

@@ -9,7 +9,8 @@ import { engineSchema } from "../../engine/schema.ts";
 import { type FindOptions, findModel } from "../../hub/find.ts";
 import { decays } from "../../train/plan/schedule.ts";
 import { SettingsFile } from "../../util/settings.ts";
-import { metrics } from "./metrics.ts";
+import type { Kind } from "./kind.ts";
+import { kinds } from "./kinds.ts";
 
 const column = z.union([z.string().min(1), z.int().min(1)]);
 const part = z.number().min(0);
@@ -17,7 +18,7 @@ const part = z.number().min(0);
 const schema = z.strictObject({
   out: z.string().min(1),
   model: z.strictObject({ from: z.string().min(1) }),
-  task: z.enum(["classification", "regression"]),
+  task: z.enum(Object.keys(kinds)),
   data: z.strictObject({
     train: z.string().min(1),
     validation: z.string().min(1),
@@ -57,6 +58,7 @@ export type TaskInput = z.input<typeof schema>;
 
 export interface TaskSettings extends Omit<TaskFile, "data" | "engine"> {
   readonly data: Omit<TaskFile["data"], "text"> & { readonly text: readonly (string | number)[] };
+  readonly kind: Kind;
   readonly metric: string;
   readonly engine: Omit<EngineSettings, "before"> & { readonly kind: string };
 }
@@ -79,7 +81,8 @@ export async function loadTask(
   const given = file.checked(schema);
   const folder = typeof task === "string" ? dirname(resolve(task)) : process.cwd();
   const at = (path: string) => resolve(folder, path);
-  const known = Object.keys(metrics[given.task]);
+  const kind = kinds[given.task];
+  const known = kind.metrics;
   const metric = given.metric ?? known[0];
   if (!known.includes(metric)) {
     throw file.error(["metric"], `${given.task} has no metric \`${metric}\``, `take one of ${known.join(", ")}`);
@@ -94,7 +97,7 @@ export async function loadTask(
       ...{ train: at(data.train), validation: at(data.validation) },
       text: Array.isArray(data.text) ? data.text : [data.text],
     },
-    metric,
+    ...{ kind, metric },
     engine: engineOf(given.engine, at),
   };
   return { settings, file };
