@@ -2,7 +2,7 @@
 import { fill } from "../data/tokenizer/template.ts";
 import { UserError } from "../util/errors.ts";
 import { bucketOf, logitsAt, ranked } from "./forward.ts";
-import { encodeFor, type LanguageModel, room, type UseOptions, withLanguageModel } from "./model.ts";
+import { encodeFor, type LanguageModel, maskOf, room, type UseOptions, withLanguageModel } from "./model.ts";
 
 export interface Guess {
   readonly id: number;
@@ -28,9 +28,7 @@ export function fillMask(
 }
 
 async function fillMasks(lm: LanguageModel, texts: readonly string[], top: number): Promise<readonly Filled[]> {
-  const { mask } = lm.tokenizer.info.special;
-  if (mask === undefined)
-    throw new UserError("its tokenizer has no mask token", lm.folder, "name one in tokenizer_config.json");
+  const mask = maskOf(lm);
   const { vocab, positions } = lm.model.dimensions;
   const where = (i: number) => `text ${i + 1}`;
   const filled: Filled[] = [];

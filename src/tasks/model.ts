@@ -88,3 +88,19 @@ export async function encodeFor(
 export function room({ model, template }: Pick<LanguageModel, "model" | "template">): number {
   return model.dimensions.positions - addedBy(template.single);
 }
+
+/** What stands before a text that nothing stands before. @throws UserError if its tokenizer has no such token */
+export function firstOf({ tokenizer, folder }: LanguageModel): number {
+  const { bos, eos } = tokenizer.info.special;
+  const id = bos ?? eos;
+  if (id !== undefined) return id;
+  const what = "its tokenizer has neither a bos nor an eos token, and the first word needs something before it";
+  throw new UserError(what, folder, "name one in tokenizer_config.json");
+}
+
+/** @throws UserError if its tokenizer has no mask token */
+export function maskOf({ tokenizer, folder }: LanguageModel): number {
+  const { mask } = tokenizer.info.special;
+  if (mask !== undefined) return mask;
+  throw new UserError("its tokenizer has no mask token", folder, "name one in tokenizer_config.json");
+}
