@@ -7,22 +7,19 @@
  * end. All are written whole, so it can be stopped anywhere and started again with the same words.
  */
 import { existsSync } from "node:fs";
-import { readdir, readFile } from "node:fs/promises";
+import { readdir, readFile, rename } from "node:fs/promises";
 import { join } from "node:path";
-import { descentOf, writeModelCard } from "../../checkpoint/card.ts";
 import { templateOf } from "../../data/tokenizer/template.ts";
 import { openTokenizer } from "../../data/tokenizer/tokenizer.ts";
 import { openEngine } from "../../engine/engines.ts";
-import type { Model } from "../../model/architecture.ts";
 import { type OpenModel, openModel } from "../../model/load.ts";
 import { parameterCount } from "../../model/table.ts";
 import { type HeadedModel, withTaskHead } from "../../model/task-head.ts";
 import { workingBytes } from "../../program/memory.ts";
-import { checkFiles, checksumsFile, hashFile, hashFiles } from "../../store/checksums.ts";
-import { removeWhole, writeFileWhole, writeFolderWhole } from "../../store/files.ts";
+import { checkFiles, hashFile, hashFiles } from "../../store/checksums.ts";
+import { removeWhole, writeFileWhole } from "../../store/files.ts";
 import { takeLock } from "../../store/lock.ts";
-import { copyInto } from "../../store/output.ts";
-import { removeMade } from "../../store/places.ts";
+import { removeMade, syncFolder } from "../../store/places.ts";
 import { clearFolder } from "../../store/temporary.ts";
 import { readCompanions } from "../../train/run/checkpoint.ts";
 import { UserError } from "../../util/errors.ts";
@@ -72,7 +69,7 @@ export async function finetune(task: LoadedTask, options: FinetuneOptions = {}):
     try {
       await clearFolder(out);
       await writeFileWhole(join(out, settingsFile), text);
-      return await finish(settings, opened.model, await seedsOf(settings, data, headed, options));
+      return await finish(settings, await seedsOf(settings, data, headed, options));
     } catch (error) {
       unsaved = error instanceof UserError && !(await readdir(out)).some((name) => name.startsWith("seed-"));
       throw error;
@@ -99,7 +96,7 @@ async function seedsOf(
   const { out, model } = settings;
   const seeds: SeedResult[] = [];
   const { positions } = headed(settings.seed).model.dimensions;
-  const companions = await readCompanions(model.from, model.from, positions);
+  const companions = { ...(await readCompanions(model.from, model.from, positions)), growth: undefined };
   const engine = await openEngine(settings.engine, options.note);
   const programs = new Programs(engine);
   try {
@@ -164,32 +161,13 @@ async function checkPlace({ settings: { out }, file }: LoadedTask, text: string)
 }
 
 /** The best seed's model goes to `model/`; the others' go. */
-async function finish(
-  { out, metric, kind, task, model: { from: source } }: TaskSettings,
-  { architecture: { type } }: Model,
-  seeds: readonly SeedResult[],
-): Promise<FinetuneResult> {
+async function finish({ out, metric }: TaskSettings, seeds: readonly SeedResult[]): Promise<FinetuneResult> {
   const folder = join(out, "model");
   const scores = seeds.map(({ score }) => score ?? Number.NaN);
   const best = seeds.reduce((a, b) => ((b.score ?? -Infinity) > (a.score ?? -Infinity) ? b : a));
   if (!existsSync(folder)) {
-    const from = join(out, `seed-${best.seed}`, "best");
-    await writeFolderWhole(
-      folder,
-      async (temporary) => {
-        for (const file of await readdir(from))
-          if (file !== checksumsFile) await copyInto(join(from, file), join(temporary, file));
-        await writeModelCard(temporary, {
-          title: `A ${type} fine-tuned for ${task}`,
-          tags: [type],
-          pipeline: kind.pipeline,
-          descent: await descentOf(source),
-          text: ["Fine-tuned with bert2bert."],
-          facts: [[`validation ${metric}`, String(best.score)]],
-        });
-      },
-      { checksums: true },
-    );
+    await rename(join(out, `seed-${best.seed}`, "best"), folder);
+    await syncFolder(out);
   }
   for (const { seed } of seeds) {
     for (const name of ["last", "best"]) await removeWhole(join(out, `seed-${seed}`, name));

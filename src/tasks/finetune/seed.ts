@@ -2,19 +2,18 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
-import { writeConfig, writeJson } from "../../checkpoint/folder.ts";
+import { writeJson } from "../../checkpoint/folder.ts";
 import { optimizerFile, trainerFile } from "../../checkpoint/optimizer.ts";
 import { openWeights } from "../../checkpoint/weights.ts";
 import { writeWeights } from "../../checkpoint/write.ts";
 import type { Engine } from "../../engine/engine.ts";
 import type { HeadedModel } from "../../model/task-head.ts";
 import { checkFiles } from "../../store/checksums.ts";
-import { removeWhole, writeFolderWhole } from "../../store/files.ts";
-import { fillFile } from "../../store/output.ts";
+import { removeWhole } from "../../store/files.ts";
 import { factorAt } from "../../train/plan/schedule.ts";
-import type { Companions } from "../../train/run/checkpoint.ts";
+import { type Companions, writeModel } from "../../train/run/checkpoint.ts";
 import { dropoutKey } from "../../train/step/inputs.ts";
-import { loadState, momentTensors, weightTensors } from "../../train/step/state.ts";
+import { loadState, momentTensors } from "../../train/step/state.ts";
 import { Interrupted, UserError } from "../../util/errors.ts";
 import { readJsonObject } from "../../util/json.ts";
 import type { Programs } from "../forward.ts";
@@ -69,14 +68,29 @@ export type SeedResult = z.infer<typeof seedSchema>;
 
 /** @throws Interrupted after saving @throws UserError if the loss is no number */
 export async function trainSeed(run: SeedRun): Promise<SeedResult> {
-  const { settings, seed, headed, engine, data, options } = run;
-  const { batch, epochs, optimizer, schedule, metric, patience, kind } = settings;
+  const { settings, seed, place, headed, engine, data, companions, options } = run;
+  const { batch, epochs, optimizer, schedule, metric, patience, kind, task } = settings;
   const perEpoch = Math.ceil(data.train.length / batch);
   const steps = perEpoch * epochs;
   let stand = await begin(run);
   let saved = stand.step;
+  const write = (name: string, fill?: (temporary: string) => Promise<void>) => {
+    const value = stand.scores.at(stand.best)?.[metric];
+    return writeModel(
+      join(place, name),
+      engine,
+      headed.model,
+      companions,
+      {
+        title: `A ${headed.model.architecture.type} fine-tuned for ${task}`,
+        ...{ pipeline: kind.pipeline, text: ["Fine-tuned with bert2bert."] },
+        facts: [[`validation ${metric}`, String(value)]],
+      },
+      fill,
+    );
+  };
   const save = async () => {
-    await writeStand(run, "last", async (temporary) => {
+    await write("last", async (temporary) => {
       await writeWeights(temporary, momentTensors(engine, headed.model), { fileName: optimizerFile });
       await writeJson(join(temporary, trainerFile), stand);
     });
@@ -113,30 +127,12 @@ export async function trainSeed(run: SeedRun): Promise<SeedResult> {
     const better = stand.scores.length === 0 || (now[metric] ?? Number.NEGATIVE_INFINITY) > before;
     stand = { ...stand, scores: [...stand.scores, now], best: better ? stand.scores.length : stand.best };
     options.note?.(`seed ${seed}, epoch ${epoch + 1}: ${metric} ${(now[metric] ?? Number.NaN).toFixed(4)}`);
-    if (better) await writeStand(run, "best");
+    if (better) await write("best");
     await save();
     await stopIfAsked(`epoch ${epoch + 1}`, true);
   }
   const { [stand.best]: best } = stand.scores;
   return { seed, score: best[metric], epoch: stand.best + 1, metrics: best };
-}
-
-/** Writes a folder of that name with weights, config and tokenizer in it, whole. */
-async function writeStand(
-  { place, headed, engine, companions }: SeedRun,
-  name: string,
-  fill?: (temporary: string) => Promise<void>,
-): Promise<void> {
-  await writeFolderWhole(
-    join(place, name),
-    async (temporary) => {
-      await writeConfig(temporary, headed.model.config);
-      for (const [file, bytes] of companions.files) await fillFile(join(temporary, file), bytes);
-      await writeWeights(temporary, weightTensors(engine, headed.model));
-      await fill?.(temporary);
-    },
-    { replace: true, checksums: true },
-  );
 }
 
 /** Weights and moments into the engine: those of the folder where it has come so far already, else the beginning's. */
