@@ -150,7 +150,7 @@ export function writeProbe(path: string, tensors: ReadonlyMap<string, ProbeTenso
 }
 
 /** 1 where an id's embedding is padding's, which does not train; undefined where there is none. */
-function paddingOf(model: Model, ids: Int32Array): Float32Array | undefined {
+export function paddingOf(model: Model, ids: Int32Array): Float32Array | undefined {
   const words = model.parameters.find(({ part, dims }) => part === "embedding" && runsAlong(dims[0], "vocab"));
   const row = words?.init.kind === "normal" ? words.init.padding?.row : undefined;
   return row === undefined || !ids.includes(row) ? undefined : Float32Array.from(ids, (id) => Number(id === row));

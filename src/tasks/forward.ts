@@ -4,6 +4,7 @@
  */
 import type { Engine, Executable, TensorData } from "../engine/engine.ts";
 import type { ForwardInputs, Model } from "../model/architecture.ts";
+import { paddingOf } from "../probe/probe.ts";
 import { ProgramBuilder } from "../program/builder.ts";
 import type { DType, Program, Value } from "../program/graph.ts";
 import { workingBytes } from "../program/memory.ts";
@@ -32,28 +33,34 @@ export function bucketOf(count: number, most: number): number {
   return Math.min(most, count <= 8 ? 2 ** Math.ceil(Math.log2(Math.max(1, count))) : Math.ceil(count / step) * step);
 }
 
-/** What a program of this shape is given, as `inputsAt` makes it. @param types whether token types are told apart */
-export function sequenceInputs(
-  b: ProgramBuilder,
-  model: Model,
-  { batch, length, wanted }: Shape,
-  types: boolean,
-): ForwardInputs {
+/**
+ * What a program of this shape is given, as `inputsAt` makes it.
+ * @param trains whether token types are told apart, and no gradient goes back from padding that is read
+ */
+export function sequenceInputs(b: ProgramBuilder, model: Model, shape: Shape, trains: boolean): ForwardInputs {
+  const { batch, length, wanted } = shape;
   const input = (name: string, count: number, dtype: DType = "i32") => b.input(name, [count], dtype, batch);
-  const counted = model.architecture.positions(model, new Int32Array(length), length) !== undefined;
+  const ids = paddingIds(model, length);
+  const counted = model.architecture.positions(model, ids, length) !== undefined;
+  const padded = trains && wanted === length && paddingOf(model, ids) !== undefined;
   return {
     ids: input("ids", batch * length),
-    types: types ? input("types", batch * length) : undefined,
+    types: trains && model.dimensions.types > 1 ? input("types", batch * length) : undefined,
     positions: counted ? input("positions", batch * length) : undefined,
     mask: input("mask", batch * length, "f32"),
+    padding: padded ? input("padding", batch * length, "f32") : undefined,
     gather: input("gather", batch * wanted),
   };
+}
+
+function paddingIds({ config }: Model, count: number): Int32Array {
+  return new Int32Array(count).fill(Number(config.pad_token_id ?? 0));
 }
 
 /** The inputs of such a program; sequences that are missing repeat the first. */
 export function inputsAt(model: Model, sequences: readonly Sequence[], shape: Shape): Record<string, TensorData> {
   const { batch, length, wanted } = shape;
-  const ids = new Int32Array(batch * length).fill(Number(model.config.pad_token_id ?? 0));
+  const ids = paddingIds(model, batch * length);
   const types = new Int32Array(batch * length);
   const mask = new Float32Array(batch * length);
   const gather = new Int32Array(batch * wanted);
@@ -66,7 +73,8 @@ export function inputsAt(model: Model, sequences: readonly Sequence[], shape: Sh
       gather[row * wanted + i] = row * length + (at === undefined ? i : (at[i] ?? at[0]));
   }
   const positions = model.architecture.positions(model, ids, length);
-  return { ids, types, mask, gather, ...(positions === undefined ? {} : { positions }) };
+  const padding = paddingOf(model, ids) ?? new Float32Array(ids.length);
+  return { ids, types, mask, padding, gather, ...(positions === undefined ? {} : { positions }) };
 }
 
 /** Programs by what they are known by, each compiled when it is first asked for; they go with their engine. */

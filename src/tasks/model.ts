@@ -74,14 +74,20 @@ export async function encodeFor(
   where: (text: number) => string,
 ): Promise<readonly Uint32Array[]> {
   const { ids, ends } = await tokenizer.encode(texts);
-  const { vocab } = model.dimensions;
   return Array.from(ends, (end, i) => {
     const own = ids.subarray(i === 0 ? 0 : ends[i - 1], end);
-    const beyond = own.find((id) => id >= vocab);
-    if (beyond === undefined) return own;
-    const what = `the tokenizer gives the id ${beyond}, the model knows ${vocab} tokens`;
-    throw new UserError(what, where(i), "put the model's own tokenizer into its folder");
+    checkKnown(model, own, where(i));
+    return own;
   });
+}
+
+/** @throws UserError for an id that is none of the model's */
+export function checkKnown({ dimensions: { vocab } }: Model, ids: Iterable<number>, where: string): void {
+  for (const id of ids) {
+    if (id < vocab) continue;
+    const what = `the tokenizer gives the id ${id}, the model knows ${vocab} tokens`;
+    throw new UserError(what, where, "put the model's own tokenizer into its folder");
+  }
 }
 
 /** Tokens of a text that the model takes at once. */

@@ -7,13 +7,15 @@ import type { HeadedModel } from "../../model/task-head.ts";
 import { RandomStream } from "../../util/random.ts";
 import { bucketOf, inputsAt } from "../forward.ts";
 import { encodeFor } from "../model.ts";
-import type { LossKind, TaskForm } from "./programs.ts";
+import { formOf, type LossKind, type TaskForm } from "./programs.ts";
 import type { Example } from "./table.ts";
 
 export interface Encoded {
   readonly ids: readonly number[];
   readonly types: readonly number[];
-  /** A class's number or a value, of each position that is read. */
+  /** Positions that a head of all of them is asked of; absent: each. */
+  readonly at?: readonly number[];
+  /** A class's number or a value of each position, or where a span begins and ends; none: it can't be learned from. */
   readonly labels: readonly number[];
 }
 
@@ -82,16 +84,18 @@ export function batchOf(
   loss: LossKind,
 ): TaskBatch {
   const length = bucketOf(Math.max(...some.map(({ ids }) => ids.length)), model.dimensions.positions);
-  const form = { batch, length, wanted: 1, loss };
-  const labels = loss === "values" ? new Float32Array(batch) : new Int32Array(batch);
-  const weights = new Float32Array(batch);
+  const form = formOf({ head }, batch, length, loss);
+  const labels = loss === "values" ? new Float32Array(batch * form.labels) : new Int32Array(batch * form.labels);
+  const weights = new Float32Array(labels.length);
+  const count = some.reduce((sum, example) => sum + example.labels.length, 0);
   some.forEach((example, row) => {
-    labels.set(example.labels, row);
-    weights.fill(1 / some.length, row, row + 1);
+    const start = row * form.labels;
+    labels.set(example.labels, start);
+    weights.fill(1 / count, start, start + example.labels.length);
   });
-  const sequences = some.map(({ ids, types }) => {
-    const own = { ids, at: [head.reads === "last" ? ids.length - 1 : 0] };
-    return model.dimensions.types > 1 ? { ...own, types } : own;
+  const sequences = some.map(({ ids, types, at }) => {
+    const read = head.reads === "all" ? at : [head.reads === "last" ? ids.length - 1 : 0];
+    return { ids, at: read, types: model.dimensions.types > 1 ? types : [] };
   });
   return { form, inputs: { ...inputsAt(model, sequences, form), labels, weights } };
 }

@@ -28,7 +28,7 @@ import { checkMemory } from "../../util/memory.ts";
 import { Programs } from "../forward.ts";
 import type { TaskData } from "./kind.ts";
 import { median } from "./metrics.ts";
-import { predictingProgram, trainingProgram } from "./programs.ts";
+import { formOf, predictingProgram, trainingProgram } from "./programs.ts";
 import { type FinetuneOptions, type SeedResult, seedSchema, trainSeed } from "./seed.ts";
 import type { LoadedTask, TaskSettings } from "./settings.ts";
 
@@ -56,7 +56,7 @@ export async function finetune(task: LoadedTask, options: FinetuneOptions = {}):
     const most = Math.min(settings.length, opened.model.dimensions.positions);
     const template = templateOf(tokenizer.description.json);
     const encoding = { model: opened.model, tokenizer, template, most, note: options.note };
-    const data = await kind.load(settings.data, encoding);
+    const data = await kind.load(settings, encoding);
     const { pad, eos } = tokenizer.info.special;
     const padding = opened.model.config.pad_token_id ?? pad ?? eos ?? null;
     const headed = (seed: number) =>
@@ -120,7 +120,7 @@ async function seedsOf(
 
 /** @throws UserError if a step can't fit into memory */
 function checkRoom(headed: HeadedModel, { batch, optimizer, kind }: TaskSettings, length: number): void {
-  const form = { batch, length, wanted: 1, loss: kind.loss };
+  const form = formOf(headed, batch, length, kind.loss);
   const programs = [trainingProgram(headed, form, optimizer), predictingProgram(headed, form)];
   const bytes = Math.max(...programs.map(workingBytes));
   const weights = 4 * 3 * parameterCount(headed.model.parameters);

@@ -4,6 +4,7 @@ import type { Json } from "../../util/json.ts";
 import type { Encoded, Encoding } from "./examples.ts";
 import type { LossKind } from "./programs.ts";
 import type { TaskSettings } from "./settings.ts";
+import type { Columns } from "./table.ts";
 
 /** A task's parts as a model takes them. */
 export interface TaskData {
@@ -22,8 +23,12 @@ export interface Kind {
   readonly loss: LossKind;
   /** As the Hub names it. */
   readonly pipeline: string;
+  /** Tokens of an example at most, special ones included, where the task does not say. */
+  readonly length: number;
+  /** Its columns where the task names none. */
+  readonly columns?: Pick<Columns, "text" | "label">;
   /** The first is the one that a model is judged by where none is named. */
   readonly metrics: readonly string[];
   /** @throws UserError naming the line of what does not fit */
-  load(data: TaskSettings["data"], encoding: Encoding): Promise<TaskData>;
+  load(settings: TaskSettings, encoding: Encoding): Promise<TaskData>;
 }

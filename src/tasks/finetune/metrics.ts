@@ -5,7 +5,7 @@
 
 export type Metric = (found: readonly number[], wanted: readonly number[]) => number;
 
-function accuracy(found: readonly number[], wanted: readonly number[]): number {
+export function accuracy(found: readonly number[], wanted: readonly number[]): number {
   return found.filter((label, i) => label === wanted[i]).length / wanted.length;
 }
 
@@ -38,7 +38,7 @@ function matthews(found: readonly number[], wanted: readonly number[]): number {
   return below === 0 ? 0 : (right * n - product("found", "wanted")) / Math.sqrt(below);
 }
 
-function total(values: readonly number[]): number {
+export function total(values: readonly number[]): number {
   return values.reduce((sum, value) => sum + value, 0);
 }
 

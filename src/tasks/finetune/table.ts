@@ -1,14 +1,16 @@
 /**
  * Examples for fine-tuning from tables: TSV (no quoting, as GLUE's files are: a text that opens with `"` is plain), CSV
- * (quoted as in RFC 4180), JSON Lines. Which of them a file is, its content says. Columns go by name or, from 1, by number.
+ * (quoted as in RFC 4180), JSON Lines, Parquet, Arrow. Which of them a file is, its content says. Columns go by name or, of
+ * TSV and CSV, by number from 1.
  */
 import { readBlocks } from "../../data/text/blocks.ts";
 import { beginsJsonLines } from "../../data/text/json-lines.ts";
 import { decode } from "../../data/text/lines.ts";
+import { tableFormatOf } from "../../data/text/tables.ts";
 import { UserError } from "../../util/errors.ts";
 import { type JsonValue, printable } from "../../util/json.ts";
 import { systemError } from "../../util/system.ts";
-import { jsonRows } from "../rows.ts";
+import { jsonRows, type Row } from "../rows.ts";
 
 type Column = string | number;
 
@@ -27,34 +29,57 @@ export interface Example {
 }
 
 /** What a line holds, and where it stands. */
-interface Line<Cell = string> {
+export interface Line<Cell = string> {
   readonly cells: readonly Cell[];
   readonly where: string;
 }
 
 /** @throws UserError naming the line of what does not fit */
-export async function readExamples(path: string, { text, label, header }: Columns): Promise<readonly Example[]> {
-  const rows = await readRows(path, [...text, label], header);
+export async function readExamples(path: string, columns: Columns): Promise<readonly Example[]> {
+  const rows = await readRows(path, columns);
   return rows.map(({ cells, where }) => {
     const texts = cells.map((cell, i) => {
       if (typeof cell === "string" || typeof cell === "number" || typeof cell === "boolean") return String(cell);
-      throw new UserError(`column \`${[...text, label][i]}\` holds no text`, where, "write it as a string or a number");
+      const column = [...columns.text, columns.label][i];
+      throw new UserError(`column \`${column}\` holds no text`, where, "write it as a string or a number");
     });
-    return { texts: texts.slice(0, -1), label: texts[text.length], where };
+    return { texts: texts.slice(0, -1), label: texts[texts.length - 1], where };
   });
 }
 
-/** The cells of these columns, line by line. @throws UserError naming the line of what does not fit */
+/**
+ * The cells of these columns, the label's last, row by row.
+ * @param own reads what is no table in a way of its own; undefined where it does not
+ * @throws UserError naming the line of what does not fit
+ */
 export async function readRows(
   path: string,
-  wanted: readonly Column[],
-  header?: boolean,
+  columns: Columns,
+  own?: (text: string, isJson: boolean) => readonly Line<JsonValue>[] | undefined,
 ): Promise<readonly Line<JsonValue>[]> {
-  const text = await contentOf(path);
-  const rows = beginsJsonLines(Buffer.from(text.slice(0, 2 ** 16)))
-    ? await fromJson(path, wanted)
-    : fromTable(text, path, header, wanted);
+  const rows = await rowsIn(path, columns, own);
   if (rows.length === 0) throw new UserError("it holds no examples", path, "give a file with some");
+  return rows;
+}
+
+async function rowsIn(path: string, columns: Columns, own: Parameters<typeof readRows>[2]) {
+  const wanted = [...columns.text, columns.label];
+  const format = await tableFormatOf(path).catch((error: unknown) => {
+    throw systemError(error, path);
+  });
+  if (format !== undefined) {
+    const { tableRows } = await import("./columns.ts");
+    return (await tableRows(path, format)).map((values, i) =>
+      cellsOf({ values, where: `${path}, row ${i + 1}` }, wanted),
+    );
+  }
+  const text = await contentOf(path);
+  const isJson = beginsJsonLines(Buffer.from(text.slice(0, 2 ** 16)));
+  const read = own?.(text, isJson);
+  if (read !== undefined) return read;
+  if (!isJson) return fromTable(text, path, columns.header, wanted);
+  const rows: Line<JsonValue>[] = [];
+  for await (const row of jsonRows(path)) rows.push(cellsOf(row, wanted));
   return rows;
 }
 
@@ -68,16 +93,12 @@ async function contentOf(path: string): Promise<string> {
   return parts.join("");
 }
 
-async function fromJson(path: string, wanted: readonly Column[]): Promise<readonly Line<JsonValue>[]> {
-  const rows: Line<JsonValue>[] = [];
-  for await (const { values, where } of jsonRows(path)) {
-    const cells = wanted.map((name) => {
-      if (Object.hasOwn(values, name) && values[name] !== null) return values[name];
-      throw missing(name, Object.keys(values), where);
-    });
-    rows.push({ cells, where });
-  }
-  return rows;
+function cellsOf({ values, where }: Row, wanted: readonly Column[]): Line<JsonValue> {
+  const cells = wanted.map((name) => {
+    if (Object.hasOwn(values, name) && values[name] !== null) return values[name];
+    throw missing(name, Object.keys(values), where);
+  });
+  return { cells, where };
 }
 
 function fromTable(

@@ -23,8 +23,8 @@ function kindOf(
   labelsOf: (train: readonly Labelled[], validation: readonly Labelled[]) => Labels,
 ): Kind {
   return {
-    ...{ head: "sequence", loss, pipeline: "text-classification", metrics: Object.keys(own) },
-    async load(data, encoding) {
+    ...{ head: "sequence", loss, pipeline: "text-classification", length: 128, metrics: Object.keys(own) },
+    async load({ data }, encoding) {
       const train = await readExamples(data.train, data);
       const validation = await readExamples(data.validation, data);
       const { of, ...labels } = labelsOf(train, validation);
