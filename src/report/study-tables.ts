@@ -101,6 +101,24 @@ export function resultTable(results: StudyResults): Table {
   };
 }
 
+/** What was saved beside what the models are good for; undefined without tasks. */
+export function taskTable({ methods, accounting }: StudyResults): Table | undefined {
+  const tasks = Object.entries(methods.at(0)?.tasks ?? {});
+  if (tasks.length === 0) return undefined;
+  return {
+    caption: "What was saved, and what was kept",
+    columns: ["Method", "Saving", ...tasks.map(([name, { metric }]) => `${name} (${metric})`)],
+    rows: methods.map((method) => [
+      method.label,
+      savingText(method, accounting),
+      ...Object.values(method.tasks ?? {}).map(({ score }) =>
+        spreadText(score, (value) => value.toFixed(4), "to come"),
+      ),
+    ]),
+    note: "Scores of the models that the runs end with, the mean over the runs' seeds; in brackets the least and the most. Of a task with seeds of its own a run's score is their median.",
+  };
+}
+
 /** The savings counted in other ways. */
 export function countTable(results: StudyResults): Table {
   const compared = results.methods.filter((method) => !method.reference && method.savings !== null);
@@ -209,9 +227,11 @@ export function rateTable(results: StudyResults): Table | undefined {
 export function studyTables(results: StudyResults): readonly Table[] {
   const rates = rateTable(results);
   const annealed = annealedTable(results);
+  const tasks = taskTable(results);
   return [
     ...(annealed === undefined ? [] : [annealed]),
     resultTable(results),
+    ...(tasks === undefined ? [] : [tasks]),
     countTable(results),
     growthTable(results),
     ...(rates === undefined ? [] : [rates]),

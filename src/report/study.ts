@@ -17,6 +17,7 @@ import {
   resultTable,
   savingText,
   spreadText,
+  taskTable,
 } from "./study-tables.ts";
 
 export function renderStudyReport(given: StudyResults): string {
@@ -24,6 +25,7 @@ export function renderStudyReport(given: StudyResults): string {
   const { done, all } = results.progress;
   const rates = rateTable(results);
   const growth = growthTable(results);
+  const tasks = taskTable(results);
   const body = [
     `<h1>${text(results.title)}</h1>`,
     ...results.about.map((paragraph) => `<p>${text(paragraph)}</p>`),
@@ -33,6 +35,7 @@ export function renderStudyReport(given: StudyResults): string {
     "<h2>Validation loss</h2>",
     curves(results),
     tableOf(resultTable(results)),
+    tasks === undefined ? "" : tableOf(tasks),
     tableOf(countTable(results)),
     rates === undefined ? "" : tableOf(rates),
     results.notes.length > 0

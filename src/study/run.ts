@@ -17,6 +17,7 @@ import { resolveInputs, writeInputs } from "./inputs.ts";
 import type { Additions } from "./plans.ts";
 import { type RunRecord, readRunRecord, writeRunRecord } from "./record.ts";
 import type { Study, StudyMethod } from "./settings.ts";
+import { forgetTask, runTask, type StudyTask, tasksLeft } from "./tasks.ts";
 
 /** One run of a method. */
 export interface Trial {
@@ -73,12 +74,17 @@ export async function runStudy(study: Study, options: StudyOptions = {}): Promis
   for (;;) {
     const state = await stateOf(cells);
     const missing = missingCells(state, options.only);
-    if (missing.length === 0) return state;
+    const tasks = missingTasks(state, options.only);
+    if (missing.length + tasks.length === 0) return state;
     const all = state.trials.length + 1;
     const done =
       state.trials.filter((trial) => trial.record !== undefined).length + (state.source === undefined ? 0 : 1);
     let worked = false;
-    for (const cell of missing) {
+    for (const [cell, task] of tasks) {
+      check(options);
+      worked ||= await finishTask(study, cell, task, options);
+    }
+    for (const cell of worked ? [] : missing) {
       check(options);
       if (!(await finish(study, cell, { ...options, begin: (one) => options.begin?.(one, done, all) }))) continue;
       worked = true;
@@ -146,6 +152,27 @@ export function missingCells(state: StudyState, only?: readonly string[]): reado
   const own = source.kind === "run" && state.source === undefined ? [source] : [];
   const chosen = state.trials.filter(({ method }) => only === undefined || only.includes(method.name));
   return [...own, ...chosen.filter((trial) => trial.record === undefined).map((trial) => trial.cell)];
+}
+
+/** Tasks that are to be done now: on the models of runs with the chosen rate and the whole budget. */
+function missingTasks(state: StudyState, only?: readonly string[]): readonly (readonly [RunCell, StudyTask])[] {
+  return state.trials.flatMap(({ method, rate, share, cell, record }) => {
+    const counts = share === 1 && rate === state.rates.get(method.name) && (only?.includes(method.name) ?? true);
+    return counts ? tasksLeft(state.study, cell, record).map((task) => [cell, task] as const) : [];
+  });
+}
+
+/** Adds a task's score to a run's record. @returns as `finish` */
+async function finishTask(study: Study, cell: RunCell, task: StudyTask, options: BuildOptions): Promise<boolean> {
+  return locked(study, cell, async () => {
+    const record = await readRunRecord(study.records, cell);
+    if (record !== undefined && tasksLeft(study, cell, record).includes(task)) {
+      const score = await runTask(study, cell, task, options);
+      await writeRunRecord(study.records, { ...record, tasks: { ...record.tasks, [task.name]: score } }, cell);
+    }
+    await forgetTask(study, cell, task);
+    return true;
+  });
 }
 
 /** Makes a run's record, and what it needs. @returns whether it is there; not if somebody else is at it */

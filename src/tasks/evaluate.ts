@@ -11,7 +11,11 @@ import { perplexity } from "./perplexity.ts";
 import { Scorer, type ScorerOptions } from "./score.ts";
 import type { Task } from "./task.ts";
 
-export const tasks: readonly Task[] = [blimp, lambada, perplexity, minimalPairs, multipleChoice];
+const tasks: readonly Task[] = [blimp, lambada, perplexity, minimalPairs, multipleChoice];
+
+export function isTask(name: string): boolean {
+  return tasks.some((task) => task.name === name);
+}
 
 export interface TasksOptions extends UseOptions, ScorerOptions {
   /** A file for each example's scores, JSON Lines. */
