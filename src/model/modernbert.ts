@@ -239,7 +239,7 @@ function forward(b: ProgramBuilder, model: Model, inputs: ForwardInputs, options
     }),
   );
   const embedded = frame.norm(lookUp(frame, inputs, word), states.norm("embeddings.norm"));
-  const hidden = [frame.dropout(embedded, "embedding", "embedding")];
+  const hidden = [frame.entered(frame.dropout(embedded, "embedding", "embedding"))];
   for (let layer = 0; layer < frame.layers; layer++) {
     const block = new ModelStates(b, model, layer);
     const parts = {

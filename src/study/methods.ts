@@ -5,6 +5,7 @@
  */
 import { methods as growthMethods } from "../growth/methods.ts";
 import { suggestion, UserError } from "../util/errors.ts";
+import type { StudyFile } from "./schema.ts";
 
 /** How the source grows, in the words of `bert2bert grow`. */
 export interface MethodGrowth {
@@ -15,10 +16,8 @@ export interface MethodGrowth {
   readonly moments?: string;
 }
 
-/** A model drawn at random: the target, with fewer layers where `layers` says so. */
-export interface MethodInit {
-  readonly layers?: number;
-}
+/** A model drawn at random: the target, smaller where sizes say so; heads and FFN follow the width. */
+export type MethodInit = NonNullable<NonNullable<StudyFile["methods"][string]>["init"]>;
 
 export interface MethodDefinition {
   readonly name: string;

@@ -37,7 +37,7 @@ const method = z.strictObject({
   label: z.string().min(1).optional(),
   about: z.string().min(1).optional(),
   growth: growth.optional(),
-  init: z.strictObject({ layers: size }).optional(),
+  init: z.strictObject({ hidden: size, heads: size, ffn: size, layers: z.int().min(0).optional() }).optional(),
   plan: z.unknown().optional(),
   /** Several: each is tried with the first seed, the best is taken for the others. */
   lr: z.union([z.number().gt(0), z.array(z.number().gt(0)).min(1)]).optional(),
