@@ -77,6 +77,8 @@ export class StudyCells {
   readonly sourceModel: Model;
   readonly target: Model;
   readonly source: RunCell | GivenCell;
+  /** The source where it is a run of the study's: some method grows it, and it is not given. */
+  readonly ownSource: RunCell | undefined;
   /** Tokens of a sequence. */
   readonly length: number;
   readonly budget: { readonly steps: number; readonly tokens: number; readonly flops: FlopsSoFar };
@@ -134,6 +136,8 @@ export class StudyCells {
         length: { steps: own },
       });
     }
+    const grown = study.methods.some(({ growth }) => growth !== undefined);
+    this.ownSource = grown && this.source.kind === "run" ? this.source : undefined;
   }
 
   /** @throws UserError for what does not fit together, before anything runs */
@@ -180,8 +184,8 @@ export class StudyCells {
     const branch = made.branches.find((one) => one.share === share);
     if (branch === undefined) throw new Error(`no branch of ${method.name} ends at ${share}`);
     const at = share === 1 ? "" : `, at ${Math.round(100 * share)} %`;
-    return this.#run(`${title}${at}`, { trunk, step: branch.from }, model, made.plan, {
-      ...{ ...common, schedule: { warmup, decay: method.branches.decay, cooldown: branch.steps - branch.from } },
+    return this.#run(`${title}${at}`, { trunk, step: branch.from }, model, branch.plan, {
+      ...{ ...common, schedule: { warmup, decay: method.branches.decay, cooldown: branch.cooldown } },
       ...{ steps: branch.steps, length: { steps: branch.steps } },
     });
   }

@@ -68,7 +68,7 @@ export async function studyResults(state: StudyState): Promise<StudyResults> {
   const last = source?.evaluations.at(-1);
   const done = state.trials.filter((trial) => trial.record !== undefined).length;
   const waiting = [...state.waiting.values()].reduce((sum, seeds) => sum + seeds.length, 0);
-  const own = cells.source.kind === "run" ? 1 : 0;
+  const own = cells.ownSource === undefined ? 0 : 1;
   const results: StudyResults = {
     title: study.title,
     about: study.about,

@@ -74,7 +74,7 @@ export async function runStudy(study: Study, options: StudyOptions = {}): Promis
     const state = await stateOf(cells);
     const missing = missingCells(state, options.only);
     if (missing.length === 0) return state;
-    const all = state.trials.length + 1;
+    const all = state.trials.length + (cells.ownSource === undefined ? 0 : 1);
     const done =
       state.trials.filter((trial) => trial.record !== undefined).length + (state.source === undefined ? 0 : 1);
     let worked = false;
@@ -119,7 +119,7 @@ export async function stateOf(cells: StudyCells): Promise<StudyState> {
       }
     }
   }
-  const source = cells.source.kind === "given" ? undefined : await readRunRecord(records, cells.source);
+  const source = cells.ownSource && (await readRunRecord(records, cells.ownSource));
   // Seeds in rounds, so that no method is ahead of another: by phase, then the place of the seed, then the file's order.
   const place = (trial: Trial) => trial.method.seeds.indexOf(trial.seed);
   trials.sort((a, b) => a.phase - b.phase || place(a) - place(b));
@@ -142,8 +142,8 @@ export function finalLoss(record: RunRecord | undefined): number | undefined {
 
 /** Runs that are to be done now, first things first. */
 export function missingCells(state: StudyState, only?: readonly string[]): readonly RunCell[] {
-  const { source } = state.cells;
-  const own = source.kind === "run" && state.source === undefined ? [source] : [];
+  const { ownSource } = state.cells;
+  const own = ownSource !== undefined && state.source === undefined ? [ownSource] : [];
   const chosen = state.trials.filter(({ method }) => only === undefined || only.includes(method.name));
   return [...own, ...chosen.filter((trial) => trial.record === undefined).map((trial) => trial.cell)];
 }

@@ -105,6 +105,7 @@ export const studySchema = z.strictObject({
       at: z.array(z.number().gt(0).max(1)).default([0.4, 0.5, 0.6, 0.7, 0.8, 0.9]),
       cooldown: z.number().gt(0).lt(1).default(0.2),
       decay: z.enum(decays).exclude(["constant"]).default("sqrt"),
+      stages: z.enum(["shared", "own"]).default("shared"),
     })
     .optional(),
   evaluate: runSchema.shape.evaluate,
