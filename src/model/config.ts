@@ -48,8 +48,8 @@ export class ConfigReader {
   }
 
   /** A number of blocks, 0 for none. A table of all parameters is made of it before any file is looked at, so it has a bound. */
-  layers(key: string): number {
-    return this.count(key, 0, 4096);
+  layers(key: string, least = 0): number {
+    return this.count(key, least, 4096);
   }
 
   /** A whole number of at least 0, or null. */

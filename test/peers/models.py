@@ -75,8 +75,6 @@ CASES = {
         num_key_value_heads=2), dict()),
     "qwen3-no-layers": ("Qwen3ForCausalLM", dict(NOW, num_hidden_layers=0, hidden_size=24, num_attention_heads=4,
         num_key_value_heads=2, head_dim=8), dict()),
-    "modernbert-no-layers": ("ModernBertForMaskedLM", dict(MODERN, hidden_size=24, num_attention_heads=4,
-        intermediate_size=20, num_hidden_layers=0), dict(mask=True)),
     "bert-fast": ("BertForMaskedLM", dict(BERT, hidden_size=16, num_attention_heads=2, intermediate_size=40,
         num_hidden_layers=1, hidden_act="gelu_fast"), dict()),
     "bert-classifier": ("BertForSequenceClassification", dict(BERT, hidden_size=16, num_attention_heads=2, intermediate_size=24,
