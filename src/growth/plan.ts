@@ -137,7 +137,12 @@ export function roundedIn({ parameters }: Pick<GrowthPlan, "parameters">, dtype:
 function withKindsOf(source: Model, target: Model, layers: readonly LayerOrigin[]): Model {
   const { architecture } = target;
   const kinds = layers.map(({ from }) => source.kinds?.[from] ?? "");
-  if (source.kinds === undefined || source.kinds.length === 0 || kinds.every((kind, layer) => kind === target.kinds?.[layer])) return target;
+  if (
+    source.kinds === undefined ||
+    source.kinds.length === 0 ||
+    kinds.every((kind, layer) => kind === target.kinds?.[layer])
+  )
+    return target;
   if (architecture.withKinds === undefined)
     throw new Error(`${architecture.type} can't say what kind its blocks are of`);
   return architecture.model(architecture.withKinds(target.config, kinds), "target config", target.outputs);

@@ -51,7 +51,10 @@ export async function methodPlan(
 
 /** The model that a plan ends with. */
 function grownBy(model: Model, plan: readonly StageSpec[]): Model {
-  return plan.reduce((now, { grow }) => (grow === undefined ? now : stageGrowthPlan(now, grow, 0).growth.target), model);
+  return plan.reduce(
+    (now, { grow }) => (grow === undefined ? now : stageGrowthPlan(now, grow, 0).growth.target),
+    model,
+  );
 }
 
 function startOf(study: Study, method: StudyMethod, source: Model, target: Model, additions: Additions): Start {
