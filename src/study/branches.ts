@@ -3,21 +3,13 @@
  * to its own end, for little more than one run. METHOD: Hu et al., "MiniCPM" (2024); Hägele et al., "Scaling Laws and
  * Compute-Optimal Training Beyond Fixed Training Durations" (NeurIPS 2024).
  */
-import type { Decay } from "../train/plan/schedule.ts";
 import { PlanError, placeStages, type Stage, type StageSpec } from "../train/plan/stage.ts";
 import type { FlopsSoFar } from "../train/step/terms.ts";
 import { planFlops, stepsWithin } from "./budget.ts";
+import type { StudyFile } from "./schema.ts";
 
-/** What a study's file says of them. */
-export interface Branches {
-  /** Shares of the budget of FLOPs at which a branch ends; 1 is among them. */
-  readonly at: readonly number[];
-  /** Share of a branch's steps, from the run's first one on, in which the rate falls. */
-  readonly cooldown: number;
-  readonly decay: Decay;
-  /** `shared`: stages stand where the whole budget puts them; `own`: each branch's where its own length does. */
-  readonly stages: "shared" | "own";
-}
+/** What a study's file says of them; of the shares at which a branch ends 1 is one. */
+export type Branches = NonNullable<StudyFile["branches"]>;
 
 /** A branch: the run that ends after `steps`, of which the trunk has done the first `from`. */
 export interface Branch {

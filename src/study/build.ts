@@ -35,29 +35,9 @@ export function cellFolder(study: Study, cell: Cell): string {
   return cell.kind === "given" ? cell.folder : join(study.out, "cells", cell.id);
 }
 
-/** The cells that one is made from. */
-export function needsOf(cell: Cell): readonly Cell[] {
-  switch (cell.kind) {
-    case "given":
-    case "tokenizer":
-      return [];
-    case "data":
-      return [cell.tokenizer];
-    case "grown":
-      return [cell.source];
-    case "run":
-      if ("init" in cell.start) return [cell.data];
-      return [cell.data, "grown" in cell.start ? cell.start.grown : cell.start.trunk];
-  }
-}
-
 /** What others use of a cell. */
 export function outputOf(study: Study, cell: Cell): string {
-  const folder = cellFolder(study, cell);
-  if (cell.kind === "given") return folder;
-  if (cell.kind === "tokenizer") return join(folder, "tokenizer");
-  if (cell.kind === "data") return join(folder, "data");
-  return cell.kind === "grown" ? join(folder, "model") : join(folder, "run");
+  return join(cellFolder(study, cell), cell.output);
 }
 
 export function isBuilt(study: Study, cell: Cell): boolean {

@@ -8,17 +8,13 @@ import type { Dimensions } from "../model/table.ts";
 import { suggestion, UserError } from "../util/errors.ts";
 import type { StudyFile } from "./schema.ts";
 
+type MethodFile = NonNullable<StudyFile["methods"][string]>;
+
 /** How the source grows, in the words of `bert2bert grow`. */
-export interface MethodGrowth {
-  readonly method: string;
-  readonly options?: Readonly<Record<string, string>>;
-  readonly map?: string;
-  readonly depth?: string;
-  readonly moments?: string;
-}
+export type MethodGrowth = NonNullable<MethodFile["growth"]>;
 
 /** A model drawn at random: the target, smaller where sizes say so; heads and FFN follow the width. */
-export type MethodInit = NonNullable<NonNullable<StudyFile["methods"][string]>["init"]>;
+export type MethodInit = NonNullable<MethodFile["init"]>;
 
 /** What a method needs to know of the target. */
 type Target = Pick<Dimensions, "layers" | "hidden" | "heads" | "headWidth" | "ffn">;

@@ -10,7 +10,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Held, takeLock } from "../store/lock.ts";
 import { Interrupted } from "../util/errors.ts";
-import { type BuildOptions, buildCell, isBuilt, needsOf, outputOf, recordOf } from "./build.ts";
+import { type BuildOptions, buildCell, isBuilt, outputOf, recordOf } from "./build.ts";
 import { type Cell, type RunCell, StudyCells } from "./cells.ts";
 import { readFrequencies, writeFrequencies } from "./frequencies.ts";
 import { resolveInputs, writeInputs } from "./inputs.ts";
@@ -80,7 +80,7 @@ export async function runStudy(study: Study, options: StudyOptions = {}): Promis
     let worked = false;
     for (const cell of missing) {
       check(options);
-      if (!(await finish(study, cell, { ...options, begin: (one) => options.begin?.(one, done, all) }))) continue;
+      if (!(await make(study, cell, { ...options, begin: (one) => options.begin?.(one, done, all) }, true))) continue;
       worked = true;
       break;
     }
@@ -148,58 +148,49 @@ export function missingCells(state: StudyState, only?: readonly string[]): reado
   return [...own, ...chosen.filter((trial) => trial.record === undefined).map((trial) => trial.cell)];
 }
 
-/** Makes a run's record, and what it needs. @returns whether it is there; not if somebody else is at it */
-async function finish(
-  study: Study,
-  cell: RunCell,
-  options: BuildOptions & { readonly begin: (cell: Cell) => void },
-): Promise<boolean> {
-  return locked(study, cell, async () => {
-    if ((await readRunRecord(study.records, cell)) !== undefined) return true;
-    let record: RunRecord | undefined;
-    if (isBuilt(study, cell)) {
-      record = await recordOf(study, cell);
-    } else {
-      for (const need of needsOf(cell)) {
-        if (!(await provide(study, need, options))) return false;
-      }
-      const failed = "trunk" in cell.start ? await readRunRecord(study.records, cell.start.trunk) : undefined;
-      if (failed?.diverged !== undefined) {
-        const { key, title, spec } = cell;
-        await writeRunRecord(study.records, { ...failed, key, title, spec }, cell);
-        return true;
-      }
-      await writeFrequencies(study.records, cell.data, outputOf(study, cell.data));
-      options.begin(cell);
-      record = await buildCell(study, cell, options);
-    }
-    if (record === undefined) throw new Error(`${cell.id} left no record`);
-    await writeRunRecord(study.records, record, cell);
-    return true;
-  });
-}
-
-/** Makes what another cell needs. @returns as `finish` */
-async function provide(
+/**
+ * Makes a cell, and what it needs. @param recorded whether a run is to leave its record, as those that are asked for do; a
+ * trunk that led to no number leaves one too, and no model: its branches end as it did
+ * @returns whether it is there; not if somebody else is at it
+ */
+async function make(
   study: Study,
   cell: Cell,
   options: BuildOptions & { readonly begin: (cell: Cell) => void },
+  recorded = false,
 ): Promise<boolean> {
-  // A trunk that led to no number has a record and no model: its branches end as it did.
-  const ended = async () =>
-    isBuilt(study, cell) || (cell.kind === "run" && (await readRunRecord(study.records, cell))?.diverged !== undefined);
-  if (await ended()) return true;
-  return locked(study, cell, async () => {
-    if (await ended()) return true;
-    for (const need of needsOf(cell)) {
-      if (!(await provide(study, need, options))) return false;
+  const { records } = study;
+  const recordIn = async (one: Cell) => (one.kind === "run" ? await readRunRecord(records, one) : undefined);
+  const isDone = async () => {
+    if (!recorded && isBuilt(study, cell)) return true;
+    const record = await recordIn(cell);
+    return recorded ? record !== undefined : record?.diverged !== undefined;
+  };
+  const work = async () => {
+    if (await isDone()) return true;
+    if (cell.kind === "run" && isBuilt(study, cell)) {
+      await writeRunRecord(records, await recordOf(study, cell), cell);
+      return true;
+    }
+    for (const need of cell.needs) if (!(await make(study, need, options))) return false;
+    if (cell.kind === "run") {
+      const failed = "trunk" in cell.start ? await recordIn(cell.start.trunk) : undefined;
+      if (failed?.diverged !== undefined) {
+        const { key, title, spec } = cell;
+        await writeRunRecord(records, { ...failed, key, title, spec }, cell);
+        return true;
+      }
+      await writeFrequencies(records, cell.data, outputOf(study, cell.data));
     }
     check(options);
     options.begin(cell);
     const record = await buildCell(study, cell, options);
-    if (cell.kind === "run" && record?.diverged !== undefined) await writeRunRecord(study.records, record, cell);
+    if (cell.kind !== "run") return true;
+    if (record === undefined) throw new Error(`${cell.id} left no record`);
+    if (recorded || record.diverged !== undefined) await writeRunRecord(records, record, cell);
     return true;
-  });
+  };
+  return (await isDone()) || locked(study, cell, work);
 }
 
 /** Does something under a cell's lock. @returns false if somebody else holds it */

@@ -1,7 +1,7 @@
 import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { branched } from "../../src/study/branches.ts";
+import { type Branches, branched } from "../../src/study/branches.ts";
 import { cellFolder } from "../../src/study/build.ts";
 import { writeResults } from "../../src/study/results.ts";
 import { openStudy, runStudy, stateOf } from "../../src/study/run.ts";
@@ -14,7 +14,7 @@ import { temporaryFolder } from "../support.ts";
 import { records, studyYaml, timeless, writeStudy } from "./support.ts";
 
 const stage = (given: Partial<StageSpec>): StageSpec => ({ name: "s", head: true, optimizer: "keep", ...given });
-const rule = { at: [0.25, 0.5, 1], cooldown: 0.2, decay: "sqrt", stages: "shared" } as const;
+const rule: Branches = { at: [0.25, 0.5, 1], cooldown: 0.2, decay: "sqrt", stages: "shared" };
 const cost = (exact: number) => ({ exact, paper: exact });
 
 describe("branches", () => {
