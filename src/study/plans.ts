@@ -5,8 +5,9 @@ import { checkLearned, planGrowth, resizedModel } from "../growth/plan.ts";
 import { type Model, resizeModel } from "../model/architecture.ts";
 import { stageGrowthPlan } from "../train/growth.ts";
 import type { Plan } from "../train/plan/plans/plan.ts";
+import { plans as namedPlans } from "../train/plan/plans/plans.ts";
 import { checkStages, PlanError, type StageSpec } from "../train/plan/stage.ts";
-import { planSchema } from "../train/run/schema.ts";
+import { planSchemaOf } from "../train/run/schema.ts";
 import { expandPlan } from "../train/run/settings.ts";
 import { UserError } from "../util/errors.ts";
 import type { MethodGrowth } from "./methods.ts";
@@ -92,20 +93,14 @@ export async function stagesOf(
   { plans = [] }: Additions,
   at: readonly string[],
 ): Promise<readonly StageSpec[]> {
-  const [name, options] = named(raw);
-  const own = plans.find((plan) => plan.name === name);
-  let stages: readonly StageSpec[];
-  if (own !== undefined) {
-    stages = own.expand(own.options.parse(options ?? {}), layers);
-  } else {
-    const parsed = planSchema.safeParse(raw);
-    if (!parsed.success) {
-      const issue = parsed.error.issues[0];
-      const hint = issue.code === "custom" ? issue.params?.wayOut : undefined;
-      throw study.file.error(at, issue.message, typeof hint === "string" ? hint : "mend the plan");
-    }
-    stages = await expandPlan(parsed.data, layers);
+  const known = [...namedPlans, ...plans];
+  const parsed = planSchemaOf(known).safeParse(raw);
+  if (!parsed.success) {
+    const issue = parsed.error.issues[0];
+    const hint = issue.code === "custom" ? issue.params?.wayOut : undefined;
+    throw study.file.error(at, issue.message, typeof hint === "string" ? hint : "mend the plan");
   }
+  const stages = await expandPlan(parsed.data, layers, known);
   fitting(study, at, () => checkStages(stages, layers));
   return stages;
 }
@@ -118,11 +113,4 @@ export function fitting<T>(study: Study, at: readonly string[], work: () => T): 
     if (!(error instanceof PlanError)) throw error;
     throw study.file.error(at, error.message, "change the plan, or the budget");
   }
-}
-
-/** `full`, `{two-stage: {…}}`: the name and what stands with it. */
-function named(raw: unknown): readonly [string | undefined, unknown] {
-  if (typeof raw === "string") return [raw, undefined];
-  if (typeof raw !== "object" || raw === null || Array.isArray(raw)) return [undefined, undefined];
-  return Object.entries(raw)[0] ?? [undefined, undefined];
 }

@@ -29,7 +29,7 @@ import { clearFolder } from "../../store/temporary.ts";
 import { UserError } from "../../util/errors.ts";
 import { type Json, readJsonObject } from "../../util/json.ts";
 import { packageVersion } from "../../util/paths.ts";
-import { errorCode } from "../../util/system.ts";
+import { ifThere } from "../../util/system.ts";
 import { momentTensors, type StateReader, weightTensors } from "../step/state.ts";
 
 export const checkpointsFolder = "checkpoints";
@@ -211,13 +211,7 @@ export async function removeOld(run: string, { keep, at = [] }: Kept, upTo: numb
 
 /** The steps of the checkpoints there are, newest first. */
 export async function stepsThere(run: string): Promise<readonly number[]> {
-  let names: string[];
-  try {
-    names = await readdir(join(run, checkpointsFolder));
-  } catch (error) {
-    if (errorCode(error) === "ENOENT") return [];
-    throw error;
-  }
+  const names: readonly string[] = await ifThere(readdir(join(run, checkpointsFolder)), []);
   return names
     .map((name) => /^step-(\d+)$/.exec(name)?.[1])
     .filter((step) => step !== undefined)
