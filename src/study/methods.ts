@@ -164,12 +164,9 @@ function expanded(share: number, grow: object, schedule?: object): unknown {
  * schedule PROP-1, section 2). Moments go with what is copied.
  */
 function gradually(layers: number, depth: string): unknown {
-  const depths = quarters(layers);
-  return depths.map((to, i) => ({
-    name: ["quarter", "half", "three quarters", "whole"][i],
-    ...(i < 3 ? { share: (i + 1) / 10 } : {}),
-    ...(i > 0 && to > depths[i - 1] ? { grow: { layers: to, depth } } : {}),
-  }));
+  const names = ["quarter", "half", "three quarters"];
+  const stages = [...names.map((name, i) => ({ name, share: (i + 1) / 10 })), { name: "whole" }];
+  return deepened(quarters(layers), stages, (to) => ({ grow: { layers: to, depth } }));
 }
 
 /** What a name means by itself: one of the methods above, or a growth method with the whole network trained after it. */
@@ -196,19 +193,11 @@ export function methodDefinition(name: string, where: string): MethodDefinition 
  */
 function stackbert({ layers }: Target): unknown {
   const [quarter, half] = quarters(layers);
-  const grown = (from: number, to: number) =>
-    to > from
-      ? {
-          grow: { layers: to, depth: "stack", moments: "drop" },
-          optimizer: "reset",
-          schedule: { warmup: 0.05, decay: "run" },
-        }
-      : {};
-  return [
-    { name: "quarter", share: 0.125 },
-    { name: "half", share: 0.175, ...grown(quarter, half) },
-    { name: "whole", ...grown(half, layers) },
-  ];
+  const stages = [{ name: "quarter", share: 0.125 }, { name: "half", share: 0.175 }, { name: "whole" }];
+  return deepened([quarter, half, layers], stages, (to) => ({
+    grow: { layers: to, depth: "stack", moments: "drop" },
+    ...{ optimizer: "reset", schedule: { warmup: 0.05, decay: "run" } },
+  }));
 }
 
 /**
@@ -218,17 +207,25 @@ function stackbert({ layers }: Target): unknown {
  */
 function mslt({ layers }: Target): unknown {
   const depths = quarters(layers);
-  const all = 4 * 8 + 20;
-  const names = ["one", "two", "three", "four"];
-  return [
-    ...depths.map((depth, i) => {
-      const below = i === 0 ? 0 : depths[i - 1];
-      const added = depth - below;
-      if (i === 0) return { name: names[i], share: 8 / all };
-      if (added === 0) return { name: names[i], share: 8 / all, models: [{ layers: depth, train: 1 }] };
-      const grow = { layers: depth, depth: "stack", moments: "grow" };
-      return { name: names[i], share: 8 / all, grow, models: [{ layers: depth, train: added }] };
-    }),
-    { name: "whole" },
-  ];
+  const stages = depths.map((to, i) => ({
+    ...{ name: ["one", "two", "three", "four"][i], share: 8 / (4 * 8 + 20) },
+    ...(i > 0 && to === depths[i - 1] ? { models: [{ layers: to, train: 1 }] } : {}),
+  }));
+  const grown = (to: number, added: number) => ({
+    grow: { layers: to, depth: "stack", moments: "grow" },
+    models: [{ layers: to, train: added }],
+  });
+  return deepened([...depths, layers], [...stages, { name: "whole" }], grown);
+}
+
+/** Stages of these depths. @param grown what one has in which the model grows, by so many layers */
+function deepened(
+  depths: readonly number[],
+  stages: readonly object[],
+  grown: (to: number, added: number) => object,
+): unknown {
+  return stages.map((stage, i) => {
+    const added = i === 0 ? 0 : depths[i] - depths[i - 1];
+    return { ...stage, ...(added > 0 ? grown(depths[i], added) : {}) };
+  });
 }
