@@ -12,7 +12,7 @@ import { rateAt } from "./plan/schedule.ts";
 import { stageAt, subModelAt } from "./plan/stage.ts";
 import type { RunSettings } from "./run/settings.ts";
 import type { RunPlan } from "./run/setup.ts";
-import { CompiledSteps, runStep, type StepCommon } from "./step/compiled.ts";
+import { CompiledSteps, runStep } from "./step/compiled.ts";
 import { resetOptimizer } from "./step/state.ts";
 import { momentNames } from "./step/step.ts";
 
