@@ -4,6 +4,7 @@
  * other reads of them come before; else the new value is made aside and takes its place after the last step.
  */
 import { expand } from "../../program/expand.ts";
+import { costOf } from "../../program/flops.ts";
 import { type Node, type Program, ProgramError, type Value } from "../../program/graph.ts";
 import { numberOf } from "../attributes.ts";
 import { Emitter } from "./emitter.ts";
@@ -235,7 +236,7 @@ class Planner {
       else this.#places.set(id, place);
       return { name: outputs[i], tensor };
     });
-    const work = nodes.reduce((sum, { op, inputs, outputs, attrs }) => sum + op.flops(inputs, outputs, attrs), 0);
+    const work = nodes.reduce((sum, node) => sum + costOf(node), 0);
     return {
       kind: "graph",
       name,

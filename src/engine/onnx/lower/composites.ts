@@ -4,8 +4,7 @@
  */
 
 import type { Attributes, Shape } from "../../../program/graph.ts";
-import { bandOf, optional as optionalOf } from "../../../program/ops/attention.ts";
-import { HIDDEN } from "../../../program/ops/bandBias.ts";
+import { bandOf, HIDDEN, optional as optionalOf } from "../../../program/ops/index.ts";
 import { flagOf, numberOf, textOf } from "../../attributes.ts";
 import type { Emitter } from "../emitter.ts";
 import type { Lowerings } from "./lowering.ts";

@@ -1,7 +1,6 @@
 /** Primitives in ONNX, one or two nodes each. */
 import { size } from "../../../program/graph.ts";
-import { type Band, HIDDEN } from "../../../program/ops/bandBias.ts";
-import { rotationNumbers } from "../../../program/ops/rotations.ts";
+import { type Band, HIDDEN, rotationNumbers } from "../../../program/ops/index.ts";
 import { flagOf, listOf, numberOf } from "../../attributes.ts";
 import type { Emitter } from "../emitter.ts";
 import { onnxType } from "../protobuf.ts";

@@ -1,6 +1,6 @@
 /** Tables by their rows' numbers. XLA moves an id outside a table to its edge without a word: lower.ts has them checked. */
 
-import { HIDDEN } from "../../../program/ops/bandBias.ts";
+import { HIDDEN } from "../../../program/ops/index.ts";
 import { listOf, numberOf } from "../../attributes.ts";
 import { type Emitter, type Ref, typeOf, typeText } from "../emitter.ts";
 import type { Lowerings } from "./lowering.ts";
