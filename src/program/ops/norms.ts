@@ -68,13 +68,12 @@ export const layerNormGradOp = operation<Wanted<"x" | "affine">>(
   ),
   {
     expand(b, [g, x, gain, mean, rstd], attrs) {
-      const root = column(b, rstd);
-      const normal = mul(b, sub(b, x, column(b, mean)), root);
+      const normal = mul(b, sub(b, x, column(b, mean)), column(b, rstd));
       const outputs: Value[] = [];
       if (attrs.x) {
         const h = mul(b, g, gain);
         const inner = sub(b, sub(b, h, average(b, h)), mul(b, normal, average(b, mul(b, h, normal))));
-        outputs.push(mul(b, inner, root));
+        outputs.push(mul(b, inner, column(b, rstd)));
       }
       if (attrs.affine) outputs.push(reduceSum(b, mul(b, g, normal), [0]), reduceSum(b, g, [0]));
       return outputs;
