@@ -151,7 +151,7 @@ export async function prepare(options: PrepareOptions): Promise<PrepareResult> {
       throw new UserError("the corpus is empty", options.paths.join(", "), "name files that hold text");
     }
     const held = heldOut(documents, validation, options.paths);
-    const [train, part] = await split(folder, width, documents, held);
+    const [train, part] = await split(folder, width, collector.written, held);
     const body = encloses ? length - 2 : length;
     checkParts(train, part, body, held > 0, options.paths);
     const info: DatasetInfo = {
