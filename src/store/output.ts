@@ -65,10 +65,13 @@ export class OutputFile {
 
   /** The data may be used anew as soon as this is done. What comes after a write that failed fails as well. */
   write(data: Uint8Array): Promise<void> {
-    const { before, whole } = wholeBlocks(data, this.position);
-    if (this.#large && whole >= GATHER) return this.#writeDirectly(data, before, before + whole);
+    if (data.byteLength >= GATHER) {
+      const { before, whole } = wholeBlocks(data, this.position);
+      if (this.#large && whole >= GATHER) return this.#writeDirectly(data, before, before + whole);
+      this.#flush();
+      return this.#put(data, this.#hash?.update(data));
+    }
     const flushed = this.#pending + data.byteLength > GATHER ? this.#flush() : nothing;
-    if (data.byteLength >= GATHER) return this.#put(data, this.#hash?.update(data));
     this.#gather(data);
     return flushed;
   }

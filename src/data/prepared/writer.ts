@@ -50,6 +50,7 @@ export class PartWriter {
   readonly info = { documents: 0, lines: 0, tokens: 0 };
   readonly #files: readonly OutputFile[];
   readonly #width: 2 | 4;
+  readonly #place = Buffer.alloc(8);
 
   private constructor(files: readonly OutputFile[], width: 2 | 4) {
     this.#files = files;
@@ -78,7 +79,9 @@ export class PartWriter {
   }
 
   #position(file: number, token: number): Promise<void> {
-    return this.#files[file].write(new Uint8Array(new BigUint64Array([BigInt(token)]).buffer));
+    this.#place.writeUIntLE(token % 2 ** 32, 0, 4);
+    this.#place.writeUIntLE(Math.floor(token / 2 ** 32), 4, 4);
+    return this.#files[file].write(this.#place);
   }
 
   bytesOf(ids: readonly number[]): Uint8Array {
