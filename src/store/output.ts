@@ -3,13 +3,12 @@
  * and logs that grow. All bytes that this package writes go through here. A folder that is being filled has a ledger: what
  * was written below it, and the SHA-256 of that, made of the bytes as they are handed to the system.
  */
-import { constants } from "node:fs";
 import { type FileHandle, open, rename, symlink } from "node:fs/promises";
 import { dirname, relative, sep } from "node:path";
 import { errorCode, systemError } from "../util/system.ts";
 import { isRefusal, openDirect, wholeBlocks } from "./direct.ts";
 import { type Hashing, hashing } from "./hashing.ts";
-import { makeFolders, syncFolder } from "./places.ts";
+import { makeFolders, piecesOf, syncFolder } from "./places.ts";
 
 /** Small pieces are gathered up to so many bytes before the system is asked to take them. */
 const GATHER = 2 ** 16;
@@ -225,17 +224,7 @@ export async function fillFile(
 /** Copies a file into the temporary folder of `writeFolderWhole`. */
 export async function copyInto(from: string, to: string): Promise<void> {
   await fillFile(to, async (file) => {
-    const source = await open(from, constants.O_RDONLY);
-    try {
-      const buffer = new Uint8Array(2 ** 20);
-      for (;;) {
-        const { bytesRead } = await source.read(buffer, 0, buffer.length);
-        if (bytesRead === 0) return;
-        await file.write(buffer.subarray(0, bytesRead));
-      }
-    } finally {
-      await source.close();
-    }
+    for await (const bytes of piecesOf(from)) await file.write(bytes);
   });
 }
 

@@ -16,13 +16,14 @@ import { fillFile } from "../../store/output.ts";
 import { UserError } from "../../util/errors.ts";
 import { isJsonObject, printable } from "../../util/json.ts";
 import { packageVersion } from "../../util/paths.ts";
+import { Thread, workerUrl } from "../../util/worker.ts";
+import type { Block } from "../text/blocks.ts";
 import { type Fingerprint, readBlocks } from "../text/blocks.ts";
 import { findSources, namedField, type Source } from "../text/sources.ts";
 import { addedTokens, withClass } from "../tokenizer/folder.ts";
 import { openTokenizer, type Tokenizer } from "../tokenizer/tokenizer.ts";
 import { type DatasetInfo, infoJson, openDataset, type PartInfo, type SourceInfo } from "./dataset.ts";
-import { EncoderPool } from "./pool.ts";
-import type { EncodedBlock } from "./prepare-worker.ts";
+import type { EncodedBlock, WorkerSetting } from "./prepare-worker.ts";
 import { PartWriter, split } from "./writer.ts";
 
 export interface PrepareOptions {
@@ -119,7 +120,9 @@ export async function prepare(options: PrepareOptions): Promise<PrepareResult> {
   const fill = async (folder: string): Promise<DatasetInfo> => {
     const collector = new Collector(await PartWriter.create(folder, "all", width), framing);
     const { description } = tokenizer;
-    const pool = new EncoderPool(threads, { description, folder: options.tokenizer, width, whole: framing.whole });
+    const workerData: WorkerSetting = { description, folder: options.tokenizer, width, whole: framing.whole };
+    const script = workerUrl(import.meta.url, "./prepare-worker.ts");
+    const pool = Array.from({ length: threads }, () => new Thread<Block, EncodedBlock>(script, { workerData }));
     try {
       const underWay: Promise<EncodedBlock>[] = [];
       let fingerprint: Fingerprint = { bytes: 0, sha256: "" };
@@ -135,7 +138,8 @@ export async function prepare(options: PrepareOptions): Promise<PrepareResult> {
         fingerprint = { bytes: 0, sha256: "" };
         for await (const block of readBlocks(source, fingerprint)) {
           bytes += block.bytes.length;
-          underWay.push(pool.encode(block));
+          const next = pool.reduce((least, one) => (one.waiting < least.waiting ? one : least));
+          underWay.push(next.ask(block, [block.bytes.buffer]));
           if (underWay.length > 2 * threads) await takeOne();
         }
         found.push({ path: source.path, ...fingerprint });
@@ -143,7 +147,7 @@ export async function prepare(options: PrepareOptions): Promise<PrepareResult> {
       }
       while (underWay.length > 0) await takeOne();
     } finally {
-      await pool.close();
+      await Promise.all(pool.map((thread) => thread.end()));
       await collector.close();
     }
     const { documents } = collector.written;
