@@ -12,7 +12,7 @@ import { dirname, join, relative, sep } from "node:path";
 import { UserError } from "../util/errors.ts";
 import { errorCode, systemError } from "../util/system.ts";
 import { checkFiles, checksumsFile, checksumsText, hashFile, readChecksums, sha256 } from "./checksums.ts";
-import { closing, fillFile, type Ledger, ledgers, OutputFile } from "./output.ts";
+import { type Content, fill, fillFile, type Ledger, ledgers, OutputFile } from "./output.ts";
 import { finalPlace, kindOf, removeMade, syncFolder } from "./places.ts";
 import { clearLeftOvers, recoverFolder, temporaryName } from "./temporary.ts";
 
@@ -27,24 +27,16 @@ export interface FolderOptions {
 
 /**
  * Writes a file under its final name only when whole. A file that is there is replaced.
- * @param data what it is to hold, or what writes that
  * @throws UserError
  */
-export async function writeFileWhole(
-  path: string,
-  data: string | Uint8Array | ((file: OutputFile) => Promise<void>),
-): Promise<void> {
+export async function writeFileWhole(path: string, data: Content): Promise<void> {
   try {
     const place = await finalPlace(path);
     await clearLeftOvers(place);
     const temporary = temporaryName(place, "part");
     removeAtExit(temporary);
     try {
-      const file = new OutputFile(await open(temporary, "wx"), place);
-      await closing(file, async () => {
-        if (typeof data === "function") await data(file);
-        else await file.write(typeof data === "string" ? new TextEncoder().encode(data) : data);
-      });
+      await fill(new OutputFile(await open(temporary, "wx"), place), data);
       await rename(temporary, place);
     } catch (error) {
       await removed(temporary);
@@ -223,11 +215,7 @@ async function syncTree(folder: string, root: string, ledger: Ledger): Promise<v
       await syncTree(path, root, ledger);
     } else if (entry.isFile() && !ledger.written.has(relative(root, path).replaceAll(sep, "/"))) {
       const handle = await open(path, "r");
-      try {
-        await handle.sync();
-      } finally {
-        await handle.close();
-      }
+      await handle.sync().finally(() => handle.close());
     }
   }
   await syncFolder(folder);

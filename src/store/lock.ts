@@ -13,6 +13,7 @@ import { linkSync, readFileSync, renameSync, rmSync, statSync, utimesSync, write
 import { hostname } from "node:os";
 import { basename, dirname, join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { z } from "zod";
 import { UserError } from "../util/errors.ts";
 import { errorCode, systemError } from "../util/system.ts";
 import { lifeOf, placeOf } from "./owner.ts";
@@ -111,22 +112,11 @@ function read(path: string): string | undefined {
   }
 }
 
-interface Holder {
-  readonly pid: number;
-  readonly host: string;
-  readonly place: string;
-  readonly life: string;
-}
+const holderSchema = z.object({ pid: z.number(), host: z.string(), place: z.string(), life: z.string() });
 
-function holderOf(text: string): Holder | undefined {
+function holderOf(text: string): z.infer<typeof holderSchema> | undefined {
   try {
-    const value: unknown = JSON.parse(text);
-    if (typeof value !== "object" || value === null) return undefined;
-    if (!("pid" in value && "host" in value && "place" in value && "life" in value)) return undefined;
-    const { pid, host, place, life } = value;
-    return typeof pid === "number" && typeof host === "string" && typeof place === "string" && typeof life === "string"
-      ? { pid, host, place, life }
-      : undefined;
+    return holderSchema.parse(JSON.parse(text));
   } catch {
     return undefined;
   }

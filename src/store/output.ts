@@ -209,16 +209,8 @@ export async function createFile(path: string, bytes?: number): Promise<OutputFi
 }
 
 /** Writes a file inside the temporary folder of `writeFolderWhole`. @param bytes how many are expected, about */
-export async function fillFile(
-  path: string,
-  data: string | Uint8Array | ((file: OutputFile) => Promise<void>),
-  bytes?: number,
-): Promise<void> {
-  const file = await createFile(path, bytes);
-  await closing(file, async () => {
-    if (typeof data === "function") await data(file);
-    else await file.write(typeof data === "string" ? new TextEncoder().encode(data) : data);
-  });
+export async function fillFile(path: string, data: Content, bytes?: number): Promise<void> {
+  await fill(await createFile(path, bytes), data);
 }
 
 /** Copies a file into the temporary folder of `writeFolderWhole`. */
@@ -228,45 +220,21 @@ export async function copyInto(from: string, to: string): Promise<void> {
   });
 }
 
-/** A log: what is appended is synced now and then, so a crash may tear its end. */
-export class AppendedFile {
-  readonly #handle: FileHandle;
-  readonly #path: string;
-
-  /** @internal */
-  constructor(handle: FileHandle, path: string) {
-    this.#handle = handle;
-    this.#path = path;
-  }
-
-  /** @throws UserError */
-  async append(data: string | Uint8Array): Promise<void> {
-    await this.#handle.appendFile(data).catch(this.#fail);
-  }
-
-  /** @throws UserError */
-  async sync(): Promise<void> {
-    await this.#handle.sync().catch(this.#fail);
-  }
-
-  async close(): Promise<void> {
-    await this.#handle.close();
-  }
-
-  readonly #fail = (error: unknown): never => {
-    throw systemError(error, this.#path);
-  };
-}
+/** A log: what is appended is synced now and then, so a crash may tear its end. All of it throws UserErrors. */
+export type AppendedFile = Awaited<ReturnType<typeof appendTo>>;
 
 /** Opens a log at its end; its name is synced. @throws UserError */
-export async function appendTo(path: string): Promise<AppendedFile> {
-  try {
-    const handle = await open(path, "a");
-    await syncFolder(dirname(path));
-    return new AppendedFile(handle, path);
-  } catch (error) {
+export async function appendTo(path: string) {
+  const fail = (error: unknown): never => {
     throw systemError(error, path);
-  }
+  };
+  const handle = await open(path, "a").catch(fail);
+  await syncFolder(dirname(path)).catch(fail);
+  return {
+    append: (data: string | Uint8Array): Promise<void> => handle.appendFile(data).catch(fail),
+    sync: (): Promise<void> => handle.sync().catch(fail),
+    close: (): Promise<void> => handle.close(),
+  };
 }
 
 /** Gives a file that has grown beside its place, and is whole and synced, its name. */
@@ -283,9 +251,14 @@ export async function linkTo(file: string, path: string): Promise<void> {
   });
 }
 
-export async function closing(file: OutputFile, write: () => Promise<void>): Promise<void> {
+/** What a file is to hold, or what writes that. */
+export type Content = string | Uint8Array | ((file: OutputFile) => Promise<void>);
+
+/** Fills and closes a file. */
+export async function fill(file: OutputFile, data: Content): Promise<void> {
   try {
-    await write();
+    if (typeof data === "function") await data(file);
+    else await file.write(typeof data === "string" ? new TextEncoder().encode(data) : data);
   } catch (error) {
     await file.abandon();
     throw error;

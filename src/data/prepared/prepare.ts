@@ -19,14 +19,14 @@ import { packageVersion } from "../../util/paths.ts";
 import { Thread, workerUrl } from "../../util/worker.ts";
 import type { Block } from "../text/blocks.ts";
 import { type Fingerprint, readBlocks } from "../text/blocks.ts";
-import { findSources, namedField, type Source } from "../text/sources.ts";
+import { findSources, namedField, type Reading, type Source } from "../text/sources.ts";
 import { addedTokens, withClass } from "../tokenizer/folder.ts";
 import { openTokenizer, type Tokenizer } from "../tokenizer/tokenizer.ts";
 import { type DatasetInfo, infoJson, openDataset, type PartInfo, type SourceInfo } from "./dataset.ts";
 import type { EncodedBlock, WorkerSetting } from "./prepare-worker.ts";
 import { PartWriter, split } from "./writer.ts";
 
-export interface PrepareOptions {
+export interface PrepareOptions extends Reading {
   /** Text files and folders. */
   readonly paths: readonly string[];
   /** The tokenizer's folder. */
@@ -43,10 +43,6 @@ export interface PrepareOptions {
   readonly model?: { readonly vocabulary: number; readonly positions: number; readonly where: string };
   /** Whether each document begins with the bos token; default: if transformers puts it before a text. */
   readonly bos?: boolean;
-  /** The field of JSON Lines that holds the text; default `text`. */
-  readonly field?: string;
-  /** Told what whoever uses the data should know, of its files and of the tokenizer. */
-  readonly note?: (text: string) => void;
   /** Called after every block. */
   readonly progress?: (done: {
     readonly bytes: number;
