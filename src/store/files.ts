@@ -14,7 +14,7 @@ import { errorCode, systemError } from "../util/system.ts";
 import { checkFiles, checksumsFile, checksumsText, hashFile, readChecksums, sha256 } from "./checksums.ts";
 import { type Content, fill, fillFile, type Ledger, ledgers, OutputFile } from "./output.ts";
 import { finalPlace, kindOf, removeMade, syncFolder } from "./places.ts";
-import { clearLeftOvers, recoverFolder, temporaryName } from "./temporary.ts";
+import { recover, temporaryName } from "./temporary.ts";
 
 export interface FolderOptions {
   /** Replace a folder that is there and not empty; default: it is refused. */
@@ -32,7 +32,7 @@ export interface FolderOptions {
 export async function writeFileWhole(path: string, data: Content): Promise<void> {
   try {
     const place = await finalPlace(path);
-    await clearLeftOvers(place);
+    await recover(place);
     const temporary = temporaryName(place, "part");
     removeAtExit(temporary);
     try {
@@ -65,8 +65,7 @@ export async function writeFolderWhole<T>(
   let temporary: string;
   try {
     place = await finalPlace(path);
-    await recoverFolder(place);
-    await clearLeftOvers(place);
+    await recover(place);
     await checkFolderFree(path, options);
     temporary = temporaryName(place, "part");
     removeAtExit(temporary);
@@ -158,7 +157,7 @@ export async function checkFolderFreeOrMade(path: string): Promise<void> {
  * @throws UserError if the folder holds anything else, or is damaged
  */
 export async function holdsAlready(path: string, origin: () => Promise<string>): Promise<boolean> {
-  await recoverFolder(path);
+  await recover(path);
   if ((await kindOf(path)) !== "full") return false;
   const found = (await readChecksums(path))?.origin;
   if (found === undefined || found !== sha256(await origin())) throw occupied(path);

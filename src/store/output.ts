@@ -36,8 +36,6 @@ export class OutputFile {
   readonly #large: boolean;
   #gathered = Buffer.alloc(0);
   #pending = 0;
-  /** How many of the gathered bytes are hashed already. */
-  #hashed = 0;
   /** Bytes handed on, and how many of them the system holds. */
   #given = 0;
   #written = 0;
@@ -68,7 +66,7 @@ export class OutputFile {
       const { before, whole } = wholeBlocks(data, this.position);
       if (this.#large && whole >= GATHER) return this.#writeDirectly(data, before, before + whole);
       this.#flush();
-      return this.#put(data, this.#hash?.update(data));
+      return this.#put(data);
     }
     const flushed = this.#pending + data.byteLength > GATHER ? this.#flush() : nothing;
     this.#gather(data);
@@ -77,19 +75,16 @@ export class OutputFile {
 
   /** Whole blocks from where they are, the rest with what comes before and after. */
   #writeDirectly(data: Uint8Array, start: number, end: number): Promise<void> {
-    const hashed = Promise.all([this.#hashGathered(), this.#hash?.update(data)]).then(() => {});
     if (this.#pending + start > GATHER) this.#flush();
     this.#gather(data.subarray(0, start));
-    this.#hashed = this.#pending;
     this.#flush();
     if (this.#direct === undefined) {
       this.#direct = Promise.all(this.#lanes).then(() => openDirect(this.#place));
       // It is awaited by those who write.
       this.#direct.catch(() => {});
     }
-    const taken = this.#put(data.subarray(start, end), hashed, this.#direct);
+    const taken = this.#put(data.subarray(start, end), this.#direct);
     this.#gather(data.subarray(end));
-    this.#hashed = this.#pending;
     return taken;
   }
 
@@ -99,23 +94,16 @@ export class OutputFile {
     this.#pending += data.byteLength;
   }
 
-  #hashGathered(): Promise<void> | void {
-    const data = this.#gathered.subarray(this.#hashed, this.#pending);
-    this.#hashed = this.#pending;
-    return data.byteLength === 0 ? nothing : this.#hash?.update(data);
-  }
-
   #flush(): Promise<void> {
     if (this.#pending === 0) return nothing;
-    const hashed = this.#hashGathered();
     const data = this.#gathered.subarray(0, this.#pending);
     this.#gathered = Buffer.alloc(0);
     this.#pending = 0;
-    this.#hashed = 0;
-    return this.#put(data, hashed);
+    return this.#put(data);
   }
 
-  #put(data: Uint8Array, hashed: Promise<void> | void, direct?: Promise<FileHandle | undefined>): Promise<void> {
+  #put(data: Uint8Array, direct?: Promise<FileHandle | undefined>): Promise<void> {
+    const hashed = this.#hash?.update(data);
     const from = this.#given;
     this.#given += data.byteLength;
     // Few writes at a time, so that the n-th change of a file is the same one in every run; hashed meanwhile.
