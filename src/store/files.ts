@@ -30,25 +30,11 @@ export interface FolderOptions {
  * @throws UserError
  */
 export async function writeFileWhole(path: string, data: Content): Promise<void> {
-  try {
-    const place = await finalPlace(path);
-    await recover(place);
-    const temporary = temporaryName(place, "part");
-    removeAtExit(temporary);
-    try {
-      await fill(new OutputFile(await open(temporary, "wx"), place), data);
-      await rename(temporary, place);
-    } catch (error) {
-      await removed(temporary);
-      await removeMade(place);
-      throw error;
-    } finally {
-      unfinished.delete(temporary);
-    }
+  await through(path, async (temporary, place) => {
+    await fill(new OutputFile(await open(temporary, "wx"), place), data);
+    await rename(temporary, place);
     await syncFolder(dirname(place));
-  } catch (error) {
-    throw systemError(error, path);
-  }
+  });
 }
 
 /**
@@ -61,40 +47,44 @@ export async function writeFolderWhole<T>(
   fill: (temporary: string) => Promise<T>,
   options: FolderOptions = {},
 ): Promise<T> {
-  let place: string;
-  let temporary: string;
-  try {
-    place = await finalPlace(path);
-    await recover(place);
+  const hashes = options.checksums === true || options.origin !== undefined;
+  const ledger: Ledger = { hashes, written: new Map() };
+  return through(path, async (temporary, place) => {
     await checkFolderFree(path, options);
-    temporary = temporaryName(place, "part");
-    removeAtExit(temporary);
     await mkdir(temporary);
-  } catch (error) {
+    ledgers.set(temporary, ledger);
+    try {
+      const result = await fill(temporary);
+      if (hashes) await writeChecksums(temporary, ledger, options.origin);
+      await syncTree(temporary, temporary, ledger);
+      await checkFolderFree(path, options);
+      await takePlace(temporary, place);
+      return result;
+    } finally {
+      ledgers.delete(temporary);
+    }
+  });
+}
+
+/** Writes to a temporary name beside the final place, of which nothing is left where it fails. */
+async function through<T>(path: string, write: (temporary: string, place: string) => Promise<T>): Promise<T> {
+  const place = await finalPlace(path).catch((error: unknown) => {
     throw systemError(error, path);
-  }
-  const ledger: Ledger = {
-    hashes: options.checksums === true || options.origin !== undefined,
-    written: new Map(),
-  };
-  ledgers.set(temporary, ledger);
+  });
+  const temporary = temporaryName(place, "part");
   try {
-    const result = await fill(temporary);
-    if (ledger.hashes) await writeChecksums(temporary, ledger, options.origin);
-    await syncTree(temporary, temporary, ledger);
-    await checkFolderFree(path, options);
-    await takePlace(temporary, place);
-    return result;
+    await recover(place);
+    removeAtExit(temporary);
+    return await write(temporary, place);
   } catch (error) {
     await removed(temporary);
     await removeMade(place);
-    // What fails below this folder fails under a name that nobody knows: name the one that was asked for.
+    // What fails below this name fails under one that nobody knows: name the one that was asked for.
     if (error instanceof UserError && error.where.startsWith(temporary)) {
       throw new UserError(error.what, path + error.where.slice(temporary.length), error.wayOut, { cause: error });
     }
     throw systemError(error, path);
   } finally {
-    ledgers.delete(temporary);
     unfinished.delete(temporary);
   }
 }
