@@ -2,7 +2,7 @@
  * The commands: a line here and a thin file of the same name each. A file is loaded only when its command runs or is
  * asked for help, and what it needs of the library only inside its action, so that `bert2bert --help` loads none of it.
  */
-import type { Command } from "commander";
+import type { Command } from "@commander-js/extra-typings";
 
 interface CommandFile {
   /** Adds arguments, options and the action to the command, which already has its name and description. */

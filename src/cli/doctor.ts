@@ -1,9 +1,9 @@
 /** `doctor`: the engines there are here, and how to get the ones there are not. */
-import type { Command } from "commander";
+import type { Command } from "@commander-js/extra-typings";
 import { print, printJson, table } from "./output.ts";
 
 export function register(command: Command): void {
-  command.option("--json", "print the result as JSON").action(async (options: { json?: boolean }) => {
+  command.option("--json", "print the result as JSON").action(async (options) => {
     const { engineKinds } = await import("../engine/engines.ts");
     const { availableParallelism, totalmem } = await import("node:os");
     const { packageVersion } = await import("../util/paths.ts");

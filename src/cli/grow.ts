@@ -1,5 +1,5 @@
 /** `bert2bert grow`: grows a checkpoint into a larger one. */
-import type { Command } from "commander";
+import type { Command } from "@commander-js/extra-typings";
 import type { FloatDType } from "../checkpoint/dtype.ts";
 import type { ApplyOptions } from "../growth/apply.ts";
 import { depthRules } from "../growth/depth.ts";
@@ -13,31 +13,9 @@ import { UserError } from "../util/errors.ts";
 import { floatDType, modelFolder, wholeNumber } from "./options.ts";
 import { formatBytes, formatCount, note, Progress, print, printJson, table } from "./output.ts";
 
-interface Flags {
-  readonly to?: string;
-  readonly hidden?: number;
-  readonly heads?: number;
-  readonly kvHeads?: number;
-  readonly ffn?: number;
-  readonly layers?: number;
-  readonly method?: string;
-  readonly map?: string;
-  readonly depth?: string;
-  readonly moments?: string;
-  readonly dtype?: string;
-  readonly keepNonfinite?: true;
-  readonly maxShard?: string;
-  readonly seed: number;
-  readonly data?: string;
-  readonly engine: string;
-  readonly threads?: number;
-  readonly repeat?: string;
-  readonly addHead?: true;
-  readonly dryRun?: true;
-  readonly json?: true;
-}
+type Flags = ReturnType<ReturnType<typeof declared>["opts"]>;
 
-export function register(command: Command): void {
+const declared = (command: Command) =>
   command
     .argument("<source>", "a model folder: config.json and weights in safetensors", modelFolder)
     .argument("[out]", "the folder to write (not needed with --dry-run)")
@@ -70,8 +48,10 @@ export function register(command: Command): void {
     .option("--repeat <growth.json>", "grow as this record says, in place of all options above")
     .option("--dry-run", "print what each parameter becomes; write nothing")
     .option("--json", "print the result as JSON")
-    .addHelpText("after", methodsHelp)
-    .action(grow);
+    .addHelpText("after", methodsHelp);
+
+export function register(command: Command): void {
+  declared(command).action(grow);
   for (const option of distinctOptions()) {
     const takers = methods.filter(({ options }) => options.some(({ name }) => name === option.name));
     const words = "words" in option ? option.words.join(" | ") : `default ${option.default}`;
@@ -132,7 +112,7 @@ async function grow(folder: string, out: string | undefined, flags: Flags): Prom
     });
     progress.end();
     if (flags.json === true) {
-      printJson({ out, ...applied, promise: { ...applied.promise } });
+      printJson({ out, ...applied });
       return;
     }
     if (applied.already) note(`${out} holds this growth already; nothing was written`);

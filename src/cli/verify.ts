@@ -1,5 +1,5 @@
 /** `bert2bert verify`: holds a grown model to what its method promised. */
-import type { Command } from "commander";
+import type { Command } from "@commander-js/extra-typings";
 import type { FloatDType } from "../checkpoint/dtype.ts";
 import type { OpenModel } from "../model/load.ts";
 import type { Dimensions } from "../model/table.ts";
@@ -8,16 +8,13 @@ import type { Verification } from "../probe/verify.ts";
 import { modelFolder, wholeNumber } from "./options.ts";
 import { note, Progress, print, printJson, styled, table } from "./output.ts";
 
-interface Options {
-  readonly text?: string;
-  readonly field?: string;
-  readonly engine: string;
-  readonly seed: number;
-  readonly sample?: true;
-  readonly json?: boolean;
+export function register(command: Command): void {
+  declared(command).action(verify);
 }
 
-export function register(command: Command): void {
+type Options = ReturnType<ReturnType<typeof declared>["opts"]>;
+
+const declared = (command: Command) =>
   command
     .argument("<source>", "the model folder that was grown", modelFolder)
     .argument("<grown>", "what it grew into, with its growth.json", modelFolder)
@@ -33,9 +30,7 @@ export function register(command: Command): void {
     .addHelpText(
       "after",
       "\nDifferences are shares of the source's largest value. Exit code 1: the method's promise is broken.",
-    )
-    .action(verify);
-}
+    );
 
 async function verify(sourceFolder: string, grownFolder: string, options: Options): Promise<void> {
   const [
@@ -81,13 +76,7 @@ async function verify(sourceFolder: string, grownFolder: string, options: Option
       const sample = options.sample === true ? { seed: options.seed, progress: tell } : undefined;
       const result = await verifyGrowth(source, grown, record, inputs, open, { sample });
       progress.end();
-      if (options.json)
-        printJson({
-          ...result,
-          differences: result.differences.map((difference) => ({ ...difference })),
-          allowed: result.allowed ?? null,
-          promise: { ...result.promise },
-        });
+      if (options.json) printJson({ ...result, allowed: result.allowed ?? null });
       else show(result, source.model.dimensions, record.dtype);
       if (!result.kept) process.exitCode = 1;
     } finally {
