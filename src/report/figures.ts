@@ -1,8 +1,8 @@
 /** Loss curves against FLOPs, tokens or time: one figure an axis and a view, switched without a script. */
 import { type ChartSpec, chart, closeRange, legend, legendRules, type Series, wholeRange } from "./chart.ts";
-import { type Axis, lossSeries, measures } from "./curves.ts";
-import type { Curve } from "./data.ts";
-import { lossText } from "./format.ts";
+import { type Axis, axes, lossSeries, measures } from "./curves.ts";
+import type { Curve, Flops } from "./data.ts";
+import { lossText, percent } from "./format.ts";
 import { text } from "./html.ts";
 
 export interface LossFigures {
@@ -55,6 +55,64 @@ export function lossFigures(figures: LossFigures): string {
   );
   const style = `${rules.join("")}${curves.length > 1 ? legendRules(id, series) : ""}`;
   return `<style>${style}</style><div class="axes" id="${id}">${choices.join("")}${drawn.join("")}</div>`;
+}
+
+/** A curve that is measured against a reference's. */
+export interface Compared {
+  readonly curve: Curve;
+  readonly reference?: boolean;
+  /** FLOPs at which it reached the reference's final loss, and the share that saved. */
+  readonly saved?: { readonly reached: number | null; readonly reuse: number | null } | null;
+}
+
+/** Colours in the order of the chart, so that neighbours differ; the reference has the first. */
+export function coloursOf(compared: readonly { readonly reference?: boolean }[]): readonly number[] {
+  let next = 1;
+  return compared.map(({ reference }) => (reference ? 0 : next++));
+}
+
+/**
+ * Curves with the reference's end as a level, and a bracket on it for the one that saved most: one picture, one statement.
+ * @param target the reference's final loss
+ */
+export function comparedLosses(
+  id: string,
+  title: string,
+  compared: readonly Compared[],
+  accounting: keyof Flops,
+  target: number | null | undefined,
+  note: string,
+): LossFigures {
+  const colours = coloursOf(compared);
+  const shown = compared
+    .map((one, i) => ({ ...one, colour: colours[i] }))
+    .filter(({ curve }) => curve.evaluations.length > 0);
+  const reference = shown.find((one) => one.reference)?.curve;
+  const end = reference?.evaluations.at(-1)?.flops[accounting];
+  const saved = ({ saved }: Compared) => (saved?.reached == null ? 0 : (saved.reuse ?? 0));
+  const best = shown.reduce((most, one) => (saved(one) > saved(most) ? one : most), shown[0]);
+  return {
+    ...{ id, title, note, axes: axes(accounting), training: false },
+    curves: shown.map(({ curve }) => curve),
+    colours: shown.map(({ colour }) => colour),
+    level:
+      reference === undefined || target == null
+        ? undefined
+        : { y: target, label: `${reference.name} ends at ${lossText(target)}` },
+    bracket:
+      best?.saved?.reached == null || end === undefined || saved(best) <= 0
+        ? undefined
+        : { from: best.saved.reached, to: end, label: `${percent(saved(best))} saved`, colour: best.colour },
+  };
+}
+
+/** How to read such curves. */
+export function lossNote(accounting: keyof Flops): string {
+  const counted = {
+    exact: "from the programs that ran",
+    paper: "by the paper's convention, backward as much as forward",
+  };
+  return `Lower is better, further left is cheaper. FLOPs are counted ${counted[accounting]}, a multiply-add as two.`;
 }
 
 interface Choice {
