@@ -1,4 +1,5 @@
 /** `bert2bert grow`: grows a checkpoint into a larger one. */
+import { availableParallelism } from "node:os";
 import type { Command } from "@commander-js/extra-typings";
 import type { FloatDType } from "../checkpoint/dtype.ts";
 import type { ApplyOptions } from "../growth/apply.ts";
@@ -143,10 +144,7 @@ async function learned(plan: GrowthPlan, source: OpenModel, flags: Flags, progre
   const { name, learned: learns } = plan.method;
   if (flags.data === undefined) return plan;
   if (learns !== true) throw new UserError(`\`${name}\` learns nothing`, "--data", "leave it out");
-  const [{ learnGrowth }, { availableParallelism }] = await Promise.all([
-    import("../train/ligo.ts"),
-    import("node:os"),
-  ]);
+  const { learnGrowth } = await import("../train/ligo.ts");
   const threads = flags.threads ?? availableParallelism();
   return learnGrowth(plan, source, flags.data, {
     engine: flags.engine,
@@ -163,17 +161,12 @@ async function planFrom(source: OpenModel, flags: Flags): Promise<{ plan: Growth
     const { repeatedPlan } = await import("../growth/repeat.ts");
     return repeatedPlan(source, flags.repeat);
   }
-  const sizes = {
-    hidden: flags.hidden,
-    heads: flags.heads,
-    kvHeads: flags.kvHeads,
-    ffn: flags.ffn,
-    layers: flags.layers,
-  };
+  const { hidden, heads, kvHeads, ffn, layers, method, map, depth, moments, seed } = flags;
+  const sizes = { hidden, heads, kvHeads, ffn, layers };
   if (flags.to !== undefined && Object.values(sizes).some((size) => size !== undefined)) {
     throw new UserError("the target is given twice", "--to", "give a config, or sizes, not both");
   }
-  if (flags.method === undefined) {
+  if (method === undefined) {
     const known = methods.map((method) => method.name).join(", ");
     throw new UserError(
       "no method is named",
@@ -191,14 +184,7 @@ async function planFrom(source: OpenModel, flags: Flags): Promise<{ plan: Growth
   for (const [name, value] of Object.entries(flags)) {
     if (typeof value === "string" && distinctOptions().some((option) => option.name === name)) given[name] = value;
   }
-  const plan = planGrowth(source.model, target, {
-    method: flags.method,
-    options: given,
-    map: flags.map,
-    depth: flags.depth,
-    moments: flags.moments,
-    seed: flags.seed,
-  });
+  const plan = planGrowth(source.model, target, { method, options: given, map, depth, moments, seed });
   return { plan, dtype: await floatDType(flags.dtype), keepNotFinite: flags.keepNonfinite };
 }
 

@@ -1,4 +1,5 @@
 /** `bert2bert probe`: what a checkpoint computes for given inputs, to compare with any other implementation. */
+import { availableParallelism } from "node:os";
 import type { Command } from "@commander-js/extra-typings";
 import { modelFolder } from "./options.ts";
 import { print, printJson } from "./output.ts";
@@ -19,7 +20,6 @@ export function register(command: Command): void {
     )
     .option("--json", "print the result as JSON")
     .action(async (folder: string, options) => {
-      const { availableParallelism } = await import("node:os");
       const { openEngine } = await import("../engine/engines.ts");
       const { openModel } = await import("../model/load.ts");
       const { readProbeInputs } = await import("../probe/inputs.ts");

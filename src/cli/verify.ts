@@ -1,10 +1,13 @@
 /** `bert2bert verify`: holds a grown model to what its method promised. */
+import { availableParallelism } from "node:os";
+import { join } from "node:path";
 import type { Command } from "@commander-js/extra-typings";
 import type { FloatDType } from "../checkpoint/dtype.ts";
 import type { OpenModel } from "../model/load.ts";
 import type { Dimensions } from "../model/table.ts";
 import type { ProbeInputs } from "../probe/inputs.ts";
 import type { Verification } from "../probe/verify.ts";
+import { checkMemory } from "../util/memory.ts";
 import { modelFolder, wholeNumber } from "./options.ts";
 import { note, Progress, print, printJson, styled, table } from "./output.ts";
 
@@ -40,9 +43,6 @@ async function verify(sourceFolder: string, grownFolder: string, options: Option
     { probeBytes },
     { randomInputs, verifyGrowth },
     { openEngine },
-    { checkMemory },
-    os,
-    { join },
   ] = await Promise.all([
     import("../model/load.ts"),
     import("../growth/record.ts"),
@@ -50,9 +50,6 @@ async function verify(sourceFolder: string, grownFolder: string, options: Option
     import("../probe/probe.ts"),
     import("../probe/verify.ts"),
     import("../engine/engines.ts"),
-    import("../util/memory.ts"),
-    import("node:os"),
-    import("node:path"),
   ]);
   const record = await readRecord(grownFolder);
   const source = await openModel(sourceFolder);
@@ -69,7 +66,7 @@ async function verify(sourceFolder: string, grownFolder: string, options: Option
       }
       // After what is said at once: it reads all of the source.
       await checkSource(source, record, join(grownFolder, "growth.json"));
-      const threads = os.availableParallelism();
+      const threads = availableParallelism();
       const open = () => openEngine({ kind: options.engine, threads, precision: "f32" });
       const progress = new Progress(true);
       const tell = (done: number, parts: number) => progress.update(() => `block ${done} of ${parts} compared`);
