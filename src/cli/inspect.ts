@@ -27,10 +27,8 @@ async function check(folder: string): Promise<void> {
 
 function describe(found: Inspection): string {
   const { dimensions: d } = found;
-  const names = { lm: "language model", pooler: "pooler", nsp: "next sentence" };
-  const heads = Object.entries(names).flatMap(([head, name]) =>
-    Object.entries(found.heads).some(([key, there]) => key === head && there) ? [name] : [],
-  );
+  const { lm, pooler, nsp } = found.heads;
+  const heads = [lm && "language model", pooler && "pooler", nsp && "next sentence"].filter(Boolean);
   const bytes = found.files.reduce((sum, file) => sum + file.bytes, 0);
   const files = found.files.length === 1 ? found.files[0].name : `${found.files.length} shards`;
   const rows = [

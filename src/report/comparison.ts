@@ -50,8 +50,7 @@ export function renderComparisonReport(data: ComparisonReportData): string {
 
 /** Loss against FLOPs as an SVG file of its own. */
 export function comparisonPicture(data: ComparisonReportData): string {
-  const figures = figuresOf(data);
-  return picture(lossChart(figures, figures.axes[0]).spec);
+  return picture(lossChart(figuresOf(data)).spec);
 }
 
 function figuresOf(data: ComparisonReportData) {

@@ -10,8 +10,8 @@ export interface LossFigures {
   readonly id: string;
   readonly title: string;
   readonly curves: readonly Curve[];
-  /** The first is shown; those that a curve was not measured along are left out. */
-  readonly axes: readonly Axis[];
+  /** Which FLOPs the first axis shows. Axes that a curve was not measured along are left out. */
+  readonly accounting: keyof Flops;
   /** Colour of each curve. */
   readonly colours: readonly number[];
   /** Whether the training loss is drawn behind. */
@@ -31,8 +31,8 @@ type View = (typeof views)[number];
 
 export function lossFigures(figures: LossFigures): string {
   const { id, curves } = figures;
-  const measured = figures.axes.filter((axis) => measures(axis, curves));
-  const shown = views.filter((view) => view.key === "whole" || cuts(figures, measured[0]));
+  const measured = axes(figures.accounting).filter((axis) => measures(axis, curves));
+  const shown = views.filter((view) => view.key === "whole" || cuts(figures));
   const drawn = measured.flatMap((axis) =>
     shown.map((view) => {
       const { spec, above } = lossChart(figures, axis, view);
@@ -41,7 +41,7 @@ export function lossFigures(figures: LossFigures): string {
       return `<figure class="${axis.key} ${view.key}${first}">${chart(spec)}<figcaption>${text(figures.note + cut)}</figcaption></figure>`;
     }),
   );
-  const { series } = lossChart(figures, measured[0] ?? figures.axes[0]).spec;
+  const { series } = lossChart(figures).spec;
   const choices = [
     choice(id, "by", "Loss against", measured),
     choice(id, "view", "View", shown),
@@ -92,7 +92,7 @@ export function comparedLosses(
   const saved = ({ saved }: Compared) => (saved?.reached == null ? 0 : (saved.reuse ?? 0));
   const best = shown.reduce((most, one) => (saved(one) > saved(most) ? one : most), shown[0]);
   return {
-    ...{ id, title, note, axes: axes(accounting), training: false },
+    ...{ id, title, note, accounting, training: false },
     curves: shown.map(({ curve }) => curve),
     colours: shown.map(({ colour }) => colour),
     level:
@@ -135,16 +135,15 @@ function chosen(id: string, group: string, { key }: Choice, among: readonly Choi
 }
 
 /** Whether a closer view leaves out enough to be worth one. */
-function cuts(figures: LossFigures, axis: Axis | undefined): boolean {
-  if (axis === undefined) return false;
-  const [whole, close] = views.map((view) => lossChart(figures, axis, view).spec.y);
+function cuts(figures: LossFigures): boolean {
+  const [whole, close] = views.map((view) => lossChart(figures, undefined, view).spec.y);
   return close[1] - close[0] < 0.8 * (whole[1] - whole[0]);
 }
 
-/** The chart along one axis, and what of it lies above the picture, in words. */
+/** The chart along one axis, FLOPs by default, and what of it lies above the picture, in words. */
 export function lossChart(
   figures: LossFigures,
-  axis: Axis,
+  axis: Axis = axes(figures.accounting)[0],
   view: View = views[0],
 ): { readonly spec: ChartSpec; readonly above: readonly string[] } {
   const series = figures.curves.map((curve, j) => lossSeries(curve, figures.colours[j], axis, figures.training));
@@ -168,7 +167,7 @@ export function lossChart(
     series,
     y,
     level: figures.level,
-    bracket: axis === figures.axes[0] ? figures.bracket : undefined,
+    bracket: axis.key === "flops" ? figures.bracket : undefined,
   };
   const above = evaluated.filter((one) => one.points[0][1] > y[1]).map((one) => `${one.name} starts at ${first(one)}`);
   return { spec, above };

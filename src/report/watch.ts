@@ -1,6 +1,6 @@
 /** Runs side by side, finished or under way: what each is at, and their curves in the same pictures. */
 import { chart, type Point, type Series, wholeRange } from "./chart.ts";
-import { axes, thinned } from "./curves.ts";
+import { thinned } from "./curves.ts";
 import type { Curve, Fact } from "./data.ts";
 import { lossFigures } from "./figures.ts";
 import { factList, hue, page, text } from "./html.ts";
@@ -46,7 +46,7 @@ export function runPictures(runs: readonly Pictured[]): string {
   const drawn = runs.filter(({ log, evaluations }) => log.length + evaluations.length > 0);
   if (drawn.length === 0) return "<h2>Loss</h2>\n<p>Nothing has been measured yet.</p>";
   const figures = lossFigures({
-    ...{ id: "loss", title: "Loss", curves: drawn, axes: axes("exact"), training: true },
+    ...{ id: "loss", title: "Loss", curves: drawn, accounting: "exact", training: true },
     colours: drawn.map((run) => runs.indexOf(run) + 1),
     note:
       runs.length === 1
