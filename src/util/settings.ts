@@ -254,6 +254,7 @@ function schemaAt(schema: z.core.$ZodType, path: Path): z.ZodType | undefined {
 }
 
 function unwrapped(schema: z.core.$ZodType): z.core.$ZodType {
+  if (schema instanceof z.ZodPipe && schema.in instanceof z.ZodTransform) return schema.out;
   return schema instanceof z.ZodPrefault || schema instanceof z.ZodDefault || schema instanceof z.ZodOptional
     ? unwrapped(schema.unwrap())
     : schema;
