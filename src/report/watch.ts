@@ -1,5 +1,5 @@
 /** Runs side by side, finished or under way: what each is at, and their curves in the same pictures. */
-import { chart, type Point, type Series, wholeRange } from "./chart.ts";
+import { chart, type Point, type Series } from "./chart.ts";
 import { thinned } from "./curves.ts";
 import type { Curve, Fact } from "./data.ts";
 import { lossFigures } from "./figures.ts";
@@ -74,11 +74,12 @@ function smallChart(
     return found.length < 2 ? [] : [{ name: run.name, colour: i + 1, points: found, marked: false, marks }];
   });
   if (series.length === 0) return "";
-  const [, high] = wholeRange(series.map((one) => one.points));
-  const description = `${title} along the steps, at most ${high.toPrecision(3)}.`;
+  const values = series.flatMap((one) => one.points.map(([, y]) => y));
+  const [low, high] = [Math.min(0, ...values), Math.max(0, ...values)];
+  const description = `${title} along the steps, at most ${Math.max(...values).toPrecision(3)}.`;
   const picture = chart({
     ...{ id, title, description, xTitle: "step", yTitle: "", series },
-    y: [0, high || 1],
+    y: [low, low === high ? 1 : high + (high - low) * 0.02],
     small: true,
     labels: false,
   });
