@@ -54,7 +54,7 @@ export async function inspect(folder: string) {
       /** Stored tensors that the model does not use: buffers, tied copies, other heads. */
       leftOut: weights.leftOut,
       /** Sentences on what is read otherwise than the folder's owner may think, and on what is missing. */
-      notes: await remarks(opened),
+      notes: [...(await remarks(opened)), model.architecture.remark?.(model) ?? []].flat(),
       tokenizer: await presentOf(folder, tokenizerFiles),
       growth: summarise(await readIfThere(folder, growthFile)),
       /** Whose moments lie beside the weights. */
