@@ -213,7 +213,7 @@ function forward(flavour: Flavour, b: ProgramBuilder, model: Model, inputs: Forw
   const { frequencies, scale } = rope(flavour, model.config, model.dimensions);
   const turns = rotations(b, frame.length, frequencies, scale);
   const word = states.value(WORD);
-  const hidden = [lookUp(frame, inputs, word)];
+  const hidden = [frame.entered(lookUp(frame, inputs, word))];
   for (let layer = 0; layer < frame.layers; layer++) {
     const block = new ModelStates(b, model, layer);
     const parts = {

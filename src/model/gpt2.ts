@@ -166,7 +166,7 @@ export const gpt2: Architecture = defineArchitecture({
     const frame = new Frame(b, model, inputs, options, { inputMajor: true });
     const word = states.value(WORD);
     const sum = embed(frame, inputs, { word, position: states.value("wpe.weight") }, 0);
-    const hidden = [frame.dropout(sum, "embedding", "embedding")];
+    const hidden = [frame.entered(frame.dropout(sum, "embedding", "embedding"))];
     for (let layer = 0; layer < frame.layers; layer++) {
       hidden.push(preNormBlock(frame, hidden[layer], new ModelStates(b, model, layer), layer));
     }

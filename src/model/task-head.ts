@@ -3,9 +3,8 @@
  * them, as transformers' classes have it (BertForSequenceClassification and its like). Which layers, under which names, is the architecture's to say.
  */
 import type { ProgramBuilder } from "../program/builder.ts";
-import { dropout } from "../program/dropout.ts";
 import type { Value } from "../program/graph.ts";
-import { linear, tanh } from "../program/ops/index.ts";
+import { dropout, linear, tanh } from "../program/ops/index.ts";
 import { UserError } from "../util/errors.ts";
 import type { Json } from "../util/json.ts";
 import type { ForwardResult, Model } from "./architecture.ts";
