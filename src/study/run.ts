@@ -17,7 +17,7 @@ import { resolveInputs, writeInputs } from "./inputs.ts";
 import type { Additions } from "./plans.ts";
 import { type RunRecord, readRunRecord, writeRunRecord } from "./record.ts";
 import type { Study, StudyMethod } from "./settings.ts";
-import { forgetTask, runTask, type StudyTask, tasksLeft } from "./tasks.ts";
+import { doTask, type StudyTask, tasksLeft } from "./tasks.ts";
 
 /** One run of a method. */
 export interface Trial {
@@ -160,15 +160,13 @@ function missingTasks(state: StudyState, only?: readonly string[]): readonly (re
   });
 }
 
-/** Adds a task's score to a run's record. @returns as `finish` */
-async function finishTask(study: Study, cell: RunCell, task: StudyTask, options: BuildOptions): Promise<boolean> {
+/** @returns as `make` */
+function finishTask(study: Study, cell: RunCell, task: StudyTask, options: BuildOptions): Promise<boolean> {
   return locked(study, cell, async () => {
     const record = await readRunRecord(study.records, cell);
     if (record !== undefined && tasksLeft(study, cell, record).includes(task)) {
-      const score = await runTask(study, cell, task, options);
-      await writeRunRecord(study.records, { ...record, tasks: { ...record.tasks, [task.name]: score } }, cell);
+      await doTask(study, cell, record, task, options);
     }
-    await forgetTask(study, cell, task);
     return true;
   });
 }

@@ -6,60 +6,62 @@
 import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { removeWhole } from "../store/files.ts";
-import { evaluateTasks, isTask } from "../tasks/evaluate.ts";
+import { evaluateTasks, headlineOf } from "../tasks/evaluate.ts";
 import { finetune } from "../tasks/finetune/finetune.ts";
 import { loadTask } from "../tasks/finetune/settings.ts";
 import { modelFolder } from "../train/run/folder.ts";
 import { UserError } from "../util/errors.ts";
-import type { Json } from "../util/json.ts";
 import { type BuildOptions, cellFolder, outputOf } from "./build.ts";
 import type { RunCell } from "./cells.ts";
 import { asJson, keyOf } from "./identity.ts";
-import type { RunRecord, TaskScore } from "./record.ts";
+import { type RunRecord, type TaskScore, writeRunRecord } from "./record.ts";
 import type { StudyFile } from "./schema.ts";
 import type { Study } from "./settings.ts";
 
-/** A task as STUDY.yaml has it; paths in it are relative to `folder`. */
 export interface StudyTask {
   readonly name: string;
   readonly key: string;
   /** What it is judged by. */
   readonly metric: string;
-  readonly keys: Json & { readonly task: string };
-  readonly folder: string;
+  /** @param out a folder for what it needs while it goes on @throws UserError, Interrupted */
+  run(model: string, out: string, options: BuildOptions): Promise<Omit<TaskScore, "key">>;
 }
 
-/** @throws UserError for keys that are no task's */
-export async function studyTasks(read: StudyFile, folder: string): Promise<readonly StudyTask[]> {
-  const tasks: StudyTask[] = [];
-  for (const [name, given] of Object.entries(read.tasks)) {
-    const keys: StudyTask["keys"] = { ...asJson(given), task: given.task };
-    const where = `tasks.${name}`;
-    if (isTask(keys.task) && typeof keys.path !== "string") {
-      throw new UserError(`${keys.task} needs a path`, where, "give `path: FILE`");
+/** The tasks of a study; paths in them are relative to `folder`. @throws UserError for keys that are no task's */
+export async function studyTasks({ tasks, engine }: StudyFile, folder: string): Promise<readonly StudyTask[]> {
+  const threads = typeof engine.threads === "number" ? engine.threads : undefined;
+  const read = async (name: string, { task, ...keys }: StudyFile["tasks"][string]): Promise<StudyTask> => {
+    const known = { name, key: keyOf(asJson({ task, ...keys })) };
+    const metric = headlineOf(task);
+    if (metric === undefined) {
+      const load = (from: string, out: string) =>
+        loadTask({ engine, task, ...keys, model: { from }, out }, [], { beside: folder });
+      return {
+        ...{ ...known, metric: (await load(folder, name)).settings.metric },
+        run: async (model, out, options) => {
+          const { score, spread } = await finetune(await load(model, out), { ...options, progress: undefined });
+          return { score, spread };
+        },
+      };
     }
-    const metric = isTask(keys.task) ? headline(keys.task) : await metricOf(folder, keys, read.engine, where);
-    tasks.push({ name, key: keyOf(keys), metric, keys, folder });
+    const { path } = keys;
+    if (typeof path !== "string") throw new UserError(`${task} needs a path`, name, "give `path: FILE`");
+    const run = async (model: string) => {
+      const asked = [`${task}=${resolve(folder, path)}`];
+      const figures = await evaluateTasks(model, asked, { engine: engine.kind, threads });
+      return { score: Number(figures[task][metric]) };
+    };
+    return { ...known, metric, run };
+  };
+  const all: StudyTask[] = [];
+  for (const [name, keys] of Object.entries(tasks)) {
+    const task = await read(name, keys).catch((error: unknown) => {
+      if (!(error instanceof UserError)) throw error;
+      throw new UserError(error.what, `tasks.${name}`, error.wayOut, { cause: error });
+    });
+    all.push(task);
   }
-  return tasks;
-}
-
-/** What a task without training is judged by: a perplexity where nothing is right or wrong. */
-function headline(task: string): string {
-  return task === "perplexity" ? "token" : "accuracy";
-}
-
-async function metricOf(folder: string, keys: Json, engine: object, where: string): Promise<string> {
-  try {
-    return (await loadFor(folder, keys, engine, folder, where)).settings.metric;
-  } catch (error) {
-    if (!(error instanceof UserError)) throw error;
-    throw new UserError(error.what, where, error.wayOut, { cause: error });
-  }
-}
-
-function loadFor(model: string, keys: Json, engine: object, folder: string, out: string) {
-  return loadTask({ engine, ...keys, model: { from: model }, out }, [], { beside: folder });
+  return all;
 }
 
 /** What is still to be done on the model that a run ended with. */
@@ -69,26 +71,18 @@ export function tasksLeft(study: Study, cell: RunCell, record: RunRecord | undef
   return study.tasks.filter(({ name, key }) => record.tasks?.[name]?.key !== key);
 }
 
-/** @throws UserError, Interrupted */
-export async function runTask(study: Study, cell: RunCell, task: StudyTask, options: BuildOptions): Promise<TaskScore> {
-  const { name, key, metric, keys, folder } = task;
-  const model = join(outputOf(study, cell), modelFolder);
+/** Adds a task's score to a run's record; what it needed goes. @throws UserError, Interrupted */
+export async function doTask(
+  study: Study,
+  cell: RunCell,
+  record: RunRecord,
+  { name, key, metric, run }: StudyTask,
+  options: BuildOptions,
+): Promise<void> {
   const note = (text: string) => options.note?.(`${cell.title}, ${name}: ${text}`);
-  const { engine } = study.training;
-  if (isTask(keys.task)) {
-    const threads = typeof engine.threads === "number" ? engine.threads : undefined;
-    const asked = `${keys.task}=${resolve(folder, String(keys.path))}`;
-    const figures = (await evaluateTasks(model, [asked], { engine: engine.kind, threads }))[keys.task];
-    note(`${metric} ${figures[metric]}`);
-    return { key, score: Number(figures[metric]) };
-  }
-  const out = join(cellFolder(study, cell), "tasks", name);
-  const loaded = await loadFor(model, keys, engine, folder, out);
-  const { score, spread } = await finetune(loaded, { note, stopped: options.stopped });
-  return { key, score, spread };
-}
-
-/** Removes what a task has left once its score is recorded. */
-export async function forgetTask(study: Study, cell: RunCell, { name }: StudyTask): Promise<void> {
-  await removeWhole(join(cellFolder(study, cell), "tasks", name));
+  const folder = join(cellFolder(study, cell), "tasks");
+  const done = await run(join(outputOf(study, cell), modelFolder), join(folder, key), { ...options, note });
+  note(`${metric} ${done.score}`);
+  await writeRunRecord(study.records, { ...record, tasks: { ...record.tasks, [name]: { key, ...done } } }, cell);
+  await removeWhole(folder);
 }

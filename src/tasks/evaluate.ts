@@ -13,8 +13,10 @@ import type { Task } from "./task.ts";
 
 const tasks: readonly Task[] = [blimp, lambada, perplexity, minimalPairs, multipleChoice];
 
-export function isTask(name: string): boolean {
-  return tasks.some((task) => task.name === name);
+/** The figure that a task is judged by, a perplexity where nothing is right or wrong; undefined: there is no such task. */
+export function headlineOf(name: string): string | undefined {
+  if (!tasks.some((task) => task.name === name)) return undefined;
+  return name === perplexity.name ? "token" : "accuracy";
 }
 
 export interface TasksOptions extends UseOptions, ScorerOptions {
