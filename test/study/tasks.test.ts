@@ -28,7 +28,7 @@ const study = (more: object = {}) => ({
   ...{ source: { config }, target: { hidden: 24 }, budget: { steps: 8 }, objective: "clm", batch: { sequences: 4 } },
   ...{ optimizer: { lr: 1e-2, dropout: 0 }, evaluate: { every: 4, sequences: 8 }, checkpoint: { every: 4 } },
   ...{ engine: { kind: "onnx", threads: 1 }, methods: { scratch: { seeds: [1, 2] }, aki: {} } },
-  tasks: { ...tasks, cats: { ...tasks.cats, epochs: 1, length: 16, seeds: 2, optimizer: { lr: 1e-3 } } },
+  tasks: { ...tasks, cats: { ...tasks.cats, epochs: 1, length: 16, optimizer: { lr: 1e-3 } } },
   ...more,
 });
 
@@ -117,14 +117,14 @@ describe("a study's tasks", () => {
     for (let done = false; !done; ) {
       let asked = 0;
       try {
-        await runStudy(await loadStudy(other), { stopped: () => (++asked > 9 ? "SIGTERM" : undefined) });
+        await runStudy(await loadStudy(other), { stopped: () => (++asked > 24 ? "SIGTERM" : undefined) });
         done = true;
       } catch (error) {
         expect(error).toBeInstanceOf(Interrupted);
         stops++;
       }
     }
-    expect(stops).toBeGreaterThan(5);
+    expect(stops).toBeGreaterThan(1);
     const of = (file: string) => records(join(file, "..", "out", "records"));
     expect(of(other)).toEqual(of(path));
   });
