@@ -37,6 +37,11 @@ export const commands: readonly CommandEntry[] = [
     load: () => import("./grow.ts"),
   },
   {
+    name: "advise",
+    description: "whether growing pays: what it may save, from measured cells and papers",
+    load: () => import("./advise.ts"),
+  },
+  {
     name: "probe",
     description: "logits, hidden states, loss and gradients of a checkpoint for given inputs",
     load: () => import("./probe.ts"),

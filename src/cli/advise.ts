@@ -1,0 +1,52 @@
+/** `bert2bert advise`: whether growing pays, from what was measured and what papers found. Nothing is written. */
+import type { Command } from "commander";
+import { UserError } from "../util/errors.ts";
+import { modelFolder, share } from "./options.ts";
+import { note, print, printJson } from "./output.ts";
+import { type SizeFlags, sizeOptions, targetOf } from "./sizes.ts";
+
+interface Options extends SizeFlags {
+  readonly tokens: string;
+  readonly dropout?: number;
+  readonly json?: true;
+}
+
+export function register(command: Command): void {
+  sizeOptions(command.argument("<source>", "a model folder that could be grown", modelFolder))
+    .requiredOption("--tokens <n>", "what the target is to be trained on, such as 20M")
+    .option("--dropout <rate>", "in that training (default: the target config's)", share("--dropout", 1))
+    .option("--json", "print the estimates as JSON")
+    .addHelpText(
+      "after",
+      "\nThe cells that it rests on are ours (docs/results/grid.json), small networks all; the papers' figures stand beside\nthem. Savings are of the FLOPs that training the target from scratch to the same loss takes.",
+    )
+    .action(async (folder: string, options: Options) => {
+      const [{ advise, adviceLine, settingOf, settingText }, { openModel }, { countOf }] = await Promise.all([
+        import("../advise/advise.ts"),
+        import("../model/load.ts"),
+        import("../util/settings.ts"),
+      ]);
+      const tokens = countOf(options.tokens);
+      if (tokens === undefined) {
+        throw new UserError(`\`${options.tokens}\` is not a whole number above 0`, "--tokens", "give one, such as 20M");
+      }
+      const { model, close } = await openModel(folder, { compareCopies: false });
+      try {
+        const setting = settingOf(model, await targetOf(model, options), tokens, options.dropout);
+        const estimates = await advise(setting);
+        if (options.json === true) return printJson({ setting, estimates });
+        note(`${setting.architecture}, ${settingText(setting)}, dropout ${setting.dropout}`);
+        for (const estimate of estimates) {
+          print(adviceLine(estimate));
+          for (const { study, at, saving, apart } of estimate.nearest.slice(1)) {
+            print(`  measured: ${study}, ${at}: ${Math.round(100 * saving)} % (apart ${apart.toFixed(1)})`);
+          }
+          for (const { method, title, says, saving } of estimate.papers) {
+            print(`  claimed: ${method}, ${title}: ${Math.round(100 * saving)} % (${says})`);
+          }
+        }
+      } finally {
+        await close();
+      }
+    });
+}
