@@ -4,10 +4,14 @@
  * size of the step, tokens a parameter, dropout, depth against width, the objective and the size; its interval is as wide
  * as leaving each cell out says it must be.
  */
-import type { Model } from "../model/architecture.ts";
+import { growthFile } from "../checkpoint/folder.ts";
+import { parseRecord } from "../growth/record.ts";
+import { type Model, resizeModel } from "../model/architecture.ts";
 import { supports } from "../model/objectives.ts";
 import { parameterCount } from "../model/table.ts";
 import type { StudyResults } from "../report/study-data.ts";
+import { UserError } from "../util/errors.ts";
+import type { Json } from "../util/json.ts";
 import { type GridCell, readGrid } from "./grid.ts";
 import { type Claim, claims, expected } from "./literature.ts";
 import { distance, GaussianProcess } from "./process.ts";
@@ -44,15 +48,18 @@ const NOISE = 0.04;
 /** Beyond so far from every cell an estimate is what is expected anywhere. */
 const FAR = 2.5;
 
-/** Coordinates in units of how far a cell says something of another. */
-function placeOf({ from, to, tokens, dropout, objective }: Setting): readonly number[] {
+/**
+ * Coordinates in units of how far a cell says something of another. @param alone of a method that grows inside its run: it
+ * begins with what it likes, whatever source there is
+ */
+function placeOf({ from, to, tokens, dropout, objective }: Setting, alone: boolean): readonly number[] {
   const deeper = Math.log(to.layers / Math.max(0.5, from.layers));
   const wider = 2 * Math.log(to.hidden / from.hidden);
   return [
-    Math.log2(to.parameters / from.parameters) / 0.7,
+    alone ? 0 : Math.log2(to.parameters / from.parameters) / 0.7,
+    alone || deeper + wider === 0 ? 0 : deeper / (deeper + wider) / 0.7,
     Math.log2(tokens / to.parameters) / 1.5,
     dropout / 0.2,
-    (deeper + wider === 0 ? 0 : deeper / (deeper + wider)) / 0.7,
     objective === "clm" ? 0 : 1,
     Math.log10(to.parameters) / 1.5,
   ];
@@ -61,7 +68,7 @@ function placeOf({ from, to, tokens, dropout, objective }: Setting): readonly nu
 const expectedAt = (counts: Claim["counts"], { from, to, tokens }: Setting) =>
   expected(counts, Math.max(1, to.parameters / from.parameters), tokens / to.parameters);
 
-function noiseOf({ measure }: GridCell, { low, high }: { readonly low: number | null; readonly high: number | null }) {
+function noiseOf(measure: GridCell["measure"], { low, high }: NonNullable<GridCell["reuse"]>): number {
   const own = low === null || high === null ? NOISE : Math.max(NOISE / 2, (high - low) / 3.92);
   // The crossing of an unfinished schedule is another figure, if a near one.
   return measure === "crossing" ? Math.hypot(own, 0.08) : own;
@@ -74,41 +81,38 @@ export async function advise(setting: Setting, cells?: readonly GridCell[]): Pro
 }
 
 export function estimate(setting: Setting, grid: readonly GridCell[], counts: Claim["counts"]): Estimate {
-  const place = placeOf(setting);
-  const byMethod = new Map<
-    string | null,
-    { readonly cell: GridCell; readonly at: readonly number[]; readonly saving: number }[]
-  >();
-  const processes = new Map<string | null, GaussianProcess>();
-  for (const cell of grid) {
-    const found = counts === "reuse" ? cell.reuse : cell.allIn;
-    if (found === null) continue;
-    const known = byMethod.get(cell.method) ?? [];
-    byMethod.set(cell.method, [...known, { cell, at: placeOf(cell), saving: found.mean }]);
-  }
-  if (byMethod.size === 0) byMethod.set(null, []);
-  for (const [method, known] of byMethod) {
-    const data = known.map(({ cell, at, saving }) => {
-      const noise = noiseOf(cell, (counts === "reuse" ? cell.reuse : cell.allIn) ?? { low: null, high: null });
-      return { at, value: saving - expectedAt(counts, cell), noise };
+  const measured = grid.flatMap((cell) => {
+    const saving = counts === "reuse" ? cell.reuse : cell.allIn;
+    return saving === null ? [] : [{ ...cell, saving, alone: cell.reuse === null }];
+  });
+  const methods = measured.length === 0 ? [null] : [...new Set(measured.map(({ method }) => method))];
+  const fitted = methods.map((method) => {
+    const cells = measured
+      .filter((cell) => cell.method === method)
+      .map((cell) => ({ ...cell, at: placeOf(cell, cell.alone) }));
+    const data = cells.map((cell) => {
+      const value = cell.saving.mean - expectedAt(counts, cell);
+      return { at: cell.at, value, noise: noiseOf(cell.measure, cell.saving) };
     });
-    processes.set(method, new GaussianProcess(data, SPREAD));
-  }
-  const widths = ninetieth([...processes.values()].flatMap((process) => process.misses()));
-  const all = [...processes].map(([method, process]): Estimate => {
-    const known = byMethod.get(method) ?? [];
+    return { method, cells, process: new GaussianProcess(data, SPREAD) };
+  });
+  const widths = ninetieth(fitted.flatMap(({ process }) => process.misses()));
+  const papers = claims.filter((claim) => claim.counts === counts && claim.architecture === setting.architecture);
+  const all = fitted.map(({ method, cells, process }): Estimate => {
+    const place = placeOf(setting, cells.at(0)?.alone ?? false);
     const { mean: above, deviation } = process.at(place);
     const mean = expectedAt(counts, setting) + above;
     const half = widths * Math.hypot(deviation, NOISE);
-    const nearest = known
-      .map(({ cell, at, saving }) => ({ study: cell.study, saving, apart: distance(place, at), at: settingText(cell) }))
+    const low = mean - half;
+    const nearest = cells
+      .map((cell) => {
+        return { study: cell.study, saving: cell.saving.mean, apart: distance(place, cell.at), at: settingText(cell) };
+      })
       .sort((a, b) => a.apart - b.apart)
       .slice(0, 3);
-    const interval = { mean, low: mean - half, high: Math.min(1, mean + half) };
-    const near = (nearest[0]?.apart ?? Number.POSITIVE_INFINITY) < FAR;
-    const verdict = mean <= 0 ? "scratch" : interval.low > 0 ? "grow" : near ? "perhaps" : "unknown";
-    const papers = claims.filter((claim) => claim.counts === counts && claim.architecture === setting.architecture);
-    return { counts, method, ...interval, cells: known.length, nearest, verdict, papers };
+    const near = nearest.length > 0 && nearest[0].apart < FAR;
+    const verdict = mean <= 0 ? "scratch" : low > 0 ? "grow" : near ? "perhaps" : "unknown";
+    return { counts, method, mean, low, high: Math.min(1, mean + half), cells: cells.length, nearest, verdict, papers };
   });
   return all.reduce((best, one) => (one.low > best.low ? one : best));
 }
@@ -131,16 +135,34 @@ export function settingText({ from, to, tokens }: Setting): string {
 
 /** An estimate in a sentence. */
 export function adviceLine({ counts, method, mean, low, high, nearest, verdict, cells }: Estimate): string {
-  const percent = (share: number) => `${Math.round(100 * share)} %`;
   const by = method === null ? "growing" : `growing (${method})`;
   const charged = counts === "reuse" ? "the source being free" : "everything charged";
-  const figure = `${by} saves about ${percent(mean)} of what scratch costs, ${charged} (nine times in ten ${percent(low)} to ${percent(high)})`;
+  const figure = `${by} saves about ${share(mean)} of what scratch costs, ${charged} (nine times in ten ${share(low)} to ${share(high)})`;
   const [first] = nearest;
-  const basis =
-    first === undefined
-      ? "nothing was measured; what papers found"
-      : `${cells} cells measured, the nearest ${apartWords(first.apart)}: ${first.study}, ${first.at}, saved ${percent(first.saving)}`;
-  return `${verdicts[verdict]}: ${figure}; ${basis}`;
+  if (first === undefined) return `${verdicts[verdict]}: ${figure}; nothing was measured, this is what papers found`;
+  const basis = `${cells} cell${cells === 1 ? "" : "s"} measured, the nearest ${apartWords(first.apart)}`;
+  return `${verdicts[verdict]}: ${figure}; ${basis}: ${first.study}, ${first.at}, saved ${share(first.saving)}`;
+}
+
+/** Of what scratch costs. */
+export function share(saving: number): string {
+  return `${Math.round(100 * saving)} %`.replace("-", "−");
+}
+
+/**
+ * What is to be said of training a grown model: the estimate of a free source, since it is there. @param growth its
+ * growth.json @returns undefined where it was not grown, or nothing is known of how
+ */
+export async function adviceOnGrown(model: Model, growth: Json | undefined, tokens: number, dropout?: number) {
+  if (growth === undefined) return undefined;
+  try {
+    const source = resizeModel(model, parseRecord(growth, growthFile).sourceSizes, growthFile);
+    const [reuse] = await advise(settingOf(source, model, tokens, dropout));
+    return adviceLine(reuse);
+  } catch (error) {
+    if (error instanceof UserError) return undefined;
+    throw error;
+  }
 }
 
 const verdicts: Readonly<Record<Estimate["verdict"], string>> = {

@@ -43,6 +43,7 @@ export function register(command: Command): void {
             : `computed, no step was run: ${measured.unmeasured}`,
         ],
       ];
+      if (estimate.advice !== undefined) facts.push(["advice", estimate.advice]);
       for (const [name, value] of facts) print(`${name.padEnd(8)}${value}`);
       print("");
       const rows = estimate.stages.flatMap((stage) =>

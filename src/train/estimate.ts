@@ -1,4 +1,5 @@
 /** What a run will take, before it starts: parameters, memory, operations, time. Nothing is written. */
+import { adviceOnGrown } from "../advise/advise.ts";
 import { absence, runsInMemory } from "../engine/engines.ts";
 import type { Model } from "../model/architecture.ts";
 import { paperFlops } from "../model/flops.ts";
@@ -67,6 +68,8 @@ export interface RunEstimate {
   /** Steps that are done, also by a run that it carries further; and the operations of the others. */
   readonly done: number;
   readonly left: FlopsSoFar;
+  /** Of a grown model: what growing it may save; undefined for another, and of a run that goes on. */
+  readonly advice: string | undefined;
   /** How fast its steps are here; where they were not timed, why not. */
   readonly measured: Measured | { readonly unmeasured: string };
 }
@@ -112,16 +115,23 @@ export async function estimateRun(
         : ((await absence(open.engine)) ??
           (runsInMemory(open.engine) ? lacks(memory, run.file.where([]), note) : undefined) ??
           (measure ? undefined : "that was not asked for"));
+    const { dropout } = run.settings.optimizer;
+    const tokens = plan.steps * plan.size.tokensPerStep;
+    const { model, companions } = open.start;
     return {
       architecture: open.start.model.architecture.type,
       parameters: parameterCount(models[models.length - 1].parameters),
       steps: plan.steps,
-      tokens: plan.steps * plan.size.tokensPerStep,
+      tokens,
       stages,
       flops: sum("flops"),
       memory,
       done: position.step,
       left: sum("left"),
+      advice:
+        position.step > 0
+          ? undefined
+          : await adviceOnGrown(model, companions.growth, tokens, dropout === "config" ? undefined : dropout),
       measured: unmeasured === undefined ? await measureSpeed(run, open, longest, note) : { unmeasured },
     };
   } finally {
