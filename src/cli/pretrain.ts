@@ -2,7 +2,7 @@
 import type { Command } from "commander";
 import { UserError } from "../util/errors.ts";
 import { gather, hubTelling, modelFolder, wholeNumber } from "./options.ts";
-import { formatCount, formatDuration, note, Progress, print, printJson, table } from "./output.ts";
+import { note, Progress, print, printJson, progressText, table } from "./output.ts";
 import { watchSignals } from "./signals.ts";
 
 interface Options {
@@ -69,14 +69,7 @@ export function register(command: Command): void {
         const result = await pretrain(run, {
           stopped: signals.received,
           note: say,
-          progress: ({ step, steps, stage, loss, tokensPerSecond, secondsLeft }) =>
-            progress.update(() => {
-              const parts = [`step ${step}/${steps}`, stage];
-              if (loss !== undefined) parts.push(`loss ${loss.toFixed(4)}`);
-              if (tokensPerSecond !== undefined) parts.push(`${formatCount(tokensPerSecond)} tokens/s`);
-              if (secondsLeft !== undefined) parts.push(`${formatDuration(secondsLeft)} left`);
-              return parts.join(", ");
-            }),
+          progress: (now) => progress.update(() => progressText(`step ${now.step}/${now.steps}, ${now.stage}`, now)),
         });
         progress.end();
         const { evaluation } = result;

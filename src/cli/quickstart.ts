@@ -1,6 +1,6 @@
 /** `bert2bert quickstart`: the whole way once, offline, in a few minutes. */
 import type { Command } from "commander";
-import { formatCount, formatDuration, note, Progress, print, printJson, styled } from "./output.ts";
+import { formatDuration, note, Progress, print, printJson, progressText, styled } from "./output.ts";
 import { watchSignals } from "./signals.ts";
 
 interface Options {
@@ -34,14 +34,7 @@ export function register(command: Command): void {
             note(`\n${++count}. ${title}. ${why}`);
           },
           say: (text) => progress.end(`   ${text}`),
-          progress: ({ step, steps, loss, tokensPerSecond, secondsLeft }) =>
-            progress.update(() => {
-              const parts = [`   step ${step} of ${steps}`];
-              if (loss !== undefined) parts.push(`loss ${loss.toFixed(2)}`);
-              if (tokensPerSecond !== undefined) parts.push(`${formatCount(tokensPerSecond)} tokens/s`);
-              if (secondsLeft !== undefined) parts.push(`${formatDuration(secondsLeft)} left`);
-              return parts.join(", ");
-            }),
+          progress: (now) => progress.update(() => progressText(`   step ${now.step} of ${now.steps}`, now, 2)),
         });
         progress.end();
         if (options.json === true) {

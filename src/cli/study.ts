@@ -2,7 +2,7 @@
 import type { Command } from "commander";
 import { UserError } from "../util/errors.ts";
 import { gather, hubTelling } from "./options.ts";
-import { formatCount, formatDuration, note, Progress, print, printJson, table } from "./output.ts";
+import { formatDuration, note, Progress, print, printJson, progressText, table } from "./output.ts";
 import { watchSignals } from "./signals.ts";
 
 interface Options {
@@ -66,14 +66,8 @@ export function register(command: Command): void {
               },
               finished: async (now) => void (await writeResults(now)),
               note: (text) => progress.end(`  ${text}`),
-              progress: ({ step, steps, stage, loss, tokensPerSecond, secondsLeft }) =>
-                progress.update(() => {
-                  const parts = [`${about}: step ${step}/${steps}`, stage];
-                  if (loss !== undefined) parts.push(`loss ${loss.toFixed(4)}`);
-                  if (tokensPerSecond !== undefined) parts.push(`${formatCount(tokensPerSecond)} tokens/s`);
-                  if (secondsLeft !== undefined) parts.push(`${formatDuration(secondsLeft)} left`);
-                  return parts.join(", ");
-                }),
+              progress: (now) =>
+                progress.update(() => progressText(`${about}: step ${now.step}/${now.steps}, ${now.stage}`, now)),
             })
           : await stateOf(await openStudy(study));
         progress.end();
