@@ -1,15 +1,9 @@
 /** `bert2bert advise`: whether growing pays, from what was measured and what papers found. Nothing is written. */
-import type { Command } from "commander";
+import type { Command } from "@commander-js/extra-typings";
 import { UserError } from "../util/errors.ts";
 import { modelFolder, share as shareOption } from "./options.ts";
 import { note, print, printJson } from "./output.ts";
-import { type SizeFlags, sizeOptions, targetOf } from "./sizes.ts";
-
-interface Options extends SizeFlags {
-  readonly tokens: string;
-  readonly dropout?: number;
-  readonly json?: true;
-}
+import { sizeOptions, targetOf } from "./sizes.ts";
 
 export function register(command: Command): void {
   sizeOptions(command.argument("<source>", "a model folder that could be grown", modelFolder))
@@ -20,7 +14,7 @@ export function register(command: Command): void {
       "after",
       "\nThe cells that it rests on are ours (docs/results/grid.json), small networks all; the papers' figures stand beside\nthem. Savings are of the FLOPs that training the target from scratch to the same loss takes.",
     )
-    .action(async (folder: string, options: Options) => {
+    .action(async (folder, options) => {
       const [{ advise, adviceLine, settingOf, settingText, share }, { openModel }, { countOf }] = await Promise.all([
         import("../advise/advise.ts"),
         import("../model/load.ts"),

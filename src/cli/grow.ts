@@ -1,5 +1,6 @@
 /** `bert2bert grow`: grows a checkpoint into a larger one. */
-import type { Command } from "commander";
+import { availableParallelism } from "node:os";
+import type { Command } from "@commander-js/extra-typings";
 import type { FloatDType } from "../checkpoint/dtype.ts";
 import type { ApplyOptions } from "../growth/apply.ts";
 import { depthRules } from "../growth/depth.ts";
@@ -12,27 +13,11 @@ import type { OpenModel } from "../model/load.ts";
 import { UserError } from "../util/errors.ts";
 import { floatDType, modelFolder, wholeNumber } from "./options.ts";
 import { formatBytes, formatCount, note, Progress, print, printJson, table } from "./output.ts";
-import { checkSizes, type SizeFlags, sizeOptions, targetOf } from "./sizes.ts";
+import { checkSizes, sizeOptions, targetOf } from "./sizes.ts";
 
-interface Flags extends SizeFlags {
-  readonly method?: string;
-  readonly map?: string;
-  readonly depth?: string;
-  readonly moments?: string;
-  readonly dtype?: string;
-  readonly keepNonfinite?: true;
-  readonly maxShard?: string;
-  readonly seed: number;
-  readonly data?: string;
-  readonly engine: string;
-  readonly threads?: number;
-  readonly repeat?: string;
-  readonly addHead?: true;
-  readonly dryRun?: true;
-  readonly json?: true;
-}
+type Flags = ReturnType<ReturnType<typeof declared>["opts"]>;
 
-export function register(command: Command): void {
+const declared = (command: Command) =>
   sizeOptions(
     command
       .argument("<source>", "a model folder: config.json and weights in safetensors", modelFolder)
@@ -53,8 +38,10 @@ export function register(command: Command): void {
     .option("--repeat <growth.json>", "grow as this record says, in place of all options above")
     .option("--dry-run", "print what each parameter becomes; write nothing")
     .option("--json", "print the result as JSON")
-    .addHelpText("after", methodsHelp)
-    .action(grow);
+    .addHelpText("after", methodsHelp);
+
+export function register(command: Command): void {
+  declared(command).action(grow);
   for (const option of distinctOptions()) {
     const takers = methods.filter(({ options }) => options.some(({ name }) => name === option.name));
     const words = "words" in option ? option.words.join(" | ") : `default ${option.default}`;
@@ -115,7 +102,7 @@ async function grow(folder: string, out: string | undefined, flags: Flags): Prom
     });
     progress.end();
     if (flags.json === true) {
-      printJson({ out, ...applied, promise: { ...applied.promise } });
+      printJson({ out, ...applied });
       return;
     }
     if (applied.already) note(`${out} holds this growth already; nothing was written`);
@@ -146,10 +133,7 @@ async function learned(plan: GrowthPlan, source: OpenModel, flags: Flags, progre
   const { name, learned: learns } = plan.method;
   if (flags.data === undefined) return plan;
   if (learns !== true) throw new UserError(`\`${name}\` learns nothing`, "--data", "leave it out");
-  const [{ learnGrowth }, { availableParallelism }] = await Promise.all([
-    import("../train/ligo.ts"),
-    import("node:os"),
-  ]);
+  const { learnGrowth } = await import("../train/ligo.ts");
   const threads = flags.threads ?? availableParallelism();
   return learnGrowth(plan, source, flags.data, {
     engine: flags.engine,
@@ -168,8 +152,9 @@ async function planFrom(source: OpenModel, flags: Flags): Promise<{ plan: Growth
     const { repeatedPlan } = await import("../growth/repeat.ts");
     return repeatedPlan(source, flags.repeat);
   }
+  const { method, map, depth, moments, seed } = flags;
   checkSizes(flags);
-  if (flags.method === undefined) {
+  if (method === undefined) {
     const known = methods.map((method) => method.name).join(", ");
     throw new UserError(
       "no method is named",
@@ -184,14 +169,7 @@ async function planFrom(source: OpenModel, flags: Flags): Promise<{ plan: Growth
   for (const [name, value] of Object.entries(flags)) {
     if (typeof value === "string" && distinctOptions().some((option) => option.name === name)) given[name] = value;
   }
-  const plan = planGrowth(source.model, target, {
-    method: flags.method,
-    options: given,
-    map: flags.map,
-    depth: flags.depth,
-    moments: flags.moments,
-    seed: flags.seed,
-  });
+  const plan = planGrowth(source.model, target, { method, options: given, map, depth, moments, seed });
   return { plan, dtype: await floatDType(flags.dtype), keepNotFinite: flags.keepNonfinite };
 }
 

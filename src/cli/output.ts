@@ -3,7 +3,6 @@
  * line that is rewritten, elsewhere one line a minute. Colour only on a terminal and without NO_COLOR.
  */
 import { styleText } from "node:util";
-import type { RunProgress } from "../train/trainer.ts";
 
 export function print(text: string): void {
   process.stdout.write(`${text}\n`);
@@ -83,6 +82,21 @@ export class Progress {
   }
 }
 
+interface Speed {
+  readonly loss?: number;
+  readonly tokensPerSecond?: number;
+  readonly secondsLeft?: number;
+}
+
+/** How far a run is: words for where, then what is known of its loss and speed. */
+export function runLine(where: string, { loss, tokensPerSecond, secondsLeft }: Speed, digits = 4): string {
+  const parts = [where];
+  if (loss !== undefined) parts.push(`loss ${loss.toFixed(digits)}`);
+  if (tokensPerSecond !== undefined) parts.push(`${formatCount(tokensPerSecond)} tokens/s`);
+  if (secondsLeft !== undefined) parts.push(`${formatDuration(secondsLeft)} left`);
+  return parts.join(", ");
+}
+
 /** "1.3 GB" (powers of ten, as transformers' shard sizes). */
 export function formatBytes(bytes: number): string {
   return scaled(bytes, ["B", "kB", "MB", "GB", "TB"], " ");
@@ -111,13 +125,4 @@ function scaled(value: number, units: readonly string[], space: string): string 
   }
   const digits = i === 0 || left >= 99.95 ? 0 : 1;
   return `${left.toFixed(digits)}${units[i] === "" ? "" : space}${units[i]}`;
-}
-
-/** How training goes. @param place where it stands @param digits of the loss */
-export function progressText(place: string, { loss, tokensPerSecond, secondsLeft }: RunProgress, digits = 4): string {
-  const parts = [place];
-  if (loss !== undefined) parts.push(`loss ${loss.toFixed(digits)}`);
-  if (tokensPerSecond !== undefined) parts.push(`${formatCount(tokensPerSecond)} tokens/s`);
-  if (secondsLeft !== undefined) parts.push(`${formatDuration(secondsLeft)} left`);
-  return parts.join(", ");
 }

@@ -1,5 +1,5 @@
 /** The target of a growth, as options say it: a config, or some of its sizes. */
-import type { Command } from "commander";
+import type { Command, OptionValues } from "@commander-js/extra-typings";
 import type { Model } from "../model/architecture.ts";
 import type { Outputs } from "../model/table.ts";
 import { UserError } from "../util/errors.ts";
@@ -14,8 +14,8 @@ export interface SizeFlags {
   readonly layers?: number;
 }
 
-export function sizeOptions(command: Command): Command {
-  return command
+export const sizeOptions = <A extends unknown[], O extends OptionValues>(command: Command<A, O>) =>
+  command
     .option("--to <config.json>", "the target's config, of the source's kind")
     .option(
       "--hidden <n>",
@@ -30,7 +30,6 @@ export function sizeOptions(command: Command): Command {
     )
     .option("--ffn <n>", "FFN width", wholeNumber("--ffn", 1))
     .option("--layers <n>", "layers", wholeNumber("--layers", 1));
-}
 
 function sizesOf({ hidden, heads, kvHeads, ffn, layers }: SizeFlags) {
   return { hidden, heads, kvHeads, ffn, layers };

@@ -4,13 +4,13 @@
  * probabilities, on what each branch writes into the stream.
  */
 import type { ProgramBuilder } from "../program/builder.ts";
-import { dropout } from "../program/dropout.ts";
 import { ProgramError, type Value } from "../program/graph.ts";
 import {
   add,
   attention,
   concat,
   constant,
+  dropout,
   dropoutMask,
   gather,
   gelu,

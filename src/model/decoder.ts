@@ -17,6 +17,7 @@ import { layerNorm, linearLayer, matrix, norm, out, type Place, reads, rmsNorm }
 import { ropeOf, ropeParameters, turnedUnits } from "./rope.ts";
 import { ModelStates } from "./states.ts";
 import type { Dimensions, Init, Outputs, Parameter } from "./table.ts";
+import { tokensHead } from "./task-head.ts";
 
 /** What tells the members of the family apart. */
 export interface Flavour {
@@ -96,6 +97,7 @@ export function decoderArchitecture(flavour: Flavour): Architecture {
     untied: true,
     objective: "clm",
     taskHeads: {
+      ...tokensHead(flavour.title, "score"),
       sequence: {
         ...{ name: `${flavour.title}ForSequenceClassification`, out: "score" },
         ...({ reads: "last", bias: false, drops: false } as const),

@@ -17,6 +17,7 @@ import { defineArchitecture, ownKeys, resized } from "./define.ts";
 import { layerNorm, linearLayer, matrix, norm, out, type Place, reads } from "./parameters.ts";
 import { ModelStates } from "./states.ts";
 import type { Dimensions, Init, Outputs, Parameter } from "./table.ts";
+import { spansHead, tokensHead } from "./task-head.ts";
 
 const WORD = "wte.weight";
 const HEAD = "lm_head.weight";
@@ -117,6 +118,7 @@ export const gpt2: Architecture = defineArchitecture({
   },
   untied: true,
   taskHeads: {
+    ...{ ...tokensHead("GPT2"), ...spansHead("GPT2") },
     sequence: { name: "GPT2ForSequenceClassification", reads: "last", out: "score", bias: false, drops: false },
   },
   objective: "clm",

@@ -126,13 +126,13 @@ export interface Checkpoint {
   readonly facts: RunFacts;
 }
 
-/** Writes a model folder from what the engine holds. @param fill what else goes into it */
+/** Writes a model folder from what the engine holds. @param card what is not as a run has it @param fill what else goes into it */
 export async function writeModel(
   folder: string,
   engine: StateReader,
   model: Model,
   companions: Companions,
-  card: Pick<ModelCard, "title" | "facts" | "metrics">,
+  card: Pick<ModelCard, "title" | "facts"> & Partial<ModelCard>,
   fill: (temporary: string) => Promise<void> = async () => {},
 ): Promise<void> {
   await writeFolderWhole(
@@ -145,11 +145,11 @@ export async function writeModel(
       }
       if (companions.growth !== undefined) await writeJson(join(temporary, growthFile), companions.growth);
       await writeModelCard(temporary, {
-        ...card,
         tags: [model.architecture.type],
         pipeline: pipelineOf(model),
         descent: companions.descent,
         text: ["Pre-trained with bert2bert."],
+        ...card,
       });
       await fill(temporary);
     },

@@ -190,6 +190,10 @@ export const runSchema = z.strictObject({
       eps: z.number().gt(0).default(1e-6),
       /** Largest global gradient norm; 0: no clipping. */
       clip: z.number().min(0).default(1),
+      /** `mup`: rates and initial values by a parameter's place, from the hidden size for which `lr` is meant. */
+      parametrization: z
+        .preprocess((given) => (given === "mup" ? { mup: 256 } : given), z.strictObject({ mup: z.int().min(1) }))
+        .optional(),
       dropout: z.union([z.literal("config"), z.number().min(0).lt(1)]).default("config"),
       /** Moments beside the model that the run starts from: go on with them, or start them at 0. */
       moments: z.enum(["auto", "keep", "fresh"]).default("auto"),
