@@ -5,6 +5,7 @@ import type { Model } from "../model/architecture.ts";
 import { paperFlops } from "../model/flops.ts";
 import { parameterCount } from "../model/table.ts";
 import { workingBytes } from "../program/memory.ts";
+import { closing } from "../util/closing.ts";
 import { UserError } from "../util/errors.ts";
 import { checkMemory, has, inGigabytes, memoryRoom } from "../util/memory.ts";
 import { largestOf, type Measured, measureSpeed } from "./measure.ts";
@@ -93,8 +94,8 @@ export async function estimateRun(
   run: LoadedRun,
   { measure = false, note = () => {} }: { readonly measure?: boolean; readonly note?: (text: string) => void } = {},
 ): Promise<RunEstimate> {
-  const open = await openRun(run, note);
-  try {
+  return closing(async (keep) => {
+    const open = keep(await openRun(run, note));
     const { plan, models, position } = open;
     const stages = plan.stages.map(({ name, start, end }, i): StageEstimate => {
       const subs = stepEstimates(models[i], plan.stages[i], plan.common);
@@ -134,9 +135,7 @@ export async function estimateRun(
           : await adviceOnGrown(model, companions.growth, tokens, dropout === "config" ? undefined : dropout),
       measured: unmeasured === undefined ? await measureSpeed(run, open, longest, note) : { unmeasured },
     };
-  } finally {
-    await open.close();
-  }
+  });
 }
 
 /** What is said where a run can't be held; undefined where it can. */
