@@ -30,8 +30,8 @@ import {
   laid,
   type Mesh,
   meshText,
-  ofHalves,
   ofParts,
+  readersOfWhole,
   type Split,
   splitOfState,
 } from "./mesh.ts";
@@ -171,25 +171,27 @@ function operands(e: Emitter, name: string, refs: readonly Ref[], anew: boolean)
  * weights together. A gradient goes where its parameter lies; half the bytes travel where bf16 is what is read.
  */
 function placing(e: Emitter, program: Program, { halves }: Precision, mesh: Mesh, layout: Layout) {
-  const { producer } = usesOf(program);
+  const uses = usesOf(program);
   const splits = new Map<number, Split>();
   const lie = ({ id, shape }: Value, name: string) => splits.set(id, splitOfState(mesh, shape, layout.get(name)));
   const kept = new Set([...program.states.values()].map(({ id }) => id));
   const changing = new Set<Node>();
   for (const [name, value] of program.updates) {
-    const node = producer(value);
+    const node = uses.producer(value);
     if (node === undefined) continue;
     changing.add(node);
     for (const input of node.inputs) if (sameShape(input.shape, value.shape)) lie(input, name);
   }
   for (const [name, value] of program.states) lie(value, name);
-  return (node: Node, { id, shape }: Value, ref: Ref): Ref => {
-    const split = splits.get(id);
+  return (node: Node, value: Value, ref: Ref): Ref => {
+    const split = splits.get(value.id);
     if (split === undefined || isWhole(split)) return ref;
     if (ofParts.has(node.op.name) || changing.has(node)) return laid(e, ref, split);
-    if (!kept.has(id)) return ref;
-    const read = halves && ofHalves.has(node.op.name) ? e.convert(ref, "bf16") : ref;
-    return laid(e, read, everywhere(shape));
+    if (!kept.has(value.id)) return ref;
+    // Behind a barrier: XLA would put the f32 together and round that.
+    const rounded = halves && readersOfWhole(uses, value).inHalves;
+    const read = rounded ? e.barrier([laid(e, e.convert(ref, "bf16"), split)])[0] : ref;
+    return laid(e, read, everywhere(value.shape));
   };
 }
 

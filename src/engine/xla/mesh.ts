@@ -2,8 +2,8 @@
  * Several devices as a mesh: `data` splits the batch; `fsdp` splits the batch and what is kept between runs (Rajbhandari
  * et al. 2020, ZeRO stage 3). Where things lie is said here; XLA's partitioner makes the programs and all communication.
  */
-import { type Program, type Shape, size } from "../../program/graph.ts";
-import { usesOf } from "../../program/uses.ts";
+import { type Program, type Shape, size, type Value } from "../../program/graph.ts";
+import { type Uses, usesOf } from "../../program/uses.ts";
 import { UserError } from "../../util/errors.ts";
 import type { Layout, Share } from "../engine.ts";
 import { type Emitter, type Ref, typeOf } from "./emitter.ts";
@@ -30,24 +30,27 @@ export function splitOfState(mesh: Mesh, shape: Shape, along: readonly number[] 
 /** Operations that go element by element over what is kept, each device over its own part. */
 export const ofParts: ReadonlySet<string> = new Set(["adamw", "globalNorm"]);
 /** Those that read what is kept as bf16, where that is the precision. */
-export const ofHalves: ReadonlySet<string> = new Set(["linear", "matmul"]);
+const ofHalves: ReadonlySet<string> = new Set(["linear", "matmul"]);
 
-/** What each device keeps, and what is sent in a run: of what is split all that reads it in one precision reads one copy. */
+/** Who reads what is kept, its parts put together; and whether all of them would take it as bf16. */
+export function readersOfWhole(uses: Uses, value: Value): { readonly any: boolean; readonly inHalves: boolean } {
+  const read = uses.readers(value).filter(({ op }) => !ofParts.has(op.name));
+  return { any: read.length > 0, inHalves: read.every(({ op }) => ofHalves.has(op.name)) };
+}
+
+/** What each device keeps, and what is sent in a run: all that reads what is split reads one copy, in the wider precision. */
 export function shareOf(program: Program, mesh: Mesh, layout: Layout, halves: boolean): Omit<Share, "devices"> {
-  const { readers } = usesOf(program);
+  const uses = usesOf(program);
   let [kept, gathered, reduced] = [0, 0, 0];
   for (const [name, value] of program.states) {
     const bytes = 4 * size(value.shape);
     const split = splitOfState(mesh, value.shape, layout.get(name));
     const whole = isWhole(split);
     kept += whole ? bytes : bytes / (mesh.fsdp ?? 1);
-    const read = readers(value).filter(({ op }) => !ofParts.has(op.name));
-    const asHalves = read.filter(({ op }) => halves && ofHalves.has(op.name));
-    if (!whole && asHalves.length > 0) gathered += bytes / 2;
-    if (!whole && read.length > asHalves.length) gathered += bytes;
-    // A parameter's gradient, where it is added up or has its optimizer take it.
-    const gradients = readers(value).filter(({ op, inputs }) => op.name === "adamw" && inputs[0].id === value.id);
-    reduced += bytes * gradients.length;
+    const read = readersOfWhole(uses, value);
+    if (!whole && read.any) gathered += halves && read.inHalves ? bytes / 2 : bytes;
+    const updates = uses.readers(value).filter(({ op, inputs }) => op.name === "adamw" && inputs[0].id === value.id);
+    reduced += bytes * updates.length;
   }
   return { kept, gathered, reduced };
 }
