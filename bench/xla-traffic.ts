@@ -105,7 +105,7 @@ const head = [
   "devices send each other",
 ];
 const line = (cells: readonly string[]) => `| ${cells.join(" | ")} |`;
-const table = [line(head), line(head.map(() => "---"))];
+const table: string[] = [];
 const shares: string[] = [];
 const megabytes = (bytes: number) => (bytes / 1e6).toFixed(0);
 let version = "";
@@ -151,12 +151,20 @@ for (const name of Object.keys(cases)) {
 if (values.write) {
   const path = `${root}docs/results/xla-traffic.md`;
   const [before, rest] = readFileSync(path, "utf8").split("<!-- measured -->\n");
+  const [old, after] = rest.split("<!-- end -->");
   const kinds = ["each keeps", "gathered", "gradients"].flatMap((kind) => [`${kind}: plan`, "compiled"]);
-  const heading = ["of a mesh, MB", ...kinds];
-  const ofPlan = shares.length === 0 ? [] : ["", line(heading), line(heading.map(() => "---")), ...shares];
+  const headOfMeshes = ["of a mesh, MB", ...kinds];
+  /** The rows that stand there under a heading, but for those that were made anew, and these. */
+  const together = (head: readonly string[], rows: readonly string[]) => {
+    const nameOf = (row: string) => row.split(" | ")[0];
+    const there = old.split("\n\n").find((part) => part.startsWith(line(head))) ?? "";
+    const others = there.split("\n").slice(2);
+    const anew = new Map(rows.map((row) => [nameOf(row), row]));
+    const kept = others.map((row) => anew.get(nameOf(row)) ?? row);
+    const all = [...kept, ...rows.filter((row) => !kept.includes(row))];
+    return [line(head), line(head.map(() => "---")), ...all].join("\n");
+  };
   const facts = `JAX ${version}, compiled for one H100 (or eight) on a machine without.`;
-  writeFileSync(
-    path,
-    `${before}<!-- measured -->\n\n${facts}\n\n${[...table, ...ofPlan].join("\n")}\n\n<!-- end -->${rest.split("<!-- end -->")[1]}`,
-  );
+  const made = [facts, together(head, table), together(headOfMeshes, shares)].join("\n\n");
+  writeFileSync(path, `${before}<!-- measured -->\n\n${made}\n\n<!-- end -->${after}`);
 }
