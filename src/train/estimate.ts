@@ -1,6 +1,7 @@
 /** What a run will take, before it starts: parameters, memory, operations, time. Nothing is written. */
 import { adviceOnGrown } from "../advise/advise.ts";
-import { absence, runsInMemory } from "../engine/engines.ts";
+import type { Share } from "../engine/engine.ts";
+import { absence, runsInMemory, shareOf } from "../engine/engines.ts";
 import type { Model } from "../model/architecture.ts";
 import { paperFlops } from "../model/flops.ts";
 import { parameterCount } from "../model/table.ts";
@@ -14,6 +15,7 @@ import { type StageSpec, type SubModel, subModels } from "./plan/stage.ts";
 import type { LoadedRun } from "./run/settings.ts";
 import type { RunPlan } from "./run/setup.ts";
 import type { StepCommon } from "./step/compiled.ts";
+import { layoutOf } from "./step/state.ts";
 import { buildStep, formKey, trainedOf } from "./step/step.ts";
 import type { FlopsSoFar } from "./step/terms.ts";
 
@@ -66,6 +68,8 @@ export interface RunEstimate {
   readonly stages: readonly StageEstimate[];
   readonly flops: FlopsSoFar;
   readonly memory: RunMemory;
+  /** Where the run is for several devices: what each has of the largest step's program, in bytes. */
+  readonly share?: Share;
   /** Steps that are done, also by a run that it carries further; and the operations of the others. */
   readonly done: number;
   readonly left: FlopsSoFar;
@@ -127,6 +131,7 @@ export async function estimateRun(
       stages,
       flops: sum("flops"),
       memory,
+      share: shareOfStep(plan, models, open.engine),
       done: position.step,
       left: sum("left"),
       advice:
@@ -167,6 +172,22 @@ export function memoryOf({ stages, common }: RunPlan, models: readonly Model[]):
     working = Math.max(working, workingBytes(buildStep(model, form, optimizer).batch));
   });
   return { state, working };
+}
+
+/** Of a step of the largest model, by all of its micro-batches; undefined where one device runs it. */
+function shareOfStep(
+  { stages, common: { loss, accumulate, optimizer } }: RunPlan,
+  models: readonly Model[],
+  engine: Parameters<typeof shareOf>[0],
+): Share | undefined {
+  const sizes = models.map(({ parameters }) => parameterCount(parameters));
+  const at = sizes.lastIndexOf(Math.max(...sizes));
+  const form = { loss, accumulate: 1, model: largestOf(stages[at], models[at]), head: stages[at].head };
+  const share = shareOf(engine, () => buildStep(models[at], form, optimizer).batch, layoutOf(models[at]));
+  if (share === undefined || accumulate === 1) return share;
+  const { devices, kept, gathered, reduced } = share;
+  // Beside parameters and two moments an accumulator.
+  return { devices, kept: (kept * 4) / 3, gathered: gathered * accumulate, reduced: reduced * accumulate };
 }
 
 /**

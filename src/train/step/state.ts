@@ -4,10 +4,10 @@
 import { countNotFinite } from "../../checkpoint/finite.ts";
 import { openOptimizer, optimizerTensors } from "../../checkpoint/optimizer.ts";
 import type { TensorSource } from "../../checkpoint/write.ts";
-import type { Engine } from "../../engine/engine.ts";
+import type { Engine, Layout } from "../../engine/engine.ts";
 import type { Model } from "../../model/architecture.ts";
 import { initialise } from "../../model/init.ts";
-import { elements, type Parameter, shapeOf } from "../../model/table.ts";
+import { elements, type Parameter, shapeOf, splittable } from "../../model/table.ts";
 import { UserError } from "../../util/errors.ts";
 import { accumulatorName, momentNames } from "./step.ts";
 
@@ -39,6 +39,7 @@ export async function loadState(
   where: string,
   moments: string | undefined,
 ): Promise<void> {
+  engine.layout?.(layoutOf(model));
   for (const parameter of model.parameters) {
     const values = await parameters.readF32(parameter.name);
     checkFinite(values, parameter.name, where);
@@ -65,6 +66,18 @@ export async function loadState(
   } finally {
     await state.close();
   }
+}
+
+/** Parameters, their moments and accumulators lie alike. */
+export function layoutOf(model: Model): Layout {
+  return new Map(
+    model.parameters.flatMap((parameter) => {
+      const { m, v } = momentNames(parameter.name);
+      return [parameter.name, m, v, accumulatorName(parameter.name)].map(
+        (name) => [name, splittable(parameter)] as const,
+      );
+    }),
+  );
 }
 
 /** @throws UserError if a weight is NaN or infinite */
