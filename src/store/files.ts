@@ -92,7 +92,7 @@ export async function writeFolderWhole<T>(
     if (ledger.hashes) await writeChecksums(temporary, ledger, options.origin);
     await syncTree(temporary, temporary, ledger);
     await checkFolderFree(path, options);
-    await takePlace(temporary, place);
+    await takePlace(temporary, place, options.replace === true);
     return result;
   } catch (error) {
     await removed(temporary);
@@ -109,8 +109,8 @@ export async function writeFolderWhole<T>(
 }
 
 /** Gives a whole folder its final name, or fails and leaves everything as it was. */
-async function takePlace(temporary: string, place: string): Promise<void> {
-  const replaces = (await kindOf(place)) === "full";
+async function takePlace(temporary: string, place: string, replace: boolean): Promise<void> {
+  const replaces = replace && (await kindOf(place)) === "full";
   const aside = temporaryName(place, "old");
   if (replaces) await rename(place, aside);
   try {
