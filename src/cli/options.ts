@@ -75,6 +75,13 @@ export function share(name: string, most: number): (text: string) => number {
   };
 }
 
+/** GFLOP/s. */
+export function speed(text: string): number {
+  const value = Number(text);
+  if (value > 0 && Number.isFinite(value)) return value;
+  throw new UserError(`\`${text}\` is no number above 0`, "--speed", "give GFLOP/s, such as 100");
+}
+
 /** The format that `--dtype` names; undefined where it is not given. @throws UserError */
 export async function floatDType(name: string | undefined): Promise<FloatDType | undefined> {
   if (name === undefined) return undefined;

@@ -279,9 +279,9 @@ export const corpora: Group = {
       "a share that is no number",
       "text.txt",
       enough,
-      "--validation: a share of <n>",
-      "name a share from 0 to below 1, such as 0.01",
-      "an option out of its range",
+      "--validation: `<value>` is no number from 0 to 1",
+      "give one",
+      "a typing error",
       ["--validation", "ten"],
     ),
     {
