@@ -2,14 +2,14 @@
  * Examples in JSON Lines: a file (gzipped or not), a folder or a zip archive of such files. Files of a folder or an
  * archive that hold something else, as a README does, are passed over.
  */
-import { open, stat } from "node:fs/promises";
+import { open } from "node:fs/promises";
 import { readBlocks } from "../data/text/blocks.ts";
 import { beginsJsonLines } from "../data/text/json-lines.ts";
 import { decode } from "../data/text/lines.ts";
 import { findSources } from "../data/text/sources.ts";
 import { UserError } from "../util/errors.ts";
 import { isJsonObject, type Json, parseJson, printable } from "../util/json.ts";
-import { systemError } from "../util/system.ts";
+import { statLasting, systemError } from "../util/system.ts";
 import { zippedFiles } from "./zip.ts";
 
 /** One line, and where it stands. */
@@ -78,7 +78,7 @@ async function* jsonLines(path: string): AsyncGenerator<Line> {
 /** What is there, and the first bytes of a file. */
 async function start(path: string) {
   try {
-    const info = await stat(path);
+    const info = await statLasting(path);
     if (info.isDirectory()) return [info, ""] as const;
     const file = await open(path);
     try {

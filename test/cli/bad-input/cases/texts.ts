@@ -285,6 +285,16 @@ export const corpora: Group = {
       ["--validation", "ten"],
     ),
     {
+      name: "a text that can be read only once",
+      words: (folder) => {
+        const usual = ["--tokenizer", fixture("tokenizers", "uncased"), "--length", "16"];
+        return ["prepare", "/dev/zero", "--out", join(folder, "data"), ...usual];
+      },
+      says: "<file>: not a regular file",
+      hint: "write what it gives to a file, and name that",
+      cause: "a pipe or a device in place of a file, as `<(zcat texts.gz)` is one",
+    },
+    {
       name: "a text that is not there",
       words: (folder) => [
         "prepare",
