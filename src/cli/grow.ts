@@ -214,7 +214,9 @@ async function describe(plan: GrowthPlan, dtype: FloatDType, json: boolean, prom
   const { source, target } = plan.growth;
   const total = parameterCount(target.parameters);
   if (target.dimensions.layers > source.dimensions.layers) {
-    print(`\nlayers: ${plan.layers.map(({ from, fresh }) => (fresh ? `${from}*` : from)).join(" ")} (* new)`);
+    print(
+      `\nlayers: ${plan.layers.map(({ from, fresh }) => (fresh ? `${from < 0 ? "" : from}*` : from)).join(" ")} (* new)`,
+    );
   }
   print(
     `\n${formatCount(parameterCount(source.parameters))} → ${formatCount(total)} parameters, ${formatBytes(total * widthOf(dtype))} in ${dtype}`,

@@ -4,13 +4,13 @@
  * probabilities, on what each branch writes into the stream.
  */
 import type { ProgramBuilder } from "../program/builder.ts";
-import { dropout } from "../program/dropout.ts";
 import { ProgramError, type Value } from "../program/graph.ts";
 import {
   add,
   attention,
   concat,
   constant,
+  dropout,
   dropoutMask,
   gather,
   gelu,
@@ -132,6 +132,11 @@ export class Frame {
    */
   entry(stream: Value, layer: number): Value {
     return layer > 0 && layer === this.#trainFrom ? stopGradient(this.b, stream) : stream;
+  }
+
+  /** The stream as the embeddings leave it: all of its rows, but where there is no block those that are read. */
+  entered(rows: Value): Value {
+    return this.kept(rows, -1);
   }
 
   /** The rows of [batch · length, hidden] that are read of a block's output: all, but in the last block the gathered ones. */

@@ -192,9 +192,11 @@ export function defineArchitecture(definition: Definition): Architecture {
 
     resize(config, to) {
       const made = definition.resize?.(config, to) ?? resized(keys, ownKeys(aliases, config), to);
-      const { layer_types: kinds } = made;
+      const { layer_types: kinds, ...rest } = made;
       const { withKinds } = definition;
       if (withKinds === undefined || !Array.isArray(kinds) || (to.layers ?? kinds.length) === kinds.length) return made;
+      // Without a block nothing says what theirs are: the config's own rule does.
+      if (kinds.length === 0) return rest;
       const inTurn = Array.from({ length: Number(to.layers) }, (_, layer) => String(kinds[layer % kinds.length]));
       return withKinds(made, inTurn);
     },

@@ -156,7 +156,7 @@ export function paddingId({ parameters }: Model): number | undefined {
 }
 
 /** 1 where an id is padding's; undefined where none is. */
-function paddingOf(model: Model, ids: Int32Array): Float32Array | undefined {
+export function paddingOf(model: Model, ids: Int32Array): Float32Array | undefined {
   const row = paddingId(model);
   return row === undefined || !ids.includes(row) ? undefined : Float32Array.from(ids, (id) => Number(id === row));
 }
