@@ -1,7 +1,6 @@
 /** `bert2bert plan`: what a run will take. A few steps are timed; nothing is written. */
 import type { Command } from "@commander-js/extra-typings";
-import { UserError } from "../util/errors.ts";
-import { gather, hubTelling } from "./options.ts";
+import { gather, hubTelling, speed } from "./options.ts";
 import { formatBytes, formatCount, formatDuration, note, print, printJson, table } from "./output.ts";
 
 export function register(command: Command): void {
@@ -59,10 +58,4 @@ export function register(command: Command): void {
       );
       print(table([["stage", "steps", "blocks", "trained", "FLOPs a step"], ...rows]));
     });
-}
-
-function speed(text: string): number {
-  const value = Number(text);
-  if (value > 0 && Number.isFinite(value)) return value;
-  throw new UserError(`\`${text}\` is no number above 0`, "--speed", "give GFLOP/s, such as 100");
 }

@@ -528,6 +528,13 @@ export const growth: Group = {
       "give one",
       "a typing error",
     ),
+    grow(
+      "a size that no file can hold",
+      ["--method", "fpi", "--hidden", "100000000"],
+      "target config: <n> parameters, more than a file can hold",
+      "lower its sizes",
+      "a digit too many; said at once, before memory is taken for it",
+    ),
     {
       name: "more than the disk holds",
       words: (folder) => {
