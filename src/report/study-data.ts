@@ -106,6 +106,8 @@ export interface StudyMethodResult {
   /** Seeds still to come. */
   readonly missing: readonly number[];
   readonly final: Spread;
+  /** Its runs' scores in the study's tasks, by their names; absent in a study without tasks. */
+  readonly tasks?: Readonly<Record<string, { readonly metric: string; readonly score: Spread }>>;
   /** Undefined for the reference, and while one of the two has no run. */
   readonly savings: Readonly<Record<SavingAxis, SavingSpread>> | null;
   /** Of branches that are done, with that rate; none without branches. */

@@ -25,6 +25,7 @@ import { asJson } from "./identity.ts";
 import type { RunRecord } from "./record.ts";
 import { finalLoss, type StudyState, type Trial } from "./run.ts";
 import { REFERENCE, type StudyMethod } from "./settings.ts";
+import type { StudyTask } from "./tasks.ts";
 
 export interface WrittenResults {
   readonly data: StudyResults;
@@ -108,6 +109,7 @@ interface MethodRuns {
   readonly runs: readonly StudyRun[];
   readonly missing: readonly number[];
   readonly annealed: readonly AnnealedRun[];
+  readonly tasks: StudyMethodResult["tasks"];
 }
 
 function runsOf(state: StudyState, method: StudyMethod): MethodRuns {
@@ -131,7 +133,23 @@ function runsOf(state: StudyState, method: StudyMethod): MethodRuns {
       ...(state.waiting.get(method.name) ?? []),
     ],
     annealed: method.branches === undefined ? [] : method.seeds.flatMap((seed) => annealedRun(branches, seed)),
+    tasks: scoresIn(
+      state.study.tasks,
+      chosen.map((trial) => trial.record),
+    ),
   };
+}
+
+function scoresIn(
+  tasks: readonly StudyTask[],
+  records: readonly (RunRecord | undefined)[],
+): StudyMethodResult["tasks"] {
+  if (tasks.length === 0) return undefined;
+  const scored = tasks.map(({ name, key, metric }) => {
+    const found = records.map((record) => (record?.tasks?.[name]?.key === key ? record.tasks[name].score : null));
+    return [name, { metric, score: spreadOf(found) }] as const;
+  });
+  return Object.fromEntries(scored);
 }
 
 /** A seed's annealed losses once all of its branches are done: a part of a curve would give other figures. */
@@ -176,7 +194,7 @@ function studyRun(
 async function methodResult(
   state: StudyState,
   method: StudyMethod,
-  { tried, rate, runs, missing, annealed }: MethodRuns,
+  { tried, rate, runs, missing, annealed, tasks }: MethodRuns,
   against: MethodRuns | undefined,
 ): Promise<StudyMethodResult> {
   const { cells, source } = state;
@@ -202,6 +220,7 @@ async function methodResult(
     rate: rate ?? null,
     runs,
     missing,
+    ...(tasks === undefined ? {} : { tasks }),
     final: spreadOf(runs.map((run) => (run.diverged === undefined ? (run.evaluations.at(-1)?.loss ?? null) : null))),
     savings: compared ? byAxis((on) => savingSpread(runs, reference, on, before(on))) : null,
     annealed,

@@ -6,7 +6,7 @@ import { openEngine } from "../engine/engines.ts";
 import type { Model } from "../model/architecture.ts";
 import { openModel } from "../model/load.ts";
 import { type Objective, objectives, supports } from "../model/objectives.ts";
-import { parameterCount, shapeOf } from "../model/table.ts";
+import { parameterCount } from "../model/table.ts";
 import { workingBytes } from "../program/memory.ts";
 import { closing } from "../util/closing.ts";
 import { suggestion, UserError } from "../util/errors.ts";
@@ -14,7 +14,7 @@ import { checkMemory } from "../util/memory.ts";
 import { compileEvaluation, evaluationProgram, runEvaluation } from "./evaluate.ts";
 import type { Evaluated } from "./run/metrics.ts";
 import { checkFit, type EvaluationForm, tokenizerOf } from "./run/setup.ts";
-import { checkFinite } from "./step/state.ts";
+import { writeParameters } from "./step/state.ts";
 
 export interface EvaluateOptions {
   /** Default: what the model has a head for. */
@@ -46,11 +46,7 @@ export async function evaluateFolder(folder: string, data: string, options: Eval
     checkMemory(4 * parameterCount(model.parameters) + working, "the evaluation", folder, wayOut);
     const threads = options.threads ?? availableParallelism();
     const engine = keep(await openEngine({ kind: options.engine, threads, precision: "f32" }));
-    for (const parameter of model.parameters) {
-      const values = await weights.readF32(parameter.name);
-      checkFinite(values, parameter.name, folder);
-      await engine.write(parameter.name, shapeOf(parameter), values);
-    }
+    await writeParameters(engine, model, weights, folder);
     const executable = await compileEvaluation(engine, model, form);
     let batches = 0;
     const result = await runEvaluation(executable, fitting, form, () => {

@@ -65,21 +65,13 @@ export async function finetune(task: LoadedTask, options: FinetuneOptions = {}):
     const text = await spelledOut(settings, opened);
     await checkPlace(task, text);
     const lock = await takeLock(join(out, lockFile), "the fine-tuning");
-    let unsaved = false;
+    const begin = () => writeFileWhole(join(out, settingsFile), text);
     try {
       await clearFolder(out);
-      await writeFileWhole(join(out, settingsFile), text);
-      return await finish(settings, await seedsOf(settings, data, headed, options));
-    } catch (error) {
-      unsaved = error instanceof UserError && !(await readdir(out)).some((name) => name.startsWith("seed-"));
-      throw error;
+      return await finish(settings, await seedsOf(settings, data, headed, begin, options));
     } finally {
       lock.release();
-      // Corrected, it can be given again.
-      if (unsaved) {
-        await removeWhole(join(out, settingsFile));
-        await removeMade(join(out, settingsFile));
-      }
+      await removeMade(join(out, settingsFile));
     }
   } finally {
     await opened.close();
@@ -91,6 +83,7 @@ async function seedsOf(
   settings: TaskSettings,
   data: TaskData,
   headed: (seed: number) => HeadedModel,
+  begin: () => Promise<void>,
   options: FinetuneOptions,
 ): Promise<readonly SeedResult[]> {
   const { out, model } = settings;
@@ -105,8 +98,8 @@ async function seedsOf(
       const path = join(place, resultFile);
       if (!existsSync(path)) {
         await clearFolder(place);
-        const run = { settings, seed, place, headed: headed(seed), engine, programs, data, companions, options };
-        await writeFileWhole(path, `${JSON.stringify(await trainSeed(run))}\n`);
+        const run = { settings, seed, place, headed: headed(seed), engine, programs, data, companions, begin };
+        await writeFileWhole(path, `${JSON.stringify(await trainSeed(run, options))}\n`);
       }
       const read = seedSchema.safeParse(await readJsonObject(path));
       if (!read.success) throw new UserError("damaged", path, "remove it: the seed is then done anew");
