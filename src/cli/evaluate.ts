@@ -1,7 +1,7 @@
 /** `bert2bert evaluate`: a model folder on prepared data's validation part, or on tasks that need no training. */
 import type { Command } from "@commander-js/extra-typings";
 import { UserError } from "../util/errors.ts";
-import { gather, modelFolder, wholeNumber } from "./options.ts";
+import { gather, modelFolder, share, wholeNumber } from "./options.ts";
 import { Progress, print, printJson, table } from "./output.ts";
 
 export function register(command: Command): void {
@@ -10,7 +10,7 @@ export function register(command: Command): void {
     .option("--data <folder>", "what `prepare` wrote")
     .option("--objective <mlm|mlm+nsp|clm>", "default: the language model the head is for, without sentence pairs")
     .option("--sequences <n>", "sequences of a batch", wholeNumber("--sequences", 1), 16)
-    .option("--masked <share>", "share of the tokens that is predicted (mlm)", Number, 0.15)
+    .option("--masked <share>", "share of the tokens that is predicted (mlm)", share("--masked", 1), 0.15)
     .option("--documents <joined|apart>", "whether a sequence's documents see each other (default: joined)")
     .option(
       "--task <name=path>",

@@ -13,27 +13,16 @@ import type { OpenModel } from "../model/load.ts";
 import { UserError } from "../util/errors.ts";
 import { floatDType, modelFolder, wholeNumber } from "./options.ts";
 import { formatBytes, formatCount, note, Progress, print, printJson, table } from "./output.ts";
+import { checkSizes, sizeOptions, targetOf } from "./sizes.ts";
 
 type Flags = ReturnType<ReturnType<typeof declared>["opts"]>;
 
 const declared = (command: Command) =>
-  command
-    .argument("<source>", "a model folder: config.json and weights in safetensors", modelFolder)
-    .argument("[out]", "the folder to write (not needed with --dry-run)")
-    .option("--to <config.json>", "the target's config, of the source's kind")
-    .option(
-      "--hidden <n>",
-      "hidden size, a whole number of the source's heads (the FFN follows unless it is given)",
-      wholeNumber("--hidden", 1),
-    )
-    .option("--heads <n>", "attention heads (default: as many as fit the hidden size)", wholeNumber("--heads", 1))
-    .option(
-      "--kv-heads <n>",
-      "heads of keys and values, where several heads share one (default: groups stay as large as they are, if they can)",
-      wholeNumber("--kv-heads", 1),
-    )
-    .option("--ffn <n>", "FFN width", wholeNumber("--ffn", 1))
-    .option("--layers <n>", "layers", wholeNumber("--layers", 1))
+  sizeOptions(
+    command
+      .argument("<source>", "a model folder: config.json and weights in safetensors", modelFolder)
+      .argument("[out]", "the folder to write (not needed with --dry-run)"),
+  )
     .option("--method <name>", `how the width grows: ${methods.map((method) => method.name).join(", ")}`)
     .option("--map <kind>", `how new units find the ones they are made from: ${MAP_KINDS.join(", ")}`)
     .option("--depth <rule>", `how the depth grows: ${depthRules.map((rule) => rule.name).join(", ")}`)
@@ -155,17 +144,16 @@ async function learned(plan: GrowthPlan, source: OpenModel, flags: Flags, progre
 }
 
 async function planFrom(source: OpenModel, flags: Flags): Promise<{ plan: GrowthPlan } & ApplyOptions> {
-  const [{ planGrowth, resizedModel, targetModel }, { readJsonObject }, { outputsWithLanguageModel }] =
-    await Promise.all([import("../growth/plan.ts"), import("../util/json.ts"), import("../model/head.ts")]);
+  const [{ planGrowth }, { outputsWithLanguageModel }] = await Promise.all([
+    import("../growth/plan.ts"),
+    import("../model/head.ts"),
+  ]);
   if (flags.repeat !== undefined) {
     const { repeatedPlan } = await import("../growth/repeat.ts");
     return repeatedPlan(source, flags.repeat);
   }
-  const { hidden, heads, kvHeads, ffn, layers, method, map, depth, moments, seed } = flags;
-  const sizes = { hidden, heads, kvHeads, ffn, layers };
-  if (flags.to !== undefined && Object.values(sizes).some((size) => size !== undefined)) {
-    throw new UserError("the target is given twice", "--to", "give a config, or sizes, not both");
-  }
+  const { method, map, depth, moments, seed } = flags;
+  checkSizes(flags);
   if (method === undefined) {
     const known = methods.map((method) => method.name).join(", ");
     throw new UserError(
@@ -176,10 +164,7 @@ async function planFrom(source: OpenModel, flags: Flags): Promise<{ plan: Growth
   }
   const { model, folder } = source;
   const outputs = flags.addHead === true ? outputsWithLanguageModel(model, folder) : model.outputs;
-  const target =
-    flags.to === undefined
-      ? resizedModel(model, sizes, outputs)
-      : targetModel(model, await readJsonObject(flags.to), flags.to, outputs);
+  const target = await targetOf(model, flags, outputs);
   const given: Record<string, string> = {};
   for (const [name, value] of Object.entries(flags)) {
     if (typeof value === "string" && distinctOptions().some((option) => option.name === name)) given[name] = value;

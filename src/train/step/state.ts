@@ -4,10 +4,10 @@
 import { countNotFinite } from "../../checkpoint/finite.ts";
 import { openOptimizer, optimizerTensors } from "../../checkpoint/optimizer.ts";
 import type { TensorSource } from "../../checkpoint/write.ts";
-import type { Engine } from "../../engine/engine.ts";
+import type { Engine, Layout } from "../../engine/engine.ts";
 import type { Model } from "../../model/architecture.ts";
 import { initialise } from "../../model/init.ts";
-import { elements, type Parameter, shapeOf } from "../../model/table.ts";
+import { elements, type Parameter, shapeOf, splittable } from "../../model/table.ts";
 import { UserError } from "../../util/errors.ts";
 import { accumulatorName, momentNames } from "./step.ts";
 
@@ -39,6 +39,7 @@ export async function loadState(
   where: string,
   moments: string | undefined,
 ): Promise<void> {
+  engine.layout?.(layoutOf(model));
   await writeParameters(engine, model, parameters, where);
   if (moments === undefined) return resetOptimizer(engine, model);
   const state = await openOptimizer(moments);
@@ -61,6 +62,18 @@ export async function loadState(
   } finally {
     await state.close();
   }
+}
+
+/** Parameters, their moments and accumulators lie alike. */
+export function layoutOf(model: Model): Layout {
+  return new Map(
+    model.parameters.flatMap((parameter) => {
+      const { m, v } = momentNames(parameter.name);
+      return [parameter.name, m, v, accumulatorName(parameter.name)].map(
+        (name) => [name, splittable(parameter)] as const,
+      );
+    }),
+  );
 }
 
 /** Writes all parameters. @throws UserError if a weight is not finite */
