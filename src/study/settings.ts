@@ -128,7 +128,8 @@ export async function loadStudy(path: string, sets: readonly string[] = [], opti
     budget: tokens === undefined ? { steps: steps ?? 1 } : { tokens },
     accounting: read.accounting,
     training,
-    tasks: Object.keys(read.tasks).length === 0 ? [] : await (await import("./tasks.ts")).studyTasks(read, folder),
+    tasks:
+      Object.keys(read.tasks).length === 0 ? [] : await (await import("./tasks.ts")).studyTasks(read, folder, file),
     methods: Object.entries(named).map(([name, method]) =>
       methodOf(name, method ?? {}, read, training, `${basename(path)} (methods.${name})`),
     ),

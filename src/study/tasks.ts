@@ -11,6 +11,7 @@ import { finetune } from "../tasks/finetune/finetune.ts";
 import { loadTask } from "../tasks/finetune/settings.ts";
 import { modelFolder } from "../train/run/folder.ts";
 import { UserError } from "../util/errors.ts";
+import type { SettingsFile } from "../util/settings.ts";
 import { type BuildOptions, cellFolder, outputOf } from "./build.ts";
 import type { RunCell } from "./cells.ts";
 import { asJson, keyOf } from "./identity.ts";
@@ -28,7 +29,11 @@ export interface StudyTask {
 }
 
 /** The tasks of a study; paths in them are relative to `folder`. @throws UserError for keys that are no task's */
-export async function studyTasks({ tasks, engine }: StudyFile, folder: string): Promise<readonly StudyTask[]> {
+export async function studyTasks(
+  { tasks, engine }: StudyFile,
+  folder: string,
+  file: SettingsFile,
+): Promise<readonly StudyTask[]> {
   const threads = typeof engine.threads === "number" ? engine.threads : undefined;
   const read = async (name: string, { task, ...keys }: StudyFile["tasks"][string]): Promise<StudyTask> => {
     const known = { name, key: keyOf(asJson({ task, ...keys })) };
@@ -57,7 +62,7 @@ export async function studyTasks({ tasks, engine }: StudyFile, folder: string): 
   for (const [name, keys] of Object.entries(tasks)) {
     const task = await read(name, keys).catch((error: unknown) => {
       if (!(error instanceof UserError)) throw error;
-      throw new UserError(error.what, `tasks.${name}`, error.wayOut, { cause: error });
+      throw file.error(["tasks", name], error.what, error.wayOut);
     });
     all.push(task);
   }

@@ -132,8 +132,8 @@ describe("a study's tasks", () => {
   it("that are none are said before anything runs", async () => {
     const load = async (tasks: object) =>
       loadStudy(await write(`bad-${JSON.stringify(tasks).length}`, study({ tasks })));
-    await expect(load({ a: { task: "blimp" } })).rejects.toThrow("tasks.a: blimp needs a path");
-    await expect(load({ a: { task: "classification" } })).rejects.toThrow("tasks.a: `data` is missing");
-    await expect(load({ a: { task: "classing" } })).rejects.toThrow(/tasks.a: `task` can.t be "classing"/);
+    await expect(load({ a: { task: "blimp" } })).rejects.toThrow(/study.yaml:1: blimp needs a path/);
+    await expect(load({ a: { task: "classification" } })).rejects.toThrow(/study.yaml:1: `data` is missing/);
+    await expect(load({ a: { task: "classing" } })).rejects.toThrow(/study.yaml:1: `task` can.t be "classing"/);
   });
 });

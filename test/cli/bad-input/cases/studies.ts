@@ -20,6 +20,13 @@ export const studies: Group = {
   title: "STUDY.yaml",
   cases: [
     study(
+      "a task without its file",
+      ["tasks.own={task: blimp}"],
+      "--set tasks.own: blimp needs a path",
+      "give `path: FILE`",
+      "a task without training that names no file",
+    ),
+    study(
       "a method that nobody knows",
       ["methods.akki={}"],
       "study.yaml (methods.<name>): there is no method `<name>`",
