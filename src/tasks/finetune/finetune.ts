@@ -7,7 +7,7 @@
  * end. All are written whole, so it can be stopped anywhere and started again with the same words.
  */
 import { existsSync } from "node:fs";
-import { readdir, readFile, rename } from "node:fs/promises";
+import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { templateOf } from "../../data/tokenizer/template.ts";
 import { openTokenizer } from "../../data/tokenizer/tokenizer.ts";
@@ -19,7 +19,8 @@ import { workingBytes } from "../../program/memory.ts";
 import { checkFiles, hashFile, hashFiles } from "../../store/checksums.ts";
 import { removeWhole, writeFileWhole } from "../../store/files.ts";
 import { takeLock } from "../../store/lock.ts";
-import { removeMade, syncFolder } from "../../store/places.ts";
+import { named } from "../../store/output.ts";
+import { removeMade } from "../../store/places.ts";
 import { clearFolder } from "../../store/temporary.ts";
 import { readCompanions } from "../../train/run/checkpoint.ts";
 import { UserError } from "../../util/errors.ts";
@@ -158,10 +159,7 @@ async function finish({ out, metric }: TaskSettings, seeds: readonly SeedResult[
   const folder = join(out, "model");
   const scores = seeds.map(({ score }) => score ?? Number.NaN);
   const best = seeds.reduce((a, b) => ((b.score ?? -Infinity) > (a.score ?? -Infinity) ? b : a));
-  if (!existsSync(folder)) {
-    await rename(join(out, `seed-${best.seed}`, "best"), folder);
-    await syncFolder(out);
-  }
+  if (!existsSync(folder)) await named(join(out, `seed-${best.seed}`, "best"), folder);
   for (const { seed } of seeds) {
     for (const name of ["last", "best"]) await removeWhole(join(out, `seed-${seed}`, name));
   }
