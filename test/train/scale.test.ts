@@ -27,6 +27,7 @@ test.each(["one-gpu", "eight-gpus", "cluster", "tpu"])("%s.yaml is planned", (na
 });
 
 test("a mesh's share: `fsdp` splits what is kept, and gathers it; every gradient is added up", async () => {
+  copyFileSync(join(examples, "eight-gpus.yaml"), join(folder, "eight-gpus.yaml"));
   const share = async (mesh: string, ...sets: readonly string[]) => {
     const run = await loadRun(join(folder, "eight-gpus.yaml"), [`engine.mesh=${mesh}`, ...sets]);
     const { share } = await estimateRun(run);
