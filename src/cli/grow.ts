@@ -1,5 +1,6 @@
 /** `bert2bert grow`: grows a checkpoint into a larger one. */
-import type { Command } from "commander";
+import { availableParallelism } from "node:os";
+import type { Command } from "@commander-js/extra-typings";
 import type { FloatDType } from "../checkpoint/dtype.ts";
 import type { ApplyOptions } from "../growth/apply.ts";
 import { depthRules } from "../growth/depth.ts";
@@ -12,49 +13,16 @@ import type { OpenModel } from "../model/load.ts";
 import { UserError } from "../util/errors.ts";
 import { floatDType, modelFolder, wholeNumber } from "./options.ts";
 import { formatBytes, formatCount, note, Progress, print, printJson, table } from "./output.ts";
+import { checkSizes, sizeOptions, targetOf } from "./sizes.ts";
 
-interface Flags {
-  readonly to?: string;
-  readonly hidden?: number;
-  readonly heads?: number;
-  readonly kvHeads?: number;
-  readonly ffn?: number;
-  readonly layers?: number;
-  readonly method?: string;
-  readonly map?: string;
-  readonly depth?: string;
-  readonly moments?: string;
-  readonly dtype?: string;
-  readonly keepNonfinite?: true;
-  readonly maxShard?: string;
-  readonly seed: number;
-  readonly data?: string;
-  readonly engine: string;
-  readonly threads?: number;
-  readonly repeat?: string;
-  readonly addHead?: true;
-  readonly dryRun?: true;
-  readonly json?: true;
-}
+type Flags = ReturnType<ReturnType<typeof declared>["opts"]>;
 
-export function register(command: Command): void {
-  command
-    .argument("<source>", "a model folder: config.json and weights in safetensors", modelFolder)
-    .argument("[out]", "the folder to write (not needed with --dry-run)")
-    .option("--to <config.json>", "the target's config, of the source's kind")
-    .option(
-      "--hidden <n>",
-      "hidden size, a whole number of the source's heads (the FFN follows unless it is given)",
-      wholeNumber("--hidden", 1),
-    )
-    .option("--heads <n>", "attention heads (default: as many as fit the hidden size)", wholeNumber("--heads", 1))
-    .option(
-      "--kv-heads <n>",
-      "heads of keys and values, where several heads share one (default: groups stay as large as they are, if they can)",
-      wholeNumber("--kv-heads", 1),
-    )
-    .option("--ffn <n>", "FFN width", wholeNumber("--ffn", 1))
-    .option("--layers <n>", "layers", wholeNumber("--layers", 1))
+const declared = (command: Command) =>
+  sizeOptions(
+    command
+      .argument("<source>", "a model folder: config.json and weights in safetensors", modelFolder)
+      .argument("[out]", "the folder to write (not needed with --dry-run)"),
+  )
     .option("--method <name>", `how the width grows: ${methods.map((method) => method.name).join(", ")}`)
     .option("--map <kind>", `how new units find the ones they are made from: ${MAP_KINDS.join(", ")}`)
     .option("--depth <rule>", `how the depth grows: ${depthRules.map((rule) => rule.name).join(", ")}`)
@@ -70,8 +38,10 @@ export function register(command: Command): void {
     .option("--repeat <growth.json>", "grow as this record says, in place of all options above")
     .option("--dry-run", "print what each parameter becomes; write nothing")
     .option("--json", "print the result as JSON")
-    .addHelpText("after", methodsHelp)
-    .action(grow);
+    .addHelpText("after", methodsHelp);
+
+export function register(command: Command): void {
+  declared(command).action(grow);
   for (const option of distinctOptions()) {
     const takers = methods.filter(({ options }) => options.some(({ name }) => name === option.name));
     const words = "words" in option ? option.words.join(" | ") : `default ${option.default}`;
@@ -132,7 +102,7 @@ async function grow(folder: string, out: string | undefined, flags: Flags): Prom
     });
     progress.end();
     if (flags.json === true) {
-      printJson({ out, ...applied, promise: { ...applied.promise } });
+      printJson({ out, ...applied });
       return;
     }
     if (applied.already) note(`${out} holds this growth already; nothing was written`);
@@ -163,10 +133,7 @@ async function learned(plan: GrowthPlan, source: OpenModel, flags: Flags, progre
   const { name, learned: learns } = plan.method;
   if (flags.data === undefined) return plan;
   if (learns !== true) throw new UserError(`\`${name}\` learns nothing`, "--data", "leave it out");
-  const [{ learnGrowth }, { availableParallelism }] = await Promise.all([
-    import("../train/ligo.ts"),
-    import("node:os"),
-  ]);
+  const { learnGrowth } = await import("../train/ligo.ts");
   const threads = flags.threads ?? availableParallelism();
   return learnGrowth(plan, source, flags.data, {
     engine: flags.engine,
@@ -177,23 +144,17 @@ async function learned(plan: GrowthPlan, source: OpenModel, flags: Flags, progre
 }
 
 async function planFrom(source: OpenModel, flags: Flags): Promise<{ plan: GrowthPlan } & ApplyOptions> {
-  const [{ planGrowth, resizedModel, targetModel }, { readJsonObject }, { outputsWithLanguageModel }] =
-    await Promise.all([import("../growth/plan.ts"), import("../util/json.ts"), import("../model/head.ts")]);
+  const [{ planGrowth }, { outputsWithLanguageModel }] = await Promise.all([
+    import("../growth/plan.ts"),
+    import("../model/head.ts"),
+  ]);
   if (flags.repeat !== undefined) {
     const { repeatedPlan } = await import("../growth/repeat.ts");
     return repeatedPlan(source, flags.repeat);
   }
-  const sizes = {
-    hidden: flags.hidden,
-    heads: flags.heads,
-    kvHeads: flags.kvHeads,
-    ffn: flags.ffn,
-    layers: flags.layers,
-  };
-  if (flags.to !== undefined && Object.values(sizes).some((size) => size !== undefined)) {
-    throw new UserError("the target is given twice", "--to", "give a config, or sizes, not both");
-  }
-  if (flags.method === undefined) {
+  const { method, map, depth, moments, seed } = flags;
+  checkSizes(flags);
+  if (method === undefined) {
     const known = methods.map((method) => method.name).join(", ");
     throw new UserError(
       "no method is named",
@@ -203,22 +164,12 @@ async function planFrom(source: OpenModel, flags: Flags): Promise<{ plan: Growth
   }
   const { model, folder } = source;
   const outputs = flags.addHead === true ? outputsWithLanguageModel(model, folder) : model.outputs;
-  const target =
-    flags.to === undefined
-      ? resizedModel(model, sizes, outputs)
-      : targetModel(model, await readJsonObject(flags.to), flags.to, outputs);
+  const target = await targetOf(model, flags, outputs);
   const given: Record<string, string> = {};
   for (const [name, value] of Object.entries(flags)) {
     if (typeof value === "string" && distinctOptions().some((option) => option.name === name)) given[name] = value;
   }
-  const plan = planGrowth(source.model, target, {
-    method: flags.method,
-    options: given,
-    map: flags.map,
-    depth: flags.depth,
-    moments: flags.moments,
-    seed: flags.seed,
-  });
+  const plan = planGrowth(source.model, target, { method, options: given, map, depth, moments, seed });
   return { plan, dtype: await floatDType(flags.dtype), keepNotFinite: flags.keepNonfinite };
 }
 
@@ -248,7 +199,9 @@ async function describe(plan: GrowthPlan, dtype: FloatDType, json: boolean, prom
   const { source, target } = plan.growth;
   const total = parameterCount(target.parameters);
   if (target.dimensions.layers > source.dimensions.layers) {
-    print(`\nlayers: ${plan.layers.map(({ from, fresh }) => (fresh ? `${from}*` : from)).join(" ")} (* new)`);
+    print(
+      `\nlayers: ${plan.layers.map(({ from, fresh }) => (fresh ? `${from < 0 ? "" : from}*` : from)).join(" ")} (* new)`,
+    );
   }
   print(
     `\n${formatCount(parameterCount(source.parameters))} → ${formatCount(total)} parameters, ${formatBytes(total * widthOf(dtype))} in ${dtype}`,

@@ -11,10 +11,20 @@ import type { DepthRule } from "./growth.ts";
 
 export const depthRules: readonly DepthRule[] = [stack, interleave, zero, spread, overlap, middle, random];
 
-/** @throws UserError if there is no such rule */
-export function depthRuleOf(name: string): DepthRule {
+/** @param words a rule's name, with `:FACTOR` behind it for one that takes a factor @throws UserError if there is no such rule */
+export function depthRuleOf(words: string): DepthRule {
+  const [name, factor] = words.split(/:(.*)/s);
   const found = depthRules.find((rule) => rule.name === name);
-  if (found !== undefined) return found;
-  const known = depthRules.map((rule) => rule.name);
-  throw new UserError(`there is no depth rule \`${name}\``, "--depth", suggestion(name, known));
+  if (found === undefined) {
+    const known = depthRules.map((rule) => rule.name);
+    throw new UserError(`there is no depth rule \`${name}\``, "--depth", suggestion(name, known));
+  }
+  if (factor === undefined) return found;
+  if (found.scaled === undefined) {
+    throw new UserError(`\`${name}\` takes no factor`, "--depth", `write \`${name}\` alone`);
+  }
+  if (factor.trim() === "" || !Number.isFinite(Number(factor))) {
+    throw new UserError(`\`${factor}\` is not a number`, "--depth", `give one, such as ${name}:0.1`);
+  }
+  return found.scaled(Number(factor));
 }

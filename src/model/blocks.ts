@@ -134,6 +134,11 @@ export class Frame {
     return layer > 0 && layer === this.#trainFrom ? stopGradient(this.b, stream) : stream;
   }
 
+  /** The stream as the embeddings leave it: all of its rows, but where there is no block those that are read. */
+  entered(rows: Value): Value {
+    return this.kept(rows, -1);
+  }
+
   /** The rows of [batch · length, hidden] that are read of a block's output: all, but in the last block the gathered ones. */
   kept(rows: Value, layer: number): Value {
     const indices = this.#gather;

@@ -17,6 +17,7 @@ import { layerNorm, linearLayer, matrix, norm, out, type Place, reads, rmsNorm }
 import { ropeOf, ropeParameters, turnedUnits } from "./rope.ts";
 import { ModelStates } from "./states.ts";
 import type { Dimensions, Init, Outputs, Parameter } from "./table.ts";
+import { tokensHead } from "./task-head.ts";
 
 /** What tells the members of the family apart. */
 export interface Flavour {
@@ -96,6 +97,7 @@ export function decoderArchitecture(flavour: Flavour): Architecture {
     untied: true,
     objective: "clm",
     taskHeads: {
+      ...tokensHead(flavour.title, "score"),
       sequence: {
         ...{ name: `${flavour.title}ForSequenceClassification`, out: "score" },
         ...({ reads: "last", bias: false, drops: false } as const),
@@ -211,7 +213,7 @@ function forward(flavour: Flavour, b: ProgramBuilder, model: Model, inputs: Forw
   const { frequencies, scale } = rope(flavour, model.config, model.dimensions);
   const turns = rotations(b, frame.length, frequencies, scale);
   const word = states.value(WORD);
-  const hidden = [lookUp(frame, inputs, word)];
+  const hidden = [frame.entered(lookUp(frame, inputs, word))];
   for (let layer = 0; layer < frame.layers; layer++) {
     const block = new ModelStates(b, model, layer);
     const parts = {

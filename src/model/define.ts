@@ -3,11 +3,21 @@
  * into parameters, sizes into a config, and classes of transformers into outputs.
  */
 import { ProgramError } from "../program/graph.ts";
+import { UserError } from "../util/errors.ts";
 import type { Json } from "../util/json.ts";
 import type { Architecture, ForwardResult, Model, ModelSettings, Spelling } from "./architecture.ts";
 import { classOf, type ModelClass } from "./classes.ts";
 import { ConfigReader, namedClass } from "./config.ts";
-import { type Dimensions, has, OUTPUTS, type Output, type Outputs, type Parameter, type Sizes } from "./table.ts";
+import {
+  type Dimensions,
+  has,
+  OUTPUTS,
+  type Output,
+  type Outputs,
+  type Parameter,
+  parameterCount,
+  type Sizes,
+} from "./table.ts";
 
 /** Names beyond those of the parameter table. A full name is one without the network's prefix. */
 export interface Names {
@@ -112,7 +122,13 @@ export function defineArchitecture(definition: Definition): Architecture {
     const base = outputs.lm !== "none" || outputs.nsp ? names.prefix : "";
     // The bare model is the last: it stands for one without any output of its own as well.
     const written = { ...config, architectures: [(classOf(classes, present) ?? classes[classes.length - 1]).name] };
-    return { architecture, config: written, dimensions, outputs, parameters: table(outputs, base), settings, kinds };
+    const parameters = table(outputs, base);
+    // Above this a file's offsets are no numbers any more; and growth makes maps as long as these sizes.
+    const count = parameterCount(parameters);
+    if (!Number.isSafeInteger(4 * count)) {
+      throw new UserError(`${count.toExponential(1)} parameters, more than a file can hold`, where, "lower its sizes");
+    }
+    return { architecture, config: written, dimensions, outputs, parameters, settings, kinds };
   }
 
   function modelWith(config: Json, where: string, present: readonly Output[]): Model {
@@ -176,9 +192,11 @@ export function defineArchitecture(definition: Definition): Architecture {
 
     resize(config, to) {
       const made = definition.resize?.(config, to) ?? resized(keys, ownKeys(aliases, config), to);
-      const { layer_types: kinds } = made;
+      const { layer_types: kinds, ...rest } = made;
       const { withKinds } = definition;
       if (withKinds === undefined || !Array.isArray(kinds) || (to.layers ?? kinds.length) === kinds.length) return made;
+      // Without a block nothing says what theirs are: the config's own rule does.
+      if (kinds.length === 0) return rest;
       const inTurn = Array.from({ length: Number(to.layers) }, (_, layer) => String(kinds[layer % kinds.length]));
       return withKinds(made, inTurn);
     },

@@ -254,7 +254,8 @@ function forward(flavour: Flavour, b: ProgramBuilder, model: Model, inputs: Forw
     type: states.valueIf(TYPES) ?? undefined,
   };
   const sum = embed(frame, inputs, tables, firstPosition(flavour, model.config));
-  const hidden = [frame.dropout(frame.norm(sum, states.norm("embeddings.LayerNorm")), "embedding", "embedding")];
+  const normed = frame.norm(sum, states.norm("embeddings.LayerNorm"));
+  const hidden = [frame.entered(frame.dropout(normed, "embedding", "embedding"))];
   for (let layer = 0; layer < frame.layers; layer++) {
     hidden.push(postNormBlock(flavour, frame, hidden[layer], new ModelStates(b, model, layer), layer));
   }

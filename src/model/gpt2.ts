@@ -17,6 +17,7 @@ import { defineArchitecture, ownKeys, resized } from "./define.ts";
 import { layerNorm, linearLayer, matrix, norm, out, type Place, reads } from "./parameters.ts";
 import { ModelStates } from "./states.ts";
 import type { Dimensions, Init, Outputs, Parameter } from "./table.ts";
+import { spansHead, tokensHead } from "./task-head.ts";
 
 const WORD = "wte.weight";
 const HEAD = "lm_head.weight";
@@ -117,6 +118,7 @@ export const gpt2: Architecture = defineArchitecture({
   },
   untied: true,
   taskHeads: {
+    ...{ ...tokensHead("GPT2"), ...spansHead("GPT2") },
     sequence: { name: "GPT2ForSequenceClassification", reads: "last", out: "score", bias: false, drops: false },
   },
   objective: "clm",
@@ -164,7 +166,7 @@ export const gpt2: Architecture = defineArchitecture({
     const frame = new Frame(b, model, inputs, options, { inputMajor: true });
     const word = states.value(WORD);
     const sum = embed(frame, inputs, { word, position: states.value("wpe.weight") }, 0);
-    const hidden = [frame.dropout(sum, "embedding", "embedding")];
+    const hidden = [frame.entered(frame.dropout(sum, "embedding", "embedding"))];
     for (let layer = 0; layer < frame.layers; layer++) {
       hidden.push(preNormBlock(frame, hidden[layer], new ModelStates(b, model, layer), layer));
     }

@@ -110,7 +110,8 @@ export const modernbert: Architecture = defineArchitecture({
 });
 
 function readNetwork(config: Json, read: ConfigReader): Network {
-  const layers = read.layers("num_hidden_layers");
+  // transformers makes no config of it without one.
+  const layers = read.layers("num_hidden_layers", 1);
   const vocab = read.count("vocab_size");
   const attention = read.attention("hidden_size", "num_attention_heads");
   read.paired("hidden_size", attention.headWidth);

@@ -7,6 +7,7 @@
 import type { Architecture } from "./architecture.ts";
 import { modelClass } from "./classes.ts";
 import { encoderArchitecture, encoderDefaults, type Flavour } from "./encoder.ts";
+import { spansHead, tokensHead } from "./task-head.ts";
 
 const lm: Flavour["lm"] = {
   dense: "lm_head.dense",
@@ -18,9 +19,10 @@ const lm: Flavour["lm"] = {
 };
 
 /** RobertaClassificationHead: a dense layer of its own on the first token, then the classes. */
-const taskHeads = (name: string): Architecture["taskHeads"] => ({
+const taskHeads = (title: string): Architecture["taskHeads"] => ({
+  ...{ ...tokensHead(title), ...spansHead(title) },
   sequence: {
-    ...{ name, reads: "first", bias: true, drops: true },
+    ...{ name: `${title}ForSequenceClassification`, reads: "first", bias: true, drops: true },
     ...{ dense: "classifier.dense", out: "classifier.out_proj" },
   },
 });
@@ -34,7 +36,7 @@ export const roberta: Architecture = encoderArchitecture({
   classes: [modelClass("RobertaForMaskedLM", "lm"), modelClass("RobertaModel", "pooler")],
   lm,
   nsp: undefined,
-  taskHeads: taskHeads("RobertaForSequenceClassification"),
+  taskHeads: taskHeads("Roberta"),
   positionsAfterPadding: true,
 });
 
@@ -47,6 +49,6 @@ export const xlmRoberta: Architecture = encoderArchitecture({
   classes: [modelClass("XLMRobertaForMaskedLM", "lm"), modelClass("XLMRobertaModel", "pooler")],
   lm,
   nsp: undefined,
-  taskHeads: taskHeads("XLMRobertaForSequenceClassification"),
+  taskHeads: taskHeads("XLMRoberta"),
   positionsAfterPadding: true,
 });

@@ -1,6 +1,6 @@
 /**
- * Heads for tasks: what stands on a network to classify texts or give them a value, as transformers' classes have it
- * (BertForSequenceClassification and its like). Which layers, under which names, is the architecture's to say.
+ * Heads for tasks: what stands on a network to classify texts, give them a value, classify their tokens or find a span of
+ * them, as transformers' classes have it (BertForSequenceClassification and its like). Which layers, under which names, is the architecture's to say.
  */
 import type { ProgramBuilder } from "../program/builder.ts";
 import type { Value } from "../program/graph.ts";
@@ -17,8 +17,8 @@ import { ModelStates } from "./states.ts";
 export interface TaskHead {
   /** transformers' class. */
   readonly name: string;
-  /** What it reads: the first position, or the last that is no padding. */
-  readonly reads: "first" | "last";
+  /** What it reads: the first position, the last that is no padding, or all. */
+  readonly reads: "first" | "last" | "all";
   /** Whether the network's own pooler comes before it. */
   readonly pooler?: boolean;
   /** A layer of the hidden size with tanh before the last one. */
@@ -31,8 +31,16 @@ export interface TaskHead {
 }
 
 /** The kinds of tasks there are heads for. */
-export type TaskKind = "sequence";
-export type TaskHeads = Readonly<Record<TaskKind, TaskHead>>;
+export type TaskKind = "sequence" | "tokens" | "spans";
+export type TaskHeads = Readonly<Partial<Record<TaskKind, TaskHead>>>;
+
+/** The heads that read all positions: transformers has them alike in its classes. @param title a class's name begins with */
+export function tokensHead(title: string, out = "classifier"): TaskHeads {
+  return { tokens: { name: `${title}ForTokenClassification`, reads: "all", out, bias: true, drops: true } };
+}
+export function spansHead(title: string): TaskHeads {
+  return { spans: { name: `${title}ForQuestionAnswering`, reads: "all", out: "qa_outputs", bias: true, drops: false } };
+}
 
 /** A network with a head for a task. */
 export interface HeadedModel {

@@ -1,11 +1,18 @@
-/** Places in the file system: what a path means, what stands there, folders that outlast a power cut. */
+/** Places in the file system: what a path means, what stands there and in it, folders that outlast a power cut. */
 import { existsSync, readdirSync } from "node:fs";
 import { lstat, mkdir, open, readdir, realpath, rmdir, stat } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
+import { UserError } from "../util/errors.ts";
 import { errorCode } from "../util/system.ts";
 
-/** The absolute place a path means, links followed, its parent folders made. */
+/** Refuses the empty path: to the system nothing is there, and resolved it is the current folder. @throws UserError */
+export function checkNamed(path: string): void {
+  if (path === "") throw new UserError("the path is empty", "the place to write", "name a file or folder");
+}
+
+/** The absolute place a path means, links followed, its parent folders made. @throws UserError if it is empty */
 export async function finalPlace(path: string): Promise<string> {
+  checkNamed(path);
   const absolute = resolve(path);
   try {
     return await realpath(absolute);
@@ -33,8 +40,9 @@ export function modelPlace(path: string, say: (text: string) => void): string {
   return join(path, inner);
 }
 
-/** What stands at a path. */
+/** What stands at a path. @throws UserError if it is empty */
 export async function kindOf(path: string): Promise<"none" | "empty" | "full" | "other"> {
+  checkNamed(path);
   try {
     if (!(await stat(path)).isDirectory()) return "other";
     return (await readdir(path)).length === 0 ? "empty" : "full";
@@ -86,5 +94,20 @@ export async function syncFolder(path: string): Promise<void> {
     if (errorCode(error) !== "EINVAL" && errorCode(error) !== "ENOTSUP") throw error;
   } finally {
     await handle.close();
+  }
+}
+
+/** A file's bytes, a piece at a time: each is good until the next one is asked for. */
+export async function* piecesOf(path: string): AsyncGenerator<Uint8Array> {
+  const buffer = new Uint8Array(2 ** 20);
+  const file = await open(path);
+  try {
+    for (;;) {
+      const { bytesRead } = await file.read(buffer);
+      if (bytesRead === 0) return;
+      yield buffer.subarray(0, bytesRead);
+    }
+  } finally {
+    await file.close();
   }
 }

@@ -3,6 +3,8 @@
  * should know before trusting them. Written as study.json, Markdown and report.html.
  */
 import { join } from "node:path";
+import { settingOf, sizeOf } from "../advise/advise.ts";
+import { claims } from "../advise/literature.ts";
 import { parameterCount } from "../model/table.ts";
 import { annealedCrossing, pairInterval } from "../report/annealed.ts";
 import type { Fact } from "../report/data.ts";
@@ -11,6 +13,7 @@ import { type LossPoint, saving } from "../report/saving.ts";
 import type {
   AnnealedRun,
   FairSaving,
+  SavingAxis,
   Spread,
   StudyMethodResult,
   StudyResults,
@@ -22,6 +25,7 @@ import { asJson } from "./identity.ts";
 import type { RunRecord } from "./record.ts";
 import { finalLoss, type StudyState, type Trial } from "./run.ts";
 import { REFERENCE, type StudyMethod } from "./settings.ts";
+import type { StudyTask } from "./tasks.ts";
 
 export interface WrittenResults {
   readonly data: StudyResults;
@@ -68,7 +72,8 @@ export async function studyResults(state: StudyState): Promise<StudyResults> {
   const last = source?.evaluations.at(-1);
   const done = state.trials.filter((trial) => trial.record !== undefined).length;
   const waiting = [...state.waiting.values()].reduce((sum, seeds) => sum + seeds.length, 0);
-  const own = cells.source.kind === "run" ? 1 : 0;
+  const own = cells.ownSource === undefined ? 0 : 1;
+  const { dropout } = study.training.optimizer;
   const results: StudyResults = {
     title: study.title,
     about: study.about,
@@ -76,6 +81,12 @@ export async function studyResults(state: StudyState): Promise<StudyResults> {
     progress: { done: done + (source === undefined ? 0 : 1), all: state.trials.length + waiting + own },
     accounting: study.accounting,
     budget: cells.budget,
+    setting: settingOf(
+      cells.sourceModel,
+      cells.target,
+      cells.budget.tokens,
+      dropout === "config" ? undefined : dropout,
+    ),
     source:
       source === undefined || last === undefined
         ? null
@@ -98,6 +109,7 @@ interface MethodRuns {
   readonly runs: readonly StudyRun[];
   readonly missing: readonly number[];
   readonly annealed: readonly AnnealedRun[];
+  readonly tasks: StudyMethodResult["tasks"];
 }
 
 function runsOf(state: StudyState, method: StudyMethod): MethodRuns {
@@ -121,7 +133,23 @@ function runsOf(state: StudyState, method: StudyMethod): MethodRuns {
       ...(state.waiting.get(method.name) ?? []),
     ],
     annealed: method.branches === undefined ? [] : method.seeds.flatMap((seed) => annealedRun(branches, seed)),
+    tasks: scoresIn(
+      state.study.tasks,
+      chosen.map((trial) => trial.record),
+    ),
   };
+}
+
+function scoresIn(
+  tasks: readonly StudyTask[],
+  records: readonly (RunRecord | undefined)[],
+): StudyMethodResult["tasks"] {
+  if (tasks.length === 0) return undefined;
+  const scored = tasks.map(({ name, key, metric }) => {
+    const found = records.map((record) => (record?.tasks?.[name]?.key === key ? record.tasks[name].score : null));
+    return [name, { metric, score: spreadOf(found) }] as const;
+  });
+  return Object.fromEntries(scored);
 }
 
 /** A seed's annealed losses once all of its branches are done: a part of a curve would give other figures. */
@@ -166,22 +194,24 @@ function studyRun(
 async function methodResult(
   state: StudyState,
   method: StudyMethod,
-  { tried, rate, runs, missing, annealed }: MethodRuns,
+  { tried, rate, runs, missing, annealed, tasks }: MethodRuns,
   against: MethodRuns | undefined,
 ): Promise<StudyMethodResult> {
   const { cells, source } = state;
   const isReference = method.name === REFERENCE;
   const grown = method.growth !== undefined;
   const spent = grown && cells.source.kind === "run" ? source?.evaluations.at(-1) : undefined;
-  const type = cells.target.architecture.type;
+  const { definition } = method;
+  const claimed = claims.find(
+    (claim) => claim.method === definition?.name && claim.architecture === cells.target.architecture.type,
+  );
   const reference = against?.runs ?? [];
-  const before = (on: (point: Point) => number) => (grown ? (spent === undefined ? null : on(spent)) : undefined);
-  const of = (on: (point: Point) => number) => savingSpread(runs, reference, on, before(on));
-  const fairOf = (on: (point: Point) => number) => fairSaving(annealed, reference, on, before(on));
+  const before = (on: On) => (grown ? (spent === undefined ? null : on(spent)) : undefined);
   const compared = !isReference && runs.length > 0 && ended(reference).length > 0;
   return {
     ...{ name: method.name, label: method.label, about: method.about, reference: isReference, grown },
-    paper: (method.label === method.definition?.label ? method.definition.paper?.[type] : undefined) ?? null,
+    begins: sizeOf(cells.beginsOf(method)),
+    paper: (method.label === definition?.label ? claimed?.saving : undefined) ?? null,
     trials: tried.map((trial) => ({
       rate: trial.rate,
       loss: finalLoss(trial.record) ?? null,
@@ -190,30 +220,29 @@ async function methodResult(
     rate: rate ?? null,
     runs,
     missing,
+    ...(tasks === undefined ? {} : { tasks }),
     final: spreadOf(runs.map((run) => (run.diverged === undefined ? (run.evaluations.at(-1)?.loss ?? null) : null))),
-    savings: compared
-      ? {
-          exact: of((point) => point.flops.exact),
-          paper: of((point) => point.flops.paper),
-          time: of((point) => point.seconds ?? 0),
-        }
-      : null,
+    savings: compared ? byAxis((on) => savingSpread(runs, reference, on, before(on))) : null,
     annealed,
-    fair:
-      compared && annealed.length > 0
-        ? {
-            exact: fairOf((point) => point.flops.exact),
-            paper: fairOf((point) => point.flops.paper),
-            time: fairOf((point) => point.seconds ?? 0),
-          }
-        : null,
+    fair: compared && annealed.length > 0 ? byAxis((on) => fairSaving(annealed, reference, on, before(on))) : null,
     settings: [{ title: "Settings", text: await settingsText(state, method) }],
   };
 }
 
-type Point = StudyRun["evaluations"][number];
+/** What is counted of a point of a curve. */
+type On = (point: StudyRun["evaluations"][number]) => number;
 
-function ended(runs: readonly StudyRun[]): readonly StudyRun[] {
+function byAxis<R>(of: (on: On) => R): Record<SavingAxis, R> {
+  return {
+    exact: of((point) => point.flops.exact),
+    paper: of((point) => point.flops.paper),
+    time: of((point) => point.seconds ?? 0),
+  };
+}
+
+type Evaluated = Pick<StudyRun, "diverged" | "evaluations">;
+
+function ended<R extends Evaluated>(runs: readonly R[]): readonly R[] {
   return runs.filter((run) => run.diverged === undefined && run.evaluations.length > 0);
 }
 
@@ -224,7 +253,7 @@ function ended(runs: readonly StudyRun[]): readonly StudyRun[] {
 export function savingSpread(
   runs: readonly StudyRun[],
   reference: readonly StudyRun[],
-  on: (point: Point) => number,
+  on: On,
   spent: number | null | undefined,
 ) {
   const curve = (run: StudyRun): LossPoint[] =>
@@ -242,11 +271,11 @@ export function savingSpread(
   };
 }
 
-/** The saving at equal annealed loss, against the reference's annealed ends. @param spent as for savingSpread */
+/** The saving at equal annealed loss, against the ends of reference runs. @param spent as for savingSpread */
 export function fairSaving(
   runs: readonly AnnealedRun[],
-  reference: readonly StudyRun[],
-  on: (point: Point) => number,
+  reference: readonly Evaluated[],
+  on: On,
   spent: number | null | undefined,
 ): FairSaving {
   const ends = ended(reference).map((run) => run.evaluations[run.evaluations.length - 1]);

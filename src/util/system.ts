@@ -1,6 +1,8 @@
 /**
  * What the operating system refuses, said for a person: a missing file, a place that can't be written, a full disk.
  */
+import type { Stats } from "node:fs";
+import { stat } from "node:fs/promises";
 import { UserError } from "./errors.ts";
 
 /** By the system's error code: what is wrong and the way out. */
@@ -32,6 +34,16 @@ export function errorCode(error: unknown): string | undefined {
   return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : undefined;
 }
 
+/** What an operation on a file gives, or something else where the file is not there. */
+export async function ifThere<T, D>(work: Promise<T>, otherwise: D): Promise<T | D> {
+  try {
+    return await work;
+  } catch (error) {
+    if (errorCode(error) === "ENOENT") return otherwise;
+    throw systemError(error);
+  }
+}
+
 /**
  * The UserError that a failed file operation is for a person, or the error itself where it is none of those.
  * @param path the file, if the error does not carry it
@@ -43,4 +55,11 @@ export function systemError(error: unknown, path?: string): unknown {
   return new UserError(meaning[0], path ?? own ?? "file system", meaning[1], {
     cause: error,
   });
+}
+
+/** What stands at a path that is read more than once. @throws UserError for a pipe, a terminal or a device: they can't be */
+export async function statLasting(path: string): Promise<Stats> {
+  const info = await stat(path);
+  if (info.isFile() || info.isDirectory()) return info;
+  throw new UserError("not a regular file", path, "write what it gives to a file, and name that");
 }

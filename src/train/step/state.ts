@@ -40,11 +40,7 @@ export async function loadState(
   moments: string | undefined,
 ): Promise<void> {
   engine.layout?.(layoutOf(model));
-  for (const parameter of model.parameters) {
-    const values = await parameters.readF32(parameter.name);
-    checkFinite(values, parameter.name, where);
-    await engine.write(parameter.name, shapeOf(parameter), values);
-  }
+  await writeParameters(engine, model, parameters, where);
   if (moments === undefined) return resetOptimizer(engine, model);
   const state = await openOptimizer(moments);
   if (state === undefined)
@@ -80,8 +76,22 @@ export function layoutOf(model: Model): Layout {
   );
 }
 
+/** Writes all parameters. @throws UserError if a weight is not finite */
+export async function writeParameters(
+  engine: Engine,
+  model: Model,
+  parameters: ParameterSource,
+  where: string,
+): Promise<void> {
+  for (const parameter of model.parameters) {
+    const values = await parameters.readF32(parameter.name);
+    checkFinite(values, parameter.name, where);
+    await engine.write(parameter.name, shapeOf(parameter), values);
+  }
+}
+
 /** @throws UserError if a weight is NaN or infinite */
-export function checkFinite(values: Float32Array, name: string, where: string): void {
+function checkFinite(values: Float32Array, name: string, where: string): void {
   if (countNotFinite(values) === 0) return;
   throw new UserError(
     `${name} holds NaN or infinity`,

@@ -374,6 +374,27 @@ export const growth: Group = {
       "<what to do>",
       "a typing error",
     ),
+    {
+      name: "advice for no number of tokens",
+      words: () => ["advise", fixture("bert-tiny"), "--layers", "4", "--tokens", "many"],
+      says: "--tokens: `<name>` is not a whole number above 0",
+      hint: "give one, such as 20M",
+      cause: "a typing error",
+    },
+    grow(
+      "a factor on copied layers",
+      ["--layers", "4", "--method", "fpi", "--depth", "stack:0.1"],
+      "--depth: `<name>` takes no factor",
+      "write `<name>` alone",
+      "a factor is for layers that are drawn (`random:0.1`)",
+    ),
+    grow(
+      "a factor that is no number",
+      ["--layers", "4", "--method", "fpi", "--depth", "random:small"],
+      "--depth: `<name>` is not a number",
+      "give one, such as random:0.1",
+      "a typing error",
+    ),
     grow(
       "more than two copies of the layers",
       ["--layers", "9", "--method", "fpi", "--depth", "overlap"],
@@ -506,6 +527,13 @@ export const growth: Group = {
       "--layers: `<value>` is no whole number of at least <n>",
       "give one",
       "a typing error",
+    ),
+    grow(
+      "a size that no file can hold",
+      ["--method", "fpi", "--hidden", "100000000"],
+      "target config: <n> parameters, more than a file can hold",
+      "lower its sizes",
+      "a digit too many; said at once, before memory is taken for it",
     ),
     {
       name: "more than the disk holds",
