@@ -6,6 +6,7 @@ import { expect, test } from "vitest";
 import { parse } from "yaml";
 import { architectureOf } from "../../src/model/architectures.ts";
 import { parameterCount } from "../../src/model/table.ts";
+import { estimateRun } from "../../src/train/estimate.ts";
 import { loadRun } from "../../src/train/run/settings.ts";
 import { packageRoot } from "../../src/util/paths.ts";
 import { cli, temporaryFolder } from "../support.ts";
@@ -25,13 +26,15 @@ test.each(["one-gpu", "eight-gpus", "cluster", "tpu"])("%s.yaml is planned", (na
   expect(stdout.includes("each keeps")).toBe(name !== "one-gpu");
 });
 
-test("a mesh's share: `fsdp` splits what is kept, and gathers it; every gradient is added up", () => {
-  const share = (mesh: string, ...sets: readonly string[]) => {
-    const path = join(folder, "eight-gpus.yaml");
-    const all = [`engine.mesh=${mesh}`, ...sets].flatMap((set) => ["--set", set]);
-    return JSON.parse(cli(["plan", path, "--speed", "1000", "--json", ...all]).stdout).share;
+test("a mesh's share: `fsdp` splits what is kept, and gathers it; every gradient is added up", async () => {
+  copyFileSync(join(examples, "eight-gpus.yaml"), join(folder, "eight-gpus.yaml"));
+  const share = async (mesh: string, ...sets: readonly string[]) => {
+    const run = await loadRun(join(folder, "eight-gpus.yaml"), [`engine.mesh=${mesh}`, ...sets]);
+    const { share } = await estimateRun(run);
+    if (share === undefined) throw new Error(`${mesh} has no share`);
+    return share;
   };
-  const [data, fsdp] = [share("{data: 8}"), share("{fsdp: 8}")];
+  const [data, fsdp] = [await share("{data: 8}"), await share("{fsdp: 8}")];
   const model = architectureOf(gpt2Config, "a test").model(gpt2Config, "a test");
   const bytes = 4 * parameterCount(model.parameters);
   const matrices = 4 * parameterCount(model.parameters.filter(({ dims }) => dims.length > 1));
@@ -43,7 +46,7 @@ test("a mesh's share: `fsdp` splits what is kept, and gathers it; every gradient
   const looked =
     4 * parameterCount(model.parameters.filter(({ group, dims }) => group === "embedding" && dims.length > 1));
   expect(fsdp.gathered).toBe((matrices - looked) / 2 + looked);
-  expect(share("{fsdp: 8}", "batch.accumulate=4")).toEqual({
+  expect(await share("{fsdp: 8}", "batch.accumulate=4")).toEqual({
     ...fsdp,
     ...{ kept: (fsdp.kept * 4) / 3, gathered: 4 * fsdp.gathered, reduced: 4 * bytes },
   });
