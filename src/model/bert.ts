@@ -31,5 +31,4 @@ export const bert: Architecture = encoderArchitecture({
       drops: true,
     },
   },
-  positionsAfterPadding: false,
 });

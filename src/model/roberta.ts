@@ -33,7 +33,6 @@ export const roberta: Architecture = encoderArchitecture({
   defaults: { ...encoderDefaults, model_type: "roberta", vocab_size: 50265, ...special },
   classes: [modelClass("RobertaForMaskedLM", "lm"), modelClass("RobertaModel", "pooler")],
   lm,
-  nsp: undefined,
   taskHeads: taskHeads("RobertaForSequenceClassification"),
   positionsAfterPadding: true,
 });
@@ -46,7 +45,6 @@ export const xlmRoberta: Architecture = encoderArchitecture({
   defaults: { ...encoderDefaults, model_type: "xlm-roberta", ...special },
   classes: [modelClass("XLMRobertaForMaskedLM", "lm"), modelClass("XLMRobertaModel", "pooler")],
   lm,
-  nsp: undefined,
   taskHeads: taskHeads("XLMRobertaForSequenceClassification"),
   positionsAfterPadding: true,
 });

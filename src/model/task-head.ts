@@ -8,7 +8,8 @@ import type { Value } from "../program/graph.ts";
 import { linear, tanh } from "../program/ops/index.ts";
 import { UserError } from "../util/errors.ts";
 import type { Json } from "../util/json.ts";
-import type { ForwardResult, Model } from "./architecture.ts";
+import type { Model } from "./architecture.ts";
+import type { ForwardResult } from "./forward.ts";
 import { initialise } from "./init.ts";
 import type { OpenModel } from "./load.ts";
 import { linearLayer, out, type Place, reads } from "./parameters.ts";
@@ -95,7 +96,7 @@ export function taskLogits(
   const dropped = (x: Value, place: string) =>
     drop === undefined || !head.drops ? x : dropout(b, x, drop.key, drop.rate, `dropout/head/${place}`);
   const layer = (x: Value, kind: string) => {
-    const { weight, bias } = states.linear(kind);
+    const [weight, bias] = [states.value(`${kind}.weight`), states.valueIf(`${kind}.bias`)];
     return linear(b, dropped(x, kind), weight, bias, { transposeWeight: true });
   };
   const first = head.pooler ? pooled(rows) : rows;

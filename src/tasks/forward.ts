@@ -4,6 +4,7 @@
  */
 import type { Executable, TensorData } from "../engine/engine.ts";
 import type { Model } from "../model/architecture.ts";
+import { forward, positionsOf } from "../model/forward.ts";
 import { ProgramBuilder } from "../program/builder.ts";
 import type { DType, Value } from "../program/graph.ts";
 import { workingBytes } from "../program/memory.ts";
@@ -43,15 +44,11 @@ export async function compileAt(
     mask: input("mask", batch * length, "f32"),
     gather: input("gather", batch * wanted),
   };
-  const { hidden, lmLogits } = model.architecture.forward(b, model, inputs, { batch, length });
+  const { hidden, lmLogits } = forward(b, model, inputs, { batch, length });
   build(b, lmLogits(hidden[hidden.length - 1]));
   const program = b.build();
   checkMemory(workingBytes(program), "a batch", folder, "give shorter texts, or a smaller --window where there is one");
   return engine.compile(program);
-}
-
-function positionsOf(model: Model, ids: Int32Array, length: number): Int32Array | undefined {
-  return model.architecture.positions(model, ids, length);
 }
 
 /** The inputs of such a program; sequences that are missing repeat the first. */

@@ -2,6 +2,7 @@
 import { addedBy, fill, type Template } from "../../data/tokenizer/template.ts";
 import type { Tokenizer } from "../../data/tokenizer/tokenizer.ts";
 import type { Model } from "../../model/architecture.ts";
+import { positionsOf } from "../../model/forward.ts";
 import type { TaskHead } from "../../model/task-head.ts";
 import { RandomStream } from "../../util/random.ts";
 import { bucketOf } from "../forward.ts";
@@ -87,7 +88,7 @@ export function batchOf(
     labels[row] = example.label;
     weights[row] = row < some.length ? 1 / some.length : 0;
   }
-  const positions = model.architecture.positions(model, ids, length);
+  const positions = positionsOf(model, ids, length);
   return {
     length,
     inputs: { ids, types, mask, gather, labels, weights, ...(positions === undefined ? {} : { positions }) },

@@ -1,5 +1,6 @@
 /** The programs of fine-tuning: a step of one batch, and what the head says of one. Losses are transformers' own. */
 import type { Model } from "../../model/architecture.ts";
+import { forward, positionsOf } from "../../model/forward.ts";
 import { type Parameter, shapeOf } from "../../model/table.ts";
 import { type HeadedModel, taskLogits } from "../../model/task-head.ts";
 import { ProgramBuilder } from "../../program/builder.ts";
@@ -17,7 +18,7 @@ export interface TaskForm {
 function logitsOf(b: ProgramBuilder, headed: HeadedModel, { batch, length }: TaskForm, rate: number): Value {
   const { model } = headed;
   const input = (name: string, count: number, dtype: DType = "i32") => b.input(name, [count], dtype, batch);
-  const counted = model.architecture.positions(model, new Int32Array(length), length) !== undefined;
+  const counted = positionsOf(model, new Int32Array(length), length) !== undefined;
   const inputs = {
     ids: input("ids", batch * length),
     types: model.dimensions.types > 1 ? input("types", batch * length) : undefined,
@@ -27,7 +28,7 @@ function logitsOf(b: ProgramBuilder, headed: HeadedModel, { batch, length }: Tas
   };
   const key = rate > 0 ? b.input("key", [2], "i32") : undefined;
   const rates = { embedding: rate, attention: rate, hidden: rate };
-  const result = model.architecture.forward(b, model, inputs, {
+  const result = forward(b, model, inputs, {
     ...{ batch, length },
     dropout: key === undefined ? undefined : { rates, key },
   });
