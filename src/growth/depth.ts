@@ -1,5 +1,5 @@
 /** The depth rules there are: one file under depth/ and one line here for each. */
-import { suggestion, UserError } from "../util/errors.ts";
+import { named } from "../util/errors.ts";
 import { interleave } from "./depth/interleave.ts";
 import { middle } from "./depth/middle.ts";
 import { overlap } from "./depth/overlap.ts";
@@ -13,8 +13,5 @@ export const depthRules: readonly DepthRule[] = [stack, interleave, zero, spread
 
 /** @throws UserError if there is no such rule */
 export function depthRuleOf(name: string): DepthRule {
-  const found = depthRules.find((rule) => rule.name === name);
-  if (found !== undefined) return found;
-  const known = depthRules.map((rule) => rule.name);
-  throw new UserError(`there is no depth rule \`${name}\``, "--depth", suggestion(name, known));
+  return named(name, depthRules, `there is no depth rule \`${name}\``, "--depth");
 }

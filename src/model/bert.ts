@@ -15,8 +15,7 @@ export const bert: Architecture = encoderArchitecture({
     modelClass("BertModel", "pooler"),
   ],
   lm: {
-    dense: "cls.predictions.transform.dense",
-    norm: "cls.predictions.transform.LayerNorm",
+    transform: { dense: "cls.predictions.transform.dense", norm: "cls.predictions.transform.LayerNorm" },
     bias: "cls.predictions.bias",
     decoder: "cls.predictions.decoder",
   },

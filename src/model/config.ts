@@ -20,7 +20,7 @@ const ACTIVATIONS: readonly (readonly [Activation, readonly string[]])[] = [
 ];
 
 /** What transformers' configs call what most of them have. */
-const usualKeys = {
+export const usualKeys = {
   layers: "num_hidden_layers",
   hidden: "hidden_size",
   heads: "num_attention_heads",
@@ -38,29 +38,8 @@ const usualKeys = {
   innerDropout: "mlp_dropout",
 };
 
-type Optional = "kvHeads" | "headWidth" | "types" | "eps" | `${string}ropout`;
-
-/** What the config of an architecture calls what it has; what it has not has no key. */
-export type Keys = {
-  readonly [Key in keyof typeof usualKeys]: Key extends Optional ? string | undefined : string;
-};
-
-/** @param own names that are not the usual ones @param defaults of all keys that the config has */
-export function keysOf(own: Partial<Record<keyof Keys, string>>, defaults: Json): Keys {
-  const all = { ...usualKeys, ...own };
-  const known = (key: string) => (Object.hasOwn(defaults, key) ? key : undefined);
-  return {
-    ...all,
-    kvHeads: known(all.kvHeads),
-    headWidth: known(all.headWidth),
-    types: known(all.types),
-    eps: known(all.eps),
-    dropout: known(all.dropout),
-    embeddingDropout: known(all.embeddingDropout),
-    attentionDropout: known(all.attentionDropout),
-    innerDropout: known(all.innerDropout),
-  };
-}
+/** What the config of an architecture calls them. One that is not among its defaults it has not. */
+export type Keys = Readonly<Record<keyof typeof usualKeys, string>>;
 
 /** The most that a size may be: no tensor is longer in any library. */
 const LARGEST = 2 ** 31 - 1;
@@ -69,11 +48,18 @@ const LARGEST = 2 ** 31 - 1;
 export class ConfigReader {
   readonly #values: Json;
   readonly #where: string;
+  readonly #known: Json;
 
-  /** @param where the file, for messages */
-  constructor(values: Json, where: string) {
+  /** @param where the file, for messages @param known those of `Keys` that it has; default: those that are there */
+  constructor(values: Json, where: string, known = values) {
     this.#values = values;
     this.#where = where;
+    this.#known = known;
+  }
+
+  /** Whether a config of the architecture may have a key. */
+  has(key: string): boolean {
+    return Object.hasOwn(this.#known, key);
   }
 
   #refuse(key: string, what: string, wayOut: string): never {
@@ -114,8 +100,8 @@ export class ConfigReader {
   }
 
   /** A dropout rate in [0, 1); 0 where the config has no key for it. */
-  rate(key: string | undefined): number {
-    if (key === undefined) return 0;
+  rate(key: string): number {
+    if (!this.has(key)) return 0;
     const value = this.#values[key];
     if (typeof value === "number" && value >= 0 && value < 1) return value;
     this.#refuse(key, `is ${show(value)}, not a rate from 0 to below 1`, `set \`${key}\` to one, 0 for none`);
@@ -171,13 +157,13 @@ export class ConfigReader {
       ffn: this.count(keys.ffn),
       vocab: this.count(keys.vocab),
       positions: this.count(keys.positions) - uncounted,
-      types: keys.types === undefined ? 0 : this.count(keys.types),
+      types: this.has(keys.types) ? this.count(keys.types) : 0,
     };
   }
 
-  /** A key whose value is not null. */
-  #given(key: string | undefined): string | undefined {
-    return key === undefined || (this.#values[key] ?? null) === null ? undefined : key;
+  /** A key that the config has, and not as null. */
+  #given(key: string): string | undefined {
+    return this.has(key) && (this.#values[key] ?? null) !== null ? key : undefined;
   }
 
   /** The padding id, and whether its row starts at zero; undefined where the config has none. */

@@ -5,10 +5,10 @@
 import type { Json } from "../util/json.ts";
 import type { Architecture, Model, ModelSettings, Spelling } from "./architecture.ts";
 import { classOf } from "./classes.ts";
-import { ConfigReader, type Keys, keysOf, namedClass } from "./config.ts";
+import { ConfigReader, type Keys, namedClass, usualKeys } from "./config.ts";
 import type { Network } from "./network.ts";
 import { parametersOf } from "./parameters.ts";
-import { type Dimensions, has, OUTPUTS, type Output, type Outputs, type Sizes } from "./table.ts";
+import { type Dimensions, has, OUTPUTS, type Output, type Outputs } from "./table.ts";
 
 /** Names beyond those of the parameter table. A full name is one without the network's prefix. */
 export interface Names {
@@ -43,7 +43,7 @@ export interface Definition
   /** Other keys that its config may use, and its own for them. */
   readonly aliases?: Readonly<Record<string, string>>;
   /** What its config calls the sizes, the norms' eps, the activation and the rates of dropout, where that is not usual. */
-  readonly keys?: Partial<Record<keyof Keys, string>>;
+  readonly keys?: Partial<Keys>;
   readonly names: Names;
   /** Whether its head may be a matrix of its own. */
   readonly untied?: boolean;
@@ -59,12 +59,17 @@ export interface Definition
   readonly resize?: Architecture["resize"];
 }
 
-/** A config with sizes and eps under their keys. */
-export function resized(keys: Partial<Keys>, config: Json, to: Partial<Sizes & { readonly eps: number }>): Json {
+/** A config with sizes and eps under those of the keys that its defaults have. */
+export function resized(
+  keys: Partial<Keys>,
+  defaults: Json,
+  config: Json,
+  to: Parameters<Architecture["resize"]>[1],
+): Json {
   const names = ["layers", "hidden", "heads", "kvHeads", "headWidth", "ffn", "eps"] as const;
   const set = names.flatMap((name) => {
-    const [key, size] = [keys[name], to[name]];
-    return key === undefined || size === undefined ? [] : [[key, size] as const];
+    const [key = "", size] = [keys[name], to[name]];
+    return Object.hasOwn(defaults, key) && size !== undefined ? [[key, size] as const] : [];
   });
   return { ...config, ...Object.fromEntries(set) };
 }
@@ -78,7 +83,7 @@ export function ownKeys(aliases: Definition["aliases"] = {}, config: Json): Json
 
 export function defineArchitecture(definition: Definition): Architecture {
   const { aliases, classes, names, filled = (config) => config } = definition;
-  const keys = keysOf(definition.keys ?? {}, definition.defaults);
+  const keys: Keys = { ...usualKeys, ...definition.keys };
   const every = OUTPUTS.filter((output) => classes.some((one) => one.outputs.includes(output)));
 
   /** A name as today's spelling has it, without the prefix. */
@@ -90,14 +95,14 @@ export function defineArchitecture(definition: Definition): Architecture {
   /** A config read as a model with these outputs, whether or not its head may be tied. */
   function tableOf(given: Json, where: string, present: readonly Output[]): Model {
     const config: Json = { ...definition.defaults, ...ownKeys(aliases, given) };
-    const read = new ConfigReader(filled(config), where);
+    const read = new ConfigReader(filled(config), where, definition.defaults);
     const uncounted = definition.positionsAfterPadding ? read.count("pad_token_id", 0) + 1 : 0;
     read.below("pad_token_id", uncounted, read.count(keys.positions), keys.positions);
     const dimensions = read.dimensions(keys, uncounted);
     const { settings: beyond, kinds, ...network } = definition.network(config, read, dimensions);
     if (network.attends(kinds?.[0]).rope !== undefined) read.paired(keys, dimensions.headWidth);
     const settings: ModelSettings = {
-      eps: beyond?.eps ?? read.positive(keys.eps ?? ""),
+      eps: beyond?.eps ?? read.positive(keys.eps),
       activation: read.activation(keys.activation),
       attentionScale: 1 / Math.sqrt(dimensions.headWidth),
       dropout: {
@@ -131,7 +136,7 @@ export function defineArchitecture(definition: Definition): Architecture {
 
   const architecture: Architecture = {
     type: definition.type,
-    ownHeadWidth: keys.headWidth !== undefined,
+    ownHeadWidth: Object.hasOwn(definition.defaults, keys.headWidth),
     studied: definition.studied === true,
     classes,
 
@@ -180,7 +185,7 @@ export function defineArchitecture(definition: Definition): Architecture {
     },
 
     resize(config, to) {
-      const made = definition.resize?.(config, to) ?? resized(keys, ownKeys(aliases, config), to);
+      const made = definition.resize?.(config, to) ?? resized(keys, definition.defaults, ownKeys(aliases, config), to);
       const { layer_types: kinds } = made;
       const { withKinds } = definition;
       if (withKinds === undefined || !Array.isArray(kinds) || (to.layers ?? kinds.length) === kinds.length) return made;

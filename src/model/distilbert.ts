@@ -48,8 +48,7 @@ export const distilbert: Architecture = encoderArchitecture({
   ffn: { reads: ["ffn.lin1"], writes: "ffn.lin2", norm: "output_layer_norm" },
   classes: [modelClass("DistilBertForMaskedLM", "lm"), modelClass("DistilBertModel")],
   lm: {
-    dense: "vocab_transform",
-    norm: "vocab_layer_norm",
+    transform: { dense: "vocab_transform", norm: "vocab_layer_norm" },
     bias: "vocab_projector.bias",
     decoder: "vocab_projector",
   },

@@ -20,15 +20,9 @@ export interface Flavour extends Omit<Definition, "names" | "objective" | "netwo
   readonly ffn?: Described["ffn"];
   /** Default: BERT's. */
   readonly blocks?: string;
-  /** Names of the language-model head's transform, its norm, the decoder's bias and the tied copies some store. */
-  readonly lm: {
-    readonly dense: string;
-    readonly norm: string;
-    readonly bias: string;
-    readonly decoder: string;
-    /** The transform's activation; absent: the config's. */
-    readonly activation?: Activation;
-  };
+  readonly lm: Described["lm"];
+  /** Of the head's transform; absent: the config's activation. */
+  readonly transform?: Activation;
   /** Name of the next-sentence head, if there is one. */
   readonly nsp?: string;
 }
@@ -52,7 +46,7 @@ export const encoderDefaults: Json = {
 
 /** A member of the family, from what tells it apart. */
 export function encoderArchitecture(flavour: Flavour): Architecture {
-  const { prefix = flavour.type, eps, lm, nsp, blocks = "encoder.layer" } = flavour;
+  const { prefix = flavour.type, eps, lm, transform, nsp, blocks = "encoder.layer" } = flavour;
   return defineArchitecture({
     ...flavour,
     names: {
@@ -72,7 +66,7 @@ export function encoderArchitecture(flavour: Flavour): Architecture {
       const padding = read.padding();
       return {
         drawing: { std: read.positive("initializer_range"), padding },
-        settings: { transform: lm.activation, ...(eps === undefined ? {} : { eps }) },
+        settings: { transform, ...(eps === undefined ? {} : { eps }) },
         embedding: {
           words: "embeddings.word_embeddings.weight",
           positions: {
@@ -94,7 +88,7 @@ export function encoderArchitecture(flavour: Flavour): Architecture {
         attends: () => ({ causal: false }),
         ffn: flavour.ffn ?? { reads: ["intermediate.dense"], writes: "output.dense", norm: "output.LayerNorm" },
         pooler: "pooler.dense",
-        lm: { transform: { dense: lm.dense, norm: lm.norm, biased: true }, decoder: lm.decoder, bias: lm.bias },
+        lm,
         nsp,
       };
     },

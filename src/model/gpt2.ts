@@ -100,7 +100,7 @@ export const gpt2: Architecture = defineArchitecture({
 
   resize(given, to) {
     const { n_embd, n_inner } = defaults;
-    const made = resized(keys, filled({ n_embd, n_inner, ...ownKeys(aliases, given) }), to);
+    const made = resized(keys, defaults, filled({ n_embd, n_inner, ...ownKeys(aliases, given) }), to);
     return made.n_inner === 4 * Number(made.n_embd) ? { ...made, n_inner: null } : made;
   },
 });

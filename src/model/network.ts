@@ -51,8 +51,8 @@ export interface Embedding {
 
 /** The head of the language model; names are whole ones. */
 export interface LanguageHead {
-  /** A layer, an activation and a norm before the decoder. */
-  readonly transform?: { readonly dense: string; readonly norm: string; readonly biased: boolean };
+  /** A layer, with a bias by default, an activation and a norm before the decoder. */
+  readonly transform?: { readonly dense: string; readonly norm: string; readonly biased?: boolean };
   /** The decoder's own matrix, or the copy of the embedding that some checkpoints store. */
   readonly decoder: string;
   readonly bias?: string;

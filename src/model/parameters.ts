@@ -176,8 +176,8 @@ function headsOf(network: Network, d: Dimensions, outputs: Outputs, base: string
   return parameters;
 }
 
-/** @param narrower how many times */
-function drawn({ std, cutoff }: Drawing, narrower = 1): Extract<Init, { kind: "normal" }> {
+/** How weights are drawn. @param narrower how many times */
+export function drawn({ std, cutoff }: Drawing, narrower = 1): Extract<Init, { kind: "normal" }> {
   return { kind: "normal", std: std / narrower, cutoff };
 }
 

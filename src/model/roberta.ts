@@ -8,13 +8,14 @@ import type { Architecture } from "./architecture.ts";
 import { modelClass } from "./classes.ts";
 import { encoderArchitecture, encoderDefaults, type Flavour } from "./encoder.ts";
 
-const lm: Flavour["lm"] = {
-  dense: "lm_head.dense",
-  norm: "lm_head.layer_norm",
-  bias: "lm_head.bias",
-  decoder: "lm_head.decoder",
+const head: Pick<Flavour, "lm" | "transform"> = {
+  lm: {
+    transform: { dense: "lm_head.dense", norm: "lm_head.layer_norm" },
+    bias: "lm_head.bias",
+    decoder: "lm_head.decoder",
+  },
   // transformers' RobertaLMHead takes this one whatever the config's `hidden_act`.
-  activation: "gelu-erf",
+  transform: "gelu-erf",
 };
 
 /** RobertaClassificationHead: a dense layer of its own on the first token, then the classes. */
@@ -32,7 +33,7 @@ export const roberta: Architecture = encoderArchitecture({
   // transformers' RobertaConfig.
   defaults: { ...encoderDefaults, model_type: "roberta", vocab_size: 50265, ...special },
   classes: [modelClass("RobertaForMaskedLM", "lm"), modelClass("RobertaModel", "pooler")],
-  lm,
+  ...head,
   taskHeads: taskHeads("RobertaForSequenceClassification"),
   positionsAfterPadding: true,
 });
@@ -44,7 +45,7 @@ export const xlmRoberta: Architecture = encoderArchitecture({
   // transformers' XLMRobertaConfig.
   defaults: { ...encoderDefaults, model_type: "xlm-roberta", ...special },
   classes: [modelClass("XLMRobertaForMaskedLM", "lm"), modelClass("XLMRobertaModel", "pooler")],
-  lm,
+  ...head,
   taskHeads: taskHeads("XLMRobertaForSequenceClassification"),
   positionsAfterPadding: true,
 });

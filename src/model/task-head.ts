@@ -10,9 +10,9 @@ import { UserError } from "../util/errors.ts";
 import type { Json } from "../util/json.ts";
 import type { Model } from "./architecture.ts";
 import type { ForwardResult } from "./forward.ts";
-import { initialise } from "./init.ts";
+import { readingWithHead } from "./head.ts";
 import type { OpenModel } from "./load.ts";
-import { linearLayer, out, type Place, reads } from "./parameters.ts";
+import { drawn, linearLayer, out, type Place, reads } from "./parameters.ts";
 import { ModelStates } from "./states.ts";
 
 /** A head as an architecture describes it. */
@@ -64,8 +64,7 @@ export function withTaskHead(
   const bare = architecture.model(opened.config, folder, { lm: "none", pooler: head.pooler ?? false, nsp: false });
   const full = architecture.model(opened.config, folder, { lm: "tied", pooler: false, nsp: false });
   const prefix = full.parameters[0].name.slice(0, -bare.parameters[0].name.length);
-  const drawn = bare.parameters.find(({ init }) => init.kind === "normal")?.init ?? { kind: "normal", std: 0.02 };
-  const init = { ...drawn, zeroRow: undefined };
+  const init = drawn(bare.network.drawing);
   const place: Place = { prefix: "", layer: null, group: "head" };
   const { hidden } = bare.dimensions;
   const read = reads(["hidden", hidden]);
@@ -75,13 +74,7 @@ export function withTaskHead(
     ...linearLayer(place, head.out, "head", [out(["label", labels]), read], init, head.bias),
   ];
   const model: Model = { ...bare, parameters, config: { ...bare.config, ...config, architectures: [head.name] } };
-  const readF32 = async (name: string) => {
-    const parameter = parameters.find((one) => one.name === name);
-    if (parameter === undefined) throw new RangeError(`no parameter ${name}`);
-    const own = source.parameters.find((one) => one.kind === parameter.kind && one.layer === parameter.layer);
-    return own === undefined ? initialise(parameter, seed) : opened.weights.readF32(own.name);
-  };
-  return { model, head, readF32 };
+  return { model, head, readF32: readingWithHead(opened, model, seed) };
 }
 
 /** The logits of rows of the final hidden state [n, hidden] → [n, labels]. @param drop where dropout is on */
