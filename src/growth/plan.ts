@@ -5,6 +5,7 @@
 import type { FloatDType } from "../checkpoint/dtype.ts";
 import { type Model, resizeModel } from "../model/architecture.ts";
 import { headWords, isAdded } from "../model/head.ts";
+import type { Rope } from "../model/rope.ts";
 import { AXES, type Dimensions, normName, type Outputs, type Parameter, shapeOf } from "../model/table.ts";
 import { UserError } from "../util/errors.ts";
 import type { Json } from "../util/json.ts";
@@ -268,6 +269,7 @@ function checkTarget(source: Model, target: Model, eps: number): void {
     ["head's activation", source.settings.transform, target.settings.transform],
     ["language-model head", source.outputs.lm === "none" ? target.outputs.lm : source.outputs.lm, target.outputs.lm],
     ...oddKinds(source, target),
+    ...attentionForms(source, target),
     ["attention scale", source.settings.attentionScale, target.settings.attentionScale],
     ["padding id", paddingRow(source), paddingRow(target)],
   ];
@@ -288,6 +290,25 @@ function oddKinds(source: Model, target: Model): [string, unknown, unknown][] {
   );
   const odd = [...from, ...to].filter((kind) => !from.has(kind) || !to.has(kind));
   return odd.map((kind) => [kind, from.has(kind) ? "there" : "none", to.has(kind) ? "there" : "none"]);
+}
+
+/** How blocks attend: by each kind of them, and, where as many blocks stay, of which kind each is. */
+function attentionForms(source: Model, target: Model): [string, unknown, unknown][] {
+  const deeper = target.dimensions.layers > source.dimensions.layers;
+  // Those of a deeper target are still to be made from the source's, where it has some.
+  const kinds = ({ kinds }: Model) => (deeper ? kinds && "there" : kinds?.join(", "));
+  const lowest = (rope: Rope | undefined) => rope && Math.min(...rope.frequencies);
+  const forms = [...new Set(source.kinds ?? [undefined])].flatMap((kind): [string, unknown, unknown][] => {
+    const of = kind === undefined ? "" : ` of ${kind}`;
+    const [is, would] = [source.network.attends(kind), target.network.attends(kind)];
+    return [
+      [`attention window${of}`, is.window, would.window],
+      [`lowest rotary frequency${of}`, lowest(is.rope), lowest(would.rope)],
+      [`list of rotary frequencies${of}`, is.rope?.frequencies.join(), would.rope?.frequencies.join()],
+      [`rotary scale${of}`, is.rope?.scale, would.rope?.scale],
+    ];
+  });
+  return [["blocks' kinds", kinds(source), kinds(target)], ...forms];
 }
 
 /** The row of padding, which positions may be counted from. */
