@@ -9,6 +9,7 @@ import { AXES, axes, type Sizes } from "../model/table.ts";
 import { UserError } from "../util/errors.ts";
 import { type Json, type JsonValue, readJsonObject } from "../util/json.ts";
 import { packageVersion } from "../util/paths.ts";
+import { type Extension, POSITION_RULES } from "./extend.ts";
 import type { Promised } from "./growth.ts";
 import { type AxisMaps, mapKind, unitMap } from "./maps.ts";
 import { type GrowthChoices, type GrowthPlan, roundedIn } from "./plan.ts";
@@ -64,9 +65,15 @@ export function recordOf(
     // In float32 a share of a third is rounded too, which no bar notices.
     promise: { ...plan.promise, ...(dtype === "F32" ? {} : { rounded: roundedIn(plan, dtype) }) },
     ...(growth.target.outputs.lm === growth.source.outputs.lm ? {} : { addHead: true }),
+    ...(plan.extension === undefined ? {} : { extension: extensionJson(plan.extension) }),
     ...(notFinite === 0 ? {} : { not_finite: notFinite }),
     ...(plan.learned === undefined ? {} : { learned: plan.learned }),
   };
+}
+
+function extensionJson({ pieces, positions, tokenizer }: Extension): Json {
+  const listed = Object.fromEntries([...pieces].map(([id, made]) => [String(id), [...made]]));
+  return { positions, pieces: listed, ...(tokenizer === undefined ? {} : { tokenizer }) };
 }
 
 /** JSON with lists of numbers on one line each, so that maps stay readable. */
@@ -113,6 +120,15 @@ const schema = z.object({
   maps: z.record(z.string(), map),
   promise,
   not_finite: count.default(0),
+  extension: z
+    .object({
+      positions: z.enum(POSITION_RULES),
+      pieces: z
+        .record(z.string(), z.array(count))
+        .transform((read) => new Map(Object.entries(read).map(([id, made]) => [Number(id), made]))),
+      tokenizer: z.string().optional(),
+    })
+    .optional(),
 });
 
 /** @param where the file, for messages @throws UserError if it can't be understood */
@@ -143,6 +159,7 @@ export function parseRecord(json: Json, where: string): GrowthRecord {
       moments,
       seed,
       maps: new Map(axisMaps),
+      extension: data.extension,
     },
     dtype: target.dtype,
     promise: data.promise,

@@ -6,7 +6,7 @@ import type { Json } from "../util/json.ts";
 import type { ModelClass } from "./classes.ts";
 import type { Activation } from "./config.ts";
 import type { Network } from "./network.ts";
-import type { Dimensions, Outputs, Parameter, Sizes } from "./table.ts";
+import type { Changes, Dimensions, Outputs, Parameter } from "./table.ts";
 import type { TaskHeads } from "./task-head.ts";
 
 /** One model of an architecture: a config and the outputs it has. */
@@ -75,10 +75,15 @@ export interface Architecture {
   outputsStored(config: Json, where: string, stored: Iterable<string>): Outputs;
   /** How a stored tensor's name, whatever its prefix or spelling, is to be read in a model. */
   spelling(model: Model): (stored: string) => Spelling;
-  /** The config of the same model with other dimensions (absent keeps) or another eps, as transformers would write it. */
-  resize(config: Json, to: Partial<Sizes & { readonly eps: number }>): Json;
+  /** The config of the same model with other dimensions or another eps, as transformers would write it. */
+  resize(config: Json, to: Changes): Json;
   /** The config with another kind for each block; absent where blocks are all alike. */
   withKinds?(config: Json, kinds: readonly string[]): Json;
+  /**
+   * The config of a model whose rotary positions reach `factor` times as far, slowed down or by another base; absent where
+   * it can't be said. @throws UserError for positions that are stretched already
+   */
+  stretched?(model: Model, by: "interpolate" | "base", factor: number): Json;
   /** Heads for tasks that can be put on it; absent: none. */
   readonly taskHeads?: TaskHeads;
   /** What its owner should know of a model, in a sentence, such as who else can't read it; undefined for nothing. */
@@ -88,7 +93,7 @@ export interface Architecture {
 }
 
 /** The same model with other dimensions or another eps. @param where names the config in messages */
-export function resizeModel(model: Model, to: Partial<Sizes & { readonly eps: number }>, where: string): Model {
+export function resizeModel(model: Model, to: Changes, where: string): Model {
   const { architecture, config, outputs } = model;
   return architecture.model(architecture.resize(config, to), where, outputs);
 }

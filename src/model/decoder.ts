@@ -5,8 +5,10 @@
  * Lineage: Touvron et al., "Llama" (2023); transformers' LlamaForCausalLM, MistralForCausalLM, Qwen2ForCausalLM,
  * Qwen3ForCausalLM.
  */
+
+import { UserError } from "../util/errors.ts";
 import type { Json } from "../util/json.ts";
-import type { Architecture } from "./architecture.ts";
+import type { Architecture, Model } from "./architecture.ts";
 import { modelClass } from "./classes.ts";
 import type { ConfigReader } from "./config.ts";
 import { defineArchitecture } from "./define.ts";
@@ -84,6 +86,7 @@ export function decoderArchitecture(flavour: Flavour): Architecture {
     withKinds: Object.hasOwn(defaults, "layer_types")
       ? (config, kinds) => ({ ...config, layer_types: [...kinds] })
       : undefined,
+    stretched,
     network(config, read, dimensions) {
       const { qkv = false, output = false, ffn = false } = flavour.biases?.(read) ?? {};
       const kinds = flavour.kinds?.(config, read, dimensions.layers);
@@ -118,6 +121,22 @@ export function decoderArchitecture(flavour: Flavour): Architecture {
       };
     },
   });
+}
+
+/** Written as transformers 5 has it. */
+function stretched({ config, network }: Model, by: "interpolate" | "base", factor: number): Json {
+  const { rope_theta: theta, rope_type = "default", ...given } = ropeParameters(config, THETA);
+  if (rope_type !== "default" || Object.hasOwn(given, "type")) {
+    const what = "rotary positions are scaled already";
+    throw new UserError(what, "--positions-by", "take extend, or give the target's config (--to)");
+  }
+  const turned = 2 * (network.attends(undefined).rope?.frequencies.length ?? 0);
+  const made: Json =
+    by === "interpolate"
+      ? { rope_theta: theta, rope_type: "linear", factor }
+      : { rope_theta: Number(theta) * factor ** (turned / (turned - 2)), rope_type };
+  const { rope_theta: _, rope_scaling: __, ...rest } = config;
+  return { ...rest, rope_parameters: { ...given, ...made } };
 }
 
 function ropeFor({ turnedShare }: Flavour, config: Json, { headWidth, positions }: Dimensions) {

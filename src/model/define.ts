@@ -8,7 +8,7 @@ import { classOf } from "./classes.ts";
 import { ConfigReader, type Keys, namedClass, usualKeys } from "./config.ts";
 import type { Network } from "./network.ts";
 import { parametersOf } from "./parameters.ts";
-import { type Dimensions, has, OUTPUTS, type Output, type Outputs } from "./table.ts";
+import { type Changes, type Dimensions, has, OUTPUTS, type Output, type Outputs } from "./table.ts";
 
 /** Names beyond those of the parameter table. A full name is one without the network's prefix. */
 export interface Names {
@@ -37,7 +37,7 @@ export interface Described extends Network {
 /** What an architecture's file says. */
 export interface Definition
   extends Pick<Architecture, "type" | "classes" | "taskHeads" | "remark">,
-    Partial<Pick<Architecture, "studied" | "withKinds">> {
+    Partial<Pick<Architecture, "studied" | "withKinds" | "stretched">> {
   /** What transformers' configuration class fills in, less what does not concern the network: the keys that are read. */
   readonly defaults: Json;
   /** Other keys that its config may use, and its own for them. */
@@ -60,13 +60,8 @@ export interface Definition
 }
 
 /** A config with sizes and eps under those of the keys that its defaults have. */
-export function resized(
-  keys: Partial<Keys>,
-  defaults: Json,
-  config: Json,
-  to: Parameters<Architecture["resize"]>[1],
-): Json {
-  const names = ["layers", "hidden", "heads", "kvHeads", "headWidth", "ffn", "eps"] as const;
+export function resized(keys: Partial<Keys>, defaults: Json, config: Json, to: Changes): Json {
+  const names = ["layers", "hidden", "heads", "kvHeads", "headWidth", "ffn", "eps", "vocab", "positions"] as const;
   const set = names.flatMap((name) => {
     const [key = "", size] = [keys[name], to[name]];
     return Object.hasOwn(defaults, key) && size !== undefined ? [[key, size] as const] : [];
@@ -96,9 +91,9 @@ export function defineArchitecture(definition: Definition): Architecture {
   function tableOf(given: Json, where: string, present: readonly Output[]): Model {
     const config: Json = { ...definition.defaults, ...ownKeys(aliases, given) };
     const read = new ConfigReader(filled(config), where, definition.defaults);
-    const uncounted = definition.positionsAfterPadding ? read.count("pad_token_id", 0) + 1 : 0;
-    read.below("pad_token_id", uncounted, read.count(keys.positions), keys.positions);
-    const dimensions = read.dimensions(keys, uncounted);
+    const before = definition.positionsAfterPadding ? read.count("pad_token_id", 0) + 1 : 0;
+    read.below("pad_token_id", before, read.count(keys.positions), keys.positions);
+    const dimensions = read.dimensions(keys, before);
     const { settings: beyond, kinds, ...network } = definition.network(config, read, dimensions);
     if (network.attends(kinds?.[0]).rope !== undefined) read.paired(keys, dimensions.headWidth);
     const settings: ModelSettings = {
@@ -184,7 +179,10 @@ export function defineArchitecture(definition: Definition): Architecture {
       };
     },
 
-    resize(config, to) {
+    resize(config, sizes) {
+      const padding = Number(config.pad_token_id ?? definition.defaults.pad_token_id);
+      const before = definition.positionsAfterPadding ? padding + 1 : 0;
+      const to = { ...sizes, positions: sizes.positions && sizes.positions + before };
       const made = definition.resize?.(config, to) ?? resized(keys, definition.defaults, ownKeys(aliases, config), to);
       const { layer_types: kinds } = made;
       const { withKinds } = definition;
@@ -199,6 +197,7 @@ export function defineArchitecture(definition: Definition): Architecture {
     ],
 
     withKinds: definition.withKinds,
+    stretched: definition.stretched,
     taskHeads: definition.taskHeads,
 
     remark: definition.remark,

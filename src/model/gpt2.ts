@@ -37,6 +37,7 @@ const keys = {
   hidden: "n_embd",
   heads: "n_head",
   ffn: "n_inner",
+  vocab: "vocab_size",
   positions: "n_positions",
   eps: "layer_norm_epsilon",
   activation: "activation_function",
