@@ -27,7 +27,7 @@ export const bert: Architecture = encoderArchitecture({
       pooler: true,
       out: "classifier",
       bias: true,
-      drops: true,
+      drops: ["out"],
     },
   },
 });

@@ -81,7 +81,7 @@ export function decoderArchitecture(flavour: Flavour): Architecture {
     untied: true,
     objective: "clm",
     taskHeads: {
-      sequence: { name: `${title}ForSequenceClassification`, out: "score", reads: "last", bias: false, drops: false },
+      sequence: { name: `${title}ForSequenceClassification`, out: "score", reads: "last", bias: false, drops: [] },
     },
     withKinds: Object.hasOwn(defaults, "layer_types")
       ? (config, kinds) => ({ ...config, layer_types: [...kinds] })

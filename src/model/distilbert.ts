@@ -47,6 +47,12 @@ export const distilbert: Architecture = encoderArchitecture({
   },
   ffn: { reads: ["ffn.lin1"], writes: "ffn.lin2", norm: "output_layer_norm" },
   classes: [modelClass("DistilBertForMaskedLM", "lm"), modelClass("DistilBertModel")],
+  taskHeads: {
+    sequence: {
+      ...{ name: "DistilBertForSequenceClassification", reads: "first", bias: true, drops: ["out"] },
+      ...{ dense: "pre_classifier", activation: "relu", out: "classifier" },
+    },
+  },
   lm: {
     transform: { dense: "vocab_transform", norm: "vocab_layer_norm" },
     bias: "vocab_projector.bias",

@@ -25,6 +25,8 @@ import { ModelStates } from "./states.ts";
 export interface ForwardResult {
   /** Embeddings' output and each block's, [batch · length, hidden]; GPT-2's last after the final norm. With `gather` the last one is [batch · perSequence, hidden], with `keepFirst` [batch · (1 + perSequence), hidden]. */
   readonly hidden: readonly Value[];
+  /** What of the language model's head stands before its decoder, on rows of the final hidden state, [n, hidden] → the same. */
+  transformed(rows: Value): Value;
   /** Logits over the vocabulary at rows of the final hidden state [n, hidden] → [n, vocab]. */
   lmLogits(rows: Value): Value;
   /** From the final hidden state at each sequence's position 0, [batch, hidden] → [batch, pooler]. Throws without the output. */
@@ -53,15 +55,20 @@ export function forward(
     if (kind === undefined) throw new ProgramError("no model of this architecture has that output");
     return frame.linear(rows, states, kind);
   };
+  const transformed = (rows: Value) => {
+    const { transform } = lm;
+    if (transform === undefined) return rows;
+    const active = frame.activation(frame.linear(rows, states, transform.dense), settings.transform);
+    return frame.norm(active, states, transform.norm);
+  };
   return {
     hidden,
+    transformed,
     lmLogits(rows) {
-      const { transform, decoder, bias } = lm;
-      const read = transform && frame.activation(frame.linear(rows, states, transform.dense), settings.transform);
-      const normed = read === undefined ? rows : frame.norm(read, states, transform?.norm);
+      const { decoder, bias } = lm;
       const weight = states.value(outputs.lm === "untied" ? `${decoder}.weight` : embedding.words);
       const added = bias === undefined ? null : states.value(bias);
-      return linear(b, normed, weight, added, { transposeWeight: true });
+      return linear(b, transformed(rows), weight, added, { transposeWeight: true });
     },
     pooled: (first) => tanh(b, above(first, network.pooler)),
     nspLogits: (pooled) => above(pooled, network.nsp),

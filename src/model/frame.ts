@@ -23,6 +23,7 @@ import {
   sub,
 } from "../program/ops/index.ts";
 import type { Model, ModelSettings } from "./architecture.ts";
+import type { Activation } from "./config.ts";
 import type { AttentionForm } from "./network.ts";
 import type { Rope } from "./rope.ts";
 import type { ModelStates } from "./states.ts";
@@ -66,6 +67,19 @@ export interface ForwardOptions {
   readonly keepFirst?: boolean;
   /** Dropout on, with the rates given and the key i32[2] = (seed, step); absent: off. */
   readonly dropout?: { readonly rates: ModelSettings["dropout"]; readonly key: Value };
+}
+
+export function activated(b: ProgramBuilder, x: Value, which: Activation): Value {
+  switch (which) {
+    case "gelu-erf":
+      return gelu(b, x, "erf");
+    case "gelu-tanh":
+      return gelu(b, x, "tanh");
+    case "relu":
+      return relu(b, x);
+    case "silu":
+      return silu(b, x);
+  }
 }
 
 /** What every part of one forward pass needs to know. */
@@ -132,16 +146,7 @@ export class Frame {
 
   /** @param which default: the config's */
   activation(x: Value, which = this.settings.activation): Value {
-    switch (which) {
-      case "gelu-erf":
-        return gelu(this.b, x, "erf");
-      case "gelu-tanh":
-        return gelu(this.b, x, "tanh");
-      case "relu":
-        return relu(this.b, x);
-      case "silu":
-        return silu(this.b, x);
-    }
+    return activated(this.b, x, which);
   }
 
   dropout(x: Value, kind: "embedding" | "hidden" | "inner", place: string): Value {

@@ -76,7 +76,7 @@ export const gpt2: Architecture = defineArchitecture({
   },
   untied: true,
   taskHeads: {
-    sequence: { name: "GPT2ForSequenceClassification", reads: "last", out: "score", bias: false, drops: false },
+    sequence: { name: "GPT2ForSequenceClassification", reads: "last", out: "score", bias: false, drops: [] },
   },
   objective: "clm",
 

@@ -84,6 +84,12 @@ export const modernbert: Architecture = defineArchitecture({
     shared: /^head\./,
   },
   untied: true,
+  taskHeads: {
+    sequence: {
+      ...{ name: "ModernBertForSequenceClassification", reads: "first", bias: true, drops: ["out"] },
+      ...{ transform: true, out: "classifier", config: { classifier_pooling: "cls" } },
+    },
+  },
   objective: "mlm",
   withKinds(config, kinds) {
     const { [EVERY]: _, ...rest } = config;

@@ -21,7 +21,7 @@ const head: Pick<Flavour, "lm" | "transform"> = {
 /** RobertaClassificationHead: a dense layer of its own on the first token, then the classes. */
 const taskHeads = (name: string): Architecture["taskHeads"] => ({
   sequence: {
-    ...{ name, reads: "first", bias: true, drops: true },
+    ...{ name, reads: "first", bias: true, drops: ["dense", "out"] },
     ...{ dense: "classifier.dense", out: "classifier.out_proj" },
   },
 });
