@@ -1,13 +1,13 @@
 /** `compare RUN RUN…`: what came of runs, side by side, and in which settings they differ. */
 import { join } from "node:path";
-import type { Command } from "commander";
+import type { Command } from "@commander-js/extra-typings";
 import { formatCount, formatDuration, print, printJson, table } from "./output.ts";
 
 export function register(command: Command): void {
   command
     .argument("<runs...>", "run folders, finished or under way")
     .option("--json", "print {runs, differences} as JSON")
-    .action(async (folders: string[], options: { json?: true }) => {
+    .action(async (folders: string[], options) => {
       const [{ linesOf }, { storedRun, runFile }, { differences, shown }, { isEvaluation }, { UserError }] =
         await Promise.all([
           import("../train/watch.ts"),

@@ -1,5 +1,5 @@
 /** `completion SHELL`: what a shell needs to complete commands and options, made from the commands themselves. */
-import { Argument, Command } from "commander";
+import { Argument, Command } from "@commander-js/extra-typings";
 import { print } from "./output.ts";
 
 type Known = readonly { readonly name: string; readonly about: string; readonly options: readonly string[] }[];

@@ -1,12 +1,12 @@
 /** `doctor`: the engines there are here, and how to get the ones there are not. */
-import type { Command } from "commander";
+import { availableParallelism, totalmem } from "node:os";
+import type { Command } from "@commander-js/extra-typings";
+import { packageVersion } from "../util/paths.ts";
 import { print, printJson, table } from "./output.ts";
 
 export function register(command: Command): void {
-  command.option("--json", "print the result as JSON").action(async (options: { json?: boolean }) => {
+  command.option("--json", "print the result as JSON").action(async (options) => {
     const { engineKinds } = await import("../engine/engines.ts");
-    const { availableParallelism, totalmem } = await import("node:os");
-    const { packageVersion } = await import("../util/paths.ts");
     const engines = await Promise.all(engineKinds.map(async ({ kind, probe }) => ({ kind, ...(await probe()) })));
     const automatic = engineKinds.filter(({ byNameOnly }) => byNameOnly !== true).map(({ kind }) => kind);
     const chosen = engines.find(({ usable, kind }) => usable && automatic.includes(kind))?.kind;

@@ -1,5 +1,5 @@
 /** `bert2bert evaluate`: a model folder on prepared data's validation part, or on tasks that need no training. */
-import type { Command } from "commander";
+import type { Command } from "@commander-js/extra-typings";
 import { UserError } from "../util/errors.ts";
 import { gather, modelFolder, wholeNumber } from "./options.ts";
 import { Progress, print, printJson, table } from "./output.ts";

@@ -1,5 +1,5 @@
 /** `bert2bert fill-mask`: what a masked model puts in a text's gaps. */
-import type { Command } from "commander";
+import type { Command } from "@commander-js/extra-typings";
 import { modelFolder, wholeNumber } from "./options.ts";
 import { print, printJson, table } from "./output.ts";
 

@@ -1,5 +1,5 @@
 /** `bert2bert finetune`: a model on a task, by its TASK.yaml. */
-import type { Command } from "commander";
+import type { Command } from "@commander-js/extra-typings";
 import { gather, hubTelling } from "./options.ts";
 import { Progress, print, printJson, table } from "./output.ts";
 import { watchSignals } from "./signals.ts";

@@ -1,5 +1,6 @@
 /** `bert2bert grow`: grows a checkpoint into a larger one. */
-import type { Command } from "commander";
+import { availableParallelism } from "node:os";
+import type { Command } from "@commander-js/extra-typings";
 import type { FloatDType } from "../checkpoint/dtype.ts";
 import type { ApplyOptions } from "../growth/apply.ts";
 import { depthRules } from "../growth/depth.ts";
@@ -16,36 +17,9 @@ import { formatBytes, formatCount, note, Progress, print, printJson, table } fro
 
 const NEW_TOKENS = ["pieces", "fresh"] as const;
 
-interface Flags {
-  readonly to?: string;
-  readonly hidden?: number;
-  readonly heads?: number;
-  readonly kvHeads?: number;
-  readonly ffn?: number;
-  readonly layers?: number;
-  readonly vocab?: number;
-  readonly tokenizer?: string;
-  readonly newTokens: string;
-  readonly positions?: number;
-  readonly positionsBy?: string;
-  readonly method?: string;
-  readonly map?: string;
-  readonly depth?: string;
-  readonly moments?: string;
-  readonly dtype?: string;
-  readonly keepNonfinite?: true;
-  readonly maxShard?: string;
-  readonly seed: number;
-  readonly data?: string;
-  readonly engine: string;
-  readonly threads?: number;
-  readonly repeat?: string;
-  readonly addHead?: true;
-  readonly dryRun?: true;
-  readonly json?: true;
-}
+type Flags = ReturnType<ReturnType<typeof declared>["opts"]>;
 
-export function register(command: Command): void {
+const declared = (command: Command) =>
   command
     .argument("<source>", "a model folder: config.json and weights in safetensors", modelFolder)
     .argument("[out]", "the folder to write (not needed with --dry-run)")
@@ -94,8 +68,10 @@ export function register(command: Command): void {
     .option("--repeat <growth.json>", "grow as this record says, in place of all options above")
     .option("--dry-run", "print what each parameter becomes; write nothing")
     .option("--json", "print the result as JSON")
-    .addHelpText("after", methodsHelp)
-    .action(grow);
+    .addHelpText("after", methodsHelp);
+
+export function register(command: Command): void {
+  declared(command).action(grow);
   for (const option of distinctOptions()) {
     const takers = methods.filter(({ options }) => options.some(({ name }) => name === option.name));
     const words = "words" in option ? option.words.join(" | ") : `default ${option.default}`;
@@ -157,7 +133,7 @@ async function grow(folder: string, out: string | undefined, flags: Flags): Prom
     });
     progress.end();
     if (flags.json === true) {
-      printJson({ out, ...applied, promise: { ...applied.promise } });
+      printJson({ out, ...applied });
       return;
     }
     if (applied.already) note(`${out} holds this growth already; nothing was written`);
@@ -188,10 +164,7 @@ async function learned(plan: GrowthPlan, source: OpenModel, flags: Flags, progre
   const { name, learned: learns } = plan.method;
   if (flags.data === undefined) return plan;
   if (learns !== true) throw new UserError(`\`${name}\` learns nothing`, "--data", "leave it out");
-  const [{ learnGrowth }, { availableParallelism }] = await Promise.all([
-    import("../train/ligo.ts"),
-    import("node:os"),
-  ]);
+  const { learnGrowth } = await import("../train/ligo.ts");
   const threads = flags.threads ?? availableParallelism();
   return learnGrowth(plan, source, flags.data, {
     engine: flags.engine,
@@ -217,18 +190,12 @@ async function planFrom(source: OpenModel, flags: Flags): Promise<{ plan: Growth
     throw new UserError(what, flags.repeat, "name the folder of that one with --tokenizer");
   }
   const extending = await extensionOf(source, flags);
-  const sizes = {
-    hidden: flags.hidden,
-    heads: flags.heads,
-    kvHeads: flags.kvHeads,
-    ffn: flags.ffn,
-    layers: flags.layers,
-    ...extending?.sizes,
-  };
+  const { hidden, heads, kvHeads, ffn, layers, method, map, depth, moments, seed } = flags;
+  const sizes = { hidden, heads, kvHeads, ffn, layers, ...extending?.sizes };
   if (flags.to !== undefined && Object.values(sizes).some((size) => size !== undefined)) {
     throw new UserError("the target is given twice", "--to", "give a config, or sizes, not both");
   }
-  if (flags.method === undefined) {
+  if (method === undefined) {
     const known = methods.map((method) => method.name).join(", ");
     throw new UserError(
       "no method is named",
@@ -246,15 +213,8 @@ async function planFrom(source: OpenModel, flags: Flags): Promise<{ plan: Growth
   for (const [name, value] of Object.entries(flags)) {
     if (typeof value === "string" && distinctOptions().some((option) => option.name === name)) given[name] = value;
   }
-  const plan = planGrowth(source.model, target, {
-    method: flags.method,
-    options: given,
-    map: flags.map,
-    depth: flags.depth,
-    moments: flags.moments,
-    seed: flags.seed,
-    extension: extending?.extension,
-  });
+  const { extension } = extending ?? {};
+  const plan = planGrowth(source.model, target, { method, options: given, map, depth, moments, seed, extension });
   return { plan, dtype: await floatDType(flags.dtype), keepNotFinite: flags.keepNonfinite, tokenizer: flags.tokenizer };
 }
 
@@ -314,7 +274,9 @@ async function describe(plan: GrowthPlan, dtype: FloatDType, json: boolean, prom
   const { source, target } = plan.growth;
   const total = parameterCount(target.parameters);
   if (target.dimensions.layers > source.dimensions.layers) {
-    print(`\nlayers: ${plan.layers.map(({ from, fresh }) => (fresh ? `${from}*` : from)).join(" ")} (* new)`);
+    print(
+      `\nlayers: ${plan.layers.map(({ from, fresh }) => (fresh ? `${from < 0 ? "" : from}*` : from)).join(" ")} (* new)`,
+    );
   }
   print(
     `\n${formatCount(parameterCount(source.parameters))} → ${formatCount(total)} parameters, ${formatBytes(total * widthOf(dtype))} in ${dtype}`,

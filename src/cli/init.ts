@@ -1,14 +1,7 @@
 /** `bert2bert init`: a model folder with random weights from a config. */
-import type { Command } from "commander";
+import type { Command } from "@commander-js/extra-typings";
 import { floatDType, wholeNumber } from "./options.ts";
 import { formatCount, Progress, print, printJson } from "./output.ts";
-
-interface Options {
-  readonly seed: number;
-  readonly dtype?: string;
-  readonly maxShard: string;
-  readonly json?: boolean;
-}
 
 export function register(command: Command): void {
   command
@@ -22,7 +15,7 @@ export function register(command: Command): void {
       "after",
       "\n`architectures` in the config names the class, and so the heads (BertForPreTraining, BertForMaskedLM, …);\nwithout it the model gets a language-model head.",
     )
-    .action(async (config: string, out: string, options: Options) => {
+    .action(async (config: string, out: string, options) => {
       const { parseSize } = await import("../checkpoint/write.ts");
       const { createModel } = await import("../model/create.ts");
       const { parameterCount } = await import("../model/table.ts");

@@ -1,5 +1,5 @@
 /** `inspect FOLDER`: what a model folder holds. */
-import type { Command } from "commander";
+import type { Command } from "@commander-js/extra-typings";
 import type { GrowthSummary, Inspection } from "../probe/inspect.ts";
 import { UserError } from "../util/errors.ts";
 import { modelFolder } from "./options.ts";
@@ -10,7 +10,7 @@ export function register(command: Command): void {
     .argument("<folder>", "a model folder as transformers saves it", modelFolder)
     .option("--check", "read all files and hold them against SHA256SUMS first")
     .option("--json", "print the result as JSON")
-    .action(async (folder: string, options: { check?: boolean; json?: boolean }) => {
+    .action(async (folder: string, options) => {
       const { inspect } = await import("../probe/inspect.ts");
       if (options.check === true) await check(folder);
       const found = await inspect(folder);
@@ -27,10 +27,8 @@ async function check(folder: string): Promise<void> {
 
 function describe(found: Inspection): string {
   const { dimensions: d } = found;
-  const names = { lm: "language model", pooler: "pooler", nsp: "next sentence" };
-  const heads = Object.entries(names).flatMap(([head, name]) =>
-    Object.entries(found.heads).some(([key, there]) => key === head && there) ? [name] : [],
-  );
+  const { lm, pooler, nsp } = found.heads;
+  const heads = [lm && "language model", pooler && "pooler", nsp && "next sentence"].filter(Boolean);
   const bytes = found.files.reduce((sum, file) => sum + file.bytes, 0);
   const files = found.files.length === 1 ? found.files[0].name : `${found.files.length} shards`;
   const rows = [

@@ -1,6 +1,6 @@
 /** Readers of option values, for commander. */
 import { existsSync } from "node:fs";
-import type { Command } from "commander";
+import type { CommandUnknownOpts } from "@commander-js/extra-typings";
 import type { FloatDType } from "../checkpoint/dtype.ts";
 import { modelPlace } from "../store/places.ts";
 import { suggestion, UserError } from "../util/errors.ts";
@@ -32,7 +32,7 @@ export function hubTelling() {
 }
 
 /** Before a command's action: what `modelFolder` and `tokenizerFolder` read and is no folder is looked for on the Hub. */
-export async function placeModels(command: Command): Promise<void> {
+export async function placeModels(command: CommandUnknownOpts): Promise<void> {
   const placed = async (read: unknown, given: unknown) => {
     const wanted = read === modelFolder ? "model" : read === tokenizerFolder ? "tokenizer" : undefined;
     const missing = wanted !== undefined && typeof given === "string" && !existsSync(given);

@@ -82,6 +82,21 @@ export class Progress {
   }
 }
 
+interface Speed {
+  readonly loss?: number;
+  readonly tokensPerSecond?: number;
+  readonly secondsLeft?: number;
+}
+
+/** How far a run is: words for where, then what is known of its loss and speed. */
+export function runLine(where: string, { loss, tokensPerSecond, secondsLeft }: Speed, digits = 4): string {
+  const parts = [where];
+  if (loss !== undefined) parts.push(`loss ${loss.toFixed(digits)}`);
+  if (tokensPerSecond !== undefined) parts.push(`${formatCount(tokensPerSecond)} tokens/s`);
+  if (secondsLeft !== undefined) parts.push(`${formatDuration(secondsLeft)} left`);
+  return parts.join(", ");
+}
+
 /** "1.3 GB" (powers of ten, as transformers' shard sizes). */
 export function formatBytes(bytes: number): string {
   return scaled(bytes, ["B", "kB", "MB", "GB", "TB"], " ");

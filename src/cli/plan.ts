@@ -1,14 +1,8 @@
 /** `bert2bert plan`: what a run will take. A few steps are timed; nothing is written. */
-import type { Command } from "commander";
+import type { Command } from "@commander-js/extra-typings";
 import { UserError } from "../util/errors.ts";
 import { gather, hubTelling } from "./options.ts";
 import { formatBytes, formatCount, formatDuration, note, print, printJson, table } from "./output.ts";
-
-interface Options {
-  readonly set: readonly string[];
-  readonly speed?: number;
-  readonly json?: boolean;
-}
 
 export function register(command: Command): void {
   command
@@ -16,7 +10,7 @@ export function register(command: Command): void {
     .option("--set <key.path=value>", "a key of the file, set anew (may be given again)", gather, [])
     .option("--speed <GFLOP/s>", "the speed to compute the time with (default: a few steps are run and timed)", speed)
     .option("--json", "print the estimate as JSON")
-    .action(async (path: string, options: Options) => {
+    .action(async (path: string, options) => {
       const { loadRun } = await import("../train/run/settings.ts");
       const { estimateRun } = await import("../train/estimate.ts");
       const run = await loadRun(path, options.set, hubTelling());

@@ -1,6 +1,6 @@
 /** `prepare FILE... --tokenizer FOLDER --out DATA --length N`: text to token blocks on disk. */
 import { join } from "node:path";
-import type { Command } from "commander";
+import type { Command } from "@commander-js/extra-typings";
 import { UserError } from "../util/errors.ts";
 import { FIELD, modelFolder, TEXTS, tokenizerFolder, wholeNumber } from "./options.ts";
 import { formatBytes, formatCount, formatDuration, note, Progress, print, printJson, table } from "./output.ts";

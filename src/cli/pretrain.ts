@@ -1,20 +1,9 @@
 /** `bert2bert pretrain`: a run, or what is left of it. */
-import type { Command } from "commander";
+import type { Command } from "@commander-js/extra-typings";
 import { UserError } from "../util/errors.ts";
 import { gather, hubTelling, modelFolder, wholeNumber } from "./options.ts";
-import { formatCount, formatDuration, note, Progress, print, printJson, table } from "./output.ts";
-import { watchSignals } from "./signals.ts";
-
-interface Options {
-  readonly set: readonly string[];
-  readonly json?: boolean;
-  readonly profile?: boolean;
-  readonly recommend?: string;
-  readonly data?: string;
-  readonly out?: string;
-  readonly serve?: number | true;
-  readonly beside?: readonly string[];
-}
+import { note, print, printJson, runLine, table } from "./output.ts";
+import { attended } from "./signals.ts";
 
 export function register(command: Command): void {
   command
@@ -39,7 +28,7 @@ export function register(command: Command): void {
       "after",
       "\nCarries on if the run folder (`out`) holds the same run. SIGINT and SIGTERM save and stop; a second one stops at once.",
     )
-    .action(async (path: string | undefined, options: Options) => {
+    .action(async (path, options) => {
       if (options.recommend !== undefined) return recommend(options.recommend, path, options);
       if (path === undefined) {
         const wayOut = "give a RUN.yaml; `bert2bert pretrain --recommend MODEL --data DATA > run.yaml` writes one";
@@ -51,7 +40,7 @@ export function register(command: Command): void {
       if (options.profile) {
         const { profileRun } = await import("../train/profile.ts");
         const profile = await profileRun(run, (text) => process.stderr.write(`${text}\n`));
-        if (options.json) return printJson({ ...profile, classes: { ...profile.classes } });
+        if (options.json) return printJson(profile);
         const all = Object.values(profile.classes).reduce((sum, time) => sum + time, 0);
         const rows = Object.entries(profile.classes).map(([of, time]) => [
           of,
@@ -62,42 +51,27 @@ export function register(command: Command): void {
         return print(table([["class", "ms", "share"], ...rows]));
       }
       const page = await served(run.settings.out, options);
-      const signals = watchSignals();
-      const progress = new Progress();
-      const say = (text: string) => progress.end(text);
       try {
-        const result = await pretrain(run, {
-          stopped: signals.received,
-          note: say,
-          progress: ({ step, steps, stage, loss, tokensPerSecond, secondsLeft }) =>
-            progress.update(() => {
-              const parts = [`step ${step}/${steps}`, stage];
-              if (loss !== undefined) parts.push(`loss ${loss.toFixed(4)}`);
-              if (tokensPerSecond !== undefined) parts.push(`${formatCount(tokensPerSecond)} tokens/s`);
-              if (secondsLeft !== undefined) parts.push(`${formatDuration(secondsLeft)} left`);
-              return parts.join(", ");
-            }),
-        });
-        progress.end();
-        const { evaluation } = result;
-        if (options.json) {
-          printJson({ ...result, evaluation: evaluation === undefined ? null : { ...evaluation } });
-        } else {
-          const measured =
-            evaluation === undefined
-              ? ""
-              : `: validation loss ${evaluation.loss.toFixed(4)}, perplexity ${evaluation.perplexity.toFixed(2)}`;
-          print(`${result.model}${measured}`);
-        }
+        const result = await attended((progress, stopped) =>
+          pretrain(run, {
+            stopped,
+            note: (text) => progress.end(text),
+            progress: (at) => progress.update(() => runLine(`step ${at.step}/${at.steps}, ${at.stage}`, at)),
+          }),
+        );
+        const { model, evaluation } = result;
+        if (options.json) return printJson({ ...result, evaluation: evaluation ?? null });
+        const measured =
+          evaluation &&
+          `: validation loss ${evaluation.loss.toFixed(4)}, perplexity ${evaluation.perplexity.toFixed(2)}`;
+        print(`${model}${measured ?? ""}`);
       } finally {
-        progress.end();
-        signals.end();
         page?.close();
       }
     });
 }
 
-async function served(out: string, { serve, beside = [] }: Options) {
+async function served(out: string, { serve, beside = [] }: { serve?: number | true; beside?: readonly string[] }) {
   if (serve === undefined) {
     if (beside.length > 0) throw new UserError("there is no page", "--beside", "add --serve");
     return undefined;
@@ -109,7 +83,11 @@ async function served(out: string, { serve, beside = [] }: Options) {
   return page;
 }
 
-async function recommend(model: string, run: string | undefined, options: Options): Promise<void> {
+async function recommend(
+  model: string,
+  run: string | undefined,
+  options: { readonly data?: string; readonly out?: string; readonly json?: true },
+): Promise<void> {
   if (options.data === undefined) {
     throw new UserError("no data is named", "--recommend", "give --data, a folder that `bert2bert prepare` wrote");
   }

@@ -1,15 +1,8 @@
 /** `bert2bert probe`: what a checkpoint computes for given inputs, to compare with any other implementation. */
-import type { Command } from "commander";
+import { availableParallelism } from "node:os";
+import type { Command } from "@commander-js/extra-typings";
 import { modelFolder } from "./options.ts";
 import { print, printJson } from "./output.ts";
-
-interface Options {
-  readonly inputs: string;
-  readonly out: string;
-  readonly gradients?: boolean;
-  readonly engine: string;
-  readonly json?: boolean;
-}
 
 export function register(command: Command): void {
   command
@@ -26,8 +19,7 @@ export function register(command: Command): void {
       "auto",
     )
     .option("--json", "print the result as JSON")
-    .action(async (folder: string, options: Options) => {
-      const { availableParallelism } = await import("node:os");
+    .action(async (folder: string, options) => {
       const { openEngine } = await import("../engine/engines.ts");
       const { openModel } = await import("../model/load.ts");
       const { readProbeInputs } = await import("../probe/inputs.ts");

@@ -1,5 +1,5 @@
 /** `push FOLDER NAME`: a model folder, its card included, to the Hugging Face Hub. */
-import type { Command } from "commander";
+import type { Command } from "@commander-js/extra-typings";
 import { UserError } from "../util/errors.ts";
 import { modelFolder } from "./options.ts";
 import { note, Progress, print, printJson } from "./output.ts";

@@ -1,13 +1,7 @@
 /** `bert2bert quickstart`: the whole way once, offline, in a few minutes. */
-import type { Command } from "commander";
-import { formatCount, formatDuration, note, Progress, print, printJson, styled } from "./output.ts";
-import { watchSignals } from "./signals.ts";
-
-interface Options {
-  readonly out: string;
-  readonly corpus?: readonly string[];
-  readonly json?: boolean;
-}
+import type { Command } from "@commander-js/extra-typings";
+import { formatDuration, print, printJson, runLine, styled } from "./output.ts";
+import { attended } from "./signals.ts";
 
 export function register(command: Command): void {
   command
@@ -18,51 +12,26 @@ export function register(command: Command): void {
       "after",
       "\nTrains a small GPT-2, grows it, trains the grown one and one from scratch on the same budget, and reports what\nwas saved. It can be stopped and started again with the same words.\n\nWhat growing saves has been measured for GPT-2 and BERT (docs/results/), and for no other architecture yet.",
     )
-    .action(async (options: Options) => {
+    .action(async (options) => {
       const { quickstart, savingWords } = await import("../quickstart/quickstart.ts");
-      const signals = watchSignals();
-      const progress = new Progress();
       const started = performance.now();
       let count = 0;
-      try {
-        const result = await quickstart({
-          out: options.out,
-          corpus: options.corpus,
-          stopped: signals.received,
-          step: (title, why) => {
-            progress.end();
-            note(`\n${++count}. ${title}. ${why}`);
-          },
+      const result = await attended((progress, stopped) =>
+        quickstart({
+          ...options,
+          stopped,
+          step: (title, why) => progress.end(`\n${++count}. ${title}. ${why}`),
           say: (text) => progress.end(`   ${text}`),
-          progress: ({ step, steps, loss, tokensPerSecond, secondsLeft }) =>
-            progress.update(() => {
-              const parts = [`   step ${step} of ${steps}`];
-              if (loss !== undefined) parts.push(`loss ${loss.toFixed(2)}`);
-              if (tokensPerSecond !== undefined) parts.push(`${formatCount(tokensPerSecond)} tokens/s`);
-              if (secondsLeft !== undefined) parts.push(`${formatDuration(secondsLeft)} left`);
-              return parts.join(", ");
-            }),
-        });
-        progress.end();
-        if (options.json === true) {
-          printJson({
-            ...result,
-            models: { ...result.models },
-            losses: { ...result.losses },
-            saving: { ...result.saving },
-          });
-          return;
-        }
-        print("");
-        print(styled("bold", savingWords(result)));
-        print(`The curves: ${result.report} (${formatDuration((performance.now() - started) / 1000)} in all)`);
-        print("");
-        print("What to run next:");
-        for (const line of next(options.out, result.models, options.corpus)) print(`  ${line}`);
-      } finally {
-        progress.end();
-        signals.end();
-      }
+          progress: (at) => progress.update(() => runLine(`   step ${at.step} of ${at.steps}`, at, 2)),
+        }),
+      );
+      if (options.json === true) return printJson(result);
+      print("");
+      print(styled("bold", savingWords(result)));
+      print(`The curves: ${result.report} (${formatDuration((performance.now() - started) / 1000)} in all)`);
+      print("");
+      print("What to run next:");
+      for (const line of next(options.out, result.models, options.corpus)) print(`  ${line}`);
     });
 }
 

@@ -1,5 +1,5 @@
 /** `report RUN…`: runs side by side as a page, or their metrics as CSV. */
-import type { Command } from "commander";
+import type { Command } from "@commander-js/extra-typings";
 import { UserError } from "../util/errors.ts";
 import { print, printJson } from "./output.ts";
 
@@ -9,7 +9,7 @@ export function register(command: Command): void {
     .option("--out <file>", "the page to write", "report.html")
     .option("--csv", "print their metrics as CSV instead, a row a line of metrics.jsonl")
     .option("--json", "print {file, runs} as JSON")
-    .action(async (folders: string[], options: { out: string; csv?: true; json?: true }) => {
+    .action(async (folders: string[], options) => {
       const { metricsCsv, watchedRun } = await import("../train/watch.ts");
       if (options.csv && options.json) throw new UserError("both formats are asked for", "--csv", "leave out --json");
       if (options.csv) return void process.stdout.write(await metricsCsv(folders));

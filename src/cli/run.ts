@@ -3,7 +3,7 @@
  * and an exit code. 0: done. 1: the check asked for failed (the action sets process.exitCode). 2: the user's input is
  * wrong. 70: a defect of ours. 130, 143: interrupted after saving. Results go to stdout, all else to stderr.
  */
-import { Command, CommanderError } from "commander";
+import { Command, CommanderError, type CommandUnknownOpts } from "@commander-js/extra-typings";
 import { Interrupted, suggestion, UserError } from "../util/errors.ts";
 import { packageVersion } from "../util/paths.ts";
 import { systemError } from "../util/system.ts";
@@ -51,7 +51,7 @@ async function main(words: readonly string[]): Promise<void> {
 }
 
 /** Makes the parser throw instead of printing and exiting, each command knowing its own options for a suggestion. */
-function govern(command: Command): void {
+function govern(command: CommandUnknownOpts): void {
   command.configureOutput({ outputError: () => {} }).showSuggestionAfterError(false);
   command.exitOverride((error) => {
     throw explain(error, command);
@@ -59,7 +59,7 @@ function govern(command: Command): void {
   for (const inner of command.commands) govern(inner);
 }
 
-function explain(error: CommanderError, command: Command): Error {
+function explain(error: CommanderError, command: CommandUnknownOpts): Error {
   // Help or the version was printed; a group of commands without one of them prints its help as an error.
   if (error.exitCode === 0 || error.code === "commander.help") return error;
   const where = path(command);
@@ -75,7 +75,7 @@ function explain(error: CommanderError, command: Command): Error {
   return new UserError(message.replaceAll("'", "`"), where, help);
 }
 
-function path(command: Command): string {
+function path(command: CommandUnknownOpts): string {
   return command.parent === null ? command.name() : `${path(command.parent)} ${command.name()}`;
 }
 

@@ -1,5 +1,5 @@
 /** `bert2bert sample`: text from a causal model. */
-import type { Command } from "commander";
+import type { Command } from "@commander-js/extra-typings";
 import { UserError } from "../util/errors.ts";
 import { gather, modelFolder, share, wholeNumber } from "./options.ts";
 import { print, printJson } from "./output.ts";

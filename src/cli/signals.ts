@@ -1,10 +1,22 @@
 /** SIGINT and SIGTERM for long commands: the first one is noted, a second one ends the process at once and says what is lost. */
-import { note } from "./output.ts";
+import { note, Progress } from "./output.ts";
 
 export interface Signals {
   /** @param step how far the run is @param saved up to where it is saved */
   readonly received: (step?: number, saved?: number) => "SIGINT" | "SIGTERM" | undefined;
   readonly end: () => void;
+}
+
+/** Does something long, with a line of progress and signals watched until it ends. */
+export async function attended<T>(work: (progress: Progress, stopped: Signals["received"]) => Promise<T>): Promise<T> {
+  const progress = new Progress();
+  const signals = watchSignals();
+  try {
+    return await work(progress, signals.received);
+  } finally {
+    progress.end();
+    signals.end();
+  }
 }
 
 /** @param words what happens now, for a person */

@@ -1,18 +1,9 @@
 /** `bert2bert study`: methods on one budget, what is missing of it run, and what came of it as tables and a page. */
-import type { Command } from "commander";
+import type { Command } from "@commander-js/extra-typings";
 import { UserError } from "../util/errors.ts";
 import { gather, hubTelling } from "./options.ts";
-import { formatCount, formatDuration, note, Progress, print, printJson, table } from "./output.ts";
-import { watchSignals } from "./signals.ts";
-
-interface Options {
-  readonly set: readonly string[];
-  readonly only?: readonly string[];
-  readonly dryRun?: boolean;
-  readonly run: boolean;
-  readonly speed?: number;
-  readonly json?: boolean;
-}
+import { formatDuration, note, print, printJson, runLine, table } from "./output.ts";
+import { attended } from "./signals.ts";
 
 export function register(command: Command): void {
   command
@@ -31,7 +22,7 @@ export function register(command: Command): void {
       "after",
       "\nRuns what has no record yet and writes study.json, study.md and report.html after every run. It can be stopped\nand started again, and started several times at once: each takes runs that nobody else is at.\n\nOur own studies are of BERT and GPT-2 (docs/results/); of other architectures nothing has been measured yet.",
     )
-    .action(async (path: string, options: Options) => {
+    .action(async (path: string, options) => {
       const [{ loadStudy }, { openStudy, runStudy, stateOf }, { writeResults }] = await Promise.all([
         import("../study/settings.ts"),
         import("../study/run.ts"),
@@ -52,40 +43,26 @@ export function register(command: Command): void {
         else printSchedule(schedule);
         return;
       }
-      const progress = new Progress();
-      const signals = watchSignals();
-      try {
+      const state = await attended(async (progress, stopped) => {
+        if (!options.run) return stateOf(await openStudy(study));
         let about = "";
-        const state = options.run
-          ? await runStudy(study, {
-              only: options.only,
-              stopped: signals.received,
-              begin: (cell, done, all) => {
-                about = cell.title;
-                progress.end(`${cell.title} (${done} of ${all} runs done)`);
-              },
-              finished: async (now) => void (await writeResults(now)),
-              note: (text) => progress.end(`  ${text}`),
-              progress: ({ step, steps, stage, loss, tokensPerSecond, secondsLeft }) =>
-                progress.update(() => {
-                  const parts = [`${about}: step ${step}/${steps}`, stage];
-                  if (loss !== undefined) parts.push(`loss ${loss.toFixed(4)}`);
-                  if (tokensPerSecond !== undefined) parts.push(`${formatCount(tokensPerSecond)} tokens/s`);
-                  if (secondsLeft !== undefined) parts.push(`${formatDuration(secondsLeft)} left`);
-                  return parts.join(", ");
-                }),
-            })
-          : await stateOf(await openStudy(study));
-        progress.end();
-        const written = await writeResults(state);
-        if (options.json === true) printJson(written.data);
-        else print(written.table);
-        await caution(state.cells.target);
-        note(`written: ${written.files.join(", ")}`);
-      } finally {
-        progress.end();
-        signals.end();
-      }
+        return runStudy(study, {
+          only: options.only,
+          stopped,
+          begin: (cell, done, all) => {
+            about = cell.title;
+            progress.end(`${cell.title} (${done} of ${all} runs done)`);
+          },
+          finished: async (now) => void (await writeResults(now)),
+          note: (text) => progress.end(`  ${text}`),
+          progress: (at) => progress.update(() => runLine(`${about}: step ${at.step}/${at.steps}, ${at.stage}`, at)),
+        });
+      });
+      const written = await writeResults(state);
+      if (options.json === true) printJson(written.data);
+      else print(written.table);
+      await caution(state.cells.target);
+      note(`written: ${written.files.join(", ")}`);
     });
 }
 

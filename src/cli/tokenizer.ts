@@ -1,17 +1,7 @@
 /** `tokenizer train FILE... --out FOLDER --kind wordpiece|bpe --vocab N`: a vocabulary from text. */
-import { type Command, Option } from "commander";
+import { type Command, Option } from "@commander-js/extra-typings";
 import { FIELD, TEXTS, wholeNumber } from "./options.ts";
 import { formatBytes, formatDuration, note, Progress, print, printJson } from "./output.ts";
-
-interface Options {
-  readonly out: string;
-  readonly kind: "wordpiece" | "bpe";
-  readonly vocab: number;
-  readonly lowercase?: boolean;
-  readonly special?: "gpt2" | "roberta";
-  readonly field?: string;
-  readonly json?: boolean;
-}
 
 export function register(command: Command): void {
   command
@@ -25,7 +15,7 @@ export function register(command: Command): void {
     .option("--lowercase", "wordpiece: lower case, accents dropped")
     .addOption(new Option("--special <whose>", "bpe: special tokens (default: gpt2)").choices(["gpt2", "roberta"]))
     .option("--json", "print the result as JSON")
-    .action(async (files: string[], options: Options) => {
+    .action(async (files: string[], options) => {
       const { trainTokenizer } = await import("../data/tokenizer/train.ts");
       const progress = new Progress();
       const { vocab, json, ...rest } = options;

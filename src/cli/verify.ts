@@ -1,23 +1,23 @@
 /** `bert2bert verify`: holds a grown model to what its method promised. */
-import type { Command } from "commander";
+import { availableParallelism } from "node:os";
+import { join } from "node:path";
+import type { Command } from "@commander-js/extra-typings";
 import type { FloatDType } from "../checkpoint/dtype.ts";
 import type { OpenModel } from "../model/load.ts";
 import type { Dimensions } from "../model/table.ts";
 import type { ProbeInputs } from "../probe/inputs.ts";
 import type { Verification } from "../probe/verify.ts";
+import { checkMemory } from "../util/memory.ts";
 import { modelFolder, wholeNumber } from "./options.ts";
 import { note, Progress, print, printJson, styled, table } from "./output.ts";
 
-interface Options {
-  readonly text?: string;
-  readonly field?: string;
-  readonly engine: string;
-  readonly seed: number;
-  readonly sample?: true;
-  readonly json?: boolean;
+export function register(command: Command): void {
+  declared(command).action(verify);
 }
 
-export function register(command: Command): void {
+type Options = ReturnType<ReturnType<typeof declared>["opts"]>;
+
+const declared = (command: Command) =>
   command
     .argument("<source>", "the model folder that was grown", modelFolder)
     .argument("<grown>", "what it grew into, with its growth.json", modelFolder)
@@ -33,9 +33,7 @@ export function register(command: Command): void {
     .addHelpText(
       "after",
       "\nDifferences are shares of the source's largest value. Exit code 1: the method's promise is broken.",
-    )
-    .action(verify);
-}
+    );
 
 async function verify(sourceFolder: string, grownFolder: string, options: Options): Promise<void> {
   const [
@@ -45,9 +43,6 @@ async function verify(sourceFolder: string, grownFolder: string, options: Option
     { probeBytes },
     { randomInputs, verifyGrowth },
     { openEngine },
-    { checkMemory },
-    os,
-    { join },
   ] = await Promise.all([
     import("../model/load.ts"),
     import("../growth/record.ts"),
@@ -55,9 +50,6 @@ async function verify(sourceFolder: string, grownFolder: string, options: Option
     import("../probe/probe.ts"),
     import("../probe/verify.ts"),
     import("../engine/engines.ts"),
-    import("../util/memory.ts"),
-    import("node:os"),
-    import("node:path"),
   ]);
   const record = await readRecord(grownFolder);
   const source = await openModel(sourceFolder);
@@ -74,20 +66,14 @@ async function verify(sourceFolder: string, grownFolder: string, options: Option
       }
       // After what is said at once: it reads all of the source.
       await checkSource(source, record, join(grownFolder, "growth.json"));
-      const threads = os.availableParallelism();
+      const threads = availableParallelism();
       const open = () => openEngine({ kind: options.engine, threads, precision: "f32" });
       const progress = new Progress(true);
       const tell = (done: number, parts: number) => progress.update(() => `block ${done} of ${parts} compared`);
       const sample = options.sample === true ? { seed: options.seed, progress: tell } : undefined;
       const result = await verifyGrowth(source, grown, record, inputs, open, { sample });
       progress.end();
-      if (options.json)
-        printJson({
-          ...result,
-          differences: result.differences.map((difference) => ({ ...difference })),
-          allowed: result.allowed ?? null,
-          promise: { ...result.promise },
-        });
+      if (options.json) printJson({ ...result, allowed: result.allowed ?? null });
       else show(result, source.model.dimensions, record.dtype);
       if (!result.kept) process.exitCode = 1;
     } finally {

@@ -1,5 +1,5 @@
 /** The depth rules there are: one file under depth/ and one line here for each. */
-import { named } from "../util/errors.ts";
+import { named, UserError } from "../util/errors.ts";
 import { interleave } from "./depth/interleave.ts";
 import { middle } from "./depth/middle.ts";
 import { overlap } from "./depth/overlap.ts";
@@ -11,7 +11,16 @@ import type { DepthRule } from "./growth.ts";
 
 export const depthRules: readonly DepthRule[] = [stack, interleave, zero, spread, overlap, middle, random];
 
-/** @throws UserError if there is no such rule */
-export function depthRuleOf(name: string): DepthRule {
-  return named(name, depthRules, `there is no depth rule \`${name}\``, "--depth");
+/** @param words a rule's name, with `:FACTOR` behind it for one that takes a factor @throws UserError if there is no such rule */
+export function depthRuleOf(words: string): DepthRule {
+  const [name, factor] = words.split(/:(.*)/s);
+  const found = named(name, depthRules, `there is no depth rule \`${name}\``, "--depth");
+  if (factor === undefined) return found;
+  if (found.scaled === undefined) {
+    throw new UserError(`\`${name}\` takes no factor`, "--depth", `write \`${name}\` alone`);
+  }
+  if (factor.trim() === "" || !Number.isFinite(Number(factor))) {
+    throw new UserError(`\`${factor}\` is not a number`, "--depth", `give one, such as ${name}:0.1`);
+  }
+  return found.scaled(Number(factor));
 }

@@ -73,7 +73,7 @@ export interface WidthMethod {
 
 /** What a target layer is. */
 export interface LayerOrigin {
-  /** The widened layer it is made from, from 0 at the bottom. */
+  /** The widened layer it is made from, from 0 at the bottom; −1: none, it is drawn as for a new model. */
   readonly from: number;
   /** Whether another target layer is that layer's own continuation: this one is new. */
   readonly fresh: boolean;
@@ -83,6 +83,10 @@ export interface DepthRule {
   readonly name: string;
   readonly description: string;
   readonly paper: Lineage;
+  /** Its new layers may be made from none, so that a model without layers can grow. */
+  readonly anew?: true;
+  /** The rule with what its new layers write into the stream multiplied. */
+  scaled?(factor: number): DepthRule;
   /** What it keeps of the widened network's function; not asked where the depth stays. */
   promise(growth: Growth): Promised;
   /** For each target layer, bottom to top; every source layer is continued by exactly one that is not fresh. */

@@ -9,7 +9,7 @@ import type { Rope } from "../model/rope.ts";
 import { AXES, type Dimensions, normName, type Outputs, type Parameter, shapeOf } from "../model/table.ts";
 import { UserError } from "../util/errors.ts";
 import type { Json } from "../util/json.ts";
-import { depthRuleOf } from "./depth.ts";
+import { depthRuleOf, depthRules } from "./depth.ts";
 import {
   beforeExtension,
   checkExtension,
@@ -93,6 +93,11 @@ export function planGrowth(source: Model, asked: Model, choices: GrowthChoices):
   const { layers: from } = source.dimensions;
   const { layers: to } = asked.dimensions;
   const deeper = to > from;
+  if (from === 0 && deeper && depth.anew !== true) {
+    const known = depthRules.flatMap(({ name, anew }) => (anew ? [name] : []));
+    const what = `the source has no layer that \`${depth.name}\` could copy`;
+    throw new UserError(what, "--depth", `take ${known.join(" or ")}: new layers are then drawn`);
+  }
   const layers = deeper
     ? depth.layers(from, to)
     : Array.from({ length: to }, (_, layer): LayerOrigin => ({ from: layer, fresh: false }));
@@ -115,15 +120,15 @@ export function planGrowth(source: Model, asked: Model, choices: GrowthChoices):
     if (parameter === undefined) throw new Error(`the target has no ${kindOf} in layer ${layer}`);
     return method.recipe(parameter, growth, content);
   };
+  const adjusted = (parameter: Parameter, content: Content): Recipe | undefined =>
+    deeper && parameter.layer !== null ? depth.adjust?.(parameter, content, growth, widened(content)) : undefined;
   const recipe = (whole: Parameter, content: Content): Recipe => {
     const made = recipeBefore(before(whole), content);
     return extension === undefined ? made : extended(growth, whole, content, made, extension);
   };
   const recipeBefore = (parameter: Parameter, content: Content): Recipe => {
     const origin = parameter.layer === null ? undefined : layers[parameter.layer];
-    const adjusted =
-      deeper && origin !== undefined ? depth.adjust?.(parameter, content, growth, widened(content)) : undefined;
-    const made = adjusted ?? widened(content)(parameter.kind, origin?.from ?? null);
+    const made = adjusted(parameter, content) ?? widened(content)(parameter.kind, origin?.from ?? null);
     if (content === "weight" || mode !== "old-only") return made;
     const none = constant(shapeOf(parameter), 0);
     return origin?.fresh === true ? none : corner(growth, parameter, made, none);
@@ -131,7 +136,8 @@ export function planGrowth(source: Model, asked: Model, choices: GrowthChoices):
   const parameters = target.parameters.map((parameter): PlannedParameter => {
     const from = parameter.layer === null ? null : layers[parameter.layer].from;
     const added = isAdded(source, parameter) || !table.has(`${from} ${parameter.kind}`);
-    const weight = added ? fresh(growth, parameter) : recipe(parameter, "weight");
+    const drawn = from === -1 ? adjusted(parameter, "weight") : undefined;
+    const weight = added ? (drawn ?? fresh(growth, parameter)) : recipe(parameter, "weight");
     const shape = shapeOf(parameter);
     if (weight.shape.join() !== shape.join()) {
       throw new Error(`${method.name} makes ${parameter.name} [${weight.shape}] instead of [${shape}]`);
@@ -156,7 +162,12 @@ export function roundedIn({ parameters }: Pick<GrowthPlan, "parameters">, dtype:
 function withKindsOf(source: Model, target: Model, layers: readonly LayerOrigin[]): Model {
   const { architecture } = target;
   const kinds = layers.map(({ from }) => source.kinds?.[from] ?? "");
-  if (source.kinds === undefined || kinds.every((kind, layer) => kind === target.kinds?.[layer])) return target;
+  if (
+    source.kinds === undefined ||
+    source.kinds.length === 0 ||
+    kinds.every((kind, layer) => kind === target.kinds?.[layer])
+  )
+    return target;
   if (architecture.withKinds === undefined)
     throw new Error(`${architecture.type} can't say what kind its blocks are of`);
   return architecture.model(architecture.withKinds(target.config, kinds), "target config", target.outputs);
@@ -320,10 +331,15 @@ function checkTarget(source: Model, target: Model, eps: number, extension: Exten
   }
 }
 
-/** The kinds of parameters that one of two models has alone, those of outputs left out: one may have a head more. */
+/**
+ * The kinds of parameters that one of two models has alone, those of outputs left out: one may have a head more; and those
+ * of blocks where the source has none.
+ */
 function oddKinds(source: Model, target: Model): [string, unknown, unknown][] {
+  const compared = ({ output, layer }: Parameter) =>
+    output === undefined && (layer === null || source.dimensions.layers > 0);
   const [from, to] = [source, target].map(
-    ({ parameters }) => new Set(parameters.filter(({ output }) => output === undefined).map(({ kind }) => kind)),
+    ({ parameters }) => new Set(parameters.filter(compared).map(({ kind }) => kind)),
   );
   const odd = [...from, ...to].filter((kind) => !from.has(kind) || !to.has(kind));
   return odd.map((kind) => [kind, from.has(kind) ? "there" : "none", to.has(kind) ? "there" : "none"]);

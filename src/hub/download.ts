@@ -9,7 +9,7 @@
  */
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
-import { mkdir, open, rm, stat } from "node:fs/promises";
+import { mkdir, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { downloadFile, HubApiError, type ListFileEntry, listFiles, modelInfo } from "@huggingface/hub";
@@ -19,6 +19,7 @@ import { optimizerFile, trainerFile } from "../checkpoint/optimizer.ts";
 import { indexFile, weightsFile } from "../checkpoint/weights.ts";
 import { checksumsFile } from "../store/checksums.ts";
 import { writeFileWhole } from "../store/files.ts";
+import { addFile } from "../store/hashing.ts";
 import { Held, takeLock } from "../store/lock.ts";
 import { appendTo, linkTo, named } from "../store/output.ts";
 import { UserError } from "../util/errors.ts";
@@ -160,8 +161,7 @@ async function fill(
 async function hashOf(path: string, git: boolean, size: number): Promise<string> {
   const hash = createHash(git ? "sha1" : "sha256");
   if (git) hash.update(`blob ${size}\0`);
-  const file = await open(path);
-  for await (const bytes of file.createReadStream({ highWaterMark: 2 ** 20 })) hash.update(bytes);
+  await addFile(hash, path);
   return hash.digest("hex");
 }
 

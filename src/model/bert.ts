@@ -2,6 +2,7 @@
 import type { Architecture } from "./architecture.ts";
 import { modelClass } from "./classes.ts";
 import { encoderArchitecture, encoderDefaults } from "./encoder.ts";
+import { spansHead, tokensHead } from "./task-head.ts";
 
 export const bert: Architecture = encoderArchitecture({
   type: "bert",
@@ -21,6 +22,7 @@ export const bert: Architecture = encoderArchitecture({
   },
   nsp: "cls.seq_relationship",
   taskHeads: {
+    ...{ ...tokensHead("Bert"), ...spansHead("Bert") },
     sequence: {
       name: "BertForSequenceClassification",
       reads: "first",

@@ -76,9 +76,9 @@ export class ConfigReader {
     this.#refuse(key, `is ${show(value)}, not a whole number of at least ${least}`, `set \`${key}\` to one`);
   }
 
-  /** A number of blocks. A table of all parameters is made of it before any file is looked at, so it has a bound. */
-  layers(key: string): number {
-    return this.count(key, 1, 4096);
+  /** A number of blocks, 0 for none. A table of all parameters is made of it before any file is looked at, so it has a bound. */
+  layers(key: string, least = 0): number {
+    return this.count(key, least, 4096);
   }
 
   /** A whole number of at least 0, or null. */

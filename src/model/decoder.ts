@@ -14,6 +14,7 @@ import type { ConfigReader } from "./config.ts";
 import { defineArchitecture } from "./define.ts";
 import { ropeOf, ropeParameters, turnedUnits } from "./rope.ts";
 import type { Dimensions } from "./table.ts";
+import { tokensHead } from "./task-head.ts";
 
 /** What tells the members of the family apart. */
 export interface Flavour {
@@ -81,6 +82,7 @@ export function decoderArchitecture(flavour: Flavour): Architecture {
     untied: true,
     objective: "clm",
     taskHeads: {
+      ...tokensHead(title, "score"),
       sequence: { name: `${title}ForSequenceClassification`, out: "score", reads: "last", bias: false, drops: [] },
     },
     withKinds: Object.hasOwn(defaults, "layer_types")

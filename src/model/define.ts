@@ -184,9 +184,11 @@ export function defineArchitecture(definition: Definition): Architecture {
       const before = definition.positionsAfterPadding ? padding + 1 : 0;
       const to = { ...sizes, positions: sizes.positions && sizes.positions + before };
       const made = definition.resize?.(config, to) ?? resized(keys, definition.defaults, ownKeys(aliases, config), to);
-      const { layer_types: kinds } = made;
+      const { layer_types: kinds, ...rest } = made;
       const { withKinds } = definition;
       if (withKinds === undefined || !Array.isArray(kinds) || (to.layers ?? kinds.length) === kinds.length) return made;
+      // Without a block nothing says what theirs are: the config's own rule does.
+      if (kinds.length === 0) return rest;
       const inTurn = Array.from({ length: Number(to.layers) }, (_, layer) => String(kinds[layer % kinds.length]));
       return withKinds(made, inTurn);
     },

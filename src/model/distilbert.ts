@@ -5,6 +5,7 @@
 import type { Architecture } from "./architecture.ts";
 import { modelClass } from "./classes.ts";
 import { encoderArchitecture } from "./encoder.ts";
+import { spansHead, tokensHead } from "./task-head.ts";
 
 export const distilbert: Architecture = encoderArchitecture({
   type: "distilbert",
@@ -48,6 +49,7 @@ export const distilbert: Architecture = encoderArchitecture({
   ffn: { reads: ["ffn.lin1"], writes: "ffn.lin2", norm: "output_layer_norm" },
   classes: [modelClass("DistilBertForMaskedLM", "lm"), modelClass("DistilBertModel")],
   taskHeads: {
+    ...{ ...tokensHead("DistilBert"), ...spansHead("DistilBert", true) },
     sequence: {
       ...{ name: "DistilBertForSequenceClassification", reads: "first", bias: true, drops: ["out"] },
       ...{ dense: "pre_classifier", activation: "relu", out: "classifier" },

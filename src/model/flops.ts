@@ -51,7 +51,7 @@ export function paperFlops(model: Model, step: StepShape): StepFlops {
   const layers = step.layers ?? depth;
   const trainFrom = step.trainFrom ?? 0;
   const embedding = embeddingFlops(model, step.length) * step.length;
-  const block = (step.length * blockFlops(model, step.length, layers)) / layers;
+  const block = (step.length * blockFlops(model, step.length, layers)) / Math.max(1, layers);
   const head = headFlops(model, step);
   const forward = step.sequences * (embedding + layers * block + head);
   const reached = layers - trainFrom;

@@ -46,7 +46,8 @@ export function forward(
   const states = new ModelStates(b, model);
   const frame = new Frame(b, model, inputs, options);
   const embedded = frame.norm(embed(frame, inputs, states, embedding), states, embedding.norm);
-  const hidden = [embedding.keeps ? embedded : frame.dropout(embedded, "embedding", "embedding")];
+  const entering = embedding.keeps ? embedded : frame.dropout(embedded, "embedding", "embedding");
+  const hidden = [frame.entered(entering)];
   for (let layer = 0; layer < frame.layers; layer++) {
     hidden.push(block(frame, network, hidden[layer], new ModelStates(b, model, layer), layer, kinds?.[layer]));
   }

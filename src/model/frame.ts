@@ -1,11 +1,11 @@
 /** What every part of one forward pass shares: the blocks that run, the rows that are read, dropout and attention. */
 import type { ProgramBuilder } from "../program/builder.ts";
-import { dropout } from "../program/dropout.ts";
 import { ProgramError, type Value } from "../program/graph.ts";
 import {
   attention,
   concat,
   constant,
+  dropout,
   dropoutMask,
   gather,
   gelu,
@@ -160,6 +160,11 @@ export class Frame {
    */
   entry(stream: Value, layer: number): Value {
     return layer > 0 && layer === this.#trainFrom ? stopGradient(this.b, stream) : stream;
+  }
+
+  /** The stream as the embeddings leave it: all of its rows, but where there is no block those that are read. */
+  entered(rows: Value): Value {
+    return this.kept(rows, -1);
   }
 
   /** The rows of [batch · length, hidden] that are read of a block's output: all, but in the last block the gathered ones. */

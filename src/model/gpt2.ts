@@ -10,6 +10,7 @@ import type { Json } from "../util/json.ts";
 import type { Architecture } from "./architecture.ts";
 import { modelClass } from "./classes.ts";
 import { defineArchitecture, ownKeys, resized } from "./define.ts";
+import { spansHead, tokensHead } from "./task-head.ts";
 
 /** transformers' GPT2Config, less what does not concern the network. */
 const defaults: Json = {
@@ -76,6 +77,7 @@ export const gpt2: Architecture = defineArchitecture({
   },
   untied: true,
   taskHeads: {
+    ...{ ...tokensHead("GPT2"), ...spansHead("GPT2") },
     sequence: { name: "GPT2ForSequenceClassification", reads: "last", out: "score", bias: false, drops: [] },
   },
   objective: "clm",

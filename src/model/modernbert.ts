@@ -66,6 +66,11 @@ function everyFor(kinds: readonly string[]): number | undefined {
   return inTurn(every, kinds.length).join() === kinds.join() ? every : undefined;
 }
 
+const taskHead = {
+  ...{ transform: true, out: "classifier", bias: true, config: { classifier_pooling: "cls" } },
+  drops: ["out"] as const,
+};
+
 export const modernbert: Architecture = defineArchitecture({
   type: "modernbert",
   defaults,
@@ -85,10 +90,9 @@ export const modernbert: Architecture = defineArchitecture({
   },
   untied: true,
   taskHeads: {
-    sequence: {
-      ...{ name: "ModernBertForSequenceClassification", reads: "first", bias: true, drops: ["out"] },
-      ...{ transform: true, out: "classifier", config: { classifier_pooling: "cls" } },
-    },
+    sequence: { ...taskHead, name: "ModernBertForSequenceClassification", reads: "first" },
+    tokens: { ...taskHead, name: "ModernBertForTokenClassification", reads: "all" },
+    spans: { ...taskHead, name: "ModernBertForQuestionAnswering", reads: "all" },
   },
   objective: "mlm",
   withKinds(config, kinds) {
@@ -101,7 +105,8 @@ export const modernbert: Architecture = defineArchitecture({
       ? "Its blocks of local and global attention stand in an order that only `layer_types` in config.json says: transformers 5 reads it, transformers 4 would run other blocks over them."
       : undefined,
   network(config, read, dimensions) {
-    const { layers } = dimensions;
+    // transformers makes no config of it without one.
+    const layers = read.layers("num_hidden_layers", 1);
     const every = (config[EVERY] ?? null) === null ? USUAL : read.count(EVERY);
     const kinds = read.words("layer_types", [FULL, SLIDING], layers) ?? inTurn(every, layers);
     const window = Math.floor(read.count("local_attention") / 2);

@@ -7,6 +7,7 @@
 import type { Architecture } from "./architecture.ts";
 import { modelClass } from "./classes.ts";
 import { encoderArchitecture, encoderDefaults, type Flavour } from "./encoder.ts";
+import { spansHead, tokensHead } from "./task-head.ts";
 
 const head: Pick<Flavour, "lm" | "transform"> = {
   lm: {
@@ -19,9 +20,10 @@ const head: Pick<Flavour, "lm" | "transform"> = {
 };
 
 /** RobertaClassificationHead: a dense layer of its own on the first token, then the classes. */
-const taskHeads = (name: string): Architecture["taskHeads"] => ({
+const taskHeads = (title: string): Architecture["taskHeads"] => ({
+  ...{ ...tokensHead(title), ...spansHead(title) },
   sequence: {
-    ...{ name, reads: "first", bias: true, drops: ["dense", "out"] },
+    ...{ name: `${title}ForSequenceClassification`, reads: "first", bias: true, drops: ["dense", "out"] },
     ...{ dense: "classifier.dense", out: "classifier.out_proj" },
   },
 });
@@ -34,7 +36,7 @@ export const roberta: Architecture = encoderArchitecture({
   defaults: { ...encoderDefaults, model_type: "roberta", vocab_size: 50265, ...special },
   classes: [modelClass("RobertaForMaskedLM", "lm"), modelClass("RobertaModel", "pooler")],
   ...head,
-  taskHeads: taskHeads("RobertaForSequenceClassification"),
+  taskHeads: taskHeads("Roberta"),
   positionsAfterPadding: true,
 });
 
@@ -46,6 +48,6 @@ export const xlmRoberta: Architecture = encoderArchitecture({
   defaults: { ...encoderDefaults, model_type: "xlm-roberta", ...special },
   classes: [modelClass("XLMRobertaForMaskedLM", "lm"), modelClass("XLMRobertaModel", "pooler")],
   ...head,
-  taskHeads: taskHeads("XLMRobertaForSequenceClassification"),
+  taskHeads: taskHeads("XLMRoberta"),
   positionsAfterPadding: true,
 });

@@ -1,11 +1,10 @@
 /**
- * Heads for tasks: what stands on a network to classify texts or give them a value, as transformers' classes have it
- * (BertForSequenceClassification and its like). Which layers, under which names, is the architecture's to say.
+ * Heads for tasks: what stands on a network to classify texts, give them a value, classify their tokens or find a span of
+ * them, as transformers' classes have it (BertForSequenceClassification and its like). Which layers, under which names, is the architecture's to say.
  */
 import type { ProgramBuilder } from "../program/builder.ts";
-import { dropout } from "../program/dropout.ts";
 import type { Value } from "../program/graph.ts";
-import { linear, tanh } from "../program/ops/index.ts";
+import { dropout, linear, tanh } from "../program/ops/index.ts";
 import { UserError } from "../util/errors.ts";
 import type { Json } from "../util/json.ts";
 import type { Model } from "./architecture.ts";
@@ -21,8 +20,8 @@ import { ModelStates } from "./states.ts";
 export interface TaskHead {
   /** transformers' class. */
   readonly name: string;
-  /** What it reads: the first position, or the last that is no padding. */
-  readonly reads: "first" | "last";
+  /** What it reads: the first position, the last that is no padding, or all. */
+  readonly reads: "first" | "last" | "all";
   /** Whether the network's own pooler comes before it. */
   readonly pooler?: boolean;
   /** Whether the transform of the language model's head does. */
@@ -40,8 +39,18 @@ export interface TaskHead {
 }
 
 /** The kinds of tasks there are heads for. */
-export type TaskKind = "sequence";
-export type TaskHeads = Readonly<Record<TaskKind, TaskHead>>;
+export type TaskKind = "sequence" | "tokens" | "spans";
+export type TaskHeads = Readonly<Partial<Record<TaskKind, TaskHead>>>;
+
+/** The heads that read all positions: transformers has them alike in its classes. @param title a class's name begins with */
+export function tokensHead(title: string, out = "classifier"): TaskHeads {
+  return { tokens: { name: `${title}ForTokenClassification`, reads: "all", out, bias: true, drops: ["out"] } };
+}
+/** @param drops whether dropout stands before its layer */
+export function spansHead(title: string, drops = false): TaskHeads {
+  const head = { name: `${title}ForQuestionAnswering`, reads: "all", out: "qa_outputs", bias: true } as const;
+  return { spans: { ...head, drops: drops ? ["out"] : [] } };
+}
 
 /** A network with a head for a task. */
 export interface HeadedModel {

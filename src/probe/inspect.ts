@@ -13,51 +13,11 @@ import { elements, type Parameter } from "../model/table.ts";
 import { isJsonObject, type Json, type JsonValue, readJsonObject } from "../util/json.ts";
 
 /** Plain data: it prints as JSON as it is. */
-export interface Inspection {
-  readonly folder: string;
-  /** config.json's model_type and the class of transformers that opens it. */
-  readonly architecture: string;
-  readonly class: string | null;
-  readonly heads: { readonly lm: boolean; readonly pooler: boolean; readonly nsp: boolean };
-  readonly dimensions: Readonly<Record<string, number>>;
-  /** Numbers in all parameters. */
-  readonly parameters: number;
-  /** By part of the network, in the order of the table; they add up to `parameters`. */
-  readonly parts: readonly PartCount[];
-  /** Parameters by the format they are stored in. */
-  readonly dtypes: Readonly<Record<string, number>>;
-  readonly files: readonly { readonly name: string; readonly bytes: number }[];
-  /** Stored tensors that the model does not use: buffers, tied copies, other heads. */
-  readonly leftOut: readonly string[];
-  /** Sentences on what is read otherwise than the folder's owner may think, and on what is missing. */
-  readonly notes: readonly string[];
-  readonly tokenizer: readonly string[];
-  readonly growth: GrowthSummary | null;
-  /** Whose moments lie beside the weights. */
-  readonly optimizer: { readonly parameters: number; readonly bytes: number } | null;
-  /** `trainer.json`, if it is a checkpoint of a run. */
-  readonly trainer: Json | null;
-}
-
-export interface PartCount {
-  readonly part: string;
-  readonly tensors: number;
-  readonly parameters: number;
-  readonly bytes: number;
-}
-
-export interface GrowthSummary {
-  readonly method: string | null;
-  readonly depth: string | null;
-  readonly map: string | null;
-  readonly seed: number | null;
-  readonly moments: string | null;
-  /** The source's dimensions. */
-  readonly from: Readonly<Record<string, number>>;
-}
+export type Inspection = Awaited<ReturnType<typeof inspect>>;
+export type GrowthSummary = NonNullable<Inspection["growth"]>;
 
 /** @throws UserError if the folder is no model, or its tensors do not fit its config */
-export async function inspect(folder: string): Promise<Inspection> {
+export async function inspect(folder: string) {
   const opened = await openModel(folder, { compareCopies: false });
   const { model, weights, close } = opened;
   try {
@@ -79,19 +39,27 @@ export async function inspect(folder: string): Promise<Inspection> {
     const files = weights.files.map(async (path) => ({ name: basename(path), bytes: (await stat(path)).size }));
     return {
       folder,
+      /** config.json's model_type and the class of transformers that opens it. */
       architecture: model.architecture.type,
       class: namedClass(model.config) ?? null,
       heads: { lm: outputs.lm !== "none", pooler: outputs.pooler, nsp: outputs.nsp },
       dimensions: { ...model.dimensions },
+      /** Numbers in all parameters. */
       parameters,
+      /** By part of the network, in the order of the table; they add up to `parameters`. */
       parts: [...parts].map(([part, counts]) => ({ part, ...counts })),
+      /** Parameters by the format they are stored in. */
       dtypes,
       files: await Promise.all(files),
+      /** Stored tensors that the model does not use: buffers, tied copies, other heads. */
       leftOut: weights.leftOut,
-      notes: await remarks(opened),
+      /** Sentences on what is read otherwise than the folder's owner may think, and on what is missing. */
+      notes: [...(await remarks(opened)), model.architecture.remark?.(model) ?? []].flat(),
       tokenizer: await presentOf(folder, tokenizerFiles),
       growth: summarise(await readIfThere(folder, growthFile)),
+      /** Whose moments lie beside the weights. */
       optimizer: await inspectOptimizer(folder),
+      /** `trainer.json`, if it is a checkpoint of a run. */
       trainer: (await readIfThere(folder, trainerFile)) ?? null,
     };
   } finally {
@@ -107,7 +75,7 @@ function partOf(parameter: Parameter): string {
   return "blocks: norms";
 }
 
-async function inspectOptimizer(folder: string): Promise<Inspection["optimizer"]> {
+async function inspectOptimizer(folder: string) {
   const state = await openOptimizer(folder);
   if (state === undefined) return null;
   await state.close();
@@ -119,7 +87,7 @@ async function readIfThere(folder: string, name: string): Promise<Json | undefin
 }
 
 /** The record's words for a person. What it lacks is left open: only repeating a growth needs all of it. */
-function summarise(record: Json | undefined): GrowthSummary | null {
+function summarise(record: Json | undefined) {
   if (record === undefined) return null;
   const inner = (key: string, name: string) => (isJsonObject(record[key]) ? record[key][name] : undefined);
   const text = (value: JsonValue | undefined) => (typeof value === "string" ? value : null);
@@ -131,6 +99,7 @@ function summarise(record: Json | undefined): GrowthSummary | null {
     map: text(record.map),
     seed: typeof record.seed === "number" ? record.seed : null,
     moments: text(record.moments),
+    /** The source's dimensions. */
     from: Object.fromEntries(numbers.flatMap(([name, value]) => (typeof value === "number" ? [[name, value]] : []))),
   };
 }

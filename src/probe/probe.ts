@@ -150,9 +150,14 @@ export function writeProbe(path: string, tensors: ReadonlyMap<string, ProbeTenso
   return writeSafetensors(path, sources);
 }
 
-/** 1 where an id's embedding is padding's, which does not train; undefined where there is none. */
-function paddingOf(model: Model, ids: Int32Array): Float32Array | undefined {
-  const words = model.parameters.find(({ part, dims }) => part === "embedding" && runsAlong(dims[0], "vocab"));
-  const row = words?.init.kind === "normal" ? words.init.padding?.row : undefined;
+/** The id whose embedding does not train; undefined where there is none. */
+export function paddingId({ parameters }: Model): number | undefined {
+  const words = parameters.find(({ part, dims }) => part === "embedding" && runsAlong(dims[0], "vocab"));
+  return words?.init.kind === "normal" ? words.init.padding?.row : undefined;
+}
+
+/** 1 where an id is padding's; undefined where none is. */
+export function paddingOf(model: Model, ids: Int32Array): Float32Array | undefined {
+  const row = paddingId(model);
   return row === undefined || !ids.includes(row) ? undefined : Float32Array.from(ids, (id) => Number(id === row));
 }

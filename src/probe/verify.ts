@@ -23,7 +23,7 @@ import type { OpenModel } from "../model/load.ts";
 import { elements, runsAlong } from "../model/table.ts";
 import { RandomStream } from "../util/random.ts";
 import type { ProbeInputs } from "./inputs.ts";
-import { type ProbeTensor, probe } from "./probe.ts";
+import { type ProbeTensor, paddingId, probe } from "./probe.ts";
 import { partsOf, type Sample, type Sampled } from "./sample.ts";
 
 export interface Difference {
@@ -285,21 +285,17 @@ export function randomInputs(model: Model, seed: number, sequences = 4, longest 
   const length = Math.min(positions, longest);
   const padding = paddingId(model);
   const random = new RandomStream(seed, "verify");
-  const ids = new Int32Array(sequences * length).fill(padding ?? 0);
-  const mask = new Float32Array(sequences * length);
   const kinds = new Int32Array(sequences * length);
-  for (let s = 0; s < sequences; s++) {
+  const rows = Array.from({ length: sequences }, (_, s) => {
     // The first is full, the others end sooner and sooner.
     const tokens = Math.max(1, Math.ceil((length * (sequences - s)) / sequences));
-    for (let i = 0; i < tokens; i++) {
-      const at = s * length + i;
-      const id = random.below(padding === undefined ? vocab : vocab - 1, at);
-      ids[at] = padding !== undefined && id >= padding ? id + 1 : id;
-      mask[at] = 1;
-      if (types > 1 && 2 * i >= tokens) kinds[at] = types - 1;
-    }
-  }
-  return { batch: sequences, length, ids, mask, types: types > 0 ? kinds : undefined };
+    if (types > 1) kinds.fill(types - 1, s * length + Math.ceil(tokens / 2), s * length + tokens);
+    return Array.from({ length: tokens }, (_, i) => {
+      const id = random.below(padding === undefined ? vocab : vocab - 1, s * length + i);
+      return padding !== undefined && id >= padding ? id + 1 : id;
+    });
+  });
+  return { ...paddedInputs(model, rows), types: types > 0 ? kinds : undefined };
 }
 
 /** Token ids as sequences of a batch, padded to the longest. @param sequences at least one, none empty */
@@ -312,12 +308,4 @@ export function paddedInputs(model: Model, sequences: readonly (readonly number[
     mask.fill(1, s * length, s * length + tokens.length);
   }
   return { batch: sequences.length, length, ids, mask };
-}
-
-/** The id whose embedding does not train; undefined where there is none. */
-function paddingId(model: Model): number | undefined {
-  for (const { init, dims } of model.parameters) {
-    if (runsAlong(dims[0], "vocab") && init.kind === "normal" && init.padding !== undefined) return init.padding.row;
-  }
-  return undefined;
 }

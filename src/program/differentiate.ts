@@ -7,8 +7,8 @@
  */
 import type { ProgramBuilder } from "./builder.ts";
 import { type Node, ProgramError, sameShape, type Value } from "./graph.ts";
-import { add } from "./ops/add.ts";
-import { constant } from "./ops/constant.ts";
+import { add } from "./ops/elementwise.ts";
+import { constant } from "./ops/tables.ts";
 
 /**
  * The gradient of `loss` [] by each of `wrt`, of the same shapes; a constant of zeros where the loss does not depend on
@@ -32,10 +32,18 @@ export function differentiate(b: ProgramBuilder, loss: Value, wrt: readonly Valu
     // A node with a gradient may have been asked for itself and lead to nothing else that was.
     if (incoming.every((gradient) => gradient === null) || !wanted.includes(true) || node.op.stops) continue;
     if (node.op.gradient === undefined) throw new ProgramError(`${node.op.name} is not differentiable`);
-    const contributions = node.op.gradient(b, node, incoming, node.attrs, wanted);
+    const all = node.op.ofAllOutputs === true;
+    if (!all && incoming.some((gradient, i) => (gradient === null) === (i === 0))) {
+      throw new ProgramError(`${node.op.name}: only its first output is differentiable`);
+    }
+    const given = incoming
+      .slice(0, all ? node.outputs.length : 1)
+      .map((one, i) => one ?? constant(b, 0, node.outputs[i].shape));
+    const contributions = node.op.gradient(b, given, node, wanted);
     node.inputs.forEach((input, i) => {
+      if (!wanted[i]) return;
       const contribution = contributions[i] ?? null;
-      if (!wanted[i] || contribution === null) return;
+      if (contribution === null) throw new ProgramError(`${node.op.name} is not differentiable by its input ${i}`);
       if (!sameShape(contribution.shape, input.shape)) {
         throw new ProgramError(
           `${node.op.name} gives input ${i}, [${input.shape}], a gradient of shape [${contribution.shape}]`,

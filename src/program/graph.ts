@@ -26,39 +26,47 @@ export interface Value extends Type {
 export type Attribute = number | string | boolean | readonly number[];
 export type Attributes = Readonly<Record<string, Attribute>>;
 
-export interface Node {
+export type NoAttributes = Readonly<Record<string, never>>;
+
+export interface Node<A extends Attributes = Attributes> {
   readonly op: Operation;
   readonly inputs: readonly Value[];
-  readonly attrs: Attributes;
+  readonly attrs: A;
   readonly outputs: readonly Value[];
 }
 
 /**
- * What an operation is: its shape rule, gradient, cost, and for a composite what it is made of. One file an operation
- * under ops/, one line in ops/index.ts. Optional inputs come last and are left off when absent; which are there is
- * said by an attribute or by the number of inputs.
+ * What an operation is: its shape rule, gradient, cost, and for a composite what it is made of. Operations stand under
+ * ops/, each with its gradient's. Optional inputs come last and are left off when absent; which are there is said by an
+ * attribute or by the number of inputs.
  */
 export interface Operation<A extends Attributes = Attributes> {
   readonly name: string;
   /** The outputs' types. @throws ProgramError if the inputs do not fit together. */
   infer(inputs: readonly Type[], attrs: A): readonly Type[];
   /**
-   * The gradient for each input, given the gradient of each output (null where nothing depends on it); null for an
-   * input that has none. Absent: the operation is not differentiable, and differentiating through it throws.
+   * The gradient for each input, given that of the first output; null, or none at the end, for what is not wanted or has
+   * none. Absent: the operation is not differentiable. Differentiating through what has none throws. What an operation
+   * returns beside its first output (a norm's statistics, attention's probabilities) is saved for the backward pass: a loss
+   * can't be taken through it.
    */
   gradient?(
     b: Builder,
-    node: Node,
-    gradients: readonly (Value | null)[],
-    attrs: A,
+    gradients: readonly Value[],
+    node: Node<A>,
     wanted: readonly boolean[],
   ): readonly (Value | null)[];
+  /** The gradient is given those of all outputs, of zeros where nothing depends on one. */
+  readonly ofAllOutputs?: boolean;
   /**
    * No gradient passes: held back on purpose, or zero wherever it exists. Differentiation does nothing below it.
    */
   readonly stops?: boolean;
-  /** Operations, a multiply-add counting as two; data movement counts nothing. */
-  flops(inputs: readonly Type[], outputs: readonly Type[], attrs: A): number;
+  /**
+   * Operations, a multiply-add counting as two; data movement counts nothing. Absent: what the expansion costs, and
+   * nothing where there is none.
+   */
+  flops?(inputs: readonly Type[], outputs: readonly Type[], attrs: A): number;
   /** A composite's definition in simpler operations: the values that stand for its outputs. */
   expand?(b: Builder, inputs: readonly Value[], attrs: A): readonly Value[];
 }

@@ -6,6 +6,7 @@ import { savingsOf } from "../report/comparison.ts";
 import type { ComparedRun, ComparisonReportData, StageMark, Table } from "../report/data.ts";
 import { compact } from "../report/format.ts";
 import type { Saving } from "../report/saving.ts";
+import { tableBy } from "../report/table.ts";
 import { curveOf } from "../train/report.ts";
 import { metricsFile, runFile } from "../train/run/folder.ts";
 import { readMetrics } from "../train/run/metrics.ts";
@@ -73,34 +74,30 @@ async function curve(name: string, folder: string, stages: readonly StageMark[] 
 }
 
 function models({ settings, parameters, vocabulary }: QuickstartFacts): Table {
-  const row = (name: string, width: number, count: number) => [
-    name,
-    String(settings.layers),
-    String(width),
-    String(width / settings.headWidth),
-    vocabulary.toLocaleString("en"),
-    count.toLocaleString("en"),
-  ];
-  return {
-    caption: "Models",
-    columns: ["Model", "Layers", "Hidden size", "Heads", "Vocabulary", "Parameters"],
-    rows: [row("small", settings.small, parameters.small), row("large", settings.large, parameters.large)],
-  };
+  const { layers, headWidth } = settings;
+  const rows = (["small", "large"] as const).map((name) => ({ name, width: settings[name], count: parameters[name] }));
+  return tableBy("Models", rows, [
+    ["Model", ({ name }) => name],
+    ["Layers", () => String(layers)],
+    ["Hidden size", ({ width }) => String(width)],
+    ["Heads", ({ width }) => String(width / headWidth)],
+    ["Vocabulary", () => vocabulary.toLocaleString("en")],
+    ["Parameters", ({ count }) => count.toLocaleString("en")],
+  ]);
 }
 
 function verifications(facts: QuickstartFacts): Table {
-  return {
-    caption: "What the growth kept, compared on the corpus's first lines",
-    columns: ["Growth", "Largest difference of a logit", "Share of the largest logit", "Promised"],
-    rows: facts.verifications.flatMap(([name, { allowed, differences, kept }]) =>
-      differences
-        .filter((difference) => difference.name === "logits")
-        .map(({ largest, share }) => [
-          name,
-          largest.toExponential(1),
-          share.toExponential(1),
-          allowed === undefined ? "nothing" : `at most ${allowed.toExponential(0)}: ${kept ? "kept" : "broken"}`,
-        ]),
-    ),
-  };
+  const rows = facts.verifications.flatMap(([growth, { allowed, differences, kept }]) =>
+    differences.filter(({ name }) => name === "logits").map((one) => ({ growth, allowed, kept, ...one })),
+  );
+  return tableBy("What the growth kept, compared on the corpus's first lines", rows, [
+    ["Growth", ({ growth }) => growth],
+    ["Largest difference of a logit", ({ largest }) => largest.toExponential(1)],
+    ["Share of the largest logit", ({ share }) => share.toExponential(1)],
+    [
+      "Promised",
+      ({ allowed, kept }) =>
+        allowed === undefined ? "nothing" : `at most ${allowed.toExponential(0)}: ${kept ? "kept" : "broken"}`,
+    ],
+  ]);
 }

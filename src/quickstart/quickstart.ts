@@ -17,7 +17,7 @@ import { openEngine } from "../engine/engines.ts";
 import { applyGrowth } from "../growth/apply.ts";
 import { planGrowth, resizedModel } from "../growth/plan.ts";
 import { readRecord } from "../growth/record.ts";
-import { type OpenModel, openModel } from "../model/load.ts";
+import { openModel } from "../model/load.ts";
 import { parameterCount } from "../model/table.ts";
 import { textInputs } from "../probe/text.ts";
 import { type Verification, verifyGrowth } from "../probe/verify.ts";
@@ -30,7 +30,7 @@ import { sample } from "../tasks/sample.ts";
 import { estimateRun } from "../train/estimate.ts";
 import { pretrain } from "../train/pretrain.ts";
 import { loadRun } from "../train/run/settings.ts";
-import type { RunProgress, RunResult } from "../train/trainer.ts";
+import type { RunProgress } from "../train/trainer.ts";
 import { Interrupted, UserError } from "../util/errors.ts";
 import { packageVersion } from "../util/paths.ts";
 import { comparisonOf } from "./comparison.ts";
@@ -118,45 +118,41 @@ async function wholeWay(options: QuickstartOptions): Promise<QuickstartResult> {
   );
   check();
 
-  const end = special.eos ?? vocabulary - 1;
-  const run = async (
-    name: string,
-    yaml: (steps: number) => string,
-    steps: () => Promise<number>,
-  ): Promise<RunResult> => {
+  const run = async (name: string, model: string, plan: string, steps: () => Promise<number>, words: string) => {
     const path = at(`${name}.yaml`);
-    if (!existsSync(path)) await writeFileWhole(path, yaml(await steps()));
-    return pretrain(await loadRun(path), { stopped: options.stopped, progress: options.progress });
+    if (!existsSync(path)) {
+      const yaml = runYaml(settings, { out: `runs/${name}`, model, plan, steps: await steps(), words });
+      await writeFileWhole(path, yaml);
+    }
+    const { stopped, progress } = options;
+    const result = await pretrain(await loadRun(path), { stopped, progress });
+    if (result.evaluation === undefined) throw new Error(`${result.folder} was not evaluated`);
+    return {
+      steps: result.steps,
+      loss: result.evaluation.loss,
+      folder: at("runs", name),
+      model: at("runs", name, "model"),
+    };
   };
-  const config = async (name: string, width: number) => {
-    const text = JSON.stringify(modelConfig(settings, width, vocabulary, end), null, 2);
-    if (!existsSync(at(name))) await writeFileWhole(at(name), `${text}\n`);
+  const fromScratch = async (name: string, width: number, steps: number, words: string) => {
+    const config = modelConfig(settings, width, vocabulary, special.eos ?? vocabulary - 1);
+    const path = at(`${name}.json`);
+    if (!existsSync(path)) await writeFileWhole(path, `${JSON.stringify(config, null, 2)}\n`);
+    return run(name, `{init: ${name}.json, tokenizer: tokenizer}`, "full", async () => steps, words);
   };
   await mkdir(at("runs"), { recursive: true });
 
   step("A small model", "Somebody's existing checkpoint; here it is trained on the spot.");
-  await config("small.json", settings.small);
-  const fromScratch = (name: string, words: string) => (steps: number) =>
-    runYaml(settings, {
-      out: `runs/${name}`,
-      model: `{init: ${name}.json, tokenizer: tokenizer}`,
-      plan: "full",
-      steps,
-      words,
-    });
-  const small = await run("small", fromScratch("small", "The small model."), async () => settings.smallSteps);
-  const smallLoss = lossOf(small);
-  say(
-    `validation loss ${lossText(smallLoss)} after ${small.steps} steps (guessing: ${lossText(Math.log(vocabulary))})`,
-  );
+  const small = await fromScratch("small", settings.small, settings.smallSteps, "The small model.");
+  const guessing = lossText(Math.log(vocabulary));
+  say(`validation loss ${lossText(small.loss)} after ${small.steps} steps (guessing: ${guessing})`);
   check();
 
   step(
     "Growing it, exactly",
     "FPI copies units and divides the weights that read them. At twice the width the grown model must compute the same.",
   );
-  const twice = at("grown-exact");
-  const exact = await growAndVerify(small.model, twice, "fpi", 2 * settings.small, corpus[0]);
+  const exact = await growAndVerify(small.model, at("grown-exact"), "fpi", 2 * settings.small, corpus[0]);
   for (const line of verificationLines(exact.verification)) say(line);
   if (!exact.verification.kept) throw new Error("the growth by FPI does not keep the function: this is a defect");
   check();
@@ -165,22 +161,15 @@ async function wholeWay(options: QuickstartOptions): Promise<QuickstartResult> {
     "Growing it for training",
     "AKI fills the new units from the layer above, so that they are not mere copies. Its outputs move; it learns faster.",
   );
-  const grownFolder = at("grown");
-  const grown = await growAndVerify(small.model, grownFolder, "aki", settings.large, corpus[0]);
-  say(
-    `${settings.small} → ${settings.large} wide, ${grown.from.toLocaleString("en")} → ${grown.to.toLocaleString("en")} parameters`,
-  );
+  const grown = await growAndVerify(small.model, at("grown"), "aki", settings.large, corpus[0]);
+  const [before, after] = [grown.from, grown.to].map((count) => count.toLocaleString("en"));
+  say(`${settings.small} → ${settings.large} wide, ${before} → ${after} parameters`);
   for (const line of verificationLines(grown.verification)) say(line);
   check();
 
   step("The large model from scratch", "What there is to beat: the same size from random weights.");
-  await config("scratch.json", settings.large);
-  const scratch = await run(
-    "scratch",
-    fromScratch("scratch", "The large model from scratch."),
-    async () => settings.steps,
-  );
-  say(`validation loss ${lossText(lossOf(scratch))} after ${scratch.steps} steps`);
+  const scratch = await fromScratch("scratch", settings.large, settings.steps, "The large model from scratch.");
+  say(`validation loss ${lossText(scratch.loss)} after ${scratch.steps} steps`);
   check();
 
   step(
@@ -188,20 +177,17 @@ async function wholeWay(options: QuickstartOptions): Promise<QuickstartResult> {
     "First parts of the network, which costs less a step; then all of it. The budget of FLOPs is the scratch model's.",
   );
   const [from, plan] = ["{from: grown}", `{two-stage: {block: ${settings.block}, share: ${settings.share}}}`];
+  const budget = () => equalBudget(at("scratch.yaml"), from, plan, settings.steps);
   const words = "The grown model in two stages, as many steps as the scratch model's FLOPs allow.";
-  const large = await run(
-    "grown",
-    (steps) => runYaml(settings, { out: "runs/grown", model: from, plan, steps, words }),
-    () => equalBudget(at("scratch.yaml"), from, plan, settings.steps),
-  );
-  say(`validation loss ${lossText(lossOf(large))} after ${large.steps} steps`);
+  const large = await run("grown", from, plan, budget, words);
+  say(`validation loss ${lossText(large.loss)} after ${large.steps} steps`);
 
   const { data: comparison, saving } = await comparisonOf({
     settings,
     corpus: given === undefined ? "stories from a grammar" : corpus.map((path) => basename(path)).join(", "),
     tokens: tokens.train,
     vocabulary,
-    runs: { small: at("runs", "small"), grown: at("runs", "grown"), scratch: at("runs", "scratch") },
+    runs: { small: small.folder, grown: large.folder, scratch: scratch.folder },
     stages: await stagesOf(at("grown.yaml")),
     parameters: { small: grown.from, large: grown.to },
     verifications: [
@@ -216,19 +202,14 @@ async function wholeWay(options: QuickstartOptions): Promise<QuickstartResult> {
   step("A few sentences", "What the grown model has learnt, in its own words.");
   const drawn = { tokens: SAMPLED, topK: 40, temperature: 0.7, seed: settings.seed };
   const samples = (
-    await sample(at("runs", "grown", "model"), given === undefined ? await beginnings(corpus[0]) : ["", "", ""], drawn)
+    await sample(large.model, given === undefined ? await beginnings(corpus[0]) : ["", "", ""], drawn)
   ).map(({ prompt, text }) => (prompt + text).replaceAll(/\s+/g, " ").trim());
   for (const text of samples) say(text);
   return {
     samples,
     report,
-    models: {
-      small: at("runs", "small", "model"),
-      grown: grownFolder,
-      large: at("runs", "grown", "model"),
-      scratch: at("runs", "scratch", "model"),
-    },
-    losses: { small: smallLoss, grown: lossOf(large), scratch: lossOf(scratch) },
+    models: { small: small.model, grown: at("grown"), large: large.model, scratch: scratch.model },
+    losses: { small: small.loss, grown: large.loss, scratch: scratch.loss },
     saving,
   };
 }
@@ -261,11 +242,6 @@ export function savingWords({ saving, losses }: QuickstartResult): string {
   return `${words}\nWith the small model's own training charged to it: ${all}.`;
 }
 
-function lossOf(run: RunResult): number {
-  if (run.evaluation === undefined) throw new Error(`${run.folder} was not evaluated`);
-  return run.evaluation.loss;
-}
-
 async function countTokens(data: string, settings: QuickstartSettings, given: readonly string[] | undefined) {
   const dataset = await openDataset(data);
   try {
@@ -284,42 +260,27 @@ async function countTokens(data: string, settings: QuickstartSettings, given: re
   }
 }
 
-interface Grown {
-  readonly verification: Verification;
-  /** Parameters before and after. */
-  readonly from: number;
-  readonly to: number;
-}
-
-async function growAndVerify(from: string, out: string, method: string, hidden: number, text: string): Promise<Grown> {
-  const source = await openModel(from);
+/** Grows, unless that is done, and compares on a text. */
+async function growAndVerify(folder: string, out: string, method: string, hidden: number, text: string) {
+  const source = await openModel(folder);
   try {
     if (!existsSync(out)) {
-      await applyGrowth(
-        planGrowth(source.model, resizedModel(source.model, { hidden }), { method, moments: "drop" }),
-        source,
-        out,
-      );
+      const target = resizedModel(source.model, { hidden });
+      await applyGrowth(planGrowth(source.model, target, { method, moments: "drop" }), source, out);
     }
     const grown = await openModel(out);
     try {
-      return {
-        verification: await verified(source, grown, out, text),
-        from: parameterCount(source.model.parameters),
-        to: parameterCount(grown.model.parameters),
-      };
+      const inputs = await textInputs(source.model, await openTokenizer(source.folder), text);
+      const open = () => openEngine({ kind: "auto", threads: availableParallelism(), precision: "f32" });
+      const verification = await verifyGrowth(source, grown, await readRecord(out), inputs, open);
+      const [from, to] = [source, grown].map(({ model }) => parameterCount(model.parameters));
+      return { verification, from, to };
     } finally {
       await grown.close();
     }
   } finally {
     await source.close();
   }
-}
-
-async function verified(source: OpenModel, grown: OpenModel, out: string, text: string): Promise<Verification> {
-  const inputs = await textInputs(source.model, await openTokenizer(source.folder), text);
-  const open = () => openEngine({ kind: "auto", threads: availableParallelism(), precision: "f32" });
-  return verifyGrowth(source, grown, await readRecord(out), inputs, open);
 }
 
 function verificationLines({ allowed, differences, kept }: Verification): string[] {

@@ -4,53 +4,35 @@
  */
 import type { Json } from "../util/json.ts";
 
-export interface QuickstartSettings {
-  readonly seed: number;
-  /** Stories of the corpus, where none is given. */
-  readonly stories: number;
-  /** Entries of the tokenizer. */
-  readonly vocabulary: number;
-  /** Tokens of a sequence. */
-  readonly length: number;
-  /** Sequences of a step. */
-  readonly sequences: number;
-  /** Share of the documents held out. */
-  readonly validation: number;
-  readonly layers: number;
-  readonly headWidth: number;
-  /** Widths of the small model and of the large one: whole heads. */
-  readonly small: number;
-  readonly large: number;
-  /** Steps of the small model, and of the large one from scratch. */
-  readonly smallSteps: number;
-  readonly steps: number;
-  readonly rate: number;
-  /** The two-stage plan's. */
-  readonly block: number;
-  readonly share: number;
-  readonly evaluateEvery: number;
-  readonly evaluateSequences: number;
-}
-
-export const quickstartSettings: QuickstartSettings = {
+export const quickstartSettings = {
   seed: 1,
+  /** Stories of the corpus, where none is given. */
   stories: 5000,
+  /** Entries of the tokenizer. */
   vocabulary: 1800,
+  /** Tokens of a sequence. */
   length: 128,
+  /** Sequences of a step. */
   sequences: 16,
+  /** Share of the documents held out. */
   validation: 0.02,
   layers: 4,
   headWidth: 32,
+  /** Widths of the small model and of the large one: whole heads. */
   small: 64,
   large: 96,
+  /** Steps of the small model, and of the large one from scratch. */
   smallSteps: 300,
   steps: 300,
   rate: 2e-3,
+  /** The two-stage plan's. */
   block: 2,
   share: 0.125,
   evaluateEvery: 25,
   evaluateSequences: 64,
 };
+
+export type QuickstartSettings = Readonly<typeof quickstartSettings>;
 
 /** A GPT-2 of a width: the architecture that learns soonest, since every token is predicted. */
 export function modelConfig(settings: QuickstartSettings, width: number, vocabulary: number, end: number): Json {

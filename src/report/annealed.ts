@@ -4,7 +4,7 @@
  * schedule that anneals early. METHOD: Hägele et al. (NeurIPS 2024) for the curve; the interval is Welch's, over the
  * seeds of both sides.
  */
-import type { LossPoint } from "./saving.ts";
+import { bounds, type LossPoint } from "./saving.ts";
 
 /** A mean over pairs of seeds with its 95 % interval; null where one seed on each side tells nothing of it. */
 export interface Interval {
@@ -19,14 +19,12 @@ export interface Interval {
  * @param curve by rising FLOPs, at least one point
  */
 export function annealedCrossing(curve: readonly LossPoint[], target: number): number | "before" | null {
-  const after = curve.findIndex((point) => point.loss <= target);
-  if (after < 0) return null;
-  const b = curve[after];
+  const around = bounds(curve, target);
+  if (around === null) return null;
+  const [a, b] = around;
   if (b.loss === target) return b.flops;
-  if (after === 0) return "before";
-  const a = curve[after - 1];
-  const share = (a.loss - target) / (a.loss - b.loss);
-  return a.flops * (b.flops / a.flops) ** share;
+  if (a === b) return "before";
+  return a.flops * (b.flops / a.flops) ** ((a.loss - target) / (a.loss - b.loss));
 }
 
 /**
@@ -63,7 +61,7 @@ function student(freedom: number): number {
   return z + (z ** 3 + z) / (4 * whole) + (5 * z ** 5 + 16 * z ** 3 + 3 * z) / (96 * whole ** 2);
 }
 
-function mean(values: readonly number[]): number {
+export function mean(values: readonly number[]): number {
   return values.reduce((sum, value) => sum + value, 0) / values.length;
 }
 

@@ -4,7 +4,7 @@
  */
 import { tickLabels, ticks } from "./format.ts";
 import { dashOf, hue, PICTURE_STYLE, text } from "./html.ts";
-import { type Box, Room } from "./place.ts";
+import { Room } from "./place.ts";
 
 export type Point = readonly [x: number, y: number];
 
@@ -43,8 +43,6 @@ export interface ChartSpec {
   readonly labels?: boolean;
 }
 
-type Size = "wide" | "narrow" | "small";
-
 const FONT = 13;
 /** A little more than the mean width of a character, so that estimates err on the safe side. */
 const CHARACTER = 7.1;
@@ -65,13 +63,10 @@ export function picture(spec: ChartSpec): string {
 
 /** A vertical range that shows the whole of all curves. */
 export function wholeRange(curves: readonly (readonly Point[])[], floor = Number.POSITIVE_INFINITY): [number, number] {
-  const all = curves.flat();
-  if (all.length === 0) return [0, 1];
-  const low = all.reduce((least, [, y]) => Math.min(least, y), floor);
-  return padded(
-    low,
-    all.reduce((most, [, y]) => Math.max(most, y), low),
-  );
+  const values = curves.flat().map(([, y]) => y);
+  if (values.length === 0) return [0, 1];
+  const low = least(values, floor);
+  return padded(low, most(values, low));
 }
 
 /**
@@ -81,17 +76,22 @@ export function wholeRange(curves: readonly (readonly Point[])[], floor = Number
 export function closeRange(curves: readonly (readonly Point[])[], floor = Number.POSITIVE_INFINITY): [number, number] {
   const all = curves.flat();
   if (all.length === 0) return [0, 1];
-  const end = all.reduce((most, [x]) => Math.max(most, x), 0);
-  const low = all.reduce((least, [, y]) => Math.min(least, y), floor);
-  const early = curves.flatMap((curve) => {
-    const later = curve.filter(([x]) => x >= end / 4);
-    return later.length > 0 ? [later[0][1]] : [];
-  });
-  const high = Math.min(
-    all.reduce((most, [, y]) => Math.max(most, y), low),
-    low + (Math.max(...early, low) - low) * 1.1,
+  const end = most(
+    all.map(([x]) => x),
+    0,
   );
-  return padded(low, high);
+  const values = all.map(([, y]) => y);
+  const low = least(values, floor);
+  const early = curves.flatMap((curve) => curve.find(([x]) => x >= end / 4)?.[1] ?? []);
+  return padded(low, Math.min(most(values, low), low + (most(early, low) - low) * 1.1));
+}
+
+function least(values: readonly number[], from: number): number {
+  return values.reduce((a, b) => Math.min(a, b), from);
+}
+
+function most(values: readonly number[], from: number): number {
+  return values.reduce((a, b) => Math.max(a, b), from);
 }
 
 function padded(low: number, high: number): [number, number] {
@@ -99,174 +99,152 @@ function padded(low: number, high: number): [number, number] {
   return [Math.max(0, low - span * 0.06), high + span * 0.02];
 }
 
-function draw(spec: ChartSpec, size: Size): string {
-  const wide = size === "wide";
-  const named = wide && (spec.labels ?? spec.series.length > 1);
-  const width = { wide: 976, narrow: 388, small: 460 }[size];
-  const height = { wide: 440, narrow: 340, small: 200 }[size];
-  const longest = Math.max(0, ...spec.series.map((series) => series.name.length));
-  const left = 52;
-  const right = named ? Math.min(250, longest * BOLD + 18) : 12;
-  const top = 30;
-  const bottom = 46;
-  const xEnd = spec.series
-    .flatMap((series) => [...series.points, ...(series.faint ?? [])])
-    .reduce((end, [value]) => Math.max(end, value), spec.bracket?.to ?? 0);
+/** Width and height, and about how many ticks the axes have. */
+const SIZES = {
+  wide: { width: 976, height: 440, across: 7, up: 7 },
+  narrow: { width: 388, height: 340, across: 4, up: 6 },
+  small: { width: 460, height: 200, across: 4, up: 4 },
+};
+
+/** Where values lie in the picture, and the sides of the field that curves are drawn in. */
+interface Field {
+  readonly x: (value: number) => number;
+  readonly y: (value: number) => number;
+  readonly left: number;
+  readonly right: number;
+  readonly top: number;
+  readonly floor: number;
+}
+
+function draw(spec: ChartSpec, size: keyof typeof SIZES): string {
+  const { series, level, bracket } = spec;
+  const named = size === "wide" && (spec.labels ?? series.length > 1);
+  const { width, height, across, up } = SIZES[size];
+  const longest = Math.max(0, ...series.map(({ name }) => name.length));
+  const [left, top, floor] = [52, 30, height - 46];
+  const right = width - (named ? Math.min(250, longest * BOLD + 18) : 12);
+  const xs = series.flatMap(({ points, faint = [] }) => [...points, ...faint]).map(([value]) => value);
+  const xEnd = most(xs, bracket?.to ?? 0);
   const [yLow, yHigh] = spec.y;
-  const x = (value: number) => left + (xEnd > 0 ? value / xEnd : 0) * (width - left - right);
-  const y = (value: number) => top + ((yHigh - value) / (yHigh - yLow)) * (height - top - bottom);
-  const xTicks = ticks(0, xEnd, wide ? 7 : 4);
-  const yTicks = ticks(yLow, yHigh, { wide: 7, narrow: 6, small: 4 }[size]);
-  const xLabels = tickLabels(xTicks.values, xTicks.step, xEnd);
-  const yLabels = tickLabels(yTicks.values, yTicks.step, Math.abs(yHigh));
-  const floor = height - bottom;
-  const edge = width - right;
+  const x = (value: number) => left + (xEnd > 0 ? value / xEnd : 0) * (right - left);
+  const y = (value: number) => top + ((yHigh - value) / (yHigh - yLow)) * (floor - top);
+  const field: Field = { x, y, left, right, top, floor };
   const id = `${spec.id}-${size}`;
-  const parts: string[] = [];
 
-  for (const [i, value] of yTicks.values.entries()) {
-    parts.push(
-      `<line x1="${left}" x2="${n(width - right)}" y1="${n(y(value))}" y2="${n(y(value))}" stroke="var(--faint)"/>`,
-      label(left - 8, y(value) + 4.5, yLabels.labels[i], "end", "soft"),
-    );
-  }
-  parts.push(`<line x1="${left}" x2="${n(width - right)}" y1="${floor}" y2="${floor}" stroke="var(--line)"/>`);
-  for (const [i, value] of xTicks.values.entries()) {
-    parts.push(
-      `<line x1="${n(x(value))}" x2="${n(x(value))}" y1="${floor}" y2="${floor + 5}" stroke="var(--line)"/>`,
-      label(x(value), floor + 20, xLabels.labels[i], "middle", "soft"),
-    );
-  }
-  const xTitle = xLabels.unit === "" ? spec.xTitle : `${spec.xTitle} (× ${xLabels.unit})`;
-  parts.push(
-    label(left, 14, yLabels.unit === "" ? spec.yTitle : `${spec.yTitle} (× ${yLabels.unit})`.trim(), "start", "soft"),
-  );
-  parts.push(label(width - right, height - 6, xTitle, "end", "soft"));
-
-  if (spec.level !== undefined) {
-    parts.push(
-      `<line x1="${left}" x2="${n(width - right)}" y1="${n(y(spec.level.y))}" y2="${n(y(spec.level.y))}" stroke="var(--soft)" stroke-dasharray="2 4"/>`,
-    );
-  }
-  const lines: string[] = [];
-  for (const [k, series] of spec.series.entries()) {
-    const colour = hue(series.colour);
-    const drawn: string[] = [];
-    for (const mark of series.marks ?? []) {
-      drawn.push(
-        `<line x1="${n(x(mark.x))}" x2="${n(x(mark.x))}" y1="${top}" y2="${floor}" stroke="${colour}" stroke-opacity=".55" stroke-dasharray="1 4" stroke-width="1.5"/>`,
-      );
-    }
-    if (series.faint !== undefined) {
-      drawn.push(
-        `<polyline points="${path(series.faint, x, y)}" fill="none" stroke="${colour}" stroke-opacity=".45" stroke-width="1"/>`,
-      );
-    }
-    drawn.push(
-      `<polyline points="${path(series.points, x, y)}" fill="none" stroke="${colour}" stroke-width="2.25"${dashOf(series.colour)} stroke-linejoin="round" stroke-linecap="round"/>`,
-    );
-    const every = Math.max(1, Math.ceil(series.points.length / (wide ? 30 : 14)));
-    for (const [i, [px, py]] of series.points.entries()) {
-      if (series.marked === false || (i % every !== 0 && i !== series.points.length - 1)) continue;
-      drawn.push(marker(series.colour, x(px), y(py), series.hints?.[i]));
-    }
-    lines.push(`<g class="curve k${k}">${drawn.join("")}</g>`);
-  }
-  // What lies above the axis is cut, not squeezed in.
-  parts.push(
-    `<clipPath id="${id}-c"><rect x="${left - 6}" y="${top - 4}" width="${n(width - right - left + 12)}" height="${n(floor - top + 8)}"/></clipPath>`,
-    `<g clip-path="url(#${id}-c)">${lines.join("")}</g>`,
-  );
+  const vertical = axis(yLow, yHigh, up, spec.yTitle);
+  const horizontal = axis(0, xEnd, across, spec.xTitle);
+  const parts = [
+    ...vertical.marks.flatMap(({ value, words }) => [
+      line(left, right, y(value), y(value), 'stroke="var(--faint)"'),
+      label(left - 8, y(value) + 4.5, words, "end", "soft"),
+    ]),
+    line(left, right, floor, floor, 'stroke="var(--line)"'),
+    ...horizontal.marks.flatMap(({ value, words }) => [
+      line(x(value), x(value), floor, floor + 5, 'stroke="var(--line)"'),
+      label(x(value), floor + 20, words, "middle", "soft"),
+    ]),
+    label(left, 14, vertical.title, "start", "soft"),
+    label(right, height - 6, horizontal.title, "end", "soft"),
+    level === undefined ? "" : line(left, right, y(level.y), y(level.y), 'stroke="var(--soft)" stroke-dasharray="2 4"'),
+    // What lies above the axis is cut, not squeezed in.
+    `<clipPath id="${id}-c"><rect x="${left - 6}" y="${top - 4}" width="${n(right - left + 12)}" height="${n(floor - top + 8)}"/></clipPath>`,
+    `<g clip-path="url(#${id}-c)">${series.map((one, k) => curve(one, k, field, size)).join("")}</g>`,
+  ];
 
   const pixels = (points: readonly Point[]) => points.map(([px, py]): Point => [x(px), y(py)]);
-  const curves = spec.series.flatMap((one) => [pixels(one.points), pixels(one.faint ?? [])]);
-  const room = new Room(curves, floor);
-  const box = (value: string, width: number, from: number, baseline: number): Box => {
-    const wanted = Math.max(
-      left,
-      Math.min(from, spec.small === true ? Number.POSITIVE_INFINITY : edge - value.length * width),
-    );
-    return { x: wanted, y: baseline - FONT, width: value.length * width, height: FONT + 4 };
+  const room = new Room(
+    series.flatMap((one) => [pixels(one.points), pixels(one.faint ?? [])]),
+    floor,
+  );
+  /** Words at the place that meets least, each given by where they begin and their baseline. */
+  const put = (words: string, places: readonly Point[], classes: string, more = "", character = CHARACTER) => {
+    const length = words.length * character;
+    const furthest = spec.small === true ? Number.POSITIVE_INFINITY : right - length;
+    const boxes = places.map(([from, baseline]) => {
+      return { x: Math.max(left, Math.min(from, furthest)), y: baseline - FONT, width: length, height: FONT + 4 };
+    });
+    const at = room.take(boxes);
+    return label(at.x, at.y + FONT, words, "start", classes, more);
   };
   const rows = Array.from({ length: Math.floor((floor - top) / 17) }, (_, i) => top + 10 + i * 17);
-  for (const [k, series] of spec.series.entries()) {
-    for (const mark of series.marks ?? []) {
-      if (mark.label === "") continue;
-      const reach = mark.label.length * CHARACTER;
-      const at = room.take(
-        rows.flatMap((row) =>
-          [x(mark.x) + 6, x(mark.x) - 6 - reach].map((from) => box(mark.label, CHARACTER, from, row)),
-        ),
-      );
-      parts.push(label(at.x, at.y + FONT, mark.label, "start", `soft halo curve k${k}`));
+  for (const [k, { marks = [] }] of series.entries()) {
+    for (const { x: at, label: words } of marks) {
+      if (words === "") continue;
+      const sides = [x(at) + 6, x(at) - 6 - words.length * CHARACTER];
+      const places = rows.flatMap((row) => sides.map((from): Point => [from, row]));
+      parts.push(put(words, places, `soft halo curve k${k}`));
     }
   }
-  if (spec.level !== undefined) {
-    const { level } = spec;
-    const steps = Array.from({ length: 12 }, (_, i) => left + 6 + (i * (edge - left)) / 12);
-    const place = room.take(
-      [16, -6, 33, -23, ...rows.map((row) => row - y(level.y))].flatMap((off) =>
-        steps.map((from) => box(level.label, CHARACTER, from, y(level.y) + off)),
-      ),
-    );
-    parts.push(label(place.x, place.y + FONT, level.label, "start", "soft halo"));
+  if (level !== undefined) {
+    const steps = Array.from({ length: 12 }, (_, i) => left + 6 + (i * (right - left)) / 12);
+    const heights = [...[16, -6, 33, -23].map((off) => y(level.y) + off), ...rows];
+    const places = heights.flatMap((baseline) => steps.map((from): Point => [from, baseline]));
+    parts.push(put(level.label, places, "soft halo"));
   }
-  if (spec.bracket !== undefined && spec.level !== undefined) {
-    const { bracket, level } = spec;
-    const at = n(y(level.y));
-    const [from, to] = [x(bracket.from), x(bracket.to)];
-    const colour = hue(bracket.colour);
-    const k = spec.series.findIndex((one) => one.colour === bracket.colour);
-    const middle = (from + to - bracket.label.length * BOLD) / 2;
-    const place = room.take(
-      [-9, 19, -26, 36, -43, 53].flatMap((off) =>
-        [0, -60, 60, -120, 120].map((aside) => box(bracket.label, BOLD, middle + aside, y(level.y) + off)),
-      ),
+  if (bracket !== undefined && level !== undefined) {
+    const { label: words, colour } = bracket;
+    const [from, to, at] = [x(bracket.from), x(bracket.to), y(level.y)];
+    const middle = (from + to - words.length * BOLD) / 2;
+    const places = [-9, 19, -26, 36, -43, 53].flatMap((off) =>
+      [0, -60, 60, -120, 120].map((aside): Point => [middle + aside, at + off]),
     );
+    const ends = `M${n(from)} ${n(at - 6)}v12M${n(from)} ${n(at)}H${n(to)}M${n(to)} ${n(at - 6)}v12`;
     parts.push(
-      `<g class="curve k${k}"><path d="M${n(from)} ${n(y(level.y) - 6)}v12M${n(from)} ${at}H${n(to)}M${n(to)} ${n(y(level.y) - 6)}v12" fill="none" stroke="${colour}" stroke-width="2"/>`,
-      `${label(place.x, place.y + FONT, bracket.label, "start", "halo", ` font-weight="600" style="fill:${colour}"`)}</g>`,
+      `<g class="curve k${series.findIndex((one) => one.colour === colour)}"><path d="${ends}" fill="none" stroke="${hue(colour)}" stroke-width="2"/>`,
+      `${put(words, places, "halo", ` font-weight="600" style="fill:${hue(colour)}"`, BOLD)}</g>`,
     );
   }
-  if (named) parts.push(endLabels(spec.series, x, y, top, floor));
+  if (named) parts.push(endLabels(series, field));
 
   return `<svg viewBox="0 0 ${width} ${height}" role="img" aria-labelledby="${id}-t ${id}-d"><title id="${id}-t">${text(spec.title)}</title><desc id="${id}-d">${text(spec.description)}</desc>${parts.join("")}</svg>`;
 }
 
+/** Ticks with their words, and a title with the unit they share. */
+function axis(low: number, high: number, count: number, title: string) {
+  const { values, step } = ticks(low, high, count);
+  const { labels, unit } = tickLabels(values, step, Math.abs(high));
+  return {
+    marks: values.map((value, i) => ({ value, words: labels[i] })),
+    title: unit === "" ? title : `${title} (× ${unit})`.trim(),
+  };
+}
+
+/** One curve with what belongs to it. @param k its number in the legend */
+function curve({ colour, points, hints, marked, faint, marks = [] }: Series, k: number, field: Field, size: string) {
+  const { x, y, top, floor } = field;
+  const stroke = `stroke="${hue(colour)}"`;
+  const polyline = (points: readonly Point[], style: string) =>
+    `<polyline points="${points.map(([px, py]) => `${n(x(px))},${n(y(py))}`).join(" ")}" fill="none" ${stroke} ${style}/>`;
+  const every = Math.max(1, Math.ceil(points.length / (size === "wide" ? 30 : 14)));
+  const shown = (i: number) => marked !== false && (i % every === 0 || i === points.length - 1);
+  const dotted = `${stroke} stroke-opacity=".55" stroke-dasharray="1 4" stroke-width="1.5"`;
+  const drawn = [
+    ...marks.map((mark) => line(x(mark.x), x(mark.x), top, floor, dotted)),
+    faint === undefined ? "" : polyline(faint, 'stroke-opacity=".45" stroke-width="1"'),
+    polyline(points, `stroke-width="2.25"${dashOf(colour)} stroke-linejoin="round" stroke-linecap="round"`),
+    ...points.map(([px, py], i) => (shown(i) ? marker(colour, x(px), y(py), hints?.[i]) : "")),
+  ];
+  return `<g class="curve k${k}">${drawn.join("")}</g>`;
+}
+
 /** Each curve's name at its end, moved apart where ends lie close. */
-function endLabels(
-  all: readonly Series[],
-  x: (value: number) => number,
-  y: (value: number) => number,
-  top: number,
-  floor: number,
-): string {
+function endLabels(all: readonly Series[], { x, y, top, floor }: Field): string {
   const gap = FONT + 5;
   const ends = all
-    .filter((series) => series.points.length > 0)
-    .map((series) => {
-      const k = all.indexOf(series);
-      const [px, py] = series.points[series.points.length - 1];
-      return { series, k, x: x(px), y: Math.min(Math.max(y(py), top), floor) };
-    })
+    .flatMap(({ name, colour, points }, k) =>
+      points.slice(-1).map(([px, py]) => ({ name, colour, k, x: x(px), y: Math.min(Math.max(y(py), top), floor) })),
+    )
     .sort((a, b) => a.y - b.y);
   for (let i = 1; i < ends.length; i++) ends[i].y = Math.max(ends[i].y, ends[i - 1].y + gap);
   // Pushed down past the axis: push back up from the lowest.
   for (let i = ends.length - 1, limit = floor; i >= 0; i--, limit = ends[i + 1].y - gap) {
     ends[i].y = Math.min(ends[i].y, limit);
   }
-  return ends
-    .map((end) =>
-      label(
-        end.x + 10,
-        end.y + 4.5,
-        end.series.name,
-        "start",
-        `halo curve k${end.k}`,
-        ` font-weight="550" style="fill:${hue(end.series.colour)}"`,
-      ),
-    )
-    .join("");
+  const words = ends.map(({ name, colour, k, x, y }) => {
+    const style = ` font-weight="550" style="fill:${hue(colour)}"`;
+    return label(x + 10, y + 4.5, name, "start", `halo curve k${k}`, style);
+  });
+  return words.join("");
 }
 
 /** The names of the curves with colour, dashes and marker: pointed at, one stands out; a click takes it away. @param id of the figures */
@@ -289,23 +267,21 @@ export function legendRules(id: string, series: readonly Series[]): string {
 }
 
 /** Colour alone should not have to tell curves apart: each has its own marker. */
+const MARKERS: readonly ((x: number, y: number) => readonly [tag: string, shape: string])[] = [
+  (x, y) => ["circle", `cx="${n(x)}" cy="${n(y)}" r="3.6"`],
+  (x, y) => ["rect", `x="${n(x - 3.4)}" y="${n(y - 3.4)}" width="6.8" height="6.8"`],
+  (x, y) => ["path", `d="M${n(x)} ${n(y - 4.6)}l4.4 7.8h-8.8z"`],
+  (x, y) => ["path", `d="M${n(x)} ${n(y - 4.8)}l4.8 4.8l-4.8 4.8l-4.8 -4.8z"`],
+];
+
 function marker(colour: number, x: number, y: number, hint?: string): string {
-  const fill = `fill="${hue(colour)}" stroke="var(--paper)"`;
+  const [tag, shape] = MARKERS[colour % MARKERS.length](x, y);
   const title = hint === undefined ? "" : `<title>${text(hint)}</title>`;
-  switch (colour % 4) {
-    case 0:
-      return `<circle cx="${n(x)}" cy="${n(y)}" r="3.6" ${fill}>${title}</circle>`;
-    case 1:
-      return `<rect x="${n(x - 3.4)}" y="${n(y - 3.4)}" width="6.8" height="6.8" ${fill}>${title}</rect>`;
-    case 2:
-      return `<path d="M${n(x)} ${n(y - 4.6)}l4.4 7.8h-8.8z" ${fill}>${title}</path>`;
-    default:
-      return `<path d="M${n(x)} ${n(y - 4.8)}l4.8 4.8l-4.8 4.8l-4.8 -4.8z" ${fill}>${title}</path>`;
-  }
+  return `<${tag} ${shape} fill="${hue(colour)}" stroke="var(--paper)">${title}</${tag}>`;
 }
 
-function path(points: readonly Point[], x: (value: number) => number, y: (value: number) => number): string {
-  return points.map(([px, py]) => `${n(x(px))},${n(y(py))}`).join(" ");
+function line(x1: number, x2: number, y1: number, y2: number, style: string): string {
+  return `<line x1="${n(x1)}" x2="${n(x2)}" y1="${n(y1)}" y2="${n(y2)}" ${style}/>`;
 }
 
 function label(x: number, y: number, value: string, anchor: string, classes: string, more = ""): string {

@@ -1,8 +1,8 @@
 /** Loss curves against FLOPs, tokens or time: one figure an axis and a view, switched without a script. */
 import { type ChartSpec, chart, closeRange, legend, legendRules, type Series, wholeRange } from "./chart.ts";
-import { type Axis, lossSeries, measures } from "./curves.ts";
-import type { Curve } from "./data.ts";
-import { lossText } from "./format.ts";
+import { type Axis, axes, lossSeries, measures } from "./curves.ts";
+import type { Curve, Flops } from "./data.ts";
+import { lossText, percent } from "./format.ts";
 import { text } from "./html.ts";
 
 export interface LossFigures {
@@ -10,8 +10,8 @@ export interface LossFigures {
   readonly id: string;
   readonly title: string;
   readonly curves: readonly Curve[];
-  /** The first is shown; those that a curve was not measured along are left out. */
-  readonly axes: readonly Axis[];
+  /** Which FLOPs the first axis shows. Axes that a curve was not measured along are left out. */
+  readonly accounting: keyof Flops;
   /** Colour of each curve. */
   readonly colours: readonly number[];
   /** Whether the training loss is drawn behind. */
@@ -31,8 +31,8 @@ type View = (typeof views)[number];
 
 export function lossFigures(figures: LossFigures): string {
   const { id, curves } = figures;
-  const measured = figures.axes.filter((axis) => measures(axis, curves));
-  const shown = views.filter((view) => view.key === "whole" || cuts(figures, measured[0]));
+  const measured = axes(figures.accounting).filter((axis) => measures(axis, curves));
+  const shown = views.filter((view) => view.key === "whole" || cuts(figures));
   const drawn = measured.flatMap((axis) =>
     shown.map((view) => {
       const { spec, above } = lossChart(figures, axis, view);
@@ -41,7 +41,7 @@ export function lossFigures(figures: LossFigures): string {
       return `<figure class="${axis.key} ${view.key}${first}">${chart(spec)}<figcaption>${text(figures.note + cut)}</figcaption></figure>`;
     }),
   );
-  const { series } = lossChart(figures, measured[0] ?? figures.axes[0]).spec;
+  const { series } = lossChart(figures).spec;
   const choices = [
     choice(id, "by", "Loss against", measured),
     choice(id, "view", "View", shown),
@@ -55,6 +55,64 @@ export function lossFigures(figures: LossFigures): string {
   );
   const style = `${rules.join("")}${curves.length > 1 ? legendRules(id, series) : ""}`;
   return `<style>${style}</style><div class="axes" id="${id}">${choices.join("")}${drawn.join("")}</div>`;
+}
+
+/** A curve that is measured against a reference's. */
+export interface Compared {
+  readonly curve: Curve;
+  readonly reference?: boolean;
+  /** FLOPs at which it reached the reference's final loss, and the share that saved. */
+  readonly saved?: { readonly reached: number | null; readonly reuse: number | null } | null;
+}
+
+/** Colours in the order of the chart, so that neighbours differ; the reference has the first. */
+export function coloursOf(compared: readonly { readonly reference?: boolean }[]): readonly number[] {
+  let next = 1;
+  return compared.map(({ reference }) => (reference ? 0 : next++));
+}
+
+/**
+ * Curves with the reference's end as a level, and a bracket on it for the one that saved most: one picture, one statement.
+ * @param target the reference's final loss
+ */
+export function comparedLosses(
+  id: string,
+  title: string,
+  compared: readonly Compared[],
+  accounting: keyof Flops,
+  target: number | null | undefined,
+  note: string,
+): LossFigures {
+  const colours = coloursOf(compared);
+  const shown = compared
+    .map((one, i) => ({ ...one, colour: colours[i] }))
+    .filter(({ curve }) => curve.evaluations.length > 0);
+  const reference = shown.find((one) => one.reference)?.curve;
+  const end = reference?.evaluations.at(-1)?.flops[accounting];
+  const saved = ({ saved }: Compared) => (saved?.reached == null ? 0 : (saved.reuse ?? 0));
+  const best = shown.reduce((most, one) => (saved(one) > saved(most) ? one : most), shown[0]);
+  return {
+    ...{ id, title, note, accounting, training: false },
+    curves: shown.map(({ curve }) => curve),
+    colours: shown.map(({ colour }) => colour),
+    level:
+      reference === undefined || target == null
+        ? undefined
+        : { y: target, label: `${reference.name} ends at ${lossText(target)}` },
+    bracket:
+      best?.saved?.reached == null || end === undefined || saved(best) <= 0
+        ? undefined
+        : { from: best.saved.reached, to: end, label: `${percent(saved(best))} saved`, colour: best.colour },
+  };
+}
+
+/** How to read such curves. */
+export function lossNote(accounting: keyof Flops): string {
+  const counted = {
+    exact: "from the programs that ran",
+    paper: "by the paper's convention, backward as much as forward",
+  };
+  return `Lower is better, further left is cheaper. FLOPs are counted ${counted[accounting]}, a multiply-add as two.`;
 }
 
 interface Choice {
@@ -77,16 +135,15 @@ function chosen(id: string, group: string, { key }: Choice, among: readonly Choi
 }
 
 /** Whether a closer view leaves out enough to be worth one. */
-function cuts(figures: LossFigures, axis: Axis | undefined): boolean {
-  if (axis === undefined) return false;
-  const [whole, close] = views.map((view) => lossChart(figures, axis, view).spec.y);
+function cuts(figures: LossFigures): boolean {
+  const [whole, close] = views.map((view) => lossChart(figures, undefined, view).spec.y);
   return close[1] - close[0] < 0.8 * (whole[1] - whole[0]);
 }
 
-/** The chart along one axis, and what of it lies above the picture, in words. */
+/** The chart along one axis, FLOPs by default, and what of it lies above the picture, in words. */
 export function lossChart(
   figures: LossFigures,
-  axis: Axis,
+  axis: Axis = axes(figures.accounting)[0],
   view: View = views[0],
 ): { readonly spec: ChartSpec; readonly above: readonly string[] } {
   const series = figures.curves.map((curve, j) => lossSeries(curve, figures.colours[j], axis, figures.training));
@@ -110,7 +167,7 @@ export function lossChart(
     series,
     y,
     level: figures.level,
-    bracket: axis === figures.axes[0] ? figures.bracket : undefined,
+    bracket: axis.key === "flops" ? figures.bracket : undefined,
   };
   const above = evaluated.filter((one) => one.points[0][1] > y[1]).map((one) => `${one.name} starts at ${first(one)}`);
   return { spec, above };

@@ -10,7 +10,6 @@ export function powerOfTen(exponent: number): string {
 
 /** 1,234,567 with three significant digits: 1.23M. */
 export function compact(value: number): string {
-  if (value === 0) return "0";
   for (const [suffix, unit] of [
     ["T", 1e12],
     ["G", 1e9],
@@ -47,11 +46,9 @@ export function duration(seconds: number): string {
   return `${Math.floor(whole / 86_400)} d ${Math.floor((whole % 86_400) / 3600)} h`;
 }
 
-/** Three significant digits without an exponent, trailing zeros dropped. */
+/** Three significant digits, trailing zeros dropped. */
 function digits(value: number): string {
-  const magnitude = Math.abs(value);
-  const decimals = magnitude >= 100 || magnitude === 0 ? 0 : Math.max(0, 2 - Math.floor(Math.log10(magnitude)));
-  return String(Number(value.toFixed(Math.min(decimals, 20))));
+  return String(Number(value.toPrecision(3)));
 }
 
 /** Round values (1, 2 or 5 times a power of ten apart) from low to high, about `count` of them. */

@@ -54,10 +54,17 @@ export function tableOf(table: Table): string {
   return `<div class="table"><table><caption>${text(table.caption)}</caption><thead><tr>${head}</tr></thead><tbody>${rows.join("")}</tbody></table></div>${note}`;
 }
 
+export function paragraphs(all: readonly string[]): string {
+  return all.map((paragraph) => `<p>${text(paragraph)}</p>`).join("\n");
+}
+
+/** What is opened by a click. @param body HTML, already escaped */
+export function details(summary: string, body: string): string {
+  return `<details><summary>${text(summary)}</summary>${body}</details>`;
+}
+
 export function listings(items: readonly Listing[]): string {
-  return items
-    .map((item) => `<details><summary>${text(item.title)}</summary><pre>${text(item.text)}</pre></details>`)
-    .join("\n");
+  return items.map((item) => details(item.title, `<pre>${text(item.text)}</pre>`)).join("\n");
 }
 
 /** Colours of curves: `c0` is the reference's, the rest tell apart for every kind of colour vision (after Okabe and Ito). */
@@ -112,6 +119,19 @@ svg { display: block; width: 100%; height: auto; font: 13px system-ui, -apple-sy
   font-variant-numeric: tabular-nums; }
 ${LETTER_STYLE}
 .narrow { display: none; }
+.bars { display: grid; grid-template-columns: max-content 1fr max-content; column-gap: 14px; padding: 0; font-size: .875rem; line-height: 34px; }
+.bars li { display: contents; }
+.bars li > span { text-align: right; }
+.bars strong { font-weight: 600; text-align: right; }
+.bars div { position: relative; height: 34px; }
+.bars div > * { position: absolute; white-space: nowrap; }
+.bars div > span { color: var(--soft); padding-left: 8px; }
+.bars .tick { border-left: 1px solid var(--faint); height: 100%; }
+.bars .bar { top: 8px; height: 18px; border-radius: 2px; opacity: .85; }
+.bars .whisker { top: 12px; height: 10px; border: solid var(--ink); border-width: 0 1.5px; background: linear-gradient(var(--ink), var(--ink))
+  center / 100% 1.5px no-repeat; }
+.bars .mark { top: 4px; height: 26px; border-left: 2px dotted var(--ink); }
+.bars .scale span { padding: 0; transform: translateX(-50%); font-size: .8125rem; line-height: 24px; }
 .legend { display: flex; flex-wrap: wrap; gap: 2px 16px; list-style: none; margin: 8px 0; padding: 0; font-size: .875rem; clear: both; }
 .legend svg { display: inline-block; width: 34px; height: 12px; margin-right: 6px; vertical-align: -1px; }
 .legend label { cursor: pointer; line-height: 26px; }
@@ -146,7 +166,9 @@ pre { overflow-x: auto; background: var(--panel); border-radius: 6px; padding: 1
 .notes li { margin: 4px 0; }
 footer { margin-top: 48px; color: var(--soft); font-size: .875rem; }
 @media (max-width: 720px) { main { padding: 24px 16px 48px; } h1 { font-size: 1.4rem; } .wide { display: none; }
-  .narrow { display: block; } th, td { padding-left: 14px; }
+  .narrow { display: block; }
+  .bars { grid: auto-flow dense / 1fr max-content; line-height: 24px; } .bars div { grid-column: 1 / 3; }
+  .bars li > span { text-align: left; } .bars .scale > span { display: none; } th, td { padding-left: 14px; }
   .facts { grid-template-columns: repeat(auto-fill, minmax(140px, 1fr)); } }
 @media print { body { background: none; } .choice { display: none; } }
 `;

@@ -46,7 +46,7 @@ export function crossing(curve: readonly LossPoint[], target: number): number | 
 }
 
 /** The evaluations between which a curve first comes down to `target`; twice its first where it starts there. */
-function bounds(curve: readonly LossPoint[], target: number): readonly [LossPoint, LossPoint] | null {
+export function bounds(curve: readonly LossPoint[], target: number): readonly [LossPoint, LossPoint] | null {
   const after = curve.findIndex((point) => point.loss <= target);
   return after < 0 ? null : [curve[Math.max(0, after - 1)], curve[after]];
 }

@@ -1,5 +1,5 @@
 /** What a study's results are, as plain data: `study.json`, and what its page and its table are drawn from. */
-import type { Interval } from "./annealed.ts";
+import { type Interval, mean } from "./annealed.ts";
 import type { Curve, EvaluationPoint, Fact, Flops, Listing } from "./data.ts";
 
 /** A figure over several runs. */
@@ -129,42 +129,34 @@ export interface StudyResults {
   readonly settings: readonly Listing[];
 }
 
+/** Several runs at one step. */
+function meanPoint(points: readonly EvaluationPoint[]): EvaluationPoint {
+  const of = (value: (point: EvaluationPoint) => number) => mean(points.map(value));
+  const [{ step, tokens }] = points;
+  const flops = { exact: of((one) => one.flops.exact), paper: of((one) => one.flops.paper) };
+  return { step, tokens, flops, seconds: of((one) => one.seconds ?? 0), loss: of((one) => one.loss) };
+}
+
 /** A method as one curve: the mean over its seeds where they were evaluated at the same steps, else the first. */
 export function methodCurve(method: StudyMethodResult): Curve {
   const runs = method.runs.filter((run) => run.diverged === undefined);
   const [first] = runs;
   if (first === undefined) return { name: method.label, log: [], evaluations: [], stages: [] };
-  const aligned = runs.every(
-    (run) =>
-      run.evaluations.length === first.evaluations.length &&
-      run.evaluations.every((point, i) => point.step === first.evaluations[i].step),
-  );
-  const used = aligned ? runs : [first];
-  const mean = (i: number, of: (point: EvaluationPoint) => number) =>
-    used.reduce((sum, run) => sum + of(run.evaluations[i]), 0) / used.length;
+  const steps = (run: StudyRun) => run.evaluations.map(({ step }) => step).join();
+  const used = runs.every((run) => steps(run) === steps(first)) ? runs : [first];
   return {
     name: method.label,
     log: [],
-    evaluations: first.evaluations.map((point, i) => ({
-      step: point.step,
-      tokens: point.tokens,
-      flops: { exact: mean(i, (one) => one.flops.exact), paper: mean(i, (one) => one.flops.paper) },
-      seconds: mean(i, (one) => one.seconds ?? 0),
-      loss: mean(i, (one) => one.loss),
-    })),
+    evaluations: first.evaluations.map((_, i) => meanPoint(used.map((run) => run.evaluations[i]))),
     stages: first.costs.map(({ name, start }) => ({ name, start })),
   };
 }
 
 /** A method's annealed losses, each the mean over its seeds; shares that not all of them have are left out. */
-export function annealedMeans({ annealed }: StudyMethodResult): Curve["evaluations"] {
-  const [first] = annealed;
-  return (first?.points ?? []).flatMap(({ share, step, tokens }) => {
+export function annealedCurve({ label, annealed }: StudyMethodResult): Curve {
+  const evaluations = (annealed.at(0)?.points ?? []).flatMap(({ share }) => {
     const points = annealed.flatMap((run) => run.points.filter((point) => point.share === share));
-    if (points.length < annealed.length) return [];
-    const mean = (of: (point: EvaluationPoint) => number) =>
-      points.reduce((sum, point) => sum + of(point), 0) / points.length;
-    const flops = { exact: mean((one) => one.flops.exact), paper: mean((one) => one.flops.paper) };
-    return [{ step, tokens, flops, seconds: mean((one) => one.seconds ?? 0), loss: mean((one) => one.loss) }];
+    return points.length < annealed.length ? [] : [meanPoint(points)];
   });
+  return { name: label, log: [], evaluations, stages: [] };
 }

@@ -1,7 +1,9 @@
 /** A study's results as tables: for its page, for Markdown, for a terminal. */
+import { mean } from "./annealed.ts";
 import type { Table } from "./data.ts";
 import { compact, duration, flopsText, lossText, percent } from "./format.ts";
 import type { FairSaving, SavingAxis, SavingSpread, Spread, StudyMethodResult, StudyResults } from "./study-data.ts";
+import { type Column, known, markdownTable, tableBy } from "./table.ts";
 
 /** A figure with its spread, or what is missing of it. @param show one value */
 export function spreadText(spread: Spread, show: (value: number) => string, missing = "not reached"): string {
@@ -41,30 +43,26 @@ export function fairText(saving: FairSaving | undefined, of: "reuse" | "allIn" =
   return `${percent(mean)}${interval}, speed-up ${percent(mean / (1 - mean))}`;
 }
 
-/** Annealed losses by budget, and the savings they give; undefined without branches. */
-export function annealedTable(results: StudyResults): Table | undefined {
-  const { accounting } = results;
-  const shown = results.methods.filter((method) => method.annealed.length > 0);
-  if (shown.length === 0) return undefined;
-  const ends = shown.flatMap(({ annealed }) => annealed.flatMap(({ points }) => points.map(({ share }) => share)));
-  const shares = [...new Set(ends)].sort((a, b) => a - b);
-  const at = (method: StudyMethodResult, share: number) => {
-    const losses = method.annealed.flatMap(({ points }) =>
-      points.flatMap((point) => (point.share === share ? [point.loss] : [])),
-    );
-    return losses.length === 0 ? "" : lossText(losses.reduce((sum, loss) => sum + loss, 0) / losses.length);
-  };
-  return {
-    caption: "Savings at equal annealed loss",
-    columns: ["Method", ...shares.map((share) => `At ${Math.round(100 * share)} %`), "Saving", "All-in"],
-    rows: shown.map((method) => [
-      method.label,
-      ...shares.map((share) => at(method, share)),
-      method.reference ? "reference" : fairText(method.fair?.[accounting]),
-      method.reference ? "" : fairText(method.fair?.[accounting], "allIn"),
-    ]),
-    note: "Each loss is the end of a branch: the method's trunk, annealed so that it ends at that share of the budget. Saving: 1 − what the method spends for the reference's final loss along its row (linear in the logarithm of FLOPs) ÷ what the reference spent; speed-up: the same as time won back. Of several seeds: the mean over all pairs, with its 95 % interval (Welch's). All-in charges the source's own training; a method without a source has paid everything in its saving.",
-  };
+/** Annealed losses by budget, and the savings they give; no rows without branches. */
+export function annealedTable({ accounting, methods }: StudyResults): Table {
+  const shown = methods.filter((method) => method.annealed.length > 0);
+  const points = ({ annealed }: StudyMethodResult) => annealed.flatMap((run) => run.points);
+  const shares = [...new Set(shown.flatMap(points).map(({ share }) => share))].sort((a, b) => a - b);
+  return tableBy(
+    "Savings at equal annealed loss",
+    shown,
+    [
+      ["Method", ({ label }) => label],
+      ...shares.map((share): Column<StudyMethodResult> => {
+        const losses = (method: StudyMethodResult) =>
+          points(method).flatMap((point) => (point.share === share ? [point.loss] : []));
+        return [`At ${Math.round(100 * share)} %`, (method) => meanLoss(losses(method), "")];
+      }),
+      ["Saving", ({ reference, fair }) => (reference ? "reference" : fairText(fair?.[accounting]))],
+      ["All-in", ({ reference, fair }) => (reference ? "" : fairText(fair?.[accounting], "allIn"))],
+    ],
+    "Each loss is the end of a branch: the method's trunk, annealed so that it ends at that share of the budget. Saving: 1 − what the method spends for the reference's final loss along its row (linear in the logarithm of FLOPs) ÷ what the reference spent; speed-up: the same as time won back. Of several seeds: the mean over all pairs, with its 95 % interval (Welch's). All-in charges the source's own training; a method without a source has paid everything in its saving.",
+  );
 }
 
 /** Why a figure is not there. */
@@ -72,168 +70,136 @@ function missingWords(saving: SavingSpread | undefined): string {
   return (saving?.coarse ?? 0) > 0 ? TOO_FAR : "not reached";
 }
 
-export function resultTable(results: StudyResults): Table {
-  const { accounting } = results;
-  const show = accounting === "exact" ? "FLOPs" : "FLOPs (paper's count)";
-  return {
-    caption: "Savings against the run from scratch",
-    columns: [
-      "Method",
-      "Peak rate",
-      "Loss at the start",
-      "Loss at the end",
-      `${show} to the reference's loss`,
-      "Saving",
-      "The paper's own",
+export function resultTable({ accounting, methods }: StudyResults): Table {
+  return tableBy(
+    "Savings against the run from scratch",
+    methods,
+    [
+      ["Method", ({ label }) => label],
+      ["Peak rate", ({ rate }) => (rate === null ? "to be chosen" : String(rate))],
+      ["Loss at the start", ({ runs }) => meanLoss(runs.flatMap((run) => run.evaluations.at(0)?.loss ?? []))],
+      ["Loss at the end", ({ final }) => spreadText(final, lossText, "diverged")],
+      [
+        `${countName(accounting)} to the reference's loss`,
+        ({ savings }) => meanText(savings?.[accounting], "reached", flopsText),
+      ],
+      ["Saving", (method) => savingText(method, accounting)],
+      ["The paper's own", ({ paper }) => (paper === null ? "" : percent(paper))],
     ],
-    rows: results.methods.map((method) => [
-      method.label,
-      method.rate === null ? "to be chosen" : String(method.rate),
-      startText(method),
-      spreadText(method.final, lossText, "diverged"),
-      method.savings === null
-        ? "–"
-        : meanText(method.savings[accounting].reached, flopsText, missingWords(method.savings[accounting])),
-      savingText(method, accounting),
-      method.paper === null ? "" : percent(method.paper),
-    ]),
-    note: "Saving: 1 − what a method spent until its evaluations first came down to the reference's final loss (linear between evaluations) ÷ what the whole reference run spent; the source is free. Of several seeds: the mean over all pairs of a method's run and a reference's, in brackets the least and the most. A loss that was never reached gives no figure, nor does one reached between evaluations further apart than a tenth of the reference's FLOPs.",
-  };
+    "Saving: 1 − what a method spent until its evaluations first came down to the reference's final loss (linear between evaluations) ÷ what the whole reference run spent; the source is free. Of several seeds: the mean over all pairs of a method's run and a reference's, in brackets the least and the most. A loss that was never reached gives no figure, nor does one reached between evaluations further apart than a tenth of the reference's FLOPs.",
+  );
 }
 
+export function countName(accounting: StudyResults["accounting"]): string {
+  return accounting === "exact" ? "FLOPs" : "FLOPs (paper's count)";
+}
+
+const COUNTS = [
+  ["exact", "FLOPs as run"],
+  ["paper", "FLOPs, paper's count"],
+  ["time", "Training time"],
+] as const;
+
 /** The savings counted in other ways. */
-export function countTable(results: StudyResults): Table {
-  const compared = results.methods.filter((method) => !method.reference && method.savings !== null);
-  return {
-    caption: "The same savings, counted in other ways",
-    columns: ["Method", "FLOPs as run", "… all-in", "FLOPs, paper's count", "… all-in", "Training time", "… all-in"],
-    rows: compared.map((method) => [
-      method.label,
-      ...(["exact", "paper", "time"] as const).flatMap((axis) => [
-        meanText(method.savings?.[axis].reuse, percent, missingWords(method.savings?.[axis])),
-        meanText(method.savings?.[axis].allIn, percent, missingWords(method.savings?.[axis])),
+export function countTable({ methods }: StudyResults): Table {
+  return tableBy(
+    "The same savings, counted in other ways",
+    methods.filter((method) => !method.reference && method.savings !== null),
+    [
+      ["Method", ({ label }) => label],
+      ...COUNTS.flatMap(([axis, heading]): Column<StudyMethodResult>[] => [
+        [heading, ({ savings }) => meanText(savings?.[axis], "reuse", percent)],
+        ["… all-in", ({ savings }) => meanText(savings?.[axis], "allIn", percent)],
       ]),
-    ]),
-    note: "All-in charges the source's own training to the method. Time is that of training alone, evaluations and checkpoints left out, on a machine that may have had other things to do.",
-  };
+    ],
+    "All-in charges the source's own training to the method. Time is that of training alone, evaluations and checkpoints left out, on a machine that may have had other things to do.",
+  );
 }
 
 /** Without its spread, where the table has no room for it. */
-function meanText(spread: Spread | null | undefined, show: (value: number) => string, missing?: string): string {
-  if (spread == null) return "–";
-  return spread.mean === null ? spreadText(spread, show, missing) : show(spread.mean);
+function meanText(
+  saving: SavingSpread | undefined,
+  of: "reuse" | "allIn" | "reached",
+  show: (value: number) => string,
+): string {
+  return known(saving?.[of], (spread) =>
+    spread.mean === null ? spreadText(spread, show, missingWords(saving)) : show(spread.mean),
+  );
 }
 
-function startText(method: StudyMethodResult): string {
-  const starts = method.runs.flatMap((run) => run.evaluations.at(0)?.loss ?? []);
-  return starts.length === 0 ? "–" : lossText(starts.reduce((sum, loss) => sum + loss, 0) / starts.length);
+function meanLoss(losses: readonly number[], none = "–"): string {
+  return losses.length === 0 ? none : lossText(mean(losses));
 }
 
 /** What each stage of each method's first run cost. */
-export function costTable(results: StudyResults): Table {
-  const source = results.source === null ? [] : [{ label: "the source", run: results.source.run }];
+export function costTable({ source, methods }: StudyResults): Table {
   const runs = [
-    ...source,
-    ...results.methods.flatMap((method) =>
-      method.runs.length === 0 ? [] : [{ label: method.label, run: method.runs[0] }],
-    ),
+    ...(source === null ? [] : [{ label: "the source", run: source.run }]),
+    ...methods.flatMap(({ label, runs: [run] }) => (run === undefined ? [] : [{ label, run }])),
   ];
-  const energy = runs.some(({ run }) => run.costs.some((cost) => cost.joules !== undefined));
-  return {
-    caption: "Cost, stage by stage (of each method's first run)",
-    columns: [
-      "Method",
-      "Stage",
-      "Steps",
-      "Tokens",
-      "FLOPs as run",
-      "FLOPs, paper's count",
-      "Training time",
-      ...(energy ? ["Energy"] : []),
+  const costs = runs.flatMap(({ label, run }) =>
+    run.costs.map((cost, i) => ({ ...cost, label: i === 0 ? label : "" })),
+  );
+  return tableBy(
+    "Cost, stage by stage (of each method's first run)",
+    costs,
+    [
+      ["Method", ({ label }) => label],
+      ["Stage", ({ name }) => name],
+      ["Steps", ({ steps }) => String(steps)],
+      ["Tokens", ({ tokens }) => compact(tokens)],
+      ["FLOPs as run", ({ flops }) => flopsText(flops.exact)],
+      ["FLOPs, paper's count", ({ flops }) => flopsText(flops.paper)],
+      ["Training time", ({ seconds }) => duration(seconds)],
+      costs.some(({ joules }) => joules !== undefined) && [
+        "Energy",
+        ({ joules }) => (joules === undefined ? "" : `${compact(joules)} J`),
+      ],
     ],
-    rows: runs.flatMap(({ label, run }) =>
-      run.costs.map((cost, i) => [
-        i === 0 ? label : "",
-        cost.name,
-        String(cost.steps),
-        compact(cost.tokens),
-        flopsText(cost.flops.exact),
-        flopsText(cost.flops.paper),
-        duration(cost.seconds),
-        ...(energy ? [cost.joules === undefined ? "" : `${compact(cost.joules)} J`] : []),
-      ]),
-    ),
-    note: "FLOPs as run are counted from the programs, a multiply-add as two, the optimizer included. The paper's count takes backward as much as forward, embeddings as dense products, and no optimizer.",
-  };
+    "FLOPs as run are counted from the programs, a multiply-add as two, the optimizer included. The paper's count takes backward as much as forward, embeddings as dense products, and no optimizer.",
+  );
 }
 
 /** How the loss changed when something grew. */
-export function growthTable(results: StudyResults): Table {
+export function growthTable({ methods }: StudyResults): Table {
   const signed = (value: number) => `${value < 0 ? "−" : "+"}${lossText(Math.abs(value))}`;
-  return {
-    caption: "The loss at growth",
-    columns: ["Method", "Before step", "Stage", "Loss before", "Loss after", "Change"],
-    rows: results.methods.flatMap((method) =>
-      (method.runs.at(0)?.growths ?? []).map((growth, i) => [
-        i === 0 ? method.label : "",
-        String(growth.step + 1),
-        growth.stage,
-        growth.before === null ? "–" : lossText(growth.before),
-        lossText(growth.after),
-        growth.before === null ? "–" : signed(growth.after - growth.before),
-      ]),
-    ),
-  };
+  const growths = methods.flatMap(({ label, runs: [run] }) =>
+    (run?.growths ?? []).map((growth, i) => ({ ...growth, label: i === 0 ? label : "" })),
+  );
+  return tableBy("The loss at growth", growths, [
+    ["Method", ({ label }) => label],
+    ["Before step", ({ step }) => String(step + 1)],
+    ["Stage", ({ stage }) => stage],
+    ["Loss before", ({ before }) => known(before, lossText)],
+    ["Loss after", ({ after }) => lossText(after)],
+    ["Change", ({ before, after }) => known(before, (loss) => signed(after - loss))],
+  ]);
 }
 
-/** The rates that were tried; undefined where no method tried more than one. */
-export function rateTable(results: StudyResults): Table | undefined {
-  const several = results.methods.filter((method) => method.trials.length > 1);
-  if (several.length === 0) return undefined;
-  return {
-    caption: "Peak rates tried with the first seed, and the loss each ended at",
-    columns: ["Method", "Rates"],
-    rows: several.map((method) => [
-      method.label,
-      method.trials
-        .map(
-          ({ rate, loss, diverged }) =>
-            `${rate}: ${diverged ? "diverged" : loss === null ? "to come" : lossText(loss)}`,
-        )
-        .join("; "),
-    ]),
-  };
+/** The rates that were tried; no rows where no method tried more than one. */
+export function rateTable({ methods }: StudyResults): Table {
+  const outcome = ({ loss, diverged }: StudyMethodResult["trials"][number]) =>
+    diverged ? "diverged" : loss === null ? "to come" : lossText(loss);
+  return tableBy(
+    "Peak rates tried with the first seed, and the loss each ended at",
+    methods.filter((method) => method.trials.length > 1),
+    [
+      ["Method", ({ label }) => label],
+      ["Rates", ({ trials }) => trials.map((trial) => `${trial.rate}: ${outcome(trial)}`).join("; ")],
+    ],
+  );
 }
 
-/** All tables that have rows, the results first. */
-export function studyTables(results: StudyResults): readonly Table[] {
-  const rates = rateTable(results);
-  const annealed = annealedTable(results);
-  return [
-    ...(annealed === undefined ? [] : [annealed]),
-    resultTable(results),
-    countTable(results),
-    growthTable(results),
-    ...(rates === undefined ? [] : [rates]),
-    costTable(results),
-  ].filter((table) => table.rows.length > 0);
-}
+const TABLES = [annealedTable, resultTable, countTable, growthTable, rateTable, costTable];
 
-/** The results as Markdown: title, paragraphs, tables, notes. */
+/** The results as Markdown: title, paragraphs, the tables that have rows, notes. */
 export function studyMarkdown(results: StudyResults): string {
   const { done, all } = results.progress;
   const state = done < all ? [`**${done} of ${all} runs are done; what follows is what they say.**`] : [];
   const notes = results.notes.map((note) => `- ${note}`).join("\n");
   const facts = results.facts.map(([label, value]) => `- ${label}: ${value}`).join("\n");
-  const tables = studyTables(results).map(markdownTable);
+  const tables = TABLES.map((table) => table(results)).filter((table) => table.rows.length > 0);
   const discussion = results.discussion.length > 0 ? ["## What its author reads in it", ...results.discussion] : [];
-  const parts = [`# ${results.title}`, ...results.about, ...state, ...tables, notes, facts, ...discussion];
-  return `${parts.filter((part) => part !== "").join("\n\n")}\n`;
-}
-
-function markdownTable(table: Table): string {
-  const line = (cells: readonly string[]) => `| ${cells.map((cell) => cell.replaceAll("|", "\\|")).join(" | ")} |`;
-  const rule = line(table.columns.map((_, i) => (i === 0 ? "---" : "---:")));
-  const note = table.note === undefined ? "" : `\n\n${table.note}`;
-  return `## ${table.caption}\n\n${[line(table.columns), rule, ...table.rows.map(line)].join("\n")}${note}`;
+  const shown = [...results.about, ...state, ...tables.map(markdownTable), notes, facts, ...discussion];
+  return `${[`# ${results.title}`, ...shown].filter((part) => part !== "").join("\n\n")}\n`;
 }

@@ -1,6 +1,6 @@
 /** Runs side by side, finished or under way: what each is at, and their curves in the same pictures. */
-import { chart, type Point, type Series, wholeRange } from "./chart.ts";
-import { axes, thinned } from "./curves.ts";
+import { chart, type Point, type Series } from "./chart.ts";
+import { thinned } from "./curves.ts";
 import type { Curve, Fact } from "./data.ts";
 import { lossFigures } from "./figures.ts";
 import { factList, hue, page, text } from "./html.ts";
@@ -31,48 +31,55 @@ export function renderWatch(runs: readonly WatchedRun[], live: boolean): string 
 
 /** What stands in the page's `main`. */
 export function watchContent(runs: readonly WatchedRun[]): string {
-  const colours = runs.map((_, i) => i + 1);
+  const alone = runs.length === 1;
+  const facts = runs.map(({ name, facts }, i) => {
+    const title = alone ? "" : `<h2 style="color:${hue(i + 1)}">${text(name)}</h2>`;
+    return title + factList(facts);
+  });
+  return [`<h1>${text(alone ? runs[0].name : "Runs side by side")}</h1>`, ...facts, runPictures(runs)].join("\n");
+}
+
+type Pictured = Omit<WatchedRun, "facts">;
+
+/** Losses, and what else was measured along the steps. */
+export function runPictures(runs: readonly Pictured[]): string {
   const drawn = runs.filter(({ log, evaluations }) => log.length + evaluations.length > 0);
+  if (drawn.length === 0) return "<h2>Loss</h2>\n<p>Nothing has been measured yet.</p>";
+  const figures = lossFigures({
+    ...{ id: "loss", title: "Loss", curves: drawn, accounting: "exact", training: true },
+    colours: drawn.map((run) => runs.indexOf(run) + 1),
+    note:
+      runs.length === 1
+        ? "The bold line is the validation loss, the thin one the training loss."
+        : "The bold lines are validation losses, the thin ones training losses.",
+  });
   const small = [
     smallChart("rate", "Learning rate", runs, ({ log }) => log.map(({ step, rate }) => [step, rate])),
     smallChart("norm", "Gradient norm before clipping", runs, ({ log }) => log.map((at) => [at.step, at.gradientNorm])),
     smallChart("speed", "Tokens a second", runs, ({ log }) => log.map((at) => [at.step, at.tokensPerSecond ?? 0])),
     smallChart("symmetry", "Likeness of the copies", runs, ({ symmetry }) => symmetry),
   ];
-  return [
-    `<h1>${text(runs.length === 1 ? runs[0].name : "Runs side by side")}</h1>`,
-    ...runs.map(({ name, facts }, i) => {
-      const title = runs.length === 1 ? "" : `<h2 style="color:${hue(colours[i])}">${text(name)}</h2>`;
-      return title + factList(facts);
-    }),
-    "<h2>Loss</h2>",
-    drawn.length === 0
-      ? "<p>Nothing has been measured yet.</p>"
-      : lossFigures({
-          ...{ id: "loss", title: "Loss", curves: drawn, axes: axes("exact"), training: true },
-          colours: drawn.map((run) => colours[runs.indexOf(run)]),
-          note: "The bold lines are validation losses, the thin ones training losses.",
-        }),
-    `<div class="small">${small.join("")}</div>`,
-  ].join("\n");
+  return `<h2>Loss</h2>\n${figures}\n<div class="small">${small.join("")}</div>`;
 }
 
 function smallChart(
   id: string,
   title: string,
-  runs: readonly WatchedRun[],
-  points: (run: WatchedRun) => readonly Point[],
+  runs: readonly Pictured[],
+  points: (run: Pictured) => readonly Point[],
 ): string {
   const series = runs.flatMap((run, i): Series[] => {
+    const marks = run.stages.slice(1).map((stage) => ({ x: stage.start, label: "" }));
     const found = thinned(points(run));
-    return found.length < 2 ? [] : [{ name: run.name, colour: i + 1, points: found, marked: false }];
+    return found.length < 2 ? [] : [{ name: run.name, colour: i + 1, points: found, marked: false, marks }];
   });
   if (series.length === 0) return "";
-  const [, high] = wholeRange(series.map((one) => one.points));
-  const description = `${title} along the steps, at most ${high.toPrecision(3)}.`;
+  const values = series.flatMap((one) => one.points.map(([, y]) => y));
+  const [low, high] = [Math.min(0, ...values), Math.max(0, ...values)];
+  const description = `${title} along the steps, at most ${Math.max(...values).toPrecision(3)}.`;
   const picture = chart({
     ...{ id, title, description, xTitle: "step", yTitle: "", series },
-    y: [0, high || 1],
+    y: [low, low === high ? 1 : high + (high - low) * 0.02],
     small: true,
     labels: false,
   });

@@ -6,11 +6,11 @@
  * the same command, started again, knows its own work.
  */
 import { createHash } from "node:crypto";
-import { open, readFile, stat } from "node:fs/promises";
+import { readFile, stat } from "node:fs/promises";
 import { dirname, join, relative, sep } from "node:path";
 import { UserError } from "../util/errors.ts";
 import { errorCode, systemError } from "../util/system.ts";
-import { hashApart, LARGE } from "./hashing.ts";
+import { addFile, hashApart, LARGE } from "./hashing.ts";
 
 export const checksumsFile = "SHA256SUMS";
 
@@ -94,22 +94,13 @@ function compare(folder: string, { files }: Checksums, hashes: ReadonlyMap<strin
 
 /** A file's SHA-256 in hexadecimal, read in pieces. @throws UserError if it can't be read */
 export async function hashFile(path: string): Promise<string> {
-  const buffer = new Uint8Array(2 ** 20);
+  const hash = createHash("sha256");
   try {
-    const file = await open(path);
-    try {
-      const hash = createHash("sha256");
-      for (;;) {
-        const { bytesRead } = await file.read(buffer, 0, buffer.length);
-        if (bytesRead === 0) return hash.digest("hex");
-        hash.update(buffer.subarray(0, bytesRead));
-      }
-    } finally {
-      await file.close();
-    }
+    await addFile(hash, path);
   } catch (error) {
     throw systemError(error, path);
   }
+  return hash.digest("hex");
 }
 
 /**

@@ -12,9 +12,9 @@ import { dirname, join, relative, sep } from "node:path";
 import { UserError } from "../util/errors.ts";
 import { errorCode, systemError } from "../util/system.ts";
 import { checkFiles, checksumsFile, checksumsText, hashFile, readChecksums, sha256 } from "./checksums.ts";
-import { closing, fillFile, type Ledger, ledgers, OutputFile } from "./output.ts";
+import { type Content, fill, fillFile, type Ledger, ledgers, OutputFile } from "./output.ts";
 import { finalPlace, kindOf, removeMade, syncFolder } from "./places.ts";
-import { clearLeftOvers, recoverFolder, temporaryName } from "./temporary.ts";
+import { recover, temporaryName } from "./temporary.ts";
 
 export interface FolderOptions {
   /** Replace a folder that is there and not empty; default: it is refused. */
@@ -27,36 +27,14 @@ export interface FolderOptions {
 
 /**
  * Writes a file under its final name only when whole. A file that is there is replaced.
- * @param data what it is to hold, or what writes that
  * @throws UserError
  */
-export async function writeFileWhole(
-  path: string,
-  data: string | Uint8Array | ((file: OutputFile) => Promise<void>),
-): Promise<void> {
-  try {
-    const place = await finalPlace(path);
-    await clearLeftOvers(place);
-    const temporary = temporaryName(place, "part");
-    removeAtExit(temporary);
-    try {
-      const file = new OutputFile(await open(temporary, "wx"), place);
-      await closing(file, async () => {
-        if (typeof data === "function") await data(file);
-        else await file.write(typeof data === "string" ? new TextEncoder().encode(data) : data);
-      });
-      await rename(temporary, place);
-    } catch (error) {
-      await removed(temporary);
-      await removeMade(place);
-      throw error;
-    } finally {
-      unfinished.delete(temporary);
-    }
+export async function writeFileWhole(path: string, data: Content): Promise<void> {
+  await through(path, async (temporary, place) => {
+    await fill(new OutputFile(await open(temporary, "wx"), place), data);
+    await rename(temporary, place);
     await syncFolder(dirname(place));
-  } catch (error) {
-    throw systemError(error, path);
-  }
+  });
 }
 
 /**
@@ -69,41 +47,44 @@ export async function writeFolderWhole<T>(
   fill: (temporary: string) => Promise<T>,
   options: FolderOptions = {},
 ): Promise<T> {
-  let place: string;
-  let temporary: string;
-  try {
-    place = await finalPlace(path);
-    await recoverFolder(place);
-    await clearLeftOvers(place);
+  const hashes = options.checksums === true || options.origin !== undefined;
+  const ledger: Ledger = { hashes, written: new Map() };
+  return through(path, async (temporary, place) => {
     await checkFolderFree(path, options);
-    temporary = temporaryName(place, "part");
-    removeAtExit(temporary);
     await mkdir(temporary);
-  } catch (error) {
+    ledgers.set(temporary, ledger);
+    try {
+      const result = await fill(temporary);
+      if (hashes) await writeChecksums(temporary, ledger, options.origin);
+      await syncTree(temporary, temporary, ledger);
+      await checkFolderFree(path, options);
+      await takePlace(temporary, place);
+      return result;
+    } finally {
+      ledgers.delete(temporary);
+    }
+  });
+}
+
+/** Writes to a temporary name beside the final place, of which nothing is left where it fails. */
+async function through<T>(path: string, write: (temporary: string, place: string) => Promise<T>): Promise<T> {
+  const place = await finalPlace(path).catch((error: unknown) => {
     throw systemError(error, path);
-  }
-  const ledger: Ledger = {
-    hashes: options.checksums === true || options.origin !== undefined,
-    written: new Map(),
-  };
-  ledgers.set(temporary, ledger);
+  });
+  const temporary = temporaryName(place, "part");
   try {
-    const result = await fill(temporary);
-    if (ledger.hashes) await writeChecksums(temporary, ledger, options.origin);
-    await syncTree(temporary, temporary, ledger);
-    await checkFolderFree(path, options);
-    await takePlace(temporary, place);
-    return result;
+    await recover(place);
+    removeAtExit(temporary);
+    return await write(temporary, place);
   } catch (error) {
     await removed(temporary);
     await removeMade(place);
-    // What fails below this folder fails under a name that nobody knows: name the one that was asked for.
+    // What fails below this name fails under one that nobody knows: name the one that was asked for.
     if (error instanceof UserError && error.where.startsWith(temporary)) {
       throw new UserError(error.what, path + error.where.slice(temporary.length), error.wayOut, { cause: error });
     }
     throw systemError(error, path);
   } finally {
-    ledgers.delete(temporary);
     unfinished.delete(temporary);
   }
 }
@@ -166,7 +147,7 @@ export async function checkFolderFreeOrMade(path: string): Promise<void> {
  * @throws UserError if the folder holds anything else, or is damaged
  */
 export async function holdsAlready(path: string, origin: () => Promise<string>): Promise<boolean> {
-  await recoverFolder(path);
+  await recover(path);
   if ((await kindOf(path)) !== "full") return false;
   const found = (await readChecksums(path))?.origin;
   if (found === undefined || found !== sha256(await origin())) throw occupied(path);
@@ -223,11 +204,7 @@ async function syncTree(folder: string, root: string, ledger: Ledger): Promise<v
       await syncTree(path, root, ledger);
     } else if (entry.isFile() && !ledger.written.has(relative(root, path).replaceAll(sep, "/"))) {
       const handle = await open(path, "r");
-      try {
-        await handle.sync();
-      } finally {
-        await handle.close();
-      }
+      await handle.sync().finally(() => handle.close());
     }
   }
   await syncFolder(folder);

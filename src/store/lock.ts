@@ -13,9 +13,10 @@ import { linkSync, readFileSync, renameSync, rmSync, statSync, utimesSync, write
 import { hostname } from "node:os";
 import { basename, dirname, join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { z } from "zod";
 import { UserError } from "../util/errors.ts";
 import { errorCode, systemError } from "../util/system.ts";
-import { lifeOf, placeOf } from "./owner.ts";
+import { lifeOf, livesHere, orElse, placeOf } from "./owner.ts";
 import { makeFolders } from "./places.ts";
 import { temporaryName } from "./temporary.ts";
 
@@ -47,11 +48,8 @@ export async function takeLock(path: string, what: string): Promise<Lock> {
   }
   const timer = setInterval(() => {
     const now = new Date();
-    try {
-      utimesSync(path, now, now);
-    } catch {
-      // The folder is gone; whoever writes there next will say so.
-    }
+    // Where the folder is gone, whoever writes there next will say so.
+    orElse(() => utimesSync(path, now, now), undefined);
   }, REFRESH).unref();
   const release = () => {
     clearInterval(timer);
@@ -104,43 +102,19 @@ async function acquire(path: string, mine: string): Promise<string | undefined> 
 }
 
 function read(path: string): string | undefined {
-  try {
-    return readFileSync(path, "utf8");
-  } catch {
-    return undefined;
-  }
+  return orElse(() => readFileSync(path, "utf8"), undefined);
 }
 
-interface Holder {
-  readonly pid: number;
-  readonly host: string;
-  readonly place: string;
-  readonly life: string;
-}
+const holderSchema = z.object({ pid: z.number(), host: z.string(), place: z.string(), life: z.string() });
 
-function holderOf(text: string): Holder | undefined {
-  try {
-    const value: unknown = JSON.parse(text);
-    if (typeof value !== "object" || value === null) return undefined;
-    if (!("pid" in value && "host" in value && "place" in value && "life" in value)) return undefined;
-    const { pid, host, place, life } = value;
-    return typeof pid === "number" && typeof host === "string" && typeof place === "string" && typeof life === "string"
-      ? { pid, host, place, life }
-      : undefined;
-  } catch {
-    return undefined;
-  }
+function holderOf(text: string): z.infer<typeof holderSchema> | undefined {
+  return orElse(() => holderSchema.parse(JSON.parse(text)), undefined);
 }
 
 function isAlive(text: string, path: string): boolean {
   const holder = holderOf(text);
-  if (holder === undefined) return false;
-  if (holder.place === placeOf()) return lifeOf(holder.pid) === holder.life;
-  try {
-    return Date.now() - statSync(path).mtimeMs < STALE;
-  } catch {
-    return false;
-  }
+  const changed = () => Date.now() - statSync(path).mtimeMs < STALE;
+  return holder !== undefined && (livesHere(holder) ?? orElse(changed, false));
 }
 
 function held(text: string, path: string, what: string): Held {

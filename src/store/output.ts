@@ -3,13 +3,12 @@
  * and logs that grow. All bytes that this package writes go through here. A folder that is being filled has a ledger: what
  * was written below it, and the SHA-256 of that, made of the bytes as they are handed to the system.
  */
-import { constants } from "node:fs";
 import { type FileHandle, open, rename, symlink } from "node:fs/promises";
 import { dirname, relative, sep } from "node:path";
 import { errorCode, systemError } from "../util/system.ts";
 import { isRefusal, openDirect, wholeBlocks } from "./direct.ts";
 import { type Hashing, hashing } from "./hashing.ts";
-import { makeFolders, syncFolder } from "./places.ts";
+import { makeFolders, piecesOf, syncFolder } from "./places.ts";
 
 /** Small pieces are gathered up to so many bytes before the system is asked to take them. */
 const GATHER = 2 ** 16;
@@ -37,8 +36,6 @@ export class OutputFile {
   readonly #large: boolean;
   #gathered = Buffer.alloc(0);
   #pending = 0;
-  /** How many of the gathered bytes are hashed already. */
-  #hashed = 0;
   /** Bytes handed on, and how many of them the system holds. */
   #given = 0;
   #written = 0;
@@ -65,29 +62,29 @@ export class OutputFile {
 
   /** The data may be used anew as soon as this is done. What comes after a write that failed fails as well. */
   write(data: Uint8Array): Promise<void> {
-    const { before, whole } = wholeBlocks(data, this.position);
-    if (this.#large && whole >= GATHER) return this.#writeDirectly(data, before, before + whole);
+    if (data.byteLength >= GATHER) {
+      const { before, whole } = wholeBlocks(data, this.position);
+      if (this.#large && whole >= GATHER) return this.#writeDirectly(data, before, before + whole);
+      this.#flush();
+      return this.#put(data);
+    }
     const flushed = this.#pending + data.byteLength > GATHER ? this.#flush() : nothing;
-    if (data.byteLength >= GATHER) return this.#put(data, this.#hash?.update(data));
     this.#gather(data);
     return flushed;
   }
 
   /** Whole blocks from where they are, the rest with what comes before and after. */
   #writeDirectly(data: Uint8Array, start: number, end: number): Promise<void> {
-    const hashed = Promise.all([this.#hashGathered(), this.#hash?.update(data)]).then(() => {});
     if (this.#pending + start > GATHER) this.#flush();
     this.#gather(data.subarray(0, start));
-    this.#hashed = this.#pending;
     this.#flush();
     if (this.#direct === undefined) {
       this.#direct = Promise.all(this.#lanes).then(() => openDirect(this.#place));
       // It is awaited by those who write.
       this.#direct.catch(() => {});
     }
-    const taken = this.#put(data.subarray(start, end), hashed, this.#direct);
+    const taken = this.#put(data.subarray(start, end), this.#direct);
     this.#gather(data.subarray(end));
-    this.#hashed = this.#pending;
     return taken;
   }
 
@@ -97,23 +94,16 @@ export class OutputFile {
     this.#pending += data.byteLength;
   }
 
-  #hashGathered(): Promise<void> | void {
-    const data = this.#gathered.subarray(this.#hashed, this.#pending);
-    this.#hashed = this.#pending;
-    return data.byteLength === 0 ? nothing : this.#hash?.update(data);
-  }
-
   #flush(): Promise<void> {
     if (this.#pending === 0) return nothing;
-    const hashed = this.#hashGathered();
     const data = this.#gathered.subarray(0, this.#pending);
     this.#gathered = Buffer.alloc(0);
     this.#pending = 0;
-    this.#hashed = 0;
-    return this.#put(data, hashed);
+    return this.#put(data);
   }
 
-  #put(data: Uint8Array, hashed: Promise<void> | void, direct?: Promise<FileHandle | undefined>): Promise<void> {
+  #put(data: Uint8Array, direct?: Promise<FileHandle | undefined>): Promise<void> {
+    const hashed = this.#hash?.update(data);
     const from = this.#given;
     this.#given += data.byteLength;
     // Few writes at a time, so that the n-th change of a file is the same one in every run; hashed meanwhile.
@@ -207,74 +197,32 @@ export async function createFile(path: string, bytes?: number): Promise<OutputFi
 }
 
 /** Writes a file inside the temporary folder of `writeFolderWhole`. @param bytes how many are expected, about */
-export async function fillFile(
-  path: string,
-  data: string | Uint8Array | ((file: OutputFile) => Promise<void>),
-  bytes?: number,
-): Promise<void> {
-  const file = await createFile(path, bytes);
-  await closing(file, async () => {
-    if (typeof data === "function") await data(file);
-    else await file.write(typeof data === "string" ? new TextEncoder().encode(data) : data);
-  });
+export async function fillFile(path: string, data: Content, bytes?: number): Promise<void> {
+  await fill(await createFile(path, bytes), data);
 }
 
 /** Copies a file into the temporary folder of `writeFolderWhole`. */
 export async function copyInto(from: string, to: string): Promise<void> {
   await fillFile(to, async (file) => {
-    const source = await open(from, constants.O_RDONLY);
-    try {
-      const buffer = new Uint8Array(2 ** 20);
-      for (;;) {
-        const { bytesRead } = await source.read(buffer, 0, buffer.length);
-        if (bytesRead === 0) return;
-        await file.write(buffer.subarray(0, bytesRead));
-      }
-    } finally {
-      await source.close();
-    }
+    for await (const bytes of piecesOf(from)) await file.write(bytes);
   });
 }
 
-/** A log: what is appended is synced now and then, so a crash may tear its end. */
-export class AppendedFile {
-  readonly #handle: FileHandle;
-  readonly #path: string;
-
-  /** @internal */
-  constructor(handle: FileHandle, path: string) {
-    this.#handle = handle;
-    this.#path = path;
-  }
-
-  /** @throws UserError */
-  async append(data: string | Uint8Array): Promise<void> {
-    await this.#handle.appendFile(data).catch(this.#fail);
-  }
-
-  /** @throws UserError */
-  async sync(): Promise<void> {
-    await this.#handle.sync().catch(this.#fail);
-  }
-
-  async close(): Promise<void> {
-    await this.#handle.close();
-  }
-
-  readonly #fail = (error: unknown): never => {
-    throw systemError(error, this.#path);
-  };
-}
+/** A log: what is appended is synced now and then, so a crash may tear its end. All of it throws UserErrors. */
+export type AppendedFile = Awaited<ReturnType<typeof appendTo>>;
 
 /** Opens a log at its end; its name is synced. @throws UserError */
-export async function appendTo(path: string): Promise<AppendedFile> {
-  try {
-    const handle = await open(path, "a");
-    await syncFolder(dirname(path));
-    return new AppendedFile(handle, path);
-  } catch (error) {
+export async function appendTo(path: string) {
+  const fail = (error: unknown): never => {
     throw systemError(error, path);
-  }
+  };
+  const handle = await open(path, "a").catch(fail);
+  await syncFolder(dirname(path)).catch(fail);
+  return {
+    append: (data: string | Uint8Array): Promise<void> => handle.appendFile(data).catch(fail),
+    sync: (): Promise<void> => handle.sync().catch(fail),
+    close: (): Promise<void> => handle.close(),
+  };
 }
 
 /** Gives a file that has grown beside its place, and is whole and synced, its name. */
@@ -291,9 +239,14 @@ export async function linkTo(file: string, path: string): Promise<void> {
   });
 }
 
-export async function closing(file: OutputFile, write: () => Promise<void>): Promise<void> {
+/** What a file is to hold, or what writes that. */
+export type Content = string | Uint8Array | ((file: OutputFile) => Promise<void>);
+
+/** Fills and closes a file. */
+export async function fill(file: OutputFile, data: Content): Promise<void> {
   try {
-    await write();
+    if (typeof data === "function") await data(file);
+    else await file.write(typeof data === "string" ? new TextEncoder().encode(data) : data);
   } catch (error) {
     await file.abandon();
     throw error;

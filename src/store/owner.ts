@@ -28,11 +28,17 @@ export function lifeOf(pid: number): string {
   return shortDigest(`${boot} ${fields[19] ?? ""}`);
 }
 
+/** Whether the process that wrote this lives; undefined: it was at another place, and nobody can ask there. */
+export function livesHere({ place, pid, life }: { place: string; pid: number; life: string }): boolean | undefined {
+  return place === placeOf() ? lifeOf(pid) === life : undefined;
+}
+
 export function shortDigest(text: string): string {
   return createHash("sha256").update(text).digest("hex").slice(0, 8);
 }
 
-function orElse<T>(read: () => T, otherwise: T): T {
+/** What can be read, or this where it can't. */
+export function orElse<T>(read: () => T, otherwise: T): T {
   try {
     return read();
   } catch {

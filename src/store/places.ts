@@ -1,4 +1,4 @@
-/** Places in the file system: what a path means, what stands there, folders that outlast a power cut. */
+/** Places in the file system: what a path means, what stands there and in it, folders that outlast a power cut. */
 import { existsSync, readdirSync } from "node:fs";
 import { lstat, mkdir, open, readdir, realpath, rmdir, stat } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
@@ -86,5 +86,20 @@ export async function syncFolder(path: string): Promise<void> {
     if (errorCode(error) !== "EINVAL" && errorCode(error) !== "ENOTSUP") throw error;
   } finally {
     await handle.close();
+  }
+}
+
+/** A file's bytes, a piece at a time: each is good until the next one is asked for. */
+export async function* piecesOf(path: string): AsyncGenerator<Uint8Array> {
+  const buffer = new Uint8Array(2 ** 20);
+  const file = await open(path);
+  try {
+    for (;;) {
+      const { bytesRead } = await file.read(buffer);
+      if (bytesRead === 0) return;
+      yield buffer.subarray(0, bytesRead);
+    }
+  } finally {
+    await file.close();
   }
 }

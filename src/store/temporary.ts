@@ -8,42 +8,36 @@
  * - written at another place (another host of a shared file system, another container): nobody can ask there, so it
  *   counts as dead when nothing in it has changed for a day.
  * Replacing a folder takes two renames, the old one aside (`.old` instead of `.part`) and the new one in. A process
- * that dies between the two leaves only the `.old` one: the next writer, or `recoverFolder`, puts it back.
+ * that dies between the two leaves only the `.old` one: the next writer, or `recover`, puts it back.
  */
 import { lstat, readdir, rename, rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { errorCode } from "../util/system.ts";
-import { lifeOf, placeOf, shortDigest } from "./owner.ts";
+import { lifeOf, livesHere, placeOf, shortDigest } from "./owner.ts";
 import { finalPlace, kindOf, syncFolder } from "./places.ts";
 
-/** Puts back a folder that was moved aside by a process that died before its replacement took the name. */
-export async function recoverFolder(path: string): Promise<void> {
+/**
+ * Clears what dead processes left of a file or folder: puts back what was moved aside and not replaced, removes the rest.
+ * Never touches a living process's.
+ */
+export async function recover(path: string): Promise<void> {
   const place = await finalPlace(path);
-  if ((await kindOf(place)) !== "none") return;
-  for (const found of await leftOvers(dirname(place), basename(place))) {
-    if (found.suffix === "old" && (await isDead(found))) return putBack(found.path, place);
-  }
+  await clear(dirname(place), basename(place));
 }
 
-/** Removes what dead processes left beside a file's or folder's final place. Never touches a living process's. */
-export async function clearLeftOvers(path: string): Promise<void> {
-  const place = await finalPlace(path);
-  for (const found of await leftOvers(dirname(place), basename(place))) {
-    // A folder moved aside whose replacement never arrived is the only good copy: recoverFolder's, not ours.
-    if (found.suffix === "old" && (await kindOf(place)) === "none") continue;
-    if (await isDead(found)) await rm(found.path, { recursive: true, force: true });
-  }
-}
-
-/** The same for every name in a folder: puts back what was moved aside, removes the rest. */
+/** The same for every name in a folder. */
 export async function clearFolder(folder: string): Promise<void> {
-  if ((await kindOf(folder)) !== "full") return;
-  for (const found of await leftOvers(folder)) {
+  if ((await kindOf(folder)) === "full") await clear(folder);
+}
+
+async function clear(folder: string, of?: string): Promise<void> {
+  for (const found of await leftOvers(folder, of)) {
     if (!(await isDead(found))) continue;
-    const place = join(folder, found.name);
+    const place = join(folder, of ?? found.name);
+    // A folder moved aside whose replacement never arrived is the only good copy.
     const only = found.suffix === "old" && (await kindOf(place)) === "none";
-    if (only && !found.name.startsWith(LONG)) await putBack(found.path, place);
-    else if (!only) await rm(found.path, { recursive: true, force: true });
+    if (!only) await rm(found.path, { recursive: true, force: true });
+    else if (of !== undefined || !found.name.startsWith(LONG)) await putBack(found.path, place);
   }
 }
 
@@ -91,7 +85,8 @@ async function leftOvers(folder: string, of?: string): Promise<LeftOver[]> {
 }
 
 async function isDead(found: LeftOver): Promise<boolean> {
-  if (found.place === placeOf()) return lifeOf(found.pid) !== found.life;
+  const alive = livesHere(found);
+  if (alive !== undefined) return !alive;
   try {
     return Date.now() - (await newestChange(found.path)) > 24 * 3600 * 1000;
   } catch (error) {

@@ -3,30 +3,27 @@
  * to its own end, for little more than one run. METHOD: Hu et al., "MiniCPM" (2024); Hägele et al., "Scaling Laws and
  * Compute-Optimal Training Beyond Fixed Training Durations" (NeurIPS 2024).
  */
-import type { Decay } from "../train/plan/schedule.ts";
-import { PlanError, placeStages, type StageSpec } from "../train/plan/stage.ts";
+import { PlanError, placeStages, type Stage, type StageSpec } from "../train/plan/stage.ts";
 import type { FlopsSoFar } from "../train/step/terms.ts";
-import { planFlops } from "./budget.ts";
+import { planFlops, stepsWithin } from "./budget.ts";
+import type { StudyFile } from "./schema.ts";
 
-/** What a study's file says of them. */
-export interface Branches {
-  /** Shares of the budget of FLOPs at which a branch ends; 1 is among them. */
-  readonly at: readonly number[];
-  /** Share of a branch's steps, from the run's first one on, in which the rate falls. */
-  readonly cooldown: number;
-  readonly decay: Decay;
-}
+/** What a study's file says of them; of the shares at which a branch ends 1 is one. */
+export type Branches = NonNullable<StudyFile["branches"]>;
 
 /** A branch: the run that ends after `steps`, of which the trunk has done the first `from`. */
 export interface Branch {
   readonly share: number;
   readonly from: number;
   readonly steps: number;
+  /** Of how many steps the rate falls, at the end. */
+  readonly cooldown: number;
+  /** Every stage but the last has its steps as a number. */
+  readonly plan: readonly StageSpec[];
 }
 
-/** A plan with its branches. Every stage but the last has its steps as a number: the trunk is one for all branches. */
+/** A plan's trunk and branches. */
 export interface Branched {
-  readonly plan: readonly StageSpec[];
   /** As far as the trunk runs. */
   readonly trunk: { readonly plan: readonly StageSpec[]; readonly steps: number };
   /** By their shares, the whole budget last. One whose decay would begin before the plan's last stage is not there. */
@@ -45,40 +42,55 @@ export function branched(
   steps: number,
   budget: number,
   accounting: keyof FlopsSoFar,
-  { at, cooldown }: Branches,
+  { at, cooldown, stages }: Branches,
 ): Branched {
-  const placed = placeStages(plan, steps);
-  const last = placed[placed.length - 1];
+  const whole = placeStages(plan, steps);
+  const last = whole[whole.length - 1];
   if (last.schedule !== undefined && last.schedule.decay !== "run" && last.schedule.decay !== "constant") {
     throw new PlanError(`stage ${last.name} has a decay of its own, so no branch can anneal it`);
   }
-  const fixed = placed.map(({ index: _, start, end, share: __, ...spec }): StageSpec => {
+  const shared = fixed(whole);
+  const before = planFlops(
+    shared.slice(0, -1),
+    whole.map(({ index }) => costs[index]),
+    last.start,
+  )[accounting];
+  const lengthOf = (share: number) => {
+    if (share === 1) return steps;
+    if (stages === "own") return stepsWithin(share * budget, plan, costs, accounting);
+    const paid = share * budget * (1 + 1e-9) - before;
+    return last.start + Math.floor(paid / costs[last.index][accounting]);
+  };
+  const branches = at.flatMap((share): Branch[] => {
+    const end = lengthOf(share);
+    const placed = stages === "own" ? placeStages(plan, end) : whole;
+    const fall = Math.max(1, Math.round(cooldown * end));
+    if (end - fall < Math.max(1, placed[placed.length - 1].start)) return [];
+    // The trunk's steps are its own as far as the stages begin where the trunk's do.
+    const apart = placed.find(({ start }, i) => start !== whole[i].start)?.start ?? end;
+    const from = Math.min(end - fall, apart);
+    return from < 1 ? [] : [{ share, from, steps: end, cooldown: fall, plan: open(fixed(placed)) }];
+  });
+  if (branches.at(-1)?.share !== 1) {
+    throw new PlanError(`stage ${last.name} begins at step ${last.start + 1} of ${steps}, within the last decay`);
+  }
+  const trunk = Math.max(...branches.map(({ from }) => from));
+  const begun = shared.filter((_, i) => whole[i].start < trunk);
+  return { trunk: { plan: open(begun), steps: trunk }, branches };
+}
+
+/** Stages with their steps and warm-ups as numbers. */
+function fixed(placed: readonly Stage[]): readonly StageSpec[] {
+  return placed.map(({ index: _, start, end, share: __, ...spec }): StageSpec => {
     const { schedule } = spec;
     const rise = schedule && { ...schedule, warmup: stepsOf(schedule.warmup, end - start) };
     return { ...spec, steps: end - start, ...(rise === undefined ? {} : { schedule: rise }) };
   });
-  const open = ({ steps: _, ...spec }: StageSpec): StageSpec => spec;
-  const before = planFlops(
-    fixed.slice(0, -1),
-    placed.map(({ index }) => costs[index]),
-    last.start,
-  )[accounting];
-  const branches = at.flatMap((share): Branch[] => {
-    const paid = share * budget * (1 + 1e-9) - before;
-    const end = share === 1 ? steps : last.start + Math.floor(paid / costs[last.index][accounting]);
-    const from = end - Math.max(1, Math.round(cooldown * end));
-    return from < Math.max(1, last.start) ? [] : [{ share, from, steps: end }];
-  });
-  const whole = branches.find(({ share }) => share === 1);
-  if (whole === undefined) {
-    throw new PlanError(`stage ${last.name} begins at step ${last.start + 1} of ${steps}, within the last decay`);
-  }
-  const begun = fixed.filter((_, i) => placed[i].start < whole.from);
-  return {
-    plan: fixed.map((spec, i) => (i === fixed.length - 1 ? open(spec) : spec)),
-    trunk: { plan: begun.map((spec, i) => (i === begun.length - 1 ? open(spec) : spec)), steps: whole.from },
-    branches,
-  };
+}
+
+/** The last one takes what is left. */
+function open(stages: readonly StageSpec[]): readonly StageSpec[] {
+  return stages.map(({ steps, ...spec }, i) => (i === stages.length - 1 ? spec : { ...spec, steps }));
 }
 
 /** A warm-up as a number of steps: as a share it would be another one in each branch. */

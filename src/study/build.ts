@@ -20,7 +20,7 @@ import { readMetrics } from "../train/run/metrics.ts";
 import { loadRun } from "../train/run/settings.ts";
 import { Diverged, type RunProgress } from "../train/trainer.ts";
 import { UserError } from "../util/errors.ts";
-import type { Cell, DataCell, GivenCell, GrownCell, RunCell, TokenizerCell } from "./cells.ts";
+import type { Cell, GivenCell, RunCell } from "./cells.ts";
 import { type RunRecord, runRecord } from "./record.ts";
 import type { Study } from "./settings.ts";
 
@@ -35,29 +35,9 @@ export function cellFolder(study: Study, cell: Cell): string {
   return cell.kind === "given" ? cell.folder : join(study.out, "cells", cell.id);
 }
 
-/** The cells that one is made from. */
-export function needsOf(cell: Cell): readonly Cell[] {
-  switch (cell.kind) {
-    case "given":
-    case "tokenizer":
-      return [];
-    case "data":
-      return [cell.tokenizer];
-    case "grown":
-      return [cell.source];
-    case "run":
-      if ("init" in cell.start) return [cell.data];
-      return [cell.data, "grown" in cell.start ? cell.start.grown : cell.start.trunk];
-  }
-}
-
 /** What others use of a cell. */
 export function outputOf(study: Study, cell: Cell): string {
-  const folder = cellFolder(study, cell);
-  if (cell.kind === "given") return folder;
-  if (cell.kind === "tokenizer") return join(folder, "tokenizer");
-  if (cell.kind === "data") return join(folder, "data");
-  return cell.kind === "grown" ? join(folder, "model") : join(folder, "run");
+  return join(cellFolder(study, cell), cell.output);
 }
 
 export function isBuilt(study: Study, cell: Cell): boolean {
@@ -75,43 +55,25 @@ export async function buildCell(study: Study, cell: Cell, options: BuildOptions)
   const folder = cellFolder(study, cell);
   await mkdir(folder, { recursive: true });
   await writeFileWhole(join(folder, "cell.json"), `${JSON.stringify({ title: cell.title, ...cell.spec }, null, 2)}\n`);
-  switch (cell.kind) {
-    case "tokenizer":
-      return void (await buildTokenizer(study, cell, options.note));
-    case "data":
-      return void (await buildData(study, cell, options.note));
-    case "grown":
-      return void (await buildGrown(study, cell));
-    case "run":
-      return buildRun(study, cell, options);
+  const { note } = options;
+  const out = outputOf(study, cell);
+  if (cell.kind === "run") return buildRun(study, cell, options);
+  if (cell.kind === "grown") {
+    // The source grown from its last checkpoint, whose moments may go along.
+    const source = await openModel(await sourceFolder(study, cell.source), { compareCopies: false });
+    try {
+      const choices = { ...cell.growth, method: cell.method, seed: cell.seed };
+      await applyGrowth(planGrowth(source.model, cell.target, choices), source, out);
+    } finally {
+      await source.close();
+    }
+    return undefined;
   }
-}
-
-function textOf(study: Study) {
   if ("from" in study.data) throw new Error("the data is given, not made");
-  return study.data;
-}
-
-async function buildTokenizer(study: Study, cell: TokenizerCell, note?: (text: string) => void): Promise<void> {
-  const { files, field, tokenizer } = textOf(study);
-  await trainTokenizer({ paths: files, field, note, out: outputOf(study, cell), ...tokenizer });
-}
-
-async function buildData(study: Study, cell: DataCell, note?: (text: string) => void): Promise<void> {
-  const { files, field, length, validation } = textOf(study);
-  const tokenizer = outputOf(study, cell.tokenizer);
-  await prepare({ paths: files, field, note, tokenizer, out: outputOf(study, cell), length, validation });
-}
-
-/** The source grown from its last checkpoint, whose moments may go along. */
-async function buildGrown(study: Study, cell: GrownCell): Promise<void> {
-  const source = await openModel(await sourceFolder(study, cell.source), { compareCopies: false });
-  try {
-    const choices = { ...cell.growth, method: cell.method, seed: cell.seed };
-    await applyGrowth(planGrowth(source.model, cell.target, choices), source, outputOf(study, cell));
-  } finally {
-    await source.close();
-  }
+  const { files: paths, field, tokenizer, length, validation } = study.data;
+  if (cell.kind === "tokenizer") await trainTokenizer({ paths, field, note, out, ...tokenizer });
+  else await prepare({ paths, field, note, tokenizer: outputOf(study, cell.tokenizer), out, length, validation });
+  return undefined;
 }
 
 async function sourceFolder(study: Study, source: RunCell | GivenCell): Promise<string> {

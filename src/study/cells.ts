@@ -25,6 +25,10 @@ interface CellBase {
   readonly spec: Json;
   /** For a person. */
   readonly title: string;
+  /** The cells that it is made from. */
+  readonly needs: readonly Cell[];
+  /** What others use of it: a folder in its own. */
+  readonly output: string;
 }
 /** Something that lies outside the study. */
 export interface GivenCell extends CellBase {
@@ -77,6 +81,8 @@ export class StudyCells {
   readonly sourceModel: Model;
   readonly target: Model;
   readonly source: RunCell | GivenCell;
+  /** The source where it is a run of the study's: some method grows it, and it is not given. */
+  readonly ownSource: RunCell | undefined;
   /** Tokens of a sequence. */
   readonly length: number;
   readonly budget: { readonly steps: number; readonly tokens: number; readonly flops: FlopsSoFar };
@@ -108,15 +114,7 @@ export class StudyCells {
     );
     this.budget = { steps, tokens: steps * perStep, flops };
     if ("from" in source) {
-      const key = inputs.source?.key ?? "";
-      this.source = {
-        kind: "given",
-        key,
-        id: `given-${key}`,
-        spec: { kind: "given", key },
-        title: "the source",
-        folder: source.from,
-      };
+      this.source = given(inputs.source?.key ?? "", "the source", source.from);
     } else {
       const own =
         source.length === undefined
@@ -134,6 +132,8 @@ export class StudyCells {
         length: { steps: own },
       });
     }
+    const grown = study.methods.some(({ growth }) => growth !== undefined);
+    this.ownSource = grown && this.source.kind === "run" ? this.source : undefined;
   }
 
   /** @throws UserError for what does not fit together, before anything runs */
@@ -180,8 +180,8 @@ export class StudyCells {
     const branch = made.branches.find((one) => one.share === share);
     if (branch === undefined) throw new Error(`no branch of ${method.name} ends at ${share}`);
     const at = share === 1 ? "" : `, at ${Math.round(100 * share)} %`;
-    return this.#run(`${title}${at}`, { trunk, step: branch.from }, model, made.plan, {
-      ...{ ...common, schedule: { warmup, decay: method.branches.decay, cooldown: branch.steps - branch.from } },
+    return this.#run(`${title}${at}`, { trunk, step: branch.from }, model, branch.plan, {
+      ...{ ...common, schedule: { warmup, decay: method.branches.decay, cooldown: branch.cooldown } },
       ...{ steps: branch.steps, length: { steps: branch.steps } },
     });
   }
@@ -227,26 +227,13 @@ export class StudyCells {
   #grown(name: string, growth: MethodGrowth, seed: number): GrownCell {
     const method = growthMethod(growth.method, this.#additions);
     const { map = "cyclic", depth = "stack", moments = "drop", options = {} } = growth;
-    const spec = asJson({
-      kind: "grown",
-      ...{ source: this.source.key, target: this.target.config, method: growth.method },
+    const { source, target } = this;
+    const spec = {
+      ...{ source: source.key, target: target.config, method: growth.method },
       ...{ options, map, depth, moments, seed },
-    });
-    const key = keyOf(spec);
-    const whole = { ...growth, map, depth, moments, options };
-    const title = `the growth of ${name}, seed ${seed}`;
-    return {
-      kind: "grown",
-      key,
-      id: `grown-${key}`,
-      spec,
-      title,
-      source: this.source,
-      target: this.target,
-      growth: whole,
-      method,
-      seed,
     };
+    const base = made("grown", spec, `the growth of ${name}, seed ${seed}`, [source], "model");
+    return { ...base, source, target, growth: { ...growth, map, depth, moments, options }, method, seed };
   }
 
   #run(
@@ -261,16 +248,19 @@ export class StudyCells {
   ): RunCell {
     const { objective, batch, evaluate, engine } = this.study.training;
     const { seed, optimizer, schedule, steps, parameters, length, keep = [] } = run;
-    const begin = "init" in start ? start : "grown" in start ? { grown: start.grown.key } : trunkOf(start);
-    const spec = asJson({
-      kind: "run",
+    const [begin, ...needs] =
+      "init" in start
+        ? [start]
+        : "grown" in start
+          ? [{ grown: start.grown.key }, start.grown]
+          : [{ trunk: start.trunk.key, step: start.step }, start.trunk];
+    const spec = {
       ...{ start: begin, data: this.data.key, objective, batch },
       ...{ optimizer, schedule, plan, evaluate, seed, length, precision: engine.precision },
-    });
-    const key = keyOf(spec);
+    };
     const flops = fitting(this.study, ["source", "plan"], () => planFlops(plan, this.#costsOf(model, plan), steps));
-    const made = { key, id: `run-${key}`, spec, title, data: this.data, start };
-    return { kind: "run", ...made, seed, optimizer, schedule, plan, steps, keep, flops, parameters };
+    const base = made("run", spec, title, [this.data, ...needs], "run");
+    return { ...base, data: this.data, start, seed, optimizer, schedule, plan, steps, keep, flops, parameters };
   }
 
   #costsOf(model: Model, plan: readonly StageSpec[]): readonly FlopsSoFar[] {
@@ -283,35 +273,24 @@ export class StudyCells {
 
 type StudyCellsPlans = ReadonlyMap<string, { readonly start: Start; readonly plan: readonly StageSpec[] }>;
 
-function trunkOf({ trunk, step }: { trunk: RunCell; step: number }) {
-  return { trunk: trunk.key, step };
+/** What all cells of the study's own have. A field that is not given is left out of what is hashed. */
+function made<K extends Cell["kind"]>(kind: K, given: object, title: string, needs: readonly Cell[], output: string) {
+  const spec = asJson({ kind, ...given });
+  const key = keyOf(spec);
+  return { kind, key, id: `${kind}-${key}`, spec, title, needs, output };
 }
 
-function dataCell(study: Study, inputs: StudyInputs): DataCell | GivenCell {
-  const { data } = study;
-  if ("from" in data) {
-    const key = "prepared" in inputs.data ? inputs.data.prepared : "";
-    return {
-      kind: "given",
-      key,
-      id: `given-${key}`,
-      spec: { kind: "given", key },
-      title: "the data",
-      folder: data.from,
-    };
-  }
+function given(key: string, title: string, folder: string): GivenCell {
+  const spec = { kind: "given", key } as const;
+  return { ...spec, id: `given-${key}`, spec, title, needs: [], output: "", folder };
+}
+
+function dataCell({ data }: Study, inputs: StudyInputs): DataCell | GivenCell {
+  if ("from" in data) return given("prepared" in inputs.data ? inputs.data.prepared : "", "the data", data.from);
   const files = "files" in inputs.data ? inputs.data.files.map((file) => file.sha256) : [];
-  // A field that is not given is left out of what is hashed.
-  const made = { kind: "tokenizer", files, field: data.field, tokenizer: data.tokenizer };
-  const tokenizerKey = keyOf(asJson(made));
-  const tokenizer: TokenizerCell = {
-    ...{ kind: "tokenizer", key: tokenizerKey, id: `tokenizer-${tokenizerKey}` },
-    ...{ spec: asJson(made), title: "the tokenizer" },
-  };
-  const spec = asJson({
-    kind: "data",
-    ...{ files, tokenizer: tokenizerKey, length: data.length, validation: data.validation },
-  });
-  const key = keyOf(spec);
-  return { kind: "data", key, id: `data-${key}`, spec, title: "the data", tokenizer };
+  const { field, length, validation } = data;
+  const words = { files, field, tokenizer: data.tokenizer };
+  const tokenizer: TokenizerCell = made("tokenizer", words, "the tokenizer", [], "tokenizer");
+  const spec = { files, tokenizer: tokenizer.key, length, validation };
+  return { ...made("data", spec, "the data", [tokenizer], "data"), tokenizer };
 }

@@ -1,11 +1,13 @@
 /** What a study's methods mean: how each begins and its stages, checked against the models before anything runs. */
 import type { WidthMethod } from "../growth/growth.ts";
 import { methodOf as growthMethodOf } from "../growth/methods.ts";
-import { checkLearned, planGrowth } from "../growth/plan.ts";
+import { checkLearned, planGrowth, resizedModel } from "../growth/plan.ts";
 import { type Model, resizeModel } from "../model/architecture.ts";
+import { stageGrowthPlan } from "../train/growth.ts";
 import type { Plan } from "../train/plan/plans/plan.ts";
+import { plans as namedPlans } from "../train/plan/plans/plans.ts";
 import { checkStages, PlanError, type StageSpec } from "../train/plan/stage.ts";
-import { planSchema } from "../train/run/schema.ts";
+import { planSchemaOf } from "../train/run/schema.ts";
 import { expandPlan } from "../train/run/settings.ts";
 import { UserError } from "../util/errors.ts";
 import type { MethodGrowth } from "./methods.ts";
@@ -33,28 +35,54 @@ export async function methodPlan(
   target: Model,
   additions: Additions,
 ) {
-  const { layers } = target.dimensions;
   const at = ["methods", method.name];
   const start = startOf(study, method, source, target, additions);
-  const raw = method.plan ?? method.definition?.plan(layers) ?? "full";
-  const begins = start.kind === "init" ? start.model.dimensions.layers : layers;
-  return { start, plan: await stagesOf(study, raw, begins, additions, [...at, "plan"]) };
+  const raw = method.plan ?? method.definition?.plan(target.dimensions) ?? "full";
+  const begins = start.kind === "init" ? start.model : target;
+  const plan = await stagesOf(study, raw, begins.dimensions.layers, additions, [...at, "plan"]);
+  const ends = placed(study, [...at, "plan"], () => grownBy(begins, plan));
+  for (const axis of ["layers", "hidden", "heads", "ffn"] as const) {
+    const [is, would] = [target.dimensions[axis], ends.dimensions[axis]];
+    if (is === would) continue;
+    const wayOut = "let its last `grow` make the target, so that what is compared is one network";
+    throw study.file.error(at, `its plan ends with ${axis} of ${would}, the target has ${is}`, wayOut);
+  }
+  return { start, plan };
+}
+
+/** The model that a plan ends with. */
+function grownBy(model: Model, plan: readonly StageSpec[]): Model {
+  return plan.reduce(
+    (now, { grow }) => (grow === undefined ? now : stageGrowthPlan(now, grow, 0).growth.target),
+    model,
+  );
 }
 
 function startOf(study: Study, method: StudyMethod, source: Model, target: Model, additions: Additions): Start {
   const { growth } = method;
   if (growth !== undefined) {
-    try {
-      checkLearned(planGrowth(source, target, { ...growth, method: growthMethod(growth.method, additions) }));
-    } catch (error) {
-      if (!(error instanceof UserError)) throw error;
-      throw study.file.error(["methods", method.name], `${error.where}: ${error.what}`, error.wayOut);
-    }
+    placed(study, ["methods", method.name], () =>
+      checkLearned(planGrowth(source, target, { ...growth, method: growthMethod(growth.method, additions) })),
+    );
     return { kind: "grown", growth };
   }
-  const init = method.init ?? method.definition?.init?.(target.dimensions.layers) ?? {};
-  const { layers = target.dimensions.layers } = init;
-  return { kind: "init", model: resizeModel(target, { layers }, "target") };
+  const init = method.init ?? method.definition?.init?.(target.dimensions) ?? {};
+  const narrower = init.hidden !== undefined || init.heads !== undefined;
+  const { layers } = target.dimensions;
+  const model = placed(study, ["methods", method.name, "init"], () =>
+    narrower ? resizedModel(target, init) : resizeModel(target, { layers, ...init }, "target"),
+  );
+  return { kind: "init", model };
+}
+
+/** Does what finds that models do not fit. @throws UserError where the study's file says so */
+function placed<T>(study: Study, at: readonly string[], work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    throw study.file.error(at, `${error.where}: ${error.what}`, error.wayOut);
+  }
 }
 
 /** A plan as written, a program's own by name included, as stages. @throws UserError */
@@ -65,20 +93,14 @@ export async function stagesOf(
   { plans = [] }: Additions,
   at: readonly string[],
 ): Promise<readonly StageSpec[]> {
-  const [name, options] = named(raw);
-  const own = plans.find((plan) => plan.name === name);
-  let stages: readonly StageSpec[];
-  if (own !== undefined) {
-    stages = own.expand(own.options.parse(options ?? {}), layers);
-  } else {
-    const parsed = planSchema.safeParse(raw);
-    if (!parsed.success) {
-      const issue = parsed.error.issues[0];
-      const hint = issue.code === "custom" ? issue.params?.wayOut : undefined;
-      throw study.file.error(at, issue.message, typeof hint === "string" ? hint : "mend the plan");
-    }
-    stages = await expandPlan(parsed.data, layers);
+  const known = [...namedPlans, ...plans];
+  const parsed = planSchemaOf(known).safeParse(raw);
+  if (!parsed.success) {
+    const issue = parsed.error.issues[0];
+    const hint = issue.code === "custom" ? issue.params?.wayOut : undefined;
+    throw study.file.error(at, issue.message, typeof hint === "string" ? hint : "mend the plan");
   }
+  const stages = await expandPlan(parsed.data, layers, known);
   fitting(study, at, () => checkStages(stages, layers));
   return stages;
 }
@@ -91,11 +113,4 @@ export function fitting<T>(study: Study, at: readonly string[], work: () => T): 
     if (!(error instanceof PlanError)) throw error;
     throw study.file.error(at, error.message, "change the plan, or the budget");
   }
-}
-
-/** `full`, `{two-stage: {…}}`: the name and what stands with it. */
-function named(raw: unknown): readonly [string | undefined, unknown] {
-  if (typeof raw === "string") return [raw, undefined];
-  if (typeof raw !== "object" || raw === null || Array.isArray(raw)) return [undefined, undefined];
-  return Object.entries(raw)[0] ?? [undefined, undefined];
 }

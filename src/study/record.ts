@@ -123,12 +123,7 @@ export function runRecord(
     stages,
     evaluations: lines.flatMap((line) =>
       isEvaluation(line)
-        ? [
-            {
-              ...{ step: line.step, tokens: line.tokens, flops: line.flops, seconds: line.seconds, stage: line.stage },
-              ...{ loss: line.evaluation.loss, accuracy: line.evaluation.accuracy },
-            },
-          ]
+        ? [{ ...standing(line), stage: line.stage, loss: line.evaluation.loss, accuracy: line.evaluation.accuracy }]
         : [],
     ),
     training: thinned(training),
@@ -148,9 +143,12 @@ function thinned(lines: readonly Exclude<MetricsLine, { evaluation: object }>[])
       sum += line.loss * (line.step - before);
       before = line.step;
     }
-    const { step, tokens, flops, seconds } = last;
-    return { step, tokens, flops, seconds, loss: sum / (step - first) };
+    return { ...standing(last), loss: sum / (last.step - first) };
   });
+}
+
+function standing({ step, tokens, flops, seconds }: MetricsLine) {
+  return { step, tokens, flops, seconds };
 }
 
 function rounded(seconds: number): number {

@@ -11,6 +11,7 @@ import { type LossPoint, saving } from "../report/saving.ts";
 import type {
   AnnealedRun,
   FairSaving,
+  SavingAxis,
   Spread,
   StudyMethodResult,
   StudyResults,
@@ -68,7 +69,7 @@ export async function studyResults(state: StudyState): Promise<StudyResults> {
   const last = source?.evaluations.at(-1);
   const done = state.trials.filter((trial) => trial.record !== undefined).length;
   const waiting = [...state.waiting.values()].reduce((sum, seeds) => sum + seeds.length, 0);
-  const own = cells.source.kind === "run" ? 1 : 0;
+  const own = cells.ownSource === undefined ? 0 : 1;
   const results: StudyResults = {
     title: study.title,
     about: study.about,
@@ -175,9 +176,7 @@ async function methodResult(
   const spent = grown && cells.source.kind === "run" ? source?.evaluations.at(-1) : undefined;
   const type = cells.target.architecture.type;
   const reference = against?.runs ?? [];
-  const before = (on: (point: Point) => number) => (grown ? (spent === undefined ? null : on(spent)) : undefined);
-  const of = (on: (point: Point) => number) => savingSpread(runs, reference, on, before(on));
-  const fairOf = (on: (point: Point) => number) => fairSaving(annealed, reference, on, before(on));
+  const before = (on: On) => (grown ? (spent === undefined ? null : on(spent)) : undefined);
   const compared = !isReference && runs.length > 0 && ended(reference).length > 0;
   return {
     ...{ name: method.name, label: method.label, about: method.about, reference: isReference, grown },
@@ -191,27 +190,23 @@ async function methodResult(
     runs,
     missing,
     final: spreadOf(runs.map((run) => (run.diverged === undefined ? (run.evaluations.at(-1)?.loss ?? null) : null))),
-    savings: compared
-      ? {
-          exact: of((point) => point.flops.exact),
-          paper: of((point) => point.flops.paper),
-          time: of((point) => point.seconds ?? 0),
-        }
-      : null,
+    savings: compared ? byAxis((on) => savingSpread(runs, reference, on, before(on))) : null,
     annealed,
-    fair:
-      compared && annealed.length > 0
-        ? {
-            exact: fairOf((point) => point.flops.exact),
-            paper: fairOf((point) => point.flops.paper),
-            time: fairOf((point) => point.seconds ?? 0),
-          }
-        : null,
+    fair: compared && annealed.length > 0 ? byAxis((on) => fairSaving(annealed, reference, on, before(on))) : null,
     settings: [{ title: "Settings", text: await settingsText(state, method) }],
   };
 }
 
-type Point = StudyRun["evaluations"][number];
+/** What is counted of a point of a curve. */
+type On = (point: StudyRun["evaluations"][number]) => number;
+
+function byAxis<R>(of: (on: On) => R): Record<SavingAxis, R> {
+  return {
+    exact: of((point) => point.flops.exact),
+    paper: of((point) => point.flops.paper),
+    time: of((point) => point.seconds ?? 0),
+  };
+}
 
 function ended(runs: readonly StudyRun[]): readonly StudyRun[] {
   return runs.filter((run) => run.diverged === undefined && run.evaluations.length > 0);
@@ -224,7 +219,7 @@ function ended(runs: readonly StudyRun[]): readonly StudyRun[] {
 export function savingSpread(
   runs: readonly StudyRun[],
   reference: readonly StudyRun[],
-  on: (point: Point) => number,
+  on: On,
   spent: number | null | undefined,
 ) {
   const curve = (run: StudyRun): LossPoint[] =>
@@ -246,7 +241,7 @@ export function savingSpread(
 export function fairSaving(
   runs: readonly AnnealedRun[],
   reference: readonly StudyRun[],
-  on: (point: Point) => number,
+  on: On,
   spent: number | null | undefined,
 ): FairSaving {
   const ends = ended(reference).map((run) => run.evaluations[run.evaluations.length - 1]);

@@ -10,7 +10,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Held, takeLock } from "../store/lock.ts";
 import { Interrupted } from "../util/errors.ts";
-import { type BuildOptions, buildCell, isBuilt, needsOf, outputOf, recordOf } from "./build.ts";
+import { type BuildOptions, buildCell, isBuilt, outputOf, recordOf } from "./build.ts";
 import { type Cell, type RunCell, StudyCells } from "./cells.ts";
 import { readFrequencies, writeFrequencies } from "./frequencies.ts";
 import { resolveInputs, writeInputs } from "./inputs.ts";
@@ -74,13 +74,13 @@ export async function runStudy(study: Study, options: StudyOptions = {}): Promis
     const state = await stateOf(cells);
     const missing = missingCells(state, options.only);
     if (missing.length === 0) return state;
-    const all = state.trials.length + 1;
+    const all = state.trials.length + (cells.ownSource === undefined ? 0 : 1);
     const done =
       state.trials.filter((trial) => trial.record !== undefined).length + (state.source === undefined ? 0 : 1);
     let worked = false;
     for (const cell of missing) {
       check(options);
-      if (!(await finish(study, cell, { ...options, begin: (one) => options.begin?.(one, done, all) }))) continue;
+      if (!(await make(study, cell, { ...options, begin: (one) => options.begin?.(one, done, all) }, true))) continue;
       worked = true;
       break;
     }
@@ -119,7 +119,7 @@ export async function stateOf(cells: StudyCells): Promise<StudyState> {
       }
     }
   }
-  const source = cells.source.kind === "given" ? undefined : await readRunRecord(records, cells.source);
+  const source = cells.ownSource && (await readRunRecord(records, cells.ownSource));
   // Seeds in rounds, so that no method is ahead of another: by phase, then the place of the seed, then the file's order.
   const place = (trial: Trial) => trial.method.seeds.indexOf(trial.seed);
   trials.sort((a, b) => a.phase - b.phase || place(a) - place(b));
@@ -142,64 +142,55 @@ export function finalLoss(record: RunRecord | undefined): number | undefined {
 
 /** Runs that are to be done now, first things first. */
 export function missingCells(state: StudyState, only?: readonly string[]): readonly RunCell[] {
-  const { source } = state.cells;
-  const own = source.kind === "run" && state.source === undefined ? [source] : [];
+  const { ownSource } = state.cells;
+  const own = ownSource !== undefined && state.source === undefined ? [ownSource] : [];
   const chosen = state.trials.filter(({ method }) => only === undefined || only.includes(method.name));
   return [...own, ...chosen.filter((trial) => trial.record === undefined).map((trial) => trial.cell)];
 }
 
-/** Makes a run's record, and what it needs. @returns whether it is there; not if somebody else is at it */
-async function finish(
-  study: Study,
-  cell: RunCell,
-  options: BuildOptions & { readonly begin: (cell: Cell) => void },
-): Promise<boolean> {
-  return locked(study, cell, async () => {
-    if ((await readRunRecord(study.records, cell)) !== undefined) return true;
-    let record: RunRecord | undefined;
-    if (isBuilt(study, cell)) {
-      record = await recordOf(study, cell);
-    } else {
-      for (const need of needsOf(cell)) {
-        if (!(await provide(study, need, options))) return false;
-      }
-      const failed = "trunk" in cell.start ? await readRunRecord(study.records, cell.start.trunk) : undefined;
-      if (failed?.diverged !== undefined) {
-        const { key, title, spec } = cell;
-        await writeRunRecord(study.records, { ...failed, key, title, spec }, cell);
-        return true;
-      }
-      await writeFrequencies(study.records, cell.data, outputOf(study, cell.data));
-      options.begin(cell);
-      record = await buildCell(study, cell, options);
-    }
-    if (record === undefined) throw new Error(`${cell.id} left no record`);
-    await writeRunRecord(study.records, record, cell);
-    return true;
-  });
-}
-
-/** Makes what another cell needs. @returns as `finish` */
-async function provide(
+/**
+ * Makes a cell, and what it needs. @param recorded whether a run is to leave its record, as those that are asked for do; a
+ * trunk that led to no number leaves one too, and no model: its branches end as it did
+ * @returns whether it is there; not if somebody else is at it
+ */
+async function make(
   study: Study,
   cell: Cell,
   options: BuildOptions & { readonly begin: (cell: Cell) => void },
+  recorded = false,
 ): Promise<boolean> {
-  // A trunk that led to no number has a record and no model: its branches end as it did.
-  const ended = async () =>
-    isBuilt(study, cell) || (cell.kind === "run" && (await readRunRecord(study.records, cell))?.diverged !== undefined);
-  if (await ended()) return true;
-  return locked(study, cell, async () => {
-    if (await ended()) return true;
-    for (const need of needsOf(cell)) {
-      if (!(await provide(study, need, options))) return false;
+  const { records } = study;
+  const recordIn = async (one: Cell) => (one.kind === "run" ? await readRunRecord(records, one) : undefined);
+  const isDone = async () => {
+    if (!recorded && isBuilt(study, cell)) return true;
+    const record = await recordIn(cell);
+    return recorded ? record !== undefined : record?.diverged !== undefined;
+  };
+  const work = async () => {
+    if (await isDone()) return true;
+    if (cell.kind === "run" && isBuilt(study, cell)) {
+      await writeRunRecord(records, await recordOf(study, cell), cell);
+      return true;
+    }
+    for (const need of cell.needs) if (!(await make(study, need, options))) return false;
+    if (cell.kind === "run") {
+      const failed = "trunk" in cell.start ? await recordIn(cell.start.trunk) : undefined;
+      if (failed?.diverged !== undefined) {
+        const { key, title, spec } = cell;
+        await writeRunRecord(records, { ...failed, key, title, spec }, cell);
+        return true;
+      }
+      await writeFrequencies(records, cell.data, outputOf(study, cell.data));
     }
     check(options);
     options.begin(cell);
     const record = await buildCell(study, cell, options);
-    if (cell.kind === "run" && record?.diverged !== undefined) await writeRunRecord(study.records, record, cell);
+    if (cell.kind !== "run") return true;
+    if (record === undefined) throw new Error(`${cell.id} left no record`);
+    if (recorded || record.diverged !== undefined) await writeRunRecord(records, record, cell);
     return true;
-  });
+  };
+  return (await isDone()) || locked(study, cell, work);
 }
 
 /** Does something under a cell's lock. @returns false if somebody else holds it */

@@ -38,9 +38,9 @@ export function scheduleOf(state: StudyState, only?: readonly string[], speed?: 
       ...{ steps: cell.steps, flops, seconds: flops.exact / (reckoned * 1e9) },
     };
   };
-  const { source } = state.cells;
+  const { ownSource } = state.cells;
   const runs = [
-    ...(source.kind === "run" ? [entry(source.title, source, state.source)] : []),
+    ...(ownSource === undefined ? [] : [entry(ownSource.title, ownSource, state.source)]),
     ...state.trials
       .filter(({ method }) => only === undefined || only.includes(method.name))
       .map(({ cell, record }) => entry(cell.title, cell, record)),

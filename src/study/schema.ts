@@ -37,7 +37,7 @@ const method = z.strictObject({
   label: z.string().min(1).optional(),
   about: z.string().min(1).optional(),
   growth: growth.optional(),
-  init: z.strictObject({ layers: size }).optional(),
+  init: z.strictObject({ hidden: size, heads: size, ffn: size, layers: z.int().min(0).optional() }).optional(),
   plan: z.unknown().optional(),
   /** Several: each is tried with the first seed, the best is taken for the others. */
   lr: z.union([z.number().gt(0), z.array(z.number().gt(0)).min(1)]).optional(),
@@ -103,8 +103,11 @@ export const studySchema = z.strictObject({
   branches: z
     .strictObject({
       at: z.array(z.number().gt(0).max(1)).default([0.4, 0.5, 0.6, 0.7, 0.8, 0.9]),
+      /** Share of a branch's steps, from the run's first one on, in which the rate falls. */
       cooldown: z.number().gt(0).lt(1).default(0.2),
       decay: z.enum(decays).exclude(["constant"]).default("sqrt"),
+      /** `shared`: stages stand where the whole budget puts them; `own`: each branch's where its own length does. */
+      stages: z.enum(["shared", "own"]).default("shared"),
     })
     .optional(),
   evaluate: runSchema.shape.evaluate,

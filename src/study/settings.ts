@@ -7,7 +7,6 @@ import { basename, dirname, join, resolve } from "node:path";
 import { placed } from "../engine/engine.ts";
 import { type FindOptions, findModel } from "../hub/find.ts";
 import { architectureOf } from "../model/architectures.ts";
-import type { RunSettings } from "../train/run/settings.ts";
 import { UserError } from "../util/errors.ts";
 import { type Json, readJsonObject } from "../util/json.ts";
 import type { SettingsFile } from "../util/settings.ts";
@@ -17,46 +16,22 @@ import { type MethodDefinition, type MethodGrowth, type MethodInit, methodDefini
 import type { StudyFile } from "./schema.ts";
 
 /** What the runs of a study have in common. */
-export interface Training {
-  readonly objective: RunSettings["objective"];
-  readonly batch: RunSettings["batch"];
-  readonly optimizer: Omit<RunSettings["optimizer"], "moments">;
-  readonly schedule: RunSettings["schedule"];
-  readonly evaluate: RunSettings["evaluate"];
-  readonly checkpoint: { readonly every: number };
-  readonly log: RunSettings["log"];
-  readonly engine: StudyFile["engine"];
-}
+export type Training = Pick<
+  StudyFile,
+  "objective" | "batch" | "optimizer" | "schedule" | "evaluate" | "checkpoint" | "log" | "engine"
+>;
 
-/** Text that the study learns from; paths absolute. */
-export type StudyData =
+type StudySource =
   | { readonly from: string }
-  | {
-      readonly files: readonly string[];
-      /** Of JSON Lines, what holds the text; undefined: `text`. */
-      readonly field?: string;
-      readonly tokenizer: {
-        readonly kind: "wordpiece" | "bpe";
-        readonly vocabulary: number;
-        readonly lowercase: boolean;
-      };
-      readonly length: number;
-      readonly validation: number;
-    };
-
-export type StudySource =
-  | { readonly from: string }
-  | {
+  | ({
       readonly config: Json;
       readonly seed: number;
       /** Undefined: as many tokens as the run from scratch. */
-      readonly length: { readonly tokens: number } | { readonly steps: number } | undefined;
-      readonly optimizer: Training["optimizer"];
-      readonly schedule: Training["schedule"];
+      readonly length: Study["budget"] | undefined;
       readonly plan: unknown;
-    };
+    } & Pick<Training, "optimizer" | "schedule">);
 
-export interface StudyMethod {
+export interface StudyMethod extends Pick<Training, "optimizer" | "schedule"> {
   readonly name: string;
   readonly label: string;
   readonly about: string;
@@ -69,31 +44,21 @@ export interface StudyMethod {
   readonly plan: unknown;
   /** Peak rates to try, at least one. */
   readonly rates: readonly number[];
-  readonly optimizer: Training["optimizer"];
-  readonly schedule: Training["schedule"];
   readonly seeds: readonly number[];
   /** Undefined: one run, to the end of its own schedule. */
   readonly branches: Branches | undefined;
 }
 
-export interface Study {
+/** Paths are absolute. */
+export interface Study
+  extends Pick<StudyFile, "title" | "about" | "discussion" | "out" | "accounting" | "data">,
+    Required<Pick<StudyFile, "records" | "results" | "markdown">> {
   readonly file: SettingsFile;
   /** The YAML as it was written. */
   readonly text: string;
-  readonly title: string;
-  readonly about: readonly string[];
-  readonly discussion: readonly string[];
-  readonly out: string;
-  readonly records: string;
-  readonly results: string;
-  readonly markdown: string;
-  readonly data: StudyData;
   readonly source: StudySource;
-  readonly target:
-    | { readonly config: Json }
-    | { readonly hidden?: number; readonly heads?: number; readonly ffn?: number; readonly layers?: number };
+  readonly target: { readonly config: Json } | Exclude<StudyFile["target"], { config: unknown }>;
   readonly budget: { readonly tokens: number } | { readonly steps: number };
-  readonly accounting: "exact" | "paper";
   readonly training: Training;
   readonly methods: readonly StudyMethod[];
 }

@@ -5,7 +5,7 @@ import { suggestion, UserError } from "../util/errors.ts";
 import { isJsonObject, type Json } from "../util/json.ts";
 import { multipleChoice } from "./choices.ts";
 import { lambada } from "./lambada.ts";
-import { openLanguageModel, type UseOptions } from "./model.ts";
+import { type UseOptions, withLanguageModel } from "./model.ts";
 import { blimp, minimalPairs } from "./pairs.ts";
 import { perplexity } from "./perplexity.ts";
 import { Scorer, type ScorerOptions } from "./score.ts";
@@ -27,19 +27,16 @@ export async function evaluateTasks(
   options: TasksOptions = {},
 ): Promise<Readonly<Record<string, Json>>> {
   const chosen = asked.map((words) => {
-    const split = words.indexOf("=");
-    const name = split < 0 ? words : words.slice(0, split);
+    const [, name, path] = /^([^=]*)=?(.*)$/s.exec(words) ?? [];
     const task = tasks.find((known) => known.name === name);
     const names = tasks.map((known) => known.name);
     if (task === undefined) throw new UserError(`there is no task \`${name}\``, "--task", suggestion(name, names));
-    if (split < 0 || split === words.length - 1)
-      throw new UserError(`\`${words}\` names no file`, "--task", `write ${name}=PATH`);
-    return { task, path: words.slice(split + 1) };
+    if (path === "") throw new UserError(`\`${words}\` names no file`, "--task", `write ${name}=PATH`);
+    return { task, path };
   });
   const twice = chosen.find(({ task }, i) => chosen.findIndex((other) => other.task === task) < i);
   if (twice !== undefined) throw new UserError(`${twice.task.name} is given twice`, "--task", "name each task once");
-  const lm = await openLanguageModel(folder, options);
-  try {
+  return withLanguageModel(folder, options, async (lm) => {
     const cant = chosen.find(({ task }) => !lm.causal && task.causalOnly !== undefined)?.task;
     if (cant !== undefined) {
       const what = `the model is a masked one, and ${cant.name} is for causal models: ${cant.causalOnly}`;
@@ -58,9 +55,7 @@ export async function evaluateTasks(
     }
     if (options.report !== undefined) await writeFileWhole(options.report, reportOf(folder, figures));
     return figures;
-  } finally {
-    await lm.close();
-  }
+  });
 }
 
 /** A task's figures as rows of a name and a value, those of groups below it. */

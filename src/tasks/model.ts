@@ -12,6 +12,7 @@ import { parameterCount, shapeOf } from "../model/table.ts";
 import { checkFinite } from "../train/step/state.ts";
 import { UserError } from "../util/errors.ts";
 import { checkMemory } from "../util/memory.ts";
+import { Programs } from "./forward.ts";
 
 export interface UseOptions {
   /** Default: `auto`. */
@@ -26,19 +27,18 @@ export interface LanguageModel {
   readonly tokenizer: Tokenizer;
   readonly template: Template;
   readonly engine: Engine;
+  readonly programs: Programs;
   /** Whether it predicts what comes next; else what is masked. */
   readonly causal: boolean;
-  /** Ids that texts give, each below the model's vocabulary. @throws UserError naming where the text stands */
-  encode(texts: readonly string[], where: (text: number) => string): Promise<readonly Uint32Array[]>;
-  close(): Promise<void>;
 }
 
 /** @param only what it must be able to do @throws UserError if it has no language model's head, or not that one */
-export async function openLanguageModel(
+export async function withLanguageModel<T>(
   folder: string,
   { engine: kind = "auto", threads = availableParallelism() }: UseOptions,
+  use: (lm: LanguageModel) => Promise<T>,
   only?: { readonly objective: "clm" | "mlm"; readonly wayOut: string },
-): Promise<LanguageModel> {
+): Promise<T> {
   const opened = await openModel(folder);
   try {
     const { model, weights } = opened;
@@ -50,6 +50,7 @@ export async function openLanguageModel(
     }
     checkMemory(4 * parameterCount(model.parameters), "the model", folder, "free memory");
     const tokenizer = await openTokenizer(folder);
+    const template = templateOf(tokenizer.description.json);
     const engine = await openEngine({ kind, threads, precision: "f32" });
     try {
       for (const parameter of model.parameters) {
@@ -57,38 +58,55 @@ export async function openLanguageModel(
         checkFinite(values, parameter.name, folder);
         await engine.write(parameter.name, shapeOf(parameter), values);
       }
-    } catch (error) {
+      return await use({ folder, model, tokenizer, template, engine, programs: new Programs(engine), causal });
+    } finally {
       await engine.close();
-      throw error;
     }
-    const encode = (texts: readonly string[], where: (text: number) => string) =>
-      encodeFor(model, tokenizer, texts, where);
-    const template = templateOf(tokenizer.description.json);
-    return { folder, model, tokenizer, template, engine, causal, encode, close: () => engine.close() };
   } finally {
     await opened.close();
   }
 }
 
-/** As LanguageModel.encode. */
+/** Ids that texts give, each below the model's vocabulary. @throws UserError naming where the text stands */
 export async function encodeFor(
-  model: Model,
-  tokenizer: Tokenizer,
+  { model, tokenizer }: Pick<LanguageModel, "model" | "tokenizer">,
   texts: readonly string[],
   where: (text: number) => string,
 ): Promise<readonly Uint32Array[]> {
   const { ids, ends } = await tokenizer.encode(texts);
-  const { vocab } = model.dimensions;
   return Array.from(ends, (end, i) => {
     const own = ids.subarray(i === 0 ? 0 : ends[i - 1], end);
-    const beyond = own.find((id) => id >= vocab);
-    if (beyond === undefined) return own;
-    const what = `the tokenizer gives the id ${beyond}, the model knows ${vocab} tokens`;
-    throw new UserError(what, where(i), "put the model's own tokenizer into its folder");
+    checkKnown(model, own, where(i));
+    return own;
   });
+}
+
+/** @throws UserError for an id that is none of the model's */
+export function checkKnown({ dimensions: { vocab } }: Model, ids: Iterable<number>, where: string): void {
+  for (const id of ids) {
+    if (id < vocab) continue;
+    const what = `the tokenizer gives the id ${id}, the model knows ${vocab} tokens`;
+    throw new UserError(what, where, "put the model's own tokenizer into its folder");
+  }
 }
 
 /** Tokens of a text that the model takes at once. */
 export function room({ model, template }: Pick<LanguageModel, "model" | "template">): number {
   return model.dimensions.positions - addedBy(template.single);
+}
+
+/** What stands before a text that nothing stands before. @throws UserError if its tokenizer has no such token */
+export function firstOf({ tokenizer, folder }: LanguageModel): number {
+  const { bos, eos } = tokenizer.info.special;
+  const id = bos ?? eos;
+  if (id !== undefined) return id;
+  const what = "its tokenizer has neither a bos nor an eos token, and the first word needs something before it";
+  throw new UserError(what, folder, "name one in tokenizer_config.json");
+}
+
+/** @throws UserError if its tokenizer has no mask token */
+export function maskOf({ tokenizer, folder }: LanguageModel): number {
+  const { mask } = tokenizer.info.special;
+  if (mask !== undefined) return mask;
+  throw new UserError("its tokenizer has no mask token", folder, "name one in tokenizer_config.json");
 }

@@ -7,7 +7,7 @@ import { readBlocks } from "../data/text/blocks.ts";
 import { parseLines } from "../data/text/lines.ts";
 import { findSources } from "../data/text/sources.ts";
 import { UserError } from "../util/errors.ts";
-import type { Task } from "./task.ts";
+import { perplexityOf, type Task } from "./task.ts";
 
 const SPACES = /\p{White_Space}+/u;
 
@@ -49,18 +49,15 @@ export const perplexity: Task = {
     };
     for await (const text of documents(path)) if (texts.push(text) === AT_ONCE) await score();
     await score();
-    const sum = (of: (item: (typeof items)[number]) => number) => items.reduce((all, item) => all + of(item), 0);
-    const nats = -sum(({ logprob }) => logprob);
-    const bytes = sum((item) => item.bytes);
-    const tokens = sum((item) => item.tokens);
+    const sum = (key: keyof (typeof items)[number]) => items.reduce((all, item) => all + item[key], 0);
+    const [logprob, tokens, words, bytes] = [sum("logprob"), sum("tokens"), sum("words"), sum("bytes")];
     if (tokens === 0) throw new UserError("it holds no text", path, "name a text file with something in it");
-    const per = (units: number) => Math.min(Math.exp(nats / units), Number.MAX_VALUE);
     return {
       figures: {
-        token: per(tokens),
-        word: per(sum(({ words }) => words)),
-        byte: per(bytes),
-        bitsPerByte: nats / bytes / Math.LN2,
+        token: perplexityOf(logprob, tokens),
+        word: perplexityOf(logprob, words),
+        byte: perplexityOf(logprob, bytes),
+        bitsPerByte: -logprob / bytes / Math.LN2,
         documents: items.length,
         tokens,
       },

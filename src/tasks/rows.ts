@@ -2,13 +2,14 @@
  * Examples in JSON Lines: a file (gzipped or not), a folder or a zip archive of such files. Files of a folder or an
  * archive that hold something else, as a README does, are passed over.
  */
-import { open, stat } from "node:fs/promises";
+import { createReadStream } from "node:fs";
+import { stat } from "node:fs/promises";
 import { readBlocks } from "../data/text/blocks.ts";
 import { beginsJsonLines } from "../data/text/json-lines.ts";
 import { decode } from "../data/text/lines.ts";
 import { findSources } from "../data/text/sources.ts";
 import { UserError } from "../util/errors.ts";
-import { isJsonObject, type Json, parseJson, printable } from "../util/json.ts";
+import { isJsonObject, type Json, type JsonValue, parseJson, printable } from "../util/json.ts";
 import { systemError } from "../util/system.ts";
 import { zippedFiles } from "./zip.ts";
 
@@ -55,8 +56,14 @@ export async function* jsonRows(path: string): AsyncGenerator<Row> {
 }
 
 async function* jsonLines(path: string): AsyncGenerator<Line> {
-  const [info, first] = await start(path);
-  if (first.startsWith("PK\u0003\u0004")) {
+  const isFolder = await stat(path).then(
+    (info) => info.isDirectory(),
+    (error: unknown) => {
+      throw systemError(error, path);
+    },
+  );
+  const first = isFolder ? [] : await createReadStream(path, { end: 3 }).toArray();
+  if (Buffer.concat(first).toString("latin1") === "PK\u0003\u0004") {
     for (const { name, bytes } of await zippedFiles(path)) {
       const content = bytes();
       const where = `${path}/${name}`;
@@ -64,7 +71,7 @@ async function* jsonLines(path: string): AsyncGenerator<Line> {
         yield* split(decode({ path: where, field: undefined, firstLine: 1, bytes: content, last: true }), where, 1);
       }
     }
-  } else if (info.isDirectory()) {
+  } else if (isFolder) {
     for (const source of await findSources([path])) {
       const lines = linesOf(source.path);
       const { value } = await lines.next();
@@ -75,30 +82,18 @@ async function* jsonLines(path: string): AsyncGenerator<Line> {
   } else yield* linesOf(path);
 }
 
-/** What is there, and the first bytes of a file. */
-async function start(path: string) {
-  try {
-    const info = await stat(path);
-    if (info.isDirectory()) return [info, ""] as const;
-    const file = await open(path);
-    try {
-      const { buffer, bytesRead } = await file.read(new Uint8Array(4), 0, 4, 0);
-      return [info, Buffer.from(buffer).toString("latin1", 0, bytesRead)] as const;
-    } finally {
-      await file.close();
-    }
-  } catch (error) {
-    throw systemError(error, path);
-  }
+/** What stands under one of these names; undefined where none is there. */
+export function valueIn({ values }: Row, ...names: readonly string[]): JsonValue | undefined {
+  const name = names.find((one) => Object.hasOwn(values, one));
+  return name === undefined ? undefined : values[name];
 }
 
-/** A text under one of these names; undefined where none is there. @throws UserError if it is no text */
-export function textIn({ values, where }: Row, ...names: readonly string[]): string | undefined {
-  const name = names.find((one) => Object.hasOwn(values, one));
-  if (name === undefined) return undefined;
-  const value = values[name];
-  if (typeof value === "string") return value;
-  throw new UserError(`\`${name}\` is not a text`, where, "write it as a string");
+/** As valueIn. @throws UserError if it is no text */
+export function textIn(row: Row, ...names: readonly string[]): string | undefined {
+  const value = valueIn(row, ...names);
+  if (value === undefined || typeof value === "string") return value;
+  const name = names.find((one) => Object.hasOwn(row.values, one));
+  throw new UserError(`\`${name}\` is not a text`, row.where, "write it as a string");
 }
 
 /** As textIn, and must be there. @throws UserError */

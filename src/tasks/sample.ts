@@ -7,12 +7,11 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { generationConfigFile } from "../checkpoint/folder.ts";
 import { fill } from "../data/tokenizer/template.ts";
-import type { Executable } from "../engine/engine.ts";
 import { UserError } from "../util/errors.ts";
 import { type JsonValue, readJsonObject } from "../util/json.ts";
 import { RandomStream } from "../util/random.ts";
-import { bucketOf, compileAt, inputsAt } from "./forward.ts";
-import { type LanguageModel, openLanguageModel, type UseOptions } from "./model.ts";
+import { bucketOf, largestAt, logitsAt, ranked } from "./forward.ts";
+import { encodeFor, type LanguageModel, type UseOptions, withLanguageModel } from "./model.ts";
 
 export interface SampleOptions extends UseOptions {
   /** Tokens to add at most; default 64. */
@@ -50,18 +49,13 @@ const TOGETHER = 16;
 const LEAST = 32;
 
 /** @throws UserError if the model is not causal, or a prompt is longer than it takes */
-export async function sample(
+export function sample(
   folder: string,
   prompts: readonly string[],
   options: SampleOptions = {},
 ): Promise<readonly Sample[]> {
-  const wayOut = "`bert2bert fill-mask` is for masked models";
-  const lm = await openLanguageModel(folder, options, { objective: "clm", wayOut });
-  try {
-    return await sampleFrom(lm, prompts, options);
-  } finally {
-    await lm.close();
-  }
+  const only = { objective: "clm", wayOut: "`bert2bert fill-mask` is for masked models" } as const;
+  return withLanguageModel(folder, options, (lm) => sampleFrom(lm, prompts, options), only);
 }
 
 async function sampleFrom(
@@ -74,7 +68,7 @@ async function sampleFrom(
   const { bos, eos } = lm.tokenizer.info.special;
   const ends = await endsOf(lm);
   const where = (i: number) => `prompt ${i + 1}`;
-  const encoded = await lm.encode(prompts, where);
+  const encoded = await encodeFor(lm, prompts, where);
   const states = encoded.map((own, i): State => {
     const filled = fill(lm.template.single, { A: own }).ids;
     const first = bos ?? eos;
@@ -86,7 +80,6 @@ async function sampleFrom(
     }
     return { number: i, prompt, ids: prompt, text: "", ended: undefined };
   });
-  const programs = new Map<string, Executable>();
   for (let start = 0; start < states.length; start += TOGETHER) {
     const group = states.slice(start, start + TOGETHER);
     for (let going = group; ; ) {
@@ -94,11 +87,8 @@ async function sampleFrom(
       if (going.length === 0) break;
       const longest = Math.max(LEAST, ...going.map(({ ids }) => ids.length));
       const shape = { batch: bucketOf(going.length, TOGETHER), length: bucketOf(longest, positions), wanted: 1 };
-      const key = `${shape.batch}/${shape.length}`;
-      const program = programs.get(key) ?? (await compileAt(lm, shape, (b, logits) => b.output("logits", logits)));
-      programs.set(key, program);
       const sequences = going.map(({ ids }) => ({ ids, at: [ids.length - 1] }));
-      const { logits } = await program.run(inputsAt(lm.model, sequences, shape));
+      const logits = await logitsAt(lm, sequences, shape);
       for (const [row, state] of going.entries()) {
         const own = logits.subarray(row * vocab, (row + 1) * vocab);
         const random = new RandomStream(seed, "sample", state.number);
@@ -118,7 +108,6 @@ async function sampleFrom(
       }
     }
   }
-  for (const program of programs.values()) await program.release();
   return states.map(({ prompt, ids, text, ended = "tokens" }, i) => {
     return { prompt: prompts[i], text, ids: ids.slice(prompt.length), ended };
   });
@@ -148,11 +137,8 @@ async function endsOf({ folder, model, tokenizer }: LanguageModel): Promise<Read
 export function pick(logits: ArrayLike<number>, options: SampleOptions, draw: () => number): number {
   const { topK, topP } = options;
   const temperature = options.temperature ?? (topK === undefined && topP === undefined ? 0 : 1);
-  let best = 0;
-  for (let i = 1; i < logits.length; i++) if (logits[i] > logits[best]) best = i;
-  if (temperature === 0) return best;
-  const weights = Array.from(logits, (logit, id) => ({ id, weight: Math.exp((logit - logits[best]) / temperature) }));
-  weights.sort((a, b) => b.weight - a.weight || a.id - b.id);
+  if (temperature === 0) return largestAt(logits);
+  const weights = ranked(logits, temperature);
   const sum = (some: typeof weights) => some.reduce((all, { weight }) => all + weight, 0);
   // Those as probable as the last of the `topK` stay too.
   const least = weights[Math.min(topK ?? weights.length, weights.length) - 1].weight;

@@ -10,8 +10,8 @@
 import { fill } from "../data/tokenizer/template.ts";
 import { argmax, constant, crossEntropy, equal, gather, reshape, sub } from "../program/ops/index.ts";
 import { UserError } from "../util/errors.ts";
-import { bucketOf, compileAt, inputsAt, type Sequence, type Shape } from "./forward.ts";
-import type { LanguageModel } from "./model.ts";
+import { bucketOf, inputsAt, programAt, type Shape } from "./forward.ts";
+import { encodeFor, firstOf, type LanguageModel, maskOf, room } from "./model.ts";
 
 /** A text to be scored after a context, which may be empty. */
 export interface Request {
@@ -31,10 +31,18 @@ export interface Score {
 }
 
 /** A sequence whose tokens at some positions are scored. */
-interface Row extends Sequence {
+interface Row {
+  readonly ids: readonly number[];
+  readonly at: readonly number[];
   readonly labels: readonly number[];
   /** Of the request or document it is part of. */
   readonly of: number;
+}
+
+/** The last `scored` of these ids, each read from what stands before it. */
+function endOf(ids: readonly number[], scored: number, of: number): Row {
+  const labels = ids.slice(-scored);
+  return { ids: ids.slice(0, -1), at: labels.map((_, i) => ids.length - 1 - scored + i), labels, of };
 }
 
 /** Tokens of a batch, and numbers of its logits, at most. */
@@ -72,87 +80,55 @@ export class Scorer {
   async likelihoods(requests: readonly Request[]): Promise<readonly Score[]> {
     const scores: Score[] = [];
     for (let start = 0; start < requests.length; start += AT_ONCE) {
-      scores.push(...(await this.#likelihoods(requests.slice(start, start + AT_ONCE))));
-      this.#options.progress?.(Math.min(requests.length, start + AT_ONCE), requests.length);
+      const some = requests.slice(start, start + AT_ONCE);
+      const encoded = (textOf: (request: Request) => string) =>
+        encodeFor(this.lm, some.map(textOf), (i) => some[i].where);
+      const wholes = await encoded(({ context, text }) => context + text);
+      const contexts = await encoded(({ context }) => context.trimEnd());
+      const rows = some.flatMap(({ where }, i) =>
+        this.lm.causal
+          ? this.#causal(wholes[i], contexts[i], i, where)
+          : this.#masked(wholes[i], contexts[i], i, where),
+      );
+      scores.push(...(await this.#score(rows, some.length)));
+      this.#options.progress?.(scores.length, requests.length);
     }
     return scores;
-  }
-
-  async #likelihoods(requests: readonly Request[]): Promise<readonly Score[]> {
-    const where = (i: number) => requests[i].where;
-    const wholes = await this.lm.encode(
-      requests.map(({ context, text }) => context + text),
-      where,
-    );
-    const contexts = await this.lm.encode(
-      requests.map(({ context }) => context.trimEnd()),
-      where,
-    );
-    const rows = wholes.flatMap((whole, i) =>
-      this.lm.causal ? this.#causal(whole, contexts[i], i, where(i)) : this.#masked(whole, contexts[i], i, where(i)),
-    );
-    return this.#score(rows, requests.length);
   }
 
   /** Each text alone, in windows: of one that is longer, each after the first reads what fits before what it scores. */
   async documents(texts: readonly string[], where: (text: number) => string): Promise<readonly Score[]> {
     const { window = this.#most, stride = window } = this.#options;
-    const first = this.#first();
-    const encoded = await this.lm.encode(texts, where);
+    const encoded = await encodeFor(this.lm, texts, where);
     const rows = encoded.flatMap((own, of) => {
-      const { ids } = fill(this.lm.template.single, { A: own });
+      const ids = [firstOf(this.lm), ...fill(this.lm.template.single, { A: own }).ids];
       const windows: Row[] = [];
-      const add = (from: number, to: number) => {
-        const begin = Math.max(-1, to - window - 1);
-        const read = [...(begin < 0 ? [first] : []), ...ids.slice(Math.max(0, begin), to - 1)];
-        const labels = ids.slice(from, to);
-        windows.push({ ids: read, at: labels.map((_, i) => read.length - labels.length + i), labels, of });
-      };
-      for (let from = 0, to = window; from < ids.length; from = to, to += stride) {
+      for (let from = 1, to = window + 1; from < ids.length; from = to, to += stride) {
         to = Math.min(to, ids.length);
-        add(from, to);
+        windows.push(endOf(ids.slice(Math.max(0, to - window - 1), to), to - from, of));
       }
       return windows;
     });
     return this.#score(rows, texts.length);
   }
 
-  #first(): number {
-    const { bos, eos } = this.lm.tokenizer.info.special;
-    const id = bos ?? eos;
-    if (id !== undefined) return id;
-    const what = "its tokenizer has neither a bos nor an eos token, and the first word needs something before it";
-    throw new UserError(what, this.lm.folder, "name one in tokenizer_config.json");
-  }
-
   #causal(whole: Uint32Array, context: Uint32Array, of: number, where: string): readonly Row[] {
-    const { single } = this.lm.template;
-    let all: readonly number[];
-    let before: number;
-    if (context.length > 0) {
-      all = fill(single, { A: whole }).ids;
-      before = fill(single, { A: context }).ids.length;
-    } else {
-      const first = this.#first();
-      all = whole[0] === first ? [...whole] : [first, ...whole];
-      before = 1;
-    }
-    const labels = all.slice(before);
-    this.#check(labels.length, this.#most, where);
-    const read = all.slice(-(this.#most + 1)).slice(0, -1);
-    return [{ ids: read, at: labels.map((_, i) => read.length - labels.length + i), labels, of }];
+    const ids = (text: Uint32Array) =>
+      context.length > 0 ? fill(this.lm.template.single, { A: text }).ids : [...text];
+    const first = context.length > 0 ? [] : [firstOf(this.lm)];
+    const all = whole[0] === first[0] ? ids(whole) : [...first, ...ids(whole)];
+    const scored = all.length - (first.length + ids(context).length);
+    this.#check(scored, this.#most, where);
+    return [endOf(all.slice(-(this.#most + 1)), scored, of)];
   }
 
   #masked(whole: Uint32Array, context: Uint32Array, of: number, where: string): readonly Row[] {
-    const { template, tokenizer, folder } = this.lm;
-    const { mask } = tokenizer.info.special;
-    if (mask === undefined)
-      throw new UserError("its tokenizer has no mask token", folder, "name one in tokenizer_config.json");
+    const mask = maskOf(this.lm);
     const scored = whole.length - context.length;
-    const room = this.#most - fill(template.single, { A: [] }).ids.length;
-    this.#check(scored, room, where);
-    const { ids, starts } = fill(template.single, { A: whole.subarray(-room) });
-    const end = starts.A + Math.min(whole.length, room);
+    const most = room(this.lm);
+    this.#check(scored, most, where);
+    const { ids, starts } = fill(this.lm.template.single, { A: whole.subarray(-most) });
+    const end = starts.A + Math.min(whole.length, most);
     return Array.from({ length: scored }, (_, i) => {
       const at = end - scored + i;
       return { ids: ids.with(at, mask), at: [at], labels: [ids[at]], of };
@@ -170,22 +146,21 @@ export class Scorer {
   async #score(rows: readonly Row[], count: number): Promise<readonly Score[]> {
     const { model } = this.lm;
     const scores = Array.from({ length: count }, () => ({ logprob: 0, tokens: 0, greedy: true }));
-    const groups = new Map<string, { readonly length: number; readonly wanted: number; readonly rows: Row[] }>();
+    const groups = new Map<string, Row[]>();
     for (const row of rows) {
       const length = bucketOf(row.ids.length, this.#most);
-      const wanted = bucketOf(row.at.length, length);
-      const key = `${length}/${wanted}`;
-      const group = groups.get(key) ?? { length, wanted, rows: [] };
+      const key = `${length}/${bucketOf(row.at.length, length)}`;
+      const group = groups.get(key) ?? [];
+      group.push(row);
       groups.set(key, group);
-      group.rows.push(row);
     }
-    for (const group of groups.values()) {
-      const { length, wanted } = group;
+    for (const [key, group] of groups) {
+      const [length, wanted] = key.split("/").map(Number);
       const most = Math.max(1, Math.floor(Math.min(TOKENS / length, LOGITS / (wanted * model.dimensions.vocab))));
       // Batches of one size, so that hardly any sequence fills up.
-      const batch = Math.ceil(group.rows.length / Math.ceil(group.rows.length / most));
+      const batch = Math.ceil(group.length / Math.ceil(group.length / most));
       const shape: Shape = { batch, length, wanted };
-      const executable = await compileAt(this.lm, shape, (b, logits) => {
+      const program = programAt(this.lm, shape, (b, logits) => {
         const [n, vocab] = logits.shape;
         const labels = b.input("labels", [n], "i32", batch);
         const { logsumexp } = crossEntropy(b, logits, labels, constant(b, 1, [n]));
@@ -193,8 +168,9 @@ export class Scorer {
         b.output("logprobs", sub(b, reshape(b, flat, [n]), logsumexp));
         b.output("greedy", equal(b, argmax(b, logits), labels));
       });
-      for (let start = 0; start < group.rows.length; start += batch) {
-        const some = group.rows.slice(start, start + batch);
+      const executable = await this.lm.engine.compile(program);
+      for (let start = 0; start < group.length; start += batch) {
+        const some = group.slice(start, start + batch);
         const labels = new Int32Array(batch * wanted);
         some.forEach((row, i) => {
           labels.set(row.labels, i * wanted);

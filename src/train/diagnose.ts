@@ -8,28 +8,38 @@
  */
 import type { Engine, TensorData } from "../engine/engine.ts";
 import type { Model } from "../model/architecture.ts";
-import { type Stage, stageAt, subModelAt } from "./plan/stage.ts";
-import { CompiledSteps, runStep, type StepCommon } from "./step/compiled.ts";
+import { rateAt } from "./plan/schedule.ts";
+import { stageAt, subModelAt } from "./plan/stage.ts";
+import type { RunSettings } from "./run/settings.ts";
+import type { RunPlan } from "./run/setup.ts";
+import { CompiledSteps, runStep } from "./step/compiled.ts";
 import { resetOptimizer } from "./step/state.ts";
 import { momentNames } from "./step/step.ts";
 
-export interface Replay {
+interface Replay {
   readonly engine: Engine;
   readonly model: Model;
-  readonly common: StepCommon;
-  readonly stages: readonly Stage[];
-  readonly seed: number;
+  readonly plan: RunPlan;
+  readonly settings: RunSettings;
   /** Steps done in the state that the engine holds now. */
   readonly from: number;
   /** The step that failed, from 0. */
   readonly step: number;
   inputs(step: number, micro: number): Record<string, TensorData>;
-  rate(stage: Stage, step: number): number;
 }
 
 /** In a few words what was not a number, or what was too large. */
-export async function diagnose(replay: Replay): Promise<string> {
-  const { engine, model, common, stages, seed, from, step } = replay;
+export async function diagnose({
+  engine,
+  model,
+  plan,
+  settings,
+  from,
+  step,
+  inputs: inputsOf,
+}: Replay): Promise<string> {
+  const { stages, common } = plan;
+  const { seed, schedule } = settings;
   const usual = new CompiledSteps(engine, model, common);
   const unclipped = new CompiledSteps(engine, model, { ...common, optimizer: { ...common.optimizer, clip: 0 } });
   try {
@@ -37,10 +47,10 @@ export async function diagnose(replay: Replay): Promise<string> {
       const stage = stageAt(stages, at);
       if (at === stage.start && at > 0 && stage.optimizer === "reset") await resetOptimizer(engine, model);
       const sub = subModelAt(stage, model.dimensions.layers, seed, at);
-      const inputs = (micro: number) => replay.inputs(at, micro);
+      const inputs = (micro: number) => inputsOf(at, micro);
       if (at < step) {
         const compiled = await usual.get(sub, stage.head);
-        await runStep(compiled, common.accumulate, inputs, replay.rate(stage, at));
+        await runStep(compiled, common.accumulate, inputs, rateAt(settings.optimizer.lr, schedule, stages, stage, at));
         continue;
       }
       const { broken, largest } = await look(engine, model);

@@ -356,7 +356,7 @@ export class Trainer {
   async #diagnose(step: number): Promise<string> {
     await this.#saving.end();
     const from = Math.max(this.#begun, this.#saving.saved);
-    const { stages, common } = this.#plan;
+    const { stages } = this.#plan;
     const grown = stages.some((stage) => stage.grow !== undefined && stage.start >= from && stage.start <= step);
     if (grown || step - from > MOST_REPEATED) return "which parameter it was is not known";
     this.#options.note?.(`step ${step + 1} failed: repeating ${step - from} steps to see why`);
@@ -369,18 +369,9 @@ export class Trainer {
     } finally {
       await opened?.close();
     }
-    const { optimizer, schedule, seed } = this.#settings;
-    return diagnose({
-      engine: this.#engine,
-      model: this.#model,
-      common,
-      stages,
-      seed,
-      from,
-      step,
-      inputs: (at, micro) => this.#feed.get(at, micro),
-      rate: (stage, at) => rateAt(optimizer.lr, schedule, stages, stage, at),
-    });
+    const inputs = (at: number, micro: number) => this.#feed.get(at, micro);
+    const [engine, model, plan, settings] = [this.#engine, this.#model, this.#plan, this.#settings];
+    return diagnose({ engine, model, plan, settings, from, step, inputs });
   }
 }
 

@@ -33,18 +33,13 @@ export function oneLine(text: string): string {
 
 /** The known name nearest to a mistyped one, or undefined if none is near (Levenshtein distance above a third). */
 export function nearest(name: string, known: Iterable<string>): string | undefined {
-  let best: string | undefined;
-  let bestDistance = Number.POSITIVE_INFINITY;
-  for (const candidate of known) {
-    const distance = editDistance(name.toLowerCase(), candidate.toLowerCase());
-    if (distance < bestDistance) {
-      bestDistance = distance;
-      best = candidate;
-    }
-  }
-  return best !== undefined && bestDistance <= Math.max(1, Math.ceil(Math.max(name.length, best.length) / 3))
-    ? best
-    : undefined;
+  const distances = Array.from(known, (candidate) => ({
+    candidate,
+    distance: editDistance(name.toLowerCase(), candidate.toLowerCase()),
+  }));
+  const best = distances.sort((a, b) => a.distance - b.distance).at(0);
+  const most = Math.max(1, Math.ceil(Math.max(name.length, best?.candidate.length ?? 0) / 3));
+  return best !== undefined && best.distance <= most ? best.candidate : undefined;
 }
 
 /** "did you mean `x`?" where a near name exists, else the list of those known. */

@@ -27,10 +27,8 @@ export function memoryRoom(root = "/"): MemoryRoom {
   for (const line of read(join(root, "proc/self/cgroup")).split("\n")) {
     const [, controllers, path] = /^\d+:([^:]*):(\/.*)$/.exec(line) ?? [];
     if (path === undefined) continue;
-    if (controllers === "") rooms.push(...groups(join(root, "sys/fs/cgroup"), path, version2));
-    else if (controllers.split(",").includes("memory")) {
-      rooms.push(...groups(join(root, "sys/fs/cgroup/memory"), path, version1));
-    }
+    if (controllers === "") rooms.push(...groups(root, path, VERSION_2));
+    else if (controllers.split(",").includes("memory")) rooms.push(...groups(root, path, VERSION_1));
   }
   return rooms.reduce((least, room) => (room.bytes < least.bytes ? room : least));
 }
@@ -55,39 +53,28 @@ export function inGigabytes(bytes: number): string {
   return `${gigabytes < 1e6 ? gigabytes.toFixed(gigabytes < 10 ? 2 : 0) : gigabytes.toExponential(1)} GB`;
 }
 
-type Version = (folder: string) => { readonly limit: number; readonly used: number };
-
-const version2: Version = (folder) => {
-  const stat = numbers(read(join(folder, "memory.stat")));
-  return {
-    limit: number(read(join(folder, "memory.max"))),
-    used: number(read(join(folder, "memory.current"))) - cached(stat, "inactive_file", "active_file"),
-  };
+/** Where control groups are, and what their files are called; of memory.stat the pages that the kernel would give back. */
+const VERSION_2 = {
+  mount: "sys/fs/cgroup",
+  ...{ limit: "memory.max", used: "memory.current", cached: ["inactive_file", "active_file"] },
 };
-
-const version1: Version = (folder) => {
-  const stat = numbers(read(join(folder, "memory.stat")));
-  return {
-    limit: number(read(join(folder, "memory.limit_in_bytes"))),
-    used:
-      number(read(join(folder, "memory.usage_in_bytes"))) - cached(stat, "total_inactive_file", "total_active_file"),
-  };
+const VERSION_1 = {
+  mount: "sys/fs/cgroup/memory",
+  ...{ limit: "memory.limit_in_bytes", used: "memory.usage_in_bytes" },
+  cached: ["total_inactive_file", "total_active_file"],
 };
 
 /** What a group and those above it leave. In a container its path may be one of the host's: then the mount's own root. */
-function groups(mount: string, path: string, version: Version): MemoryRoom[] {
+function groups(root: string, path: string, { mount, limit, used, cached }: typeof VERSION_1): MemoryRoom[] {
   const rooms: MemoryRoom[] = [];
   for (let at = path; ; at = dirname(at)) {
-    const { limit, used } = version(join(mount, at));
-    if (Number.isFinite(limit) && Number.isFinite(used)) {
-      rooms.push({ bytes: Math.max(0, limit - used), of: "the control group of this process" });
-    }
+    const file = (name: string) => read(join(root, mount, at, name));
+    const stat = numbers(file("memory.stat"));
+    const free = cached.reduce((sum, key) => sum + (stat.get(key) ?? 0), 0);
+    const bytes = number(file(limit)) - (number(file(used)) - free);
+    if (Number.isFinite(bytes)) rooms.push({ bytes: Math.max(0, bytes), of: "the control group of this process" });
     if (at === "/") return rooms;
   }
-}
-
-function cached(stat: ReadonlyMap<string, number>, ...keys: readonly string[]): number {
-  return keys.reduce((sum, key) => sum + (stat.get(key) ?? 0), 0);
 }
 
 /** "max" and what is not there are no number. */

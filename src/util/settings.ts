@@ -125,53 +125,42 @@ export class SettingsFile {
     const given = at(value, path);
     const example = schemaAt(schema, path)?.meta()?.examples;
     const keys = keysAt(schema, path);
-    const wayOut = (words: string) =>
+    const error = (what: string, wayOut: string) => this.error(path, `${name} ${what}`, wayOut);
+    const asExample = (words: string) =>
       Array.isArray(example)
         ? `write \`${listed(example[0])}\``
         : keys.length > 0
           ? `give a map, \`{key: value}\`, of ${keys.join(", ")}`
           : words;
+    const missing = given === undefined || given === null;
     switch (issue.code) {
       case "unrecognized_keys": {
         const key = issue.keys[0];
-        return this.error(
-          [...path, key],
-          `\`${printable([...path, key].join("."))}\` is not a key`,
-          suggestion(key, keysAt(schema, path)),
-        );
+        const what = `\`${printable([...path, key].join("."))}\` is not a key`;
+        return this.error([...path, key], what, suggestion(key, keys));
       }
-      case "invalid_type":
-        return given === undefined || given === null
-          ? this.error(path, `${name} is missing`, wayOut(`give ${article(issue.expected)}`))
-          : this.error(
-              path,
-              `${name} is ${shown(given)}, not ${article(issue.expected)}`,
-              wayOut(`give ${article(issue.expected)}`),
-            );
+      case "invalid_type": {
+        const wanted = article(issue.expected);
+        return error(missing ? "is missing" : `is ${shown(given)}, not ${wanted}`, asExample(`give ${wanted}`));
+      }
       case "invalid_value": {
         const known = issue.values.map(String);
-        return given === undefined || given === null
-          ? this.error(path, `${name} is missing`, `give one of ${known.join(", ")}`)
-          : this.error(path, `${name} can't be ${shown(given)}`, suggestion(String(given), known));
+        if (missing) return error("is missing", `give one of ${known.join(", ")}`);
+        return error(`can't be ${shown(given)}`, suggestion(String(given), known));
       }
       case "too_small":
-        return this.error(
-          path,
-          `${name} is ${shown(given)}`,
-          wayOut(`give ${issue.inclusive === false ? "more than" : "at least"} ${issue.minimum}`),
-        );
-      case "too_big":
-        return this.error(
-          path,
-          `${name} is ${shown(given)}`,
-          wayOut(`give ${issue.inclusive === false ? "less than" : "at most"} ${issue.maximum}`),
-        );
+      case "too_big": {
+        const small = issue.code === "too_small";
+        const [beyond, reached] = small ? ["more than", "at least"] : ["less than", "at most"];
+        const bound = small ? issue.minimum : issue.maximum;
+        return error(`is ${shown(given)}`, asExample(`give ${issue.inclusive === false ? beyond : reached} ${bound}`));
+      }
       case "custom": {
         const hint = issue.params?.wayOut;
         return this.error(path, issue.message, typeof hint === "string" ? hint : "mend it");
       }
       default:
-        return this.error(path, `${name} is ${shown(given)}: ${issue.message}`, "mend it");
+        return error(`is ${shown(given)}: ${issue.message}`, "mend it");
     }
   }
 }
@@ -265,6 +254,7 @@ function schemaAt(schema: z.core.$ZodType, path: Path): z.ZodType | undefined {
 }
 
 function unwrapped(schema: z.core.$ZodType): z.core.$ZodType {
+  if (schema instanceof z.ZodPipe && schema.in instanceof z.ZodTransform) return schema.out;
   return schema instanceof z.ZodPrefault || schema instanceof z.ZodDefault || schema instanceof z.ZodOptional
     ? unwrapped(schema.unwrap())
     : schema;

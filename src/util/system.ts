@@ -32,6 +32,16 @@ export function errorCode(error: unknown): string | undefined {
   return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : undefined;
 }
 
+/** What an operation on a file gives, or something else where the file is not there. */
+export async function ifThere<T, D>(work: Promise<T>, otherwise: D): Promise<T | D> {
+  try {
+    return await work;
+  } catch (error) {
+    if (errorCode(error) === "ENOENT") return otherwise;
+    throw systemError(error);
+  }
+}
+
 /**
  * The UserError that a failed file operation is for a person, or the error itself where it is none of those.
  * @param path the file, if the error does not carry it

@@ -5,7 +5,7 @@
 import { spawnSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { Command } from "commander";
+import { Command } from "@commander-js/extra-typings";
 import { expect, it } from "vitest";
 import { commands } from "../../src/cli/commands.ts";
 import { methods } from "../../src/growth/methods.ts";

@@ -1,4 +1,4 @@
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { cp } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
@@ -48,6 +48,17 @@ describe("inspect", () => {
     expect(stdout).toMatch(/optimizer {6}moments of 1 tensors/);
     expect(stdout).toMatch(/tokenizer {6}vocab.json\n/);
     expect(stdout).not.toContain("\u001b");
+  });
+
+  it("says which blocks only transformers 5 reads as they are", async () => {
+    const folder = join(temporaryFolder(), "modern");
+    await cp(fixture("modernbert-tiny"), folder, { recursive: true });
+    const config = JSON.parse(readFileSync(join(folder, "config.json"), "utf8"));
+    const notes = () => JSON.parse(cli(["inspect", folder, "--json"]).stdout).notes.join(" ");
+    expect(notes()).not.toContain("layer_types");
+    const layer_types = ["full_attention", "sliding_attention", "full_attention", "full_attention"];
+    writeFileSync(join(folder, "config.json"), JSON.stringify({ ...config, layer_types }));
+    expect(notes()).toMatch(/only `layer_types` in config.json says: .*transformers 4 would run other blocks/);
   });
 
   it("refuses what is no model, on one line with a hint", () => {

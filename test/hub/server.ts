@@ -6,6 +6,7 @@ import { createHash } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 
 type Files = Map<string, { readonly bytes: Buffer; readonly lfs: boolean }>;
 
@@ -21,6 +22,7 @@ const sha = (kind: string, ...parts: (string | Buffer)[]) => {
   for (const part of parts) hash.update(part);
   return hash.digest("hex");
 };
+const PIECE = 2 ** 14;
 const isLarge = (name: string) => name.endsWith(".safetensors");
 
 export class LoopbackHub {
@@ -31,6 +33,8 @@ export class LoopbackHub {
   breaks: number[] = [];
   /** Flips a bit of the next file of LFS that is sent whole. */
   damage = 0;
+  /** Milliseconds for every 16 KiB of a file, sent or taken. */
+  pace = 0;
   readonly #commits = new Map<string, Files>();
   readonly #heads = new Map<string, string>();
   readonly #objects = new Map<string, Buffer>();
@@ -38,7 +42,10 @@ export class LoopbackHub {
 
   async start(): Promise<string> {
     this.#server = createServer((request, response) => {
-      this.#answer(request, response).catch((error) => response.writeHead(500).end(String(error)));
+      this.#answer(request, response).catch((error) => {
+        // Whoever asked may be gone.
+        if (!response.headersSent && !response.destroyed) response.writeHead(500).end(String(error));
+      });
     });
     await new Promise<void>((ready) => this.#server?.listen(0, "127.0.0.1", ready));
     return this.address;
@@ -69,6 +76,12 @@ export class LoopbackHub {
     return this.#commits.get(`${repo}@${this.#heads.get(`${repo}@${revision}`) ?? revision}`) ?? new Map();
   }
 
+  /** As if a repository had never been, and nothing were uploaded. */
+  forget(repo: string): void {
+    for (const head of [...this.#heads.keys()].filter((name) => name.startsWith(`${repo}@`))) this.#heads.delete(head);
+    this.#objects.clear();
+  }
+
   #commit(repo: string, branch: string, files: Files): string {
     const listing = [...files].map(([name, { bytes }]) => `${name} ${sha("sha1", bytes)}`).sort();
     const commit = sha("sha1", listing.join("\n"));
@@ -84,7 +97,10 @@ export class LoopbackHub {
     const method = request.method ?? "GET";
     this.asked.push({ method, path, range, token: authorization });
     const parts: Buffer[] = [];
-    for await (const part of request) parts.push(part);
+    for await (const part of request) {
+      parts.push(part);
+      if (this.pace > 0) await sleep((this.pace * part.length) / PIECE);
+    }
     const body = Buffer.concat(parts);
     const send = (status: number, value: object) =>
       response.writeHead(status, { "Content-Type": "application/json" }).end(JSON.stringify(value));
@@ -131,7 +147,7 @@ export class LoopbackHub {
       const missing = found === undefined ? "RepoNotFound" : "EntryNotFound";
       if (found === undefined || file === undefined)
         return void response.writeHead(404, { "X-Error-Code": missing }).end();
-      return this.#send(file, found.commit, request, response);
+      return await this.#send(file, found.commit, request, response);
     }
     if (path === "/api/repos/create") {
       const { organization, name: made } = JSON.parse(body.toString());
@@ -170,7 +186,7 @@ export class LoopbackHub {
     send(404, { error: "not found" });
   }
 
-  #send(
+  async #send(
     { bytes, lfs }: { bytes: Buffer; lfs: boolean },
     commit: string,
     request: IncomingMessage,
@@ -189,7 +205,12 @@ export class LoopbackHub {
       ...(from === undefined ? {} : { "Content-Range": `bytes ${start}-${bytes.length - 1}/${bytes.length}` }),
     });
     const ends = lfs && request.method !== "HEAD" ? this.breaks.shift() : undefined;
-    if (request.method === "HEAD") response.end();
+    const paced = this.pace > 0 && ends === undefined && request.method !== "HEAD";
+    for (let at = 0; paced && at < part.length && !response.destroyed; at += PIECE) {
+      response.write(part.subarray(at, at + PIECE));
+      await sleep(this.pace);
+    }
+    if (request.method === "HEAD" || paced) response.end();
     else if (ends === undefined) response.end(part);
     else response.write(part.subarray(0, ends), () => response.destroy());
   }

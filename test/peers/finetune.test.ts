@@ -9,7 +9,7 @@ import { openTokenizer } from "../../src/data/tokenizer/tokenizer.ts";
 import { openModel } from "../../src/model/load.ts";
 import { shapeOf } from "../../src/model/table.ts";
 import { withTaskHead } from "../../src/model/task-head.ts";
-import { batchOf, encodeExamples, longestFirst, orderOf } from "../../src/tasks/finetune/examples.ts";
+import { batchOf, encodeTexts, longestFirst, orderOf } from "../../src/tasks/finetune/examples.ts";
 import { finetune } from "../../src/tasks/finetune/finetune.ts";
 import { metrics } from "../../src/tasks/finetune/metrics.ts";
 import { loadTask } from "../../src/tasks/finetune/settings.ts";
@@ -64,21 +64,19 @@ async function trained(
   }));
   await writeWeights(folder, tensors);
   const tokenizer = await openTokenizer(from);
-  const labels = examples.map(({ label }) => (task === "regression" ? Number(label) : Number(label === "yes")));
-  const template = templateOf(tokenizer.description.json);
-  const { encoded } = await encodeExamples(headed.model, tokenizer, template, examples, labels, 24);
+  const encoding = { model: headed.model, tokenizer, template: templateOf(tokenizer.description.json), most: 24 };
+  const encoded = await encodeTexts(encoding, "training", examples, ({ label }) =>
+    task === "regression" ? Number(label) : Number(label === "yes"),
+  );
   await opened.close();
   const order = orderOf(encoded.length, 3, 0);
   const batches = Array.from({ length: steps }, (_, i) => {
     const some = Array.from(order.subarray(6 * i, 6 * i + 6), (n) => encoded[n]);
-    const { length, inputs } = batchOf(
-      headed.model,
-      headed.head,
-      some,
-      6,
-      task === "regression" ? "values" : "classes",
-    );
-    return { length, ...Object.fromEntries(Object.entries(inputs).map(([name, values]) => [name, [...values]])) };
+    const { form, inputs } = batchOf(headed, some, 6, task === "regression" ? "values" : "classes");
+    return {
+      length: form.length,
+      ...Object.fromEntries(Object.entries(inputs).map(([name, values]) => [name, [...values]])),
+    };
   });
   const rates = batches.map((_, i) => 1e-3 * factorAt(settings.schedule, i, steps));
   const { layers } = headed.model.dimensions;

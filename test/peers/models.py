@@ -67,6 +67,14 @@ CASES = {
         scale_attn_weights=False), dict(mask=True)),
     "gpt2-reordered": ("GPT2LMHeadModel", dict(GPT2, n_embd=24, n_head=3, n_layer=2, reorder_and_upcast_attn=True), dict(mask=True)),
     "gpt2-untied": ("GPT2LMHeadModel", dict(GPT2, n_embd=24, n_head=3, n_layer=2, tie_word_embeddings=False), dict(mask=True)),
+    "gpt2-no-layers": ("GPT2LMHeadModel", dict(GPT2, n_embd=24, n_head=3, n_layer=0), dict(mask=True)),
+    "bert-no-layers": ("BertForPreTraining", dict(BERT, hidden_size=24, num_attention_heads=3, intermediate_size=48,
+        num_hidden_layers=0), dict(types=2, mask=True, nsp=True)),
+    "distilbert-no-layers": ("DistilBertForMaskedLM", dict(DISTIL, dim=24, n_heads=3, hidden_dim=50, n_layers=0), dict(mask=True)),
+    "llama-no-layers": ("LlamaForCausalLM", dict(NOW, num_hidden_layers=0, hidden_size=24, num_attention_heads=4,
+        num_key_value_heads=2), dict()),
+    "qwen3-no-layers": ("Qwen3ForCausalLM", dict(NOW, num_hidden_layers=0, hidden_size=24, num_attention_heads=4,
+        num_key_value_heads=2, head_dim=8), dict()),
     "bert-fast": ("BertForMaskedLM", dict(BERT, hidden_size=16, num_attention_heads=2, intermediate_size=40,
         num_hidden_layers=1, hidden_act="gelu_fast"), dict()),
     "bert-classifier": ("BertForSequenceClassification", dict(BERT, hidden_size=16, num_attention_heads=2, intermediate_size=24,
@@ -188,7 +196,9 @@ def compute(model, inputs, gradients):
     name = type(model).__name__
     given = {k: v for k, v in inputs.items() if k not in ("labels", "next_sentence_label")}
     o = model(**given, output_hidden_states=True)
-    out = {f"hidden.{i}": h for i, h in enumerate(o.hidden_states)}
+    # Where there is no block none are collected.
+    states = o.hidden_states or (getattr(model, model.base_model_prefix)(**given).last_hidden_state,)
+    out = {f"hidden.{i}": h for i, h in enumerate(states)}
     causal = name.endswith(("ForCausalLM", "LMHeadModel"))
     lm = "prediction_logits" if name == "BertForPreTraining" else "logits" if causal or name.endswith("ForMaskedLM") else None
     nsp = {"BertForPreTraining": "seq_relationship_logits", "BertForNextSentencePrediction": "logits"}.get(name)
@@ -207,7 +217,7 @@ def compute(model, inputs, gradients):
             terms.append(cross_entropy(o[nsp], inputs["next_sentence_label"]))
     pooler = getattr(getattr(model, model.base_model_prefix, model), "pooler", None)
     if pooler is not None:
-        out["pooler"] = pooler(o.hidden_states[-1])
+        out["pooler"] = pooler(states[-1])
     if terms:
         loss = sum(terms)
         out["loss"] = loss.reshape(1)

@@ -2,6 +2,8 @@
 
     others.py passthrough JOBS               mergekit's passthrough; JOBS is a JSON list of [source, out, layers], layers are the
                                              source's by number, and [number, true] is one whose branches are scaled by 0
+    others.py bert2bert FOLDER SOURCE OUT WIDTH DEPTH   prts's bert2BERT, FPI (a checkout of it in FOLDER); it first makes the model in
+                                             SOURCE: Llama with an FFN as wide as the stream, the one that its maps of units fit
     others.py hyperclone FOLDER SOURCE OUT   hypercloning (a checkout of it in FOLDER): twice as wide, without noise
 """
 import json
@@ -47,4 +49,51 @@ def hyperclone(folder, source, out):
     clone_llama(model, embedding_dim_multiplier=2, up_project_multiplier=2).save_pretrained(out)
 
 
-{"passthrough": passthrough, "hyperclone": hyperclone}[sys.argv[1]](*sys.argv[2:])
+def bert2bert(folder, source, out, width, depth):
+    # Its package imports what trains it, which asks for a GPU: the names that growth takes from there are all it gets.
+    import importlib.util
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+    from transformers.models.llama.modeling_llama import LlamaRMSNorm
+
+    LlamaRMSNorm.eps = property(lambda self: self.variance_epsilon)
+
+    def package(name, **names):
+        made = sys.modules[name] = types.ModuleType(name)
+        made.__path__ = []
+        made.__dict__.update(names)
+
+    def load(name, path):
+        spec = importlib.util.spec_from_file_location(name, Path(folder) / path)
+        made = sys.modules[name] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(made)
+        return made
+
+    package("lit_gpt")
+    package("lit_gpt.model", GPT=object, Config=object)
+    package("lit_gpt.rmsnorm", RMSNorm=LlamaRMSNorm, FusedRMSNorm=LlamaRMSNorm)
+    package("jsonargparse")
+    package("jsonargparse.cli", CLI=None)
+    package("prts_lit")
+    package("prts_lit.scaling")
+    other = load("prts_lit.utils.other", "prts_lit/utils/other.py")
+    package("prts_lit.utils", bert2BERTConfig=object, **other.__dict__)
+    theirs = load("prts_lit.scaling.bert2bert", "prts_lit/scaling/bert2bert.py")
+
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 32, "intermediate_size": 32, "num_attention_heads": 4, "num_key_value_heads": 4, "num_hidden_layers": 3}
+    small = LlamaForCausalLM(LlamaConfig(vocab_size=100, max_position_embeddings=64, **sizes))
+    small.save_pretrained(source)
+    width, depth = int(width), int(depth)
+    to = types.SimpleNamespace(src_width=32, trg_width=width, src_depth=3, trg_depth=depth, src_intermediate_size=32,
+                               trg_intermediate_size=width, from_left=True, inner_stacking=False)
+    grown = theirs.bert2BERT(small, to)
+    grown.expend_layer(grown.get_extra_src_indices(), device="cpu")
+    grown.expend_depth(*other.find_moduleList(small))
+    from safetensors.torch import save_file
+
+    Path(out).mkdir(parents=True)
+    save_file({name: value.clone().contiguous() for name, value in small.state_dict().items()}, Path(out) / "model.safetensors")
+
+
+{"passthrough": passthrough, "bert2bert": bert2bert, "hyperclone": hyperclone}[sys.argv[1]](*sys.argv[2:])

@@ -1,7 +1,7 @@
 /**
  * Other tools as referees: where our rules are theirs, the tensors are equal bit by bit. mergekit's passthrough for depth
- * (`pip install mergekit`), hypercloning for twice the width (BERT2BERT_HYPERCLONING names a checkout of it). Where they
- * differ is said in docs/methods.md.
+ * (`pip install mergekit`), hypercloning for twice the width (BERT2BERT_HYPERCLONING names a checkout of it), prts's
+ * bert2BERT, the one of G_stack's authors, for FPI (BERT2BERT_PRTS). Where they differ is said in docs/methods.md.
  */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -17,8 +17,14 @@ const scripts = (name: string) => readFileSync(join(packageRoot(), "test", "peer
 const root = temporaryFolder();
 const peer = python(["torch", "transformers", "safetensors"]);
 const merging = peer === undefined ? undefined : python(["mergekit", "peft", "accelerate"]);
-const cloning = process.env.BERT2BERT_HYPERCLONING;
-if (cloning === undefined) console.warn("skipped: BERT2BERT_HYPERCLONING names no checkout of ml-hypercloning");
+/** A checkout that a variable of the environment names. */
+function checkout(variable: string, of: string): string | undefined {
+  const folder = process.env[variable];
+  if (folder === undefined) console.warn(`skipped: ${variable} names no checkout of ${of}`);
+  return folder;
+}
+const cloning = checkout("BERT2BERT_HYPERCLONING", "ml-hypercloning");
+const prts = checkout("BERT2BERT_PRTS", "tongxuluo/prts");
 
 /** Qwen's config has a kind for each layer, of which mergekit writes as many as the source has: transformers refuses it. */
 const names = ["llama-groups", "llama-one-kv-tied", "mistral-window", "gpt2-inner"];
@@ -93,6 +99,25 @@ describe.skipIf(peer === undefined || cloning === undefined)("hypercloning", () 
     const sizes = { hidden: 2 * hidden, heads: 2 * heads, kvHeads: 2 * kvHeads, ffn: 2 * ffn };
     await ours(name, () => sizes, { method: "fpi" }, own);
     peer?.run(scripts("others.py"), ["hyperclone", cloning ?? "", join(root, "made", name), theirs]);
+    await expectSame(own, theirs);
+  });
+});
+
+describe.skipIf(peer === undefined || prts === undefined)("prts's bert2BERT", () => {
+  it.each([
+    [64, 3],
+    [48, 6],
+    [40, 3],
+  ])("makes the same at a width of %i and a depth of %i", async (width, layers) => {
+    const [source, theirs] = ["source", "theirs"].map((who) => join(root, `prts-${width}-${who}`));
+    peer?.run(scripts("others.py"), ["bert2bert", prts ?? "", source, theirs, String(width), String(layers)]);
+    const own = join(root, "made", `prts-${width}`);
+    const opened = await openModel(source);
+    const target = resizedModel(opened.model, { hidden: width, ffn: width, layers });
+    await applyGrowth(planGrowth(opened.model, target, { method: "fpi", depth: "stack" }), opened, own, {
+      dtype: "F32",
+    });
+    await opened.close();
     await expectSame(own, theirs);
   });
 });

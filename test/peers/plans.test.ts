@@ -22,6 +22,7 @@ import { bertConfig, gpt2Config, writeData } from "../train/data.ts";
 const peer = python(["torch", "transformers", "safetensors"]);
 
 const depth = 4;
+const target = { layers: depth, hidden: 16, heads: 4, headWidth: 4, ffn: 64 };
 const batch = { sequences: 4, accumulate: 1, masked: 0.15 };
 /** Long enough that each stage has two steps; `after`: so many steps done, two of each stage. */
 const plans = {
@@ -77,7 +78,7 @@ describe.skipIf(peer === undefined)("plans against PyTorch", () => {
       const { method, steps, after } = plans[plan];
       const { objective, class: className } = kinds[kind];
       const definition = methodDefinition(method, "the test");
-      const layers = definition.init?.(depth).layers ?? depth;
+      const layers = definition.init?.(target).layers ?? depth;
       const config = {
         gpt2: { ...gpt2Config, n_layer: layers, resid_pdrop: 0, embd_pdrop: 0, attn_pdrop: 0 },
         bert: { ...bertConfig, num_hidden_layers: layers, hidden_dropout_prob: 0, attention_probs_dropout_prob: 0 },
@@ -88,7 +89,7 @@ describe.skipIf(peer === undefined)("plans against PyTorch", () => {
       const settings = {
         ...{ out: name, model: { from: `${name}-start` }, data: { from: "data" }, objective, batch, steps },
         optimizer: { lr: 2e-3, dropout: 0 },
-        plan: written[plan] ?? definition.plan(depth),
+        plan: written[plan] ?? definition.plan(target),
         ...{ evaluate: { every: 0 }, checkpoint: { every: 1, keep: 100 }, log: { every: 1 } },
         engine: { kind: "onnx", threads: 1, precision: "f32" },
       };

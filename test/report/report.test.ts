@@ -5,6 +5,7 @@ import { compact, duration, flopsText, percent, tickLabels, ticks } from "../../
 import { crosses, Room } from "../../src/report/place.ts";
 import { renderRunReport } from "../../src/report/run.ts";
 import { crossing, saving } from "../../src/report/saving.ts";
+import { renderWatch } from "../../src/report/watch.ts";
 import { comparison, curve } from "./sample.ts";
 
 describe("a saving", () => {
@@ -178,6 +179,22 @@ describe("many curves", () => {
     expect(crosses([0, 0], [30, 30], at(60))).toBe(false);
     expect(crosses([0, 0], [100, 100], at(45))).toBe(true);
     expect(crosses([50, 0], [50, 100], at(45))).toBe(true);
+  });
+});
+
+describe("runs side by side", () => {
+  it("draw all of what was measured along the steps, below zero too", () => {
+    const run = { ...curve({ name: "run", from: 8, to: 3, pace: 0.2 }), facts: [] };
+    const html = renderWatch([{ ...run, symmetry: [0, 100, 200].map((step, i) => [step, -0.01 / (i + 1)]) }], false);
+    const [, picture] = html.split("<h3>Likeness of the copies</h3>");
+    const [, points] = /<polyline points="([^"]*)"/.exec(picture) ?? [];
+    const heights = points.split(" ").map((point) => Number(point.split(",")[1]));
+    expect(heights).toHaveLength(3);
+    for (const y of heights) {
+      expect(y).toBeGreaterThanOrEqual(30);
+      expect(y).toBeLessThanOrEqual(154);
+    }
+    wellFormed(html);
   });
 });
 

@@ -13,7 +13,7 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { writeFileWhole, writeFolderWhole } from "../../src/store/files.ts";
 import { createFile } from "../../src/store/output.ts";
-import { recoverFolder } from "../../src/store/temporary.ts";
+import { recover } from "../../src/store/temporary.ts";
 import { UserError } from "../../src/util/errors.ts";
 import { packageRoot } from "../../src/util/paths.ts";
 import { temporaryFolder } from "../support.ts";
@@ -166,7 +166,7 @@ describe("what a killed process leaves", () => {
     // As if it had died between its two renames.
     const aside = left.replace(/\.part$/, ".old");
     await import("node:fs/promises").then((fs) => fs.rename(join(folder, "out"), aside));
-    await recoverFolder(join(folder, "out"));
+    await recover(join(folder, "out"));
     expect(readFileSync(join(folder, "out", "a.txt"), "utf8")).toBe("good");
     expect(readdirSync(folder)).toEqual(["out"]);
   });

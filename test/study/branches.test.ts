@@ -1,7 +1,7 @@
 import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { branched } from "../../src/study/branches.ts";
+import { type Branches, branched } from "../../src/study/branches.ts";
 import { cellFolder } from "../../src/study/build.ts";
 import { writeResults } from "../../src/study/results.ts";
 import { openStudy, runStudy, stateOf } from "../../src/study/run.ts";
@@ -14,7 +14,7 @@ import { temporaryFolder } from "../support.ts";
 import { records, studyYaml, timeless, writeStudy } from "./support.ts";
 
 const stage = (given: Partial<StageSpec>): StageSpec => ({ name: "s", head: true, optimizer: "keep", ...given });
-const rule = { at: [0.25, 0.5, 1], cooldown: 0.2, decay: "sqrt" } as const;
+const rule: Branches = { at: [0.25, 0.5, 1], cooldown: 0.2, decay: "sqrt", stages: "shared" };
 const cost = (exact: number) => ({ exact, paper: exact });
 
 describe("branches", () => {
@@ -23,12 +23,27 @@ describe("branches", () => {
     // 20 cheap steps and 80 dear ones.
     const made = branched(plan, [cost(1), cost(10)], 100, 820, "exact", rule);
     expect(made.trunk.steps).toBe(80);
-    expect(made.plan.map((one) => one.steps)).toEqual([20, undefined]);
-    expect(made.branches).toEqual([
-      { share: 0.25, from: 30, steps: 38 },
-      { share: 0.5, from: 47, steps: 59 },
-      { share: 1, from: 80, steps: 100 },
+    expect(made.branches.map(({ plan }) => plan.map((one) => one.steps))).toEqual(Array(3).fill([20, undefined]));
+    expect(made.branches).toMatchObject([
+      { share: 0.25, from: 30, steps: 38, cooldown: 8 },
+      { share: 0.5, from: 47, steps: 59, cooldown: 12 },
+      { share: 1, from: 80, steps: 100, cooldown: 20 },
     ]);
+  });
+
+  it("with stages of their own grow where their own length says, and share the trunk up to there", () => {
+    const plan = [stage({ name: "small", share: 0.8 }), stage({ name: "whole" })];
+    // 80 cheap steps and 20 dear ones; a quarter of the budget pays 20 and 5.
+    const made = branched(plan, [cost(1), cost(10)], 100, 280, "exact", { ...rule, stages: "own" });
+    expect(made.branches.map(({ share, from, steps, plan }) => [share, from, steps, plan[0].steps])).toEqual([
+      [0.25, 20, 25, 20],
+      [0.5, 40, 50, 40],
+      [1, 80, 100, 80],
+    ]);
+    expect(made.trunk.steps).toBe(80);
+    expect(made.trunk.plan.map(({ name }) => name)).toEqual(["small"]);
+    const shared = branched(plan, [cost(1), cost(10)], 100, 280, "exact", rule);
+    expect(shared.branches.map(({ share }) => share)).toEqual([1]);
   });
 
   it("that would anneal before the last stage are not there; where the whole budget is one of them, that is said", () => {

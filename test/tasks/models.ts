@@ -27,10 +27,10 @@ const configs: Readonly<Record<string, Json>> = {
   gpt2: { model_type: "gpt2", vocab_size: 1200, n_positions: 40, n_embd: 32, n_layer: 2, n_head: 2, eos_token_id: 0 },
 };
 
-/** @returns its folder */
-export async function smallModel(root: string, kind: keyof typeof configs): Promise<string> {
+/** @param more keys of its config @returns its folder */
+export async function smallModel(root: string, kind: keyof typeof configs, more: Json = {}): Promise<string> {
   const folder = join(root, kind);
-  await createModel(configs[kind], "config.json", folder, { seed: 2 });
+  await createModel({ ...configs[kind], ...more }, "config.json", folder, { seed: 2 });
   cpSync(fixture("tokenizers", ["bert", "distilbert", "modernbert"].includes(kind) ? "uncased" : kind), folder, {
     recursive: true,
   });
@@ -55,4 +55,54 @@ export function writeTable(path: string, rows: number, seed: number): string {
   });
   writeFileSync(path, ["a\tb\tclass\tvalue", ...lines].map((line) => `${line}\n`).join(""));
   return path;
+}
+
+const names = ["Zoë", "Tom 😀", "Lily", "Ben"];
+
+/** Questions as SQuAD's JSON has them: some without an answer, some with several. */
+export function writeQuestions(path: string, count: number, seed: number): string {
+  const random = new RandomStream(seed, "test/questions");
+  const paragraphs = Array.from({ length: count }, (_, n) => {
+    const draw = (most: number, i: number) => random.below(most, 1000 * n + i);
+    const sentences = Array.from({ length: 3 + draw(9, 0) }, (_, i) => {
+      const some = Array.from(
+        { length: 4 + draw(6, 10 * i + 1) },
+        (_, j) => words[draw(words.length, 100 + 20 * i + j)],
+      );
+      return `${names[draw(4, 10 * i + 2)]} said: ${some.join(" ")}.`;
+    });
+    const context = sentences.join(" ");
+    const [said] = sentences[draw(sentences.length, 3)].split(": ").slice(1);
+    const at = [...context.slice(0, context.indexOf(said))].length;
+    const answers = [{ text: said.slice(0, -1), answer_start: at }];
+    if (n % 3 === 0) answers.push({ text: `${said.split(" ")[0]}`, answer_start: at });
+    const none = n % 4 === 3;
+    const qas = [
+      {
+        id: `q${n}`,
+        question: `  What was said ${said.slice(0, 3)}?`,
+        answers: none ? [] : answers,
+        is_impossible: none,
+      },
+    ];
+    return { context, qas };
+  });
+  writeFileSync(path, JSON.stringify({ version: "v2.0", data: [{ title: "t", paragraphs }] }));
+  return path;
+}
+
+/** Words with names among them marked as CoNLL-2003 has them, in one of its forms. */
+export function sentencesOf(count: number, seed: number): { tokens: string[]; ner_tags: string[] }[] {
+  const random = new RandomStream(seed, "test/sentences");
+  return Array.from({ length: count }, (_, n) => {
+    const all = Array.from({ length: 3 + random.below(14, 100 * n) }, (_, i): [string, string][] => {
+      const kind = random.below(5, 100 * n + 2 * i + 1);
+      const word = words[random.below(words.length, 100 * n + 2 * i + 2)];
+      if (kind > 1) return [[word, "O"]];
+      const type = kind === 0 ? "PER" : "LOC";
+      const entity: [string, string][] = [[`Mc${word}son`, `B-${type}`]];
+      return word.length > 3 ? [...entity, ["Ångström", `I-${type}`]] : entity;
+    }).flat();
+    return { tokens: all.map(([word]) => word), ner_tags: all.map(([, tag]) => tag) };
+  });
 }

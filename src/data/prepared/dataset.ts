@@ -180,15 +180,8 @@ export async function openDataset(folder: string): Promise<Dataset> {
 /** data.json's content for an info. */
 export function infoJson(info: DatasetInfo): Json {
   const { train, validation, tokenizer, ...rest } = info;
-  return {
-    format: FORMAT,
-    version: FORMAT_VERSION,
-    ...rest,
-    tokenizer: { ...tokenizer, special: { ...tokenizer.special } },
-    train: { ...train },
-    validation: { ...validation },
-    sources: info.sources.map((source) => ({ ...source })),
-  };
+  const written = { ...tokenizer, special: { ...tokenizer.special } };
+  return { format: FORMAT, version: FORMAT_VERSION, ...rest, tokenizer: written, train, validation };
 }
 
 function readInfo(json: Json, where: string): DatasetInfo {

@@ -71,12 +71,7 @@ export class Positions {
   #page(page: number): Float64Array {
     const known = this.#pages.get(page);
     if (known !== undefined) return known;
-    if (this.#pages.size >= KEPT) {
-      for (const oldest of this.#pages.keys()) {
-        this.#pages.delete(oldest);
-        break;
-      }
-    }
+    if (this.#pages.size >= KEPT) this.#pages.clear();
     const entries = this.#read(page);
     this.#pages.set(page, entries);
     return entries;

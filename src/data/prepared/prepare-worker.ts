@@ -2,8 +2,8 @@
  * A worker of `prepare`: blocks of text come in, their tokens go back. It holds no state that a result depends on, so
  * any worker may take any block.
  */
-import { parentPort, workerData } from "node:worker_threads";
-import { UserError } from "../../util/errors.ts";
+import { workerData } from "node:worker_threads";
+import { answering } from "../../util/worker.ts";
 import type { Block } from "../text/blocks.ts";
 import { joinLines, parseLines } from "../text/lines.ts";
 import type { TokenizerDescription } from "../tokenizer/folder.ts";
@@ -29,33 +29,14 @@ export interface EncodedBlock {
   readonly largest: number;
 }
 
-/** An error that a person is to read, taken apart for the way through a message; any other as it is. */
-export type Answer =
-  | { readonly encoded: EncodedBlock }
-  | { readonly refused: readonly [what: string, where: string, wayOut: string] }
-  | { readonly failed: Error };
-
-if (parentPort !== null) {
-  const port = parentPort;
-  const { description, folder, width, whole }: WorkerSetting = workerData;
-  const opening = fromDescription(description, folder);
-  port.on("message", async (block: Block) => {
-    try {
-      const lines = whole ? joinLines(parseLines(block)) : parseLines(block);
-      const { ids: wide, ends } = await (await opening).encode(lines.texts);
-      const ids = width === 2 ? Uint16Array.from(wide) : wide;
-      let largest = 0;
-      for (const id of wide) if (id > largest) largest = id;
-      const encoded = { ids, ends, breaks: lines.breaks, breakAfter: lines.breakAfter, largest };
-      const answer: Answer = { encoded };
-      port.postMessage(answer, [ids.buffer, ends.buffer]);
-    } catch (error) {
-      port.postMessage(errorAnswer(error));
-    }
-  });
-}
-
-function errorAnswer(error: unknown): Answer {
-  if (error instanceof UserError) return { refused: [error.what, error.where, error.wayOut] };
-  return { failed: error instanceof Error ? error : new Error(String(error)) };
-}
+const { description, folder, width, whole }: WorkerSetting = workerData;
+const opening = fromDescription(description, folder);
+answering(
+  async (block: Block): Promise<EncodedBlock> => {
+    const { texts, breaks, breakAfter } = whole ? joinLines(parseLines(block)) : parseLines(block);
+    const { ids, ends } = await (await opening).encode(texts);
+    const largest = ids.reduce((most, id) => Math.max(most, id), 0);
+    return { ids: width === 2 ? Uint16Array.from(ids) : ids, ends, breaks, breakAfter, largest };
+  },
+  ({ ids, ends }) => [ids.buffer, ends.buffer],
+);

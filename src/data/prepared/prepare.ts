@@ -16,16 +16,17 @@ import { fillFile } from "../../store/output.ts";
 import { UserError } from "../../util/errors.ts";
 import { isJsonObject, printable } from "../../util/json.ts";
 import { packageVersion } from "../../util/paths.ts";
-import { type Fingerprint, readBlocks } from "../text/blocks.ts";
-import { findSources, namedField, type Source } from "../text/sources.ts";
+import { Thread, workerUrl } from "../../util/worker.ts";
+import type { Block } from "../text/blocks.ts";
+import { type Fingerprint, readAll } from "../text/blocks.ts";
+import { findSources, namedField, type Reading, type Source } from "../text/sources.ts";
 import { addedTokens, withClass } from "../tokenizer/folder.ts";
 import { openTokenizer, type Tokenizer } from "../tokenizer/tokenizer.ts";
 import { type DatasetInfo, infoJson, openDataset, type PartInfo, type SourceInfo } from "./dataset.ts";
-import { EncoderPool } from "./pool.ts";
-import type { EncodedBlock } from "./prepare-worker.ts";
+import type { EncodedBlock, WorkerSetting } from "./prepare-worker.ts";
 import { PartWriter, split } from "./writer.ts";
 
-export interface PrepareOptions {
+export interface PrepareOptions extends Reading {
   /** Text files and folders. */
   readonly paths: readonly string[];
   /** The tokenizer's folder. */
@@ -42,10 +43,6 @@ export interface PrepareOptions {
   readonly model?: { readonly vocabulary: number; readonly positions: number; readonly where: string };
   /** Whether each document begins with the bos token; default: if transformers puts it before a text. */
   readonly bos?: boolean;
-  /** The field of JSON Lines that holds the text; default `text`. */
-  readonly field?: string;
-  /** Told what whoever uses the data should know, of its files and of the tokenizer. */
-  readonly note?: (text: string) => void;
   /** Called after every block. */
   readonly progress?: (done: {
     readonly bytes: number;
@@ -93,22 +90,19 @@ export async function prepare(options: PrepareOptions): Promise<PrepareResult> {
   checkIds(encloses ? [cls, sep, mask] : [separator, bos], "the special token");
   const width = tokenizer.info.vocabulary <= 2 ** 16 ? 2 : 4;
   const seconds = () => (performance.now() - started) / 1000;
-  const found: SourceInfo[] = [];
+  const fingerprints: Fingerprint[] = [];
+  const found = (): SourceInfo[] => fingerprints.map((print, i) => ({ path: sources[i].path, ...print }));
   let bytes = 0;
   const share = await shareOf(sources);
   const origin = async () => {
     const files = await presentOf(options.tokenizer, tokenizerFiles);
     const hashes = await hashFiles(files.map((name) => join(options.tokenizer, name)));
     const given = { version: packageVersion(), length, validation, bos: options.bos, field: namedField(options) };
-    const made = { ...given, tokenizer: hashes, sources: found };
+    const made = { ...given, tokenizer: hashes, sources: found() };
     return `prepare ${JSON.stringify(made)}`;
   };
   const readAgain = async () => {
-    for (const source of sources) {
-      const fingerprint: Fingerprint = { bytes: 0, sha256: "" };
-      for await (const block of readBlocks(source, fingerprint)) bytes += block.bytes.length;
-      found.push({ path: source.path, ...fingerprint });
-    }
+    for await (const block of readAll(sources, fingerprints)) bytes += block.bytes.length;
     return origin();
   };
   if (await holdsAlready(out, readAgain)) {
@@ -119,31 +113,28 @@ export async function prepare(options: PrepareOptions): Promise<PrepareResult> {
   const fill = async (folder: string): Promise<DatasetInfo> => {
     const collector = new Collector(await PartWriter.create(folder, "all", width), framing);
     const { description } = tokenizer;
-    const pool = new EncoderPool(threads, { description, folder: options.tokenizer, width, whole: framing.whole });
+    const workerData: WorkerSetting = { description, folder: options.tokenizer, width, whole: framing.whole };
+    const script = workerUrl(import.meta.url, "./prepare-worker.ts");
+    const pool = Array.from({ length: threads }, () => new Thread<Block, EncodedBlock>(script, { workerData }));
     try {
       const underWay: Promise<EncodedBlock>[] = [];
-      let fingerprint: Fingerprint = { bytes: 0, sha256: "" };
       const takeOne = async () => {
         const encoded = await underWay.shift();
         if (encoded !== undefined) {
           checkIds([encoded.largest], "the texts hold a token that the model lacks:");
           await collector.add(encoded);
         }
-        options.progress?.({ bytes, tokens: collector.written.tokens, share: share(found, fingerprint) });
+        options.progress?.({ bytes, tokens: collector.written.tokens, share: share(fingerprints) });
       };
-      for (const source of sources) {
-        fingerprint = { bytes: 0, sha256: "" };
-        for await (const block of readBlocks(source, fingerprint)) {
-          bytes += block.bytes.length;
-          underWay.push(pool.encode(block));
-          if (underWay.length > 2 * threads) await takeOne();
-        }
-        found.push({ path: source.path, ...fingerprint });
-        fingerprint = { bytes: 0, sha256: "" };
+      for await (const block of readAll(sources, fingerprints)) {
+        bytes += block.bytes.length;
+        const next = pool.reduce((least, one) => (one.waiting < least.waiting ? one : least));
+        underWay.push(next.ask(block, [block.bytes.buffer]));
+        if (underWay.length > 2 * threads) await takeOne();
       }
       while (underWay.length > 0) await takeOne();
     } finally {
-      await pool.close();
+      await Promise.all(pool.map((thread) => thread.end()));
       await collector.close();
     }
     const { documents } = collector.written;
@@ -151,7 +142,7 @@ export async function prepare(options: PrepareOptions): Promise<PrepareResult> {
       throw new UserError("the corpus is empty", options.paths.join(", "), "name files that hold text");
     }
     const held = heldOut(documents, validation, options.paths);
-    const [train, part] = await split(folder, width, documents, held);
+    const [train, part] = await split(folder, width, collector.written, held);
     const body = encloses ? length - 2 : length;
     checkParts(train, part, body, held > 0, options.paths);
     const info: DatasetInfo = {
@@ -164,7 +155,7 @@ export async function prepare(options: PrepareOptions): Promise<PrepareResult> {
       largest: collector.largest,
       train,
       validation: part,
-      sources: found,
+      sources: found(),
     };
     await mkdir(join(folder, "tokenizer"));
     await copyTokenizerFiles(options.tokenizer, join(folder, "tokenizer"), (config) =>
@@ -177,12 +168,12 @@ export async function prepare(options: PrepareOptions): Promise<PrepareResult> {
   return { info, bytes, seconds: seconds(), already: false };
 }
 
-/** Tells what share of the files is read, of which some are read to their end and one in part. */
+/** Tells what share of the files is read. */
 async function shareOf(sources: readonly Source[]) {
   const sizes = await Promise.all(sources.map(({ path }) => stat(path).catch(() => ({ size: 0 }))));
   const all = sizes.reduce((sum, { size }) => sum + size, 0);
-  return (whole: readonly SourceInfo[], part: Fingerprint) => {
-    const done = whole.reduce((sum, { bytes }) => sum + bytes, part.bytes);
+  return (read: readonly Fingerprint[]) => {
+    const done = read.reduce((sum, { bytes }) => sum + bytes, 0);
     return Math.min(1, done / Math.max(1, all));
   };
 }

@@ -1,40 +1,44 @@
 /** The files of a part written, tokens, documents and lines; and all documents parted into what is learned and held out. */
+import { closeSync, openSync, readSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
+import { createFile, type OutputFile } from "../../store/output.ts";
 import { RandomStream } from "../../util/random.ts";
 import type { PartInfo } from "./dataset.ts";
-import { FlatReader, FlatWriter } from "./flat.ts";
 import { Permutation } from "./order.ts";
+import { Positions } from "./positions.ts";
+
+/** Bytes read at a time. */
+const BUFFER = 2 ** 20;
 
 /** Parts all.* into train.* and validation.* and removes it. @param held how many documents are held out */
-export async function split(
-  folder: string,
-  width: 2 | 4,
-  documents: number,
-  held: number,
-): Promise<[PartInfo, PartInfo]> {
-  const order = new Permutation(documents, new RandomStream(0, "held-out documents"));
-  const [tokens, starts, lines] = FILES.map((name) => new FlatReader(join(folder, `all.${name}`)));
+export async function split(folder: string, width: 2 | 4, all: PartInfo, held: number): Promise<[PartInfo, PartInfo]> {
+  const order = new Permutation(all.documents, new RandomStream(0, "held-out documents"));
+  const [path, documents, lines] = FILES.map((name) => join(folder, `all.${name}`));
+  const starts = new Positions(documents, all.documents, all.tokens);
+  const lineStarts = new Positions(lines, all.lines, all.tokens);
+  const tokens = openSync(path, "r");
+  const buffer = new Uint8Array(BUFFER);
+  let ready = buffer.subarray(0, 0);
   const parts = [await PartWriter.create(folder, "train", width), await PartWriter.create(folder, "validation", width)];
   try {
-    let start = starts.position() ?? 0;
-    let line = lines.position() ?? 0;
-    for (let document = 0; document < documents; document++) {
-      const part = parts[held > 0 && order.at(document) < held ? 1 : 0];
-      const end = starts.position() ?? start;
+    for (let document = 0, line = 0; document < all.documents; document++) {
+      const part = parts[order.at(document) < held ? 1 : 0];
+      const [start, end] = [starts.at(document), starts.at(document + 1)];
       const shift = part.info.tokens - start;
       await part.startDocument();
-      for (; line < end; line = lines.position() ?? end) await part.startLine(line + shift);
+      for (; lineStarts.at(line) < end; line++) await part.startLine(lineStarts.at(line) + shift);
       for (let left = (end - start) * width; left > 0; ) {
-        const bytes = tokens.take(left);
-        await part.write(bytes);
+        if (ready.length === 0) ready = buffer.subarray(0, readSync(tokens, buffer));
+        const bytes = ready.subarray(0, left);
+        ready = ready.subarray(bytes.length);
         left -= bytes.length;
+        await part.write(bytes);
       }
-      start = end;
     }
   } finally {
-    for (const file of [tokens, starts, lines]) file.close();
-    for (const part of parts) await part.close();
+    closeSync(tokens);
+    for (const file of [starts, lineStarts, ...parts]) await file.close();
   }
   for (const name of FILES) await rm(join(folder, `all.${name}`));
   return [parts[0].info, parts[1].info];
@@ -44,33 +48,40 @@ const FILES = ["tokens", "documents", "lines"];
 
 export class PartWriter {
   readonly info = { documents: 0, lines: 0, tokens: 0 };
-  readonly #files: readonly FlatWriter[];
+  readonly #files: readonly OutputFile[];
   readonly #width: 2 | 4;
+  readonly #place = Buffer.alloc(8);
 
-  private constructor(files: readonly FlatWriter[], width: 2 | 4) {
+  private constructor(files: readonly OutputFile[], width: 2 | 4) {
     this.#files = files;
     this.#width = width;
   }
 
   static async create(folder: string, part: string, width: 2 | 4): Promise<PartWriter> {
-    const files: FlatWriter[] = [];
-    for (const name of FILES) files.push(await FlatWriter.create(join(folder, `${part}.${name}`)));
+    const files: OutputFile[] = [];
+    for (const name of FILES) files.push(await createFile(join(folder, `${part}.${name}`)));
     return new PartWriter(files, width);
   }
 
-  startDocument(): Promise<void> | undefined {
+  startDocument(): Promise<void> {
     this.info.documents++;
-    return this.#files[1].position(this.info.tokens);
+    return this.#position(1, this.info.tokens);
   }
 
-  startLine(token = this.info.tokens): Promise<void> | undefined {
+  startLine(token = this.info.tokens): Promise<void> {
     this.info.lines++;
-    return this.#files[2].position(token);
+    return this.#position(2, token);
   }
 
   write(bytes: Uint8Array): Promise<void> {
     this.info.tokens += bytes.length / this.#width;
-    return this.#files[0].bytes(bytes);
+    return this.#files[0].write(bytes);
+  }
+
+  #position(file: number, token: number): Promise<void> {
+    this.#place.writeUIntLE(token % 2 ** 32, 0, 4);
+    this.#place.writeUIntLE(Math.floor(token / 2 ** 32), 4, 4);
+    return this.#files[file].write(this.#place);
   }
 
   bytesOf(ids: readonly number[]): Uint8Array {
@@ -78,7 +89,7 @@ export class PartWriter {
   }
 
   async close(): Promise<void> {
-    for (const file of this.#files.slice(1)) await file.position(this.info.tokens);
+    for (const file of [1, 2]) await this.#position(file, this.info.tokens);
     for (const file of this.#files) await file.close();
   }
 }

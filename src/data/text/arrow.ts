@@ -7,6 +7,15 @@ import { checkColumn, checkUtf8, type Texts } from "./tables.ts";
 
 const CHUNK = 2 ** 18;
 
+/** Apache's library, taught to unpack zstd. */
+export async function withZstd() {
+  const [{ CompressionType, compressionRegistry, DataType, RecordBatchReader, tableFromIPC }, { decompress }] =
+    await Promise.all([import("apache-arrow"), import("fzstd")]);
+  // A copy of its own: numbers of eight bytes must lie at a multiple of eight.
+  compressionRegistry.set(CompressionType.ZSTD, { decode: (packed) => decompress(packed).slice() });
+  return { DataType, RecordBatchReader, tableFromIPC };
+}
+
 /** @param start where the stream begins */
 export async function* readArrow(
   path: string,
@@ -14,12 +23,7 @@ export async function* readArrow(
   at: (bytes: number) => void,
   start: number,
 ): Texts & AsyncGenerator {
-  const [{ CompressionType, compressionRegistry, DataType, RecordBatchReader }, { decompress }] = await Promise.all([
-    import("apache-arrow"),
-    import("fzstd"),
-  ]);
-  // A copy of its own: numbers of eight bytes must lie at a multiple of eight.
-  compressionRegistry.set(CompressionType.ZSTD, { decode: (packed) => decompress(packed).slice() });
+  const { DataType, RecordBatchReader } = await withZstd();
   const content = async function* (): AsyncGenerator<Uint8Array> {
     let done = start;
     for await (const chunk of createReadStream(path, { start, highWaterMark: CHUNK })) {

@@ -5,7 +5,8 @@
  * nothing: whoever reads blocks must come to the same result with other block sizes.
  */
 import { createHash } from "node:crypto";
-import { open, stat } from "node:fs/promises";
+import { createReadStream } from "node:fs";
+import { stat } from "node:fs/promises";
 import { hashFile } from "../../store/checksums.ts";
 import { UserError } from "../../util/errors.ts";
 import { printable } from "../../util/json.ts";
@@ -40,6 +41,15 @@ const LONGEST_LINE = 2 ** 26;
 const NEWLINE = 0x0a;
 const CARRIAGE_RETURN = 0x0d;
 
+/** The blocks of all files in order. @param fingerprints takes one of each file, filled in as readBlocks does */
+export async function* readAll(sources: readonly Source[], fingerprints: Fingerprint[]): AsyncGenerator<Block> {
+  for (const source of sources) {
+    const fingerprint: Fingerprint = { bytes: 0, sha256: "" };
+    fingerprints.push(fingerprint);
+    yield* readBlocks(source, fingerprint);
+  }
+}
+
 /**
  * The file's blocks in order; none for an empty file.
  * @param fingerprint filled in when the last block has been taken
@@ -55,7 +65,12 @@ export async function* readBlocks(source: Source, fingerprint?: Fingerprint): As
   const column = source.reading.field ?? "text";
   let field = source.jsonl || table !== undefined ? column : undefined;
   const take = (last: boolean): Block => {
-    const bytes = join(pending, size);
+    const bytes = new Uint8Array(size);
+    let end = 0;
+    for (const part of pending) {
+      bytes.set(part, end);
+      end += part.length;
+    }
     const block = { path: source.path, field, firstLine: line, bytes, last };
     for (let at = bytes.indexOf(NEWLINE); at >= 0; at = bytes.indexOf(NEWLINE, at + 1)) line++;
     pending = [];
@@ -138,26 +153,18 @@ async function* startingWith<T>(first: T, rest: AsyncIterable<T>): AsyncGenerato
   yield* rest;
 }
 
-async function* readRaw(path: string, fingerprint?: Fingerprint): AsyncGenerator<Uint8Array, undefined> {
+async function* readRaw(
+  path: string,
+  fingerprint: Fingerprint = { bytes: 0, sha256: "" },
+): AsyncGenerator<Uint8Array, undefined> {
   const hash = createHash("sha256");
-  let total = 0;
-  const file = await open(path);
-  try {
-    for (;;) {
-      const { bytesRead, buffer } = await file.read(new Uint8Array(CHUNK), 0, CHUNK);
-      if (bytesRead === 0) break;
-      total += bytesRead;
-      if (fingerprint !== undefined) fingerprint.bytes = total;
-      const chunk = buffer.subarray(0, bytesRead);
-      hash.update(chunk);
-      yield chunk;
-    }
-  } finally {
-    await file.close();
+  const chunks: AsyncIterable<Uint8Array> = createReadStream(path, { highWaterMark: CHUNK });
+  for await (const chunk of chunks) {
+    fingerprint.bytes += chunk.length;
+    hash.update(chunk);
+    yield chunk;
   }
-  if (fingerprint !== undefined) {
-    fingerprint.sha256 = hash.digest("hex");
-  }
+  fingerprint.sha256 = hash.digest("hex");
 }
 
 /** The field of the text, if the file's beginning is one of JSON Lines. */
@@ -195,14 +202,4 @@ function refuseOthers(start: Uint8Array, path: string): void {
   if (carriage >= 0 && carriage < start.length - 1 && !start.includes(NEWLINE)) {
     throw new UserError("its lines end with CR alone", path, "convert it: tr '\\r' '\\n' < FILE > NEW");
   }
-}
-
-function join(parts: readonly Uint8Array[], size: number): Uint8Array<ArrayBuffer> {
-  const all = new Uint8Array(size);
-  let at = 0;
-  for (const part of parts) {
-    all.set(part, at);
-    at += part.length;
-  }
-  return all;
 }

@@ -55,14 +55,5 @@ async function* unzstd(packed: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8A
 async function* unxz(packed: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
   // A CommonJS bundle, whose names an import does not see.
   const { XzReadableStream }: typeof import("xz-decompress") = createRequire(import.meta.url)("xz-decompress");
-  const source = packed[Symbol.asyncIterator]();
-  const stream = new ReadableStream<Uint8Array>({
-    async pull(controller) {
-      const { done, value } = await source.next();
-      if (done) controller.close();
-      else controller.enqueue(value);
-    },
-  });
-  const reader = new XzReadableStream(stream).getReader();
-  for (let next = await reader.read(); !next.done; next = await reader.read()) yield next.value;
+  yield* new XzReadableStream(ReadableStream.from(packed));
 }

@@ -89,37 +89,32 @@ export class Encoder {
       this.#kept.clear();
       this.#stored = 0;
     }
-    let count = 0;
-    for (const part of parts) count += part.pieces.length;
-    // What each piece is: ≥ 0 where it is in #store, −1 − n: the n-th answer.
-    const places = new Int32Array(count);
-    const answers: Ids[] = [];
-    const asked = new Map<string, number>();
-    const partEnds = new Uint32Array(parts.length);
-    count = 0;
-    parts.forEach(({ pieces, apart }, i) => {
+    // Where in #store each piece's ids are; those of new ones once they are asked for.
+    const places: number[] = [];
+    const unknown: { readonly at: number; readonly key: string }[] = [];
+    const partEnds = parts.map(({ pieces, apart }) => {
       for (const piece of pieces) {
         const key = apart ? APART + piece : piece;
-        let place = this.#kept.get(key) ?? asked.get(key);
-        if (place === undefined) {
-          place = -answers.push([]);
-          asked.set(key, place);
-        }
-        places[count++] = place;
+        const place = this.#kept.get(key);
+        if (place === undefined) unknown.push({ at: places.length, key });
+        places.push(place ?? 0);
       }
-      partEnds[i] = count;
+      return places.length;
     });
-    const answered = (key: string, ids: Ids) => {
-      answers[-1 - (asked.get(key) ?? 0)] = ids;
-      if (key.length <= LONGEST_KEPT) this.#keep(key, ids);
-    };
+    await this.#learn(new Set(unknown.map(({ key }) => key)));
+    for (const { at, key } of unknown) places[at] = this.#kept.get(key) ?? 0;
+    const encoded = this.#assemble(places, partEnds);
+    for (const { key } of unknown) if (key.length > LONGEST_KEPT) this.#kept.delete(key);
+    return encoded;
+  }
+
+  async #learn(keys: ReadonlySet<string>): Promise<void> {
     const [long, apart, short]: [string[], string[], string[]] = [[], [], []];
-    for (const key of asked.keys()) (key.startsWith(APART) ? apart : key.length > LONG ? long : short).push(key);
-    for (const [i, ids] of (await this.#askJoined(short)).entries()) answered(short[i], ids);
-    for (const piece of long) answered(piece, await this.#askLong(piece));
+    for (const key of keys) (key.startsWith(APART) ? apart : key.length > LONG ? long : short).push(key);
+    for (const [i, ids] of (await this.#askJoined(short)).entries()) this.#keep(short[i], ids);
+    for (const piece of long) this.#keep(piece, await this.#askLong(piece));
     const whole = apart.map((key) => key.slice(APART.length));
-    for (const [i, ids] of (await ask(this.native, whole)).entries()) answered(apart[i], ids);
-    return this.#assemble(places, partEnds, answers);
+    for (const [i, ids] of (await ask(this.native, whole)).entries()) this.#keep(apart[i], ids);
   }
 
   /** What encodes pieces without an added token: it puts nothing before them. */
@@ -171,27 +166,19 @@ export class Encoder {
     this.#store[this.#stored] = ids.length;
     this.#store.set(ids, this.#stored + 1);
     // A piece is a slice that would keep the whole text it was cut from in memory: keep a copy.
-    this.#kept.set(Buffer.from(piece, "utf16le").toString("utf16le"), this.#stored);
+    const key = piece.length > LONGEST_KEPT ? piece : Buffer.from(piece, "utf16le").toString("utf16le");
+    this.#kept.set(key, this.#stored);
     this.#stored = end;
   }
 
-  #assemble(places: Int32Array, partEnds: Uint32Array, answers: readonly Ids[]): EncodedTexts {
-    let total = 0;
-    for (const place of places) total += place >= 0 ? this.#store[place] : answers[-1 - place].length;
-    const ids = new Uint32Array(total);
+  #assemble(places: readonly number[], partEnds: readonly number[]): EncodedTexts {
+    const ids = new Uint32Array(places.reduce((sum, place) => sum + this.#store[place], 0));
     const ends = new Uint32Array(partEnds.length);
-    let at = 0;
-    let piece = 0;
-    for (let part = 0; part < partEnds.length; part++) {
+    for (let part = 0, piece = 0, at = 0; part < partEnds.length; part++) {
       for (; piece < partEnds[part]; piece++) {
         const place = places[piece];
-        if (place >= 0) {
-          const last = place + this.#store[place];
-          for (let i = place + 1; i <= last; i++) ids[at++] = this.#store[i];
-        } else {
-          const answer = answers[-1 - place];
-          for (let i = 0; i < answer.length; i++) ids[at++] = answer[i];
-        }
+        const last = place + this.#store[place];
+        for (let i = place + 1; i <= last; i++) ids[at++] = this.#store[i];
       }
       ends[part] = at;
     }

@@ -7,6 +7,7 @@
  * comes to its top with an old count goes back with the new one. Equal counts are decided by the symbols' numbers, the
  * older first, so the same words give the same merges, in whatever order they come.
  */
+import TinyQueue from "tinyqueue";
 
 export interface Merge {
   readonly left: number;
@@ -67,7 +68,8 @@ class Learner {
   /** How many symbols each word has by now. */
   readonly #lengths: Int32Array;
   readonly #pairs = new Map<number, Pair>();
-  readonly #heap = new PairHeap();
+  /** The largest count first, of equal ones the smallest key. */
+  readonly #heap = new TinyQueue<Pick<Pair, "key" | "count">>([], (a, b) => b.count - a.count || a.key - b.key);
   /** The last merge for which a word was looked at. */
   readonly #seen: Int32Array;
   #round = 0;
@@ -81,7 +83,7 @@ class Learner {
       for (let i = starts[word]; i + 1 < starts[word + 1]; i++)
         this.#change(symbols[i], symbols[i + 1], counts[word], word);
     }
-    for (const pair of this.#pairs.values()) this.#heap.push(pair.count, pair.key);
+    for (const { key, count } of this.#pairs.values()) this.#heap.push({ key, count });
   }
 
   mostFrequent(): Pair | undefined {
@@ -91,7 +93,7 @@ class Learner {
       const pair = this.#pairs.get(top.key);
       if (pair === undefined || pair.count <= 0) continue;
       if (pair.count === top.count) return pair;
-      this.#heap.push(pair.count, pair.key);
+      this.#heap.push({ key: pair.key, count: pair.count });
     }
   }
 
@@ -127,7 +129,7 @@ class Learner {
     }
     // The pair itself is gone, whatever its repetitions in a row made of its count.
     this.#pairs.delete(pair.key);
-    for (const one of touched) if (one.count > 0) this.#heap.push(one.count, one.key);
+    for (const one of touched) if (one.count > 0) this.#heap.push({ key: one.key, count: one.count });
   }
 
   #change(left: number, right: number, by: number, word: number): Pair {
@@ -140,56 +142,5 @@ class Learner {
     pair.count += by;
     if (by > 0 && pair.words[pair.words.length - 1] !== word) pair.words.push(word);
     return pair;
-  }
-}
-
-/** A binary heap: the largest count first, of equal ones the smallest key. */
-class PairHeap {
-  readonly #counts: number[] = [];
-  readonly #keys: number[] = [];
-
-  push(count: number, key: number): void {
-    let at = this.#counts.length;
-    this.#counts.push(count);
-    this.#keys.push(key);
-    while (at > 0) {
-      const above = (at - 1) >> 1;
-      if (!this.#before(count, key, above)) break;
-      this.#move(above, at);
-      at = above;
-    }
-    this.#counts[at] = count;
-    this.#keys[at] = key;
-  }
-
-  pop(): { readonly count: number; readonly key: number } | undefined {
-    if (this.#counts.length === 0) return undefined;
-    const top = { count: this.#counts[0], key: this.#keys[0] };
-    const count = this.#counts.pop() ?? 0;
-    const key = this.#keys.pop() ?? 0;
-    const size = this.#counts.length;
-    if (size === 0) return top;
-    let at = 0;
-    for (;;) {
-      let below = 2 * at + 1;
-      if (below >= size) break;
-      if (below + 1 < size && this.#before(this.#counts[below + 1], this.#keys[below + 1], below)) below++;
-      if (this.#before(count, key, below)) break;
-      this.#move(below, at);
-      at = below;
-    }
-    this.#counts[at] = count;
-    this.#keys[at] = key;
-    return top;
-  }
-
-  #before(count: number, key: number, place: number): boolean {
-    const other = this.#counts[place];
-    return count > other || (count === other && key < this.#keys[place]);
-  }
-
-  #move(from: number, to: number): void {
-    this.#counts[to] = this.#counts[from];
-    this.#keys[to] = this.#keys[from];
   }
 }

@@ -22,6 +22,11 @@ export interface TokenizerInfo {
   readonly specialIds: readonly number[];
 }
 
+export interface PlacedIds {
+  readonly ids: readonly number[];
+  readonly places: readonly (readonly number[])[];
+}
+
 export class Tokenizer {
   readonly info: TokenizerInfo;
   readonly description: TokenizerDescription;
@@ -49,6 +54,12 @@ export class Tokenizer {
       const wayOut = "give it an unknown token, or every character that texts may hold";
       throw new UserError(`the tokenizer has no token for a text (${printable(reason)})`, this.#where, wayOut);
     }
+  }
+
+  /** As `encode`, and where in its text each id stands, from and to, in code points. */
+  async encodeWithPlaces(texts: readonly string[]): Promise<readonly PlacedIds[]> {
+    const encodings = await this.#encoder.native.encodeBatch([...texts], { addSpecialTokens: false });
+    return encodings.map((encoding) => ({ ids: encoding.getIds(), places: encoding.getOffsets() }));
   }
 
   /** The text of ids, special tokens written out. */

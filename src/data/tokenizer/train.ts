@@ -13,16 +13,14 @@ import { UserError } from "../../util/errors.ts";
 import type { Json } from "../../util/json.ts";
 import { packageVersion } from "../../util/paths.ts";
 import type { Fingerprint } from "../text/blocks.ts";
-import { findSources, namedField } from "../text/sources.ts";
-import { bert, gpt2, roberta } from "./classes.ts";
-import { addedTokens } from "./folder.ts";
-import { byteLevelJson, wordPieceJson } from "./json.ts";
+import { findSources, namedField, type Reading } from "../text/sources.ts";
+import { bert, gpt2, type Parts, roberta } from "./classes.ts";
 import { learnMerges, type Merge, type Words } from "./merges.ts";
 import { type Role, specialToken } from "./special.ts";
 import { openTokenizer } from "./tokenizer.ts";
 import { countWords } from "./word-counts.ts";
 
-export interface TrainTokenizerOptions {
+export interface TrainTokenizerOptions extends Reading {
   /** Text files and folders. */
   readonly paths: readonly string[];
   /** The folder to write; it must not exist, or be empty. */
@@ -34,10 +32,6 @@ export interface TrainTokenizerOptions {
   readonly lowercase?: boolean;
   /** BPE: whose special tokens; default "gpt2". */
   readonly special?: "gpt2" | "roberta";
-  /** The field of JSON Lines that holds the text; default `text`. */
-  readonly field?: string;
-  /** Takes what a person should know of how the files were read. */
-  readonly note?: (text: string) => void;
   /** Called after every block of text. */
   readonly progress?: (bytes: number) => void;
 }
@@ -75,10 +69,25 @@ export async function trainTokenizer(options: TrainTokenizerOptions): Promise<Tr
   const sources = await findSources(options.paths, options);
   const { tokens, of } = specials[kind === "wordpiece" ? "bert" : (options.special ?? "gpt2")];
   const roles: Specials = Object.fromEntries(Object.entries(of.tokens).sort());
-  const build = kind === "wordpiece" ? wordPiece(tokens, lowercase) : byteLevel(tokens, roles);
+  const config: Json = {
+    tokenizer_class: of.name,
+    model_max_length: of === gpt2 ? 1024 : 512,
+    ...(kind === "wordpiece"
+      ? { do_lower_case: lowercase, strip_accents: null, tokenize_chinese_chars: true }
+      : { add_prefix_space: false }),
+  };
+  // RoBERTa's mask takes the space before it, as in the sentences that it was trained on.
+  const added = tokens.map((token, id) => ({
+    ...specialToken(id, token),
+    lstrip: of === roberta && token === roles.mask,
+  }));
+  const jsonOf = (names: readonly string[], merges: Parts["merges"]): Json => {
+    const vocabulary = new Map(names.map((name, id) => [name, id]));
+    return { ...of.build(config, { vocabulary, merges, json: undefined }, roles), added_tokens: added };
+  };
   const fingerprints: Fingerprint[] = [];
   // The library gives each token the id it has in the vocabulary: no empty one will do.
-  const words = await countWords(sources, build.json(tokens, []), options.progress, fingerprints);
+  const words = await countWords(sources, jsonOf(tokens, []), options.progress, fingerprints);
   if (words.size === 0)
     throw new UserError("the corpus is empty", options.paths.join(", "), "name files that hold text");
   const origin = async () => {
@@ -92,21 +101,23 @@ export async function trainTokenizer(options: TrainTokenizerOptions): Promise<Tr
     const { vocabulary } = (await openTokenizer(options.out)).info;
     return { vocabulary, words: words.size, seconds: seconds(), already: true };
   }
-  const { names, arrays } = build.start(words, size);
-  const merges = learnMerges(arrays, { names, join: build.join }, size);
+  const {
+    names,
+    arrays,
+    join: joined,
+  } = kind === "wordpiece" ? wordPiece(tokens, words, size) : byteLevel(tokens, words);
+  const merges = learnMerges(arrays, { names, join: joined }, size);
   const named = merges.map(({ left, right }: Merge): [string, string] => [names[left], names[right]]);
-  const json = build.json(names, named);
   const fill = async (folder: string) => {
-    await writeJson(join(folder, "tokenizer.json"), json);
+    await writeJson(join(folder, "tokenizer.json"), jsonOf(names, named));
     const map = Object.fromEntries(Object.entries(roles).map(([role, token]) => [`${role}_token`, token]));
     // A token that takes a blank with it is described in full, for whoever reads vocab.json and merges.txt.
-    const described = addedTokens(json).filter(({ lstrip }) => lstrip);
     const full = Object.entries(map).map(([key, token]) => {
-      const { id: _, ...flags } = described.find(({ content }) => content === token) ?? specialToken(0, token);
-      return [key, flags.lstrip ? flags : token];
+      const { id: _, normalized, ...flags } = added[tokens.indexOf(token)];
+      return [key, flags.lstrip ? { ...flags, normalized } : token];
     });
     await writeJson(join(folder, "special_tokens_map.json"), Object.fromEntries(full));
-    await writeJson(join(folder, "tokenizer_config.json"), { ...map, ...build.config });
+    await writeJson(join(folder, "tokenizer_config.json"), { ...map, ...config });
     if (kind === "wordpiece") {
       await fillFile(join(folder, "vocab.txt"), `${names.join("\n")}\n`);
     } else {
@@ -119,81 +130,31 @@ export async function trainTokenizer(options: TrainTokenizerOptions): Promise<Tr
   return { vocabulary: names.length, words: words.size, seconds: seconds(), already: false };
 }
 
-/** What the two kinds differ in. */
-interface Build {
-  /** tokenizer.json with this vocabulary, in the order of ids. */
-  json(names: readonly string[], merges: readonly (readonly [string, string])[]): Json;
-  /** What tokenizer_config.json says beside the special tokens. */
-  readonly config: Json;
-  /** The first symbols, and the words in them. */
-  start(words: ReadonlyMap<string, number>, size: number): { names: string[]; arrays: Words };
+/** The first symbols, the words in them, and the name of what two symbols become. */
+interface Start {
+  readonly names: string[];
+  readonly arrays: Words;
   join(left: string, right: string): string;
 }
 
-function wordPiece(tokens: readonly string[], lowercase: boolean): Build {
-  return {
-    json: (names) =>
-      wordPieceJson({
-        vocabulary: new Map(names.map((name, id) => [name, id])),
-        added: tokens.map((token, id) => specialToken(id, token)),
-        lowercase,
-        stripAccents: null,
-        chineseCharacters: true,
-        unknown: "[UNK]",
-        cls: ["[CLS]", 2],
-        sep: ["[SEP]", 3],
-      }),
-    config: {
-      tokenizer_class: "BertTokenizer",
-      model_max_length: 512,
-      do_lower_case: lowercase,
-      strip_accents: null,
-      tokenize_chinese_chars: true,
-    },
-    start(words, size) {
-      const alphabet = alphabetOf(words, Math.min(LARGEST_ALPHABET, Math.floor(size / 4)));
-      const split = [...words]
-        .map(([word, count]) => ({ letters: [...word], count }))
-        .filter(({ letters }) => letters.length <= LONGEST_WORD && letters.every((letter) => alphabet.has(letter)));
-      const inner = new Set<string>();
-      for (const { letters } of split) for (const letter of letters.slice(1)) inner.add(letter);
-      const names = [...tokens, ...byCodePoint(alphabet), ...byCodePoint(inner).map((letter) => `##${letter}`)];
-      const pieces = split.map(({ letters, count }) => ({
-        letters: letters.map((letter, i) => (i === 0 ? letter : `##${letter}`)),
-        count,
-      }));
-      return { names, arrays: arraysOf(pieces, names) };
-    },
-    join: (left, right) => left + right.slice(2),
-  };
+function wordPiece(tokens: readonly string[], words: ReadonlyMap<string, number>, size: number): Start {
+  const alphabet = alphabetOf(words, Math.min(LARGEST_ALPHABET, Math.floor(size / 4)));
+  const inner = new Set<string>();
+  const split: Split[] = [];
+  for (const [word, count] of words) {
+    const letters = [...word];
+    if (letters.length > LONGEST_WORD || !letters.every((letter) => alphabet.has(letter))) continue;
+    for (const letter of letters.slice(1)) inner.add(letter);
+    split.push({ letters: letters.map((letter, i) => (i === 0 ? letter : `##${letter}`)), count });
+  }
+  const names = [...tokens, ...byCodePoint(alphabet), ...byCodePoint(inner).map((letter) => `##${letter}`)];
+  return { names, arrays: arraysOf(split, names), join: (left, right) => left + right.slice(2) };
 }
 
-function byteLevel(tokens: readonly string[], roles: Specials): Build {
-  const place = (token: string | undefined): readonly [string, number] | undefined =>
-    token === undefined ? undefined : [token, tokens.indexOf(token)];
-  return {
-    json: (names, merges) =>
-      byteLevelJson({
-        vocabulary: new Map(names.map((name, id) => [name, id])),
-        merges,
-        // RoBERTa's mask takes the space before it, as in the sentences that it was trained on.
-        added: tokens.map((token, id) => ({ ...specialToken(id, token), lstrip: token === roles.mask })),
-        addPrefixSpace: false,
-        cls: place(roles.cls),
-        sep: place(roles.sep),
-      }),
-    config: {
-      tokenizer_class: roles.cls === undefined ? "GPT2Tokenizer" : "RobertaTokenizer",
-      model_max_length: roles.cls === undefined ? 1024 : 512,
-      add_prefix_space: false,
-    },
-    start(words) {
-      const names = [...tokens, ...byteAlphabet()];
-      const split = [...words].map(([word, count]) => ({ letters: [...word], count }));
-      return { names, arrays: arraysOf(split, names) };
-    },
-    join: (left, right) => left + right,
-  };
+function byteLevel(tokens: readonly string[], words: ReadonlyMap<string, number>): Start {
+  const names = [...tokens, ...byteAlphabet()];
+  const split = [...words].map(([word, count]) => ({ letters: [...word], count }));
+  return { names, arrays: arraysOf(split, names), join: (left, right) => left + right };
 }
 
 /** The most frequent characters; of equally frequent ones the lower code points. */
@@ -220,7 +181,12 @@ function byteAlphabet(): string[] {
   return byCodePoint(alphabet);
 }
 
-function arraysOf(split: readonly { letters: readonly string[]; count: number }[], names: readonly string[]): Words {
+interface Split {
+  readonly letters: readonly string[];
+  readonly count: number;
+}
+
+function arraysOf(split: readonly Split[], names: readonly string[]): Words {
   const numbers = new Map(names.map((name, number) => [name, number]));
   const starts = new Int32Array(split.length + 1);
   split.forEach(({ letters }, i) => {

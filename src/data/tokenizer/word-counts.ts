@@ -8,7 +8,7 @@
  */
 
 import type { Json } from "../../util/json.ts";
-import { type Fingerprint, readBlocks } from "../text/blocks.ts";
+import { type Fingerprint, readAll } from "../text/blocks.ts";
 import { parseLines } from "../text/lines.ts";
 import type { Source } from "../text/sources.ts";
 import { cutFor, slices } from "./cut.ts";
@@ -31,7 +31,7 @@ export async function countWords(
   sources: readonly Source[],
   json: Json,
   progress?: (bytes: number) => void,
-  fingerprints?: Fingerprint[],
+  fingerprints: Fingerprint[] = [],
 ): Promise<Map<string, number>> {
   const cut = cutFor(json);
   if (cut === undefined) throw new Error("words are counted for BERT's and GPT-2's pre-tokenisers only");
@@ -49,22 +49,18 @@ export async function countWords(
     }
   };
   let bytes = 0;
-  for (const source of sources) {
-    const fingerprint: Fingerprint = { bytes: 0, sha256: "" };
-    for await (const block of readBlocks(source, fingerprint)) {
-      for (const text of parseLines(block).texts) {
-        for (const slice of slices(text, cut)) {
-          for (const piece of cut.fine(slice)) {
-            if (piece.length <= LONGEST) add(piece);
-            else for (const [part] of piece.matchAll(parts)) add(part);
-          }
-          if (pieces.size > MOST || letters > MOST_LETTERS) forgetRarest();
+  for await (const block of readAll(sources, fingerprints)) {
+    for (const text of parseLines(block).texts) {
+      for (const slice of slices(text, cut)) {
+        for (const piece of cut.fine(slice)) {
+          if (piece.length <= LONGEST) add(piece);
+          else for (const [part] of piece.matchAll(parts)) add(part);
         }
+        if (pieces.size > MOST || letters > MOST_LETTERS) forgetRarest();
       }
-      bytes += block.bytes.length;
-      progress?.(bytes);
     }
-    fingerprints?.push(fingerprint);
+    bytes += block.bytes.length;
+    progress?.(bytes);
   }
   return toWords(pieces, json);
 }

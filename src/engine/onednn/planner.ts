@@ -6,6 +6,7 @@
  * at the lowest offset where it meets no other alive with it.
  */
 import { type Node, type Program, sameShape, size, type Type, type Value } from "../../program/graph.ts";
+import { type Uses, usesOf } from "../../program/uses.ts";
 import { readsHalves } from "../precision.ts";
 import { lowerings } from "./lowerings.ts";
 import { bytesOf, type Plan, type Step, type Window, windowsOf } from "./steps.ts";
@@ -38,9 +39,7 @@ export class Planner {
   readonly #steps: Step[] = [];
   readonly #buffers: Buffer[] = [];
   readonly #windows = new Map<number, Window>();
-  readonly #readers = new Map<number, Node[]>();
-  readonly #kept = new Set<number>();
-  readonly #order = new Map<Node, number>();
+  readonly #uses: Uses;
   readonly #done = new Set<Node>();
   readonly #stateOf = new Map<number, string>();
   readonly #updateOf = new Map<number, string[]>();
@@ -51,21 +50,12 @@ export class Planner {
   constructor(program: Program, precision: "f32" | "bf16" = "f32") {
     this.program = program;
     this.#halves = precision === "bf16";
-    program.nodes.forEach((node, i) => {
-      this.#order.set(node, i);
-      for (const input of node.inputs) {
-        const readers = this.#readers.get(input.id) ?? [];
-        readers.push(node);
-        this.#readers.set(input.id, readers);
-      }
-    });
+    this.#uses = usesOf(program);
     for (const [name, value] of program.states) {
       this.#stateOf.set(value.id, name);
       this.#windows.set(value.id, dense({ state: name }, value.shape));
     }
-    for (const value of program.outputs.values()) this.#kept.add(value.id);
     for (const [name, value] of program.updates) {
-      this.#kept.add(value.id);
       this.#updateOf.set(value.id, [...(this.#updateOf.get(value.id) ?? []), name]);
     }
   }
@@ -126,16 +116,16 @@ export class Planner {
   /** The type that a value is stored in: bf16 where nobody needs it exactly. */
   typeFor(value: Value): Window["type"] {
     const half =
-      this.#halves && value.dtype === "f32" && value.shape.length > 1 && !this.#kept.has(value.id) && this.#fits(value);
+      this.#halves && value.dtype === "f32" && value.shape.length > 1 && !this.#uses.isKept(value) && this.#fits(value);
     return half ? "bf16" : "f32";
   }
 
   /** Whether all readers of a value take bf16. */
   #fits(value: Value): boolean {
-    const readers = this.#readers.get(value.id) ?? [];
+    const readers = this.#uses.readers(value);
     return readers.every((node) =>
       moves.has(node.op.name)
-        ? !node.outputs.some((output) => this.#kept.has(output.id)) &&
+        ? !node.outputs.some((output) => this.#uses.isKept(output)) &&
           node.outputs.every((output) => this.#fits(output))
         : node.inputs.every((input, i) => input.id !== value.id || readsHalves(node, i)),
     );
@@ -243,8 +233,8 @@ export class Planner {
 
   /** The one node that reads a value, if there is one only and nothing else needs the value. */
   soleReader(value: Value): Node | undefined {
-    const readers = this.#readers.get(value.id) ?? [];
-    return readers.length === 1 && !this.#kept.has(value.id) ? readers[0] : undefined;
+    const readers = this.#uses.readers(value);
+    return readers.length === 1 && !this.#uses.isKept(value) ? readers[0] : undefined;
   }
 
   /** Where a value lies, in f32, if its one reader may change it there: nothing else lies in that room. */
@@ -261,12 +251,7 @@ export class Planner {
 
   /** Whether anything but nodes of this operation reads a value. */
   readOnlyBy(value: Value, op: string): boolean {
-    return !this.#kept.has(value.id) && (this.#readers.get(value.id) ?? []).every((node) => node.op.name === op);
-  }
-
-  /** Whether nothing reads a value. */
-  isUnread(value: Value): boolean {
-    return !this.#kept.has(value.id) && !this.#readers.has(value.id);
+    return !this.#uses.isKept(value) && this.#uses.readers(value).every((node) => node.op.name === op);
   }
 
   /** Says that a node needs no lowering of its own any more: another's has done its work. */
@@ -299,8 +284,7 @@ export class Planner {
       type: typeOf(value),
       window: this.window(value),
     }));
-    const states = [...program.states].map(([name, value]) => ({ name, type: typeOf(value) }));
-    return { steps: this.#steps, ...layOut(this.#buffers), inputs, outputs, states };
+    return { steps: this.#steps, ...layOut(this.#buffers), inputs, outputs };
   }
 
   /** Copies what was not made in place: all values first where a state's new value is another state's old one. */
@@ -334,12 +318,14 @@ export class Planner {
 
   /** The last node, by its number, that reads a value or another name for the same memory. */
   #lastRead(value: Value): number {
-    const reads = (this.#readers.get(value.id) ?? []).map((node) =>
-      Math.max(
-        this.#order.get(node) ?? 0,
-        ...(renames.has(node.op.name) ? node.outputs.map((o) => this.#lastRead(o)) : []),
-      ),
-    );
+    const reads = this.#uses
+      .readers(value)
+      .map((node) =>
+        Math.max(
+          this.#uses.order.get(node) ?? 0,
+          ...(renames.has(node.op.name) ? node.outputs.map((o) => this.#lastRead(o)) : []),
+        ),
+      );
     return Math.max(-1, ...reads);
   }
 

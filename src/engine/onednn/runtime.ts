@@ -7,8 +7,10 @@
  */
 import { type Node, size, type Type } from "../../program/graph.ts";
 import * as ops from "../../program/ops/index.ts";
+import type { Tensors } from "../device.ts";
 import type { TensorData } from "../engine.ts";
 import { kernels as referenceKernels } from "../reference/kernels.ts";
+import type { Served } from "../worker.ts";
 import { Arena, RESERVED_BYTES } from "./arena.ts";
 import type { View } from "./descriptors.ts";
 import type { Library } from "./library.ts";
@@ -34,14 +36,13 @@ interface Loaded {
   generation: number;
 }
 
-export class Runtime {
+export class Runtime implements Served<Plan> {
   readonly #arena = new Arena();
   readonly #primitives: Primitives;
   readonly #team: Team;
   readonly #held = new Map<string, Held>();
   readonly #loaded = new Map<number, Loaded>();
   #generation = 0;
-  #broken: string | undefined;
 
   constructor(library: Library, threads: number) {
     library.setThreads(threads);
@@ -56,7 +57,7 @@ export class Runtime {
     const known = this.#held.get(name);
     let offset = known?.offset;
     if (offset === undefined || known?.bytes !== bytes) {
-      if (known !== undefined) this.drop(name);
+      if (known !== undefined) this.drop([name]);
       offset = this.#arena.allocate(bytes);
       this.#generation++;
     }
@@ -67,16 +68,17 @@ export class Runtime {
   read(name: string): TensorData {
     const held = this.#held.get(name);
     if (held === undefined) throw new Error(`the engine holds no tensor ${name}`);
-    if (this.#broken !== undefined) throw new Error(`the state is unusable since ${this.#broken}`);
     return this.#array(held.type, held.offset).slice();
   }
 
-  drop(name: string): void {
-    const held = this.#held.get(name);
-    if (held === undefined) return;
-    this.#arena.release(held.offset, held.bytes);
-    this.#held.delete(name);
-    this.#generation++;
+  drop(names: readonly string[]): void {
+    for (const name of names) {
+      const held = this.#held.get(name);
+      if (held === undefined) continue;
+      this.#arena.release(held.offset, held.bytes);
+      this.#held.delete(name);
+      this.#generation++;
+    }
   }
 
   load(id: number, plan: Plan): void {
@@ -87,32 +89,22 @@ export class Runtime {
     this.#loaded.delete(id);
   }
 
-  run(id: number, inputs: Readonly<Record<string, TensorData>>): Record<string, TensorData> {
-    const loaded = this.#ready(id);
-    const { plan } = loaded;
-    for (const { name, type, window } of plan.inputs) {
-      this.#array(type, this.#offset(window, loaded)).set(inputs[name]);
-    }
-    try {
-      for (const call of loaded.calls) call.run();
-      this.#primitives.wait();
-    } catch (error) {
-      this.#broken = `a run failed (${error instanceof Error ? error.message : String(error)})`;
-      throw error;
-    }
+  run(id: number, inputs: Tensors): Record<string, TensorData> {
+    const loaded = this.#ready(id, inputs);
+    for (const call of loaded.calls) call.run();
+    this.#primitives.wait();
     return Object.fromEntries(
-      plan.outputs.map(({ name, type, window }) => [name, this.#array(type, this.#offset(window, loaded)).slice()]),
+      loaded.plan.outputs.map(({ name, type, window }) => [
+        name,
+        this.#array(type, this.#offset(window, loaded)).slice(),
+      ]),
     );
   }
 
   /** Milliseconds by class of step, of one run. It counts: states change as by any run. */
-  profile(id: number, inputs: Readonly<Record<string, TensorData>>): Record<string, number> {
-    const loaded = this.#ready(id);
-    for (const { name, type, window } of loaded.plan.inputs) {
-      this.#array(type, this.#offset(window, loaded)).set(inputs[name]);
-    }
+  profile(id: number, inputs: Tensors): Record<string, number> {
     const spent: Record<string, number> = {};
-    for (const call of loaded.calls) {
+    for (const call of this.#ready(id, inputs).calls) {
       const start = performance.now();
       call.run();
       spent[call.of] = (spent[call.of] ?? 0) + performance.now() - start;
@@ -124,22 +116,19 @@ export class Runtime {
     await this.#team.close();
   }
 
-  #ready(id: number): Loaded {
+  /** A program with its inputs in place. */
+  #ready(id: number, inputs: Tensors): Loaded {
     const loaded = this.#loaded.get(id);
     if (loaded === undefined) throw new Error("the program was released");
-    if (this.#broken !== undefined) throw new Error(`the state is unusable since ${this.#broken}`);
+    const { plan } = loaded;
     if (loaded.generation !== this.#generation) {
-      for (const { name, type } of loaded.plan.states) {
-        const held = this.#held.get(name);
-        if (held === undefined) throw new Error(`the engine holds no tensor ${name}`);
-        if (held.type.dtype !== type.dtype || String(held.type.shape) !== String(type.shape)) {
-          throw new Error(`state ${name} is [${held.type.shape}], the program's [${type.shape}]`);
-        }
-      }
       loaded.scratch = this.#arena.top;
-      this.#arena.ensure(loaded.scratch + loaded.plan.scratchBytes);
-      loaded.calls = loaded.plan.steps.map((step) => ({ of: step.of, run: this.#call(step, loaded) }));
+      this.#arena.ensure(loaded.scratch + plan.scratchBytes);
+      loaded.calls = plan.steps.map((step) => ({ of: step.of, run: this.#call(step, loaded) }));
       loaded.generation = this.#generation;
+    }
+    for (const { name, type, window } of plan.inputs) {
+      this.#array(type, this.#offset(window, loaded)).set(inputs[name]);
     }
     return loaded;
   }
@@ -151,46 +140,7 @@ export class Runtime {
       strides: window.dims.length === 0 ? [1] : window.strides,
       type: window.type,
     });
-    const primitives = this.#primitives;
     switch (step.do) {
-      case "matmul": {
-        const after = step.after.map((one) =>
-          one.kind === "add" ? { kind: one.kind, operand: view(one.operand) } : one,
-        );
-        const bias = step.bias === undefined ? undefined : view(step.bias);
-        return execution(primitives.matmul(view(step.a), view(step.b), view(step.c), { bias, after }));
-      }
-      case "eltwise":
-        return execution(primitives.eltwise(step.algorithm, view(step.x), view(step.y), step.alpha, step.beta));
-      case "eltwiseBackward":
-        return execution(
-          primitives.eltwiseBackward(step.algorithm, view(step.x), view(step.dy), view(step.dx), step.alpha),
-        );
-      case "layerNorm": {
-        const [x, y, mean, variance] = [step.x, step.y, step.mean, step.variance].map(view);
-        return execution(primitives.layerNorm(x, y, mean, variance, view(step.gain), view(step.shift), step.eps));
-      }
-      case "layerNormBackward":
-        return execution(
-          primitives.layerNormBackward({
-            x: view(step.x),
-            dy: view(step.dy),
-            dx: view(step.dx),
-            mean: view(step.mean),
-            variance: view(step.variance),
-            gain: view(step.gain),
-            shift: view(step.shift),
-            dgain: view(step.dgain),
-            dshift: view(step.dshift),
-            eps: step.eps,
-          }),
-        );
-      case "binary":
-        return execution(primitives.binary(step.algorithm, view(step.x), view(step.y), view(step.z)));
-      case "softmax":
-        return execution(primitives.softmax(view(step.x), view(step.y)));
-      case "reorder":
-        return execution(primitives.reorder(view(step.x), view(step.y)));
       case "fill": {
         const offset = this.#offset(step.x, loaded);
         if (step.x.type === "bf16") {
@@ -228,6 +178,8 @@ export class Runtime {
           output.set(kernel.run(numbers, step.attrs, node));
         };
       }
+      default:
+        return this.#primitives.make(step, view);
     }
   }
 
@@ -246,8 +198,4 @@ export class Runtime {
       ? new Int32Array(this.#arena.memory.buffer, offset, count)
       : new Float32Array(this.#arena.memory.buffer, offset, count);
   }
-}
-
-function execution(primitive: { execute(): void }): () => void {
-  return () => primitive.execute();
 }

@@ -6,6 +6,7 @@ import { erf } from "../reference/erf.ts";
 import { Unimplemented, type View } from "./descriptors.ts";
 import { type Library, LibraryUnusable } from "./library.ts";
 import { Primitives } from "./primitives.ts";
+import type { PrimitiveStep } from "./steps.ts";
 import { denseStrides } from "./views.ts";
 
 const CLOSE = 1e-5;
@@ -46,7 +47,7 @@ export function halvesWork(library: Library): boolean {
   const view = (offset: number, type: View["type"]): View => ({ offset, dims: [2, 2], strides: [2, 1], type });
   try {
     const primitives = new Primitives(library, library.address(memory));
-    primitives.matmul(view(0, "bf16"), view(64, "bf16"), view(128, "f32")).execute();
+    make(primitives, { do: "matmul", a: view(0, "bf16"), b: view(64, "bf16"), c: view(128, "f32"), after: [] })();
     primitives.wait();
   } catch (error) {
     if (error instanceof Unimplemented) return false;
@@ -74,15 +75,13 @@ export function halvesPay(library: Library): boolean {
   });
   const primitives = new Primitives(library, library.address(memory));
   const result = view(4, "f32");
-  const products = [
-    primitives.matmul(view(0, "f32"), view(1, "f32"), result),
-    primitives.matmul(view(2, "bf16"), view(3, "bf16"), result),
-  ];
+  const product = (a: View, b: View) => make(primitives, { do: "matmul", a, b, c: result, after: [] });
+  const products = [product(view(0, "f32"), view(1, "f32")), product(view(2, "bf16"), view(3, "bf16"))];
   const best = products.map(() => Number.POSITIVE_INFINITY);
   for (let race = 0; race <= RACES; race++) {
     for (const [i, product] of products.entries()) {
       const start = performance.now();
-      product.execute();
+      product();
       primitives.wait();
       // The first one loads code and memory.
       if (race > 0) best[i] = Math.min(best[i], performance.now() - start);
@@ -90,6 +89,8 @@ export function halvesPay(library: Library): boolean {
   }
   return best[1] < best[0];
 }
+
+const make = (primitives: Primitives, step: PrimitiveStep<View>) => primitives.make(step, (view) => view);
 
 type MakeView = (dims: readonly number[], values?: readonly number[]) => View;
 type Expect = (what: string, at: View, expected: readonly number[]) => void;
@@ -102,10 +103,10 @@ function products(primitives: Primitives, view: MakeView, expectAt: Expect): voi
     { kind: "add", operand: residual },
     { kind: "scale", factor: 2 },
   ] as const;
-  primitives.matmul(a, b, c, { bias, after }).execute();
+  make(primitives, { do: "matmul", a, b, c, bias, after })();
   expectAt("a product of two matrices", c, [41, 43, 89, 101]);
   const turned = view([2, 2]);
-  primitives.reorder({ ...a, strides: [1, 2] }, turned).execute();
+  make(primitives, { do: "reorder", x: { ...a, strides: [1, 2] }, y: turned })();
   expectAt("a transposition", turned, [1, 3, 2, 4]);
   for (const [kind, expected] of [
     ["add", [6, 8, 10, 12]],
@@ -114,7 +115,7 @@ function products(primitives: Primitives, view: MakeView, expectAt: Expect): voi
     ["div", [1 / 5, 2 / 6, 3 / 7, 4 / 8]],
   ] as const) {
     const z = view([2, 2]);
-    primitives.binary(kind, a, b, z).execute();
+    make(primitives, { do: "binary", algorithm: kind, x: a, y: b, z })();
     expectAt(`the operation ${kind}`, z, expected);
   }
 }
@@ -132,23 +133,23 @@ function elementwise(primitives: Primitives, view: MakeView, expectAt: Expect): 
   ] as const) {
     const inputs = positive ? xs.map(Math.abs) : xs;
     const [x, y] = [view([4], inputs), view([4])];
-    primitives.eltwise(algorithm, x, y).execute();
+    make(primitives, { do: "eltwise", algorithm, x, y, alpha: 0, beta: 0 })();
     expectAt(`the function ${algorithm}`, y, inputs.map(f));
     if (algorithm !== "geluErf" && algorithm !== "geluTanh") continue;
     const [dy, dx] = [view([4], [1, 2, -1, 0.5]), view([4])];
-    primitives.eltwiseBackward(algorithm, x, dy, dx).execute();
+    make(primitives, { do: "eltwiseBackward", algorithm, x, dy, dx, alpha: 0 })();
     const h = 1e-4;
     const slopes = inputs.map((at, i) => ((f(at + h) - f(at - h)) / (2 * h)) * [1, 2, -1, 0.5][i]);
     expectAt(`the derivative of ${algorithm}`, dx, slopes);
   }
   const [logits, shares] = [view([2, 3], [0, 1, 2, -1e30, 5, 5]), view([2, 3])];
-  primitives.softmax(logits, shares).execute();
+  make(primitives, { do: "softmax", x: logits, y: shares })();
   const sum = 1 + Math.E + Math.E ** 2;
   expectAt("a softmax", shares, [1 / sum, Math.E / sum, Math.E ** 2 / sum, 0, 0.5, 0.5]);
   const [x, y, z] = [view([2], [2, 3]), view([2]), view([2])];
-  primitives.eltwise("linear", x, y, 2, 1).execute();
+  make(primitives, { do: "eltwise", algorithm: "linear", x, y, alpha: 2, beta: 1 })();
   expectAt("the function linear", y, [5, 7]);
-  primitives.eltwise("pow", x, z, 1, -2).execute();
+  make(primitives, { do: "eltwise", algorithm: "pow", x, y: z, alpha: 1, beta: -2 })();
   expectAt("the function pow", z, [1 / 4, 1 / 9]);
 }
 
@@ -167,8 +168,8 @@ function norms(primitives: Primitives, view: MakeView, expectAt: Expect): void {
   const [gain, shift, dy] = [view([4], gains), view([4], shifts), view([2, 4], slopes.flat())];
   const [y, mean, variance] = [view([2, 4]), view([2]), view([2])];
   const [dx, dgain, dshift] = [view([2, 4]), view([4]), view([4])];
-  primitives.layerNorm(x, y, mean, variance, gain, shift, eps).execute();
-  primitives.layerNormBackward({ x, dy, dx, mean, variance, gain, shift, dgain, dshift, eps }).execute();
+  make(primitives, { do: "layerNorm", x, y, mean, variance, gain, shift, eps })();
+  make(primitives, { do: "layerNormBackward", x, dy, dx, mean, variance, gain, shift, dgain, dshift, eps })();
   primitives.wait();
   const mean4 = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / 4;
   const normal = rows.map((row) => {

@@ -22,10 +22,6 @@ export function bytesOf(type: Window["type"]): number {
   return type === "bf16" ? 2 : 4;
 }
 
-export type AfterProduct =
-  | { readonly kind: "add"; readonly operand: Window }
-  | { readonly kind: "scale"; readonly factor: number };
-
 /** What a step is, for the profile: the classes of operations that a person reads. */
 export type StepClass =
   | "product"
@@ -38,64 +34,35 @@ export type StepClass =
   | "elementwise"
   | "cast";
 
+type Of<Names extends string, W> = { readonly [K in Names]: W };
+
+/** What is done to a product's result before it is stored. */
+export type AfterProduct<W = Window> =
+  | { readonly kind: "add"; readonly operand: W }
+  | { readonly kind: "scale"; readonly factor: number };
+
+/** What oneDNN does, to windows, or to views of known addresses. */
+export type PrimitiveStep<W> =
+  /** c = a · b (+ bias over c's last dimension), then what `after` says in order. Leading dimensions broadcast. */
+  | ({ readonly do: "matmul"; readonly bias?: W; readonly after: readonly AfterProduct<W>[] } & Of<"a" | "b" | "c", W>)
+  /** y = f(x); for `linear`, alpha · x + beta; for `pow`, alpha · x^beta. In place where x and y are the same. */
+  | ({ readonly do: "eltwise"; readonly algorithm: Algorithm } & Of<"x" | "y", W> & Of<"alpha" | "beta", number>)
+  /** dx = f'(x) · dy. */
+  | ({ readonly do: "eltwiseBackward"; readonly algorithm: Algorithm } & Of<"x" | "dy" | "dx", W> & Of<"alpha", number>)
+  /** Over the last dimension; mean and variance [rows] in f32 are kept for the backward pass. */
+  | ({ readonly do: "layerNorm"; readonly eps: number } & Of<"x" | "y" | "mean" | "variance" | "gain" | "shift", W>)
+  /** Gradients of its input, gain and shift, from what the forward pass kept. */
+  | ({ readonly do: "layerNormBackward"; readonly eps: number } & Of<
+      "x" | "dy" | "dx" | "mean" | "variance" | "gain" | "shift" | "dgain" | "dshift",
+      W
+    >)
+  /** z = x ∘ y, y broadcasting over x where an extent is 1. */
+  | ({ readonly do: "binary"; readonly algorithm: "add" | "sub" | "mul" | "div" } & Of<"x" | "y" | "z", W>)
+  /** Softmax over the last dimension; a copy with a change of strides or type. */
+  | ({ readonly do: "softmax" | "reorder" } & Of<"x" | "y", W>);
+
 export type Step = { readonly of: StepClass } & (
-  | {
-      readonly do: "matmul";
-      readonly a: Window;
-      readonly b: Window;
-      readonly c: Window;
-      readonly bias?: Window;
-      readonly after: readonly AfterProduct[];
-    }
-  | {
-      readonly do: "eltwise";
-      readonly algorithm: Algorithm;
-      readonly x: Window;
-      readonly y: Window;
-      readonly alpha: number;
-      readonly beta: number;
-    }
-  | {
-      readonly do: "eltwiseBackward";
-      readonly algorithm: Algorithm;
-      readonly x: Window;
-      readonly dy: Window;
-      readonly dx: Window;
-      readonly alpha: number;
-    }
-  | {
-      readonly do: "layerNorm";
-      readonly x: Window;
-      readonly y: Window;
-      readonly mean: Window;
-      readonly variance: Window;
-      readonly gain: Window;
-      readonly shift: Window;
-      readonly eps: number;
-    }
-  | {
-      readonly do: "layerNormBackward";
-      readonly x: Window;
-      readonly dy: Window;
-      readonly dx: Window;
-      readonly mean: Window;
-      readonly variance: Window;
-      readonly gain: Window;
-      readonly shift: Window;
-      readonly dgain: Window;
-      readonly dshift: Window;
-      readonly eps: number;
-    }
-  | {
-      readonly do: "binary";
-      readonly algorithm: "add" | "sub" | "mul" | "div";
-      readonly x: Window;
-      readonly y: Window;
-      readonly z: Window;
-    }
-  /** Over the last dimension. */
-  | { readonly do: "softmax"; readonly x: Window; readonly y: Window }
-  | { readonly do: "reorder"; readonly x: Window; readonly y: Window }
+  | PrimitiveStep<Window>
   | {
       /** A kernel of ours; with `split` it is called for parts of 0 … split − 1, the part's bounds as last arguments. */
       readonly do: "kernel";
@@ -115,34 +82,13 @@ export type Step = { readonly of: StepClass } & (
 );
 
 /** All windows of a step: what it reads and writes. */
-export function windowsOf(step: Step): readonly Window[] {
-  switch (step.do) {
-    case "matmul": {
-      const operands = step.after.flatMap((after) => (after.kind === "add" ? [after.operand] : []));
-      return [step.a, step.b, step.c, ...(step.bias === undefined ? [] : [step.bias]), ...operands];
-    }
-    case "eltwise":
-    case "softmax":
-    case "reorder":
-      return [step.x, step.y];
-    case "eltwiseBackward":
-      return [step.x, step.dy, step.dx];
-    case "layerNorm":
-      return [step.x, step.y, step.mean, step.variance, step.gain, step.shift];
-    case "layerNormBackward":
-      return [
-        ...[step.x, step.dy, step.dx, step.mean, step.variance],
-        ...[step.gain, step.shift, step.dgain, step.dshift],
-      ];
-    case "binary":
-      return [step.x, step.y, step.z];
-    case "kernel":
-      return step.args.filter((arg) => typeof arg === "object" && arg !== null);
-    case "fill":
-      return [step.x];
-    case "reference":
-      return [...step.inputs.map((input) => input.window), step.output.window];
-  }
+export function windowsOf(part: unknown): readonly Window[] {
+  if (typeof part !== "object" || part === null) return [];
+  return isWindow(part) ? [part] : Object.values(part).flatMap(windowsOf);
+}
+
+function isWindow(part: object): part is Window {
+  return "base" in part;
 }
 
 /** A program laid out: plain data, so that it can be sent to a worker and counted in a test. */
@@ -153,5 +99,4 @@ export interface Plan {
   readonly scratchBytes: number;
   readonly inputs: readonly { readonly name: string; readonly type: Type; readonly window: Window }[];
   readonly outputs: readonly { readonly name: string; readonly type: Type; readonly window: Window }[];
-  readonly states: readonly { readonly name: string; readonly type: Type }[];
 }

@@ -3,9 +3,9 @@
  * call into it, and the main thread, once it ends, lets no further call begin and waits for the one under way (a step
  * at most).
  */
-import type { WorkerSettings } from "./protocol.ts";
 
-type Flags = WorkerSettings["flags"];
+/** [whether onnxruntime is at work, whether the process is ending], shared by both sides. */
+export type Flags = Int32Array<SharedArrayBuffer>;
 const BUSY = 0;
 const ENDING = 1;
 

@@ -4,6 +4,7 @@
  * table that splits a program; worker.ts runs them.
  */
 import { type Node, type Program, sameShape, type Value } from "../../program/graph.ts";
+import { type Uses, usesOf } from "../../program/uses.ts";
 
 interface HostOperation {
   /** Whether this node runs on the host; always, unless said. */
@@ -20,8 +21,7 @@ interface HostOperation {
 export interface Roles {
   readonly states: ReadonlySet<number>;
   readonly updates: ReadonlySet<number>;
-  readonly producers: ReadonlyMap<number, Node>;
-  readonly readers: ReadonlyMap<number, readonly Node[]>;
+  readonly uses: Uses;
   /** The nodes found to run on the host so far: a node is asked about after those that read what it makes. */
   readonly host: ReadonlySet<Node>;
 }
@@ -38,35 +38,26 @@ export const hostOperations: Readonly<Record<string, HostOperation>> = {
     inPlace: { 0: [0, 1] },
     when: ({ inputs: [x, y], outputs: [sum] }, roles) => {
       if (!sameShape(x.shape, y.shape)) return false;
-      const accumulates = roles.updates.has(sum.id) && !roles.readers.has(sum.id) && roles.states.has(x.id);
-      const scattered = [x, y].some(({ id }) => {
-        const producer = roles.producers.get(id);
-        return producer?.op.name === "scatterAdd" && roles.readers.get(id)?.length === 1;
-      });
+      const accumulates = roles.updates.has(sum.id) && roles.uses.readers(sum).length === 0 && roles.states.has(x.id);
+      const { producer, readers } = roles.uses;
+      const scattered = [x, y].some((of) => producer(of)?.op.name === "scatterAdd" && readers(of).length === 1);
       return accumulates || (scattered && readOnHostAlone(sum, roles));
     },
   },
 };
 
-function readOnHostAlone({ id }: Value, { readers, host }: Roles): boolean {
-  return (readers.get(id) ?? []).every((reader) => host.has(reader));
+function readOnHostAlone(value: Value, { uses, host }: Roles): boolean {
+  return uses.readers(value).every((reader) => host.has(reader));
 }
 
 /** The nodes that run on the host. */
 export function hostNodes(program: Program): ReadonlySet<Node> {
-  const readers = new Map<number, Node[]>();
-  const producers = new Map<number, Node>();
-  for (const node of program.nodes) {
-    for (const { id } of node.inputs) readers.set(id, [...(readers.get(id) ?? []), node]);
-    for (const { id } of node.outputs) producers.set(id, node);
-  }
   const ids = (values: Iterable<Value>) => new Set([...values].map(({ id }) => id));
   const host = new Set<Node>();
   const roles: Roles = {
     states: ids(program.states.values()),
     updates: ids(program.updates.values()),
-    producers,
-    readers,
+    uses: usesOf(program),
     host,
   };
   for (let i = program.nodes.length - 1; i >= 0; i--) {

@@ -4,8 +4,10 @@
  * other reads of them come before; else the new value is made aside and takes its place after the last step.
  */
 import { expand } from "../../program/expand.ts";
+import { costOf } from "../../program/flops.ts";
 import { type Node, type Program, ProgramError, type Value } from "../../program/graph.ts";
-import { numberOf } from "../attributes.ts";
+import { isOf } from "../../program/ops/index.ts";
+import { type Uses, usesOf } from "../../program/uses.ts";
 import { Emitter } from "./emitter.ts";
 import { hostOperations } from "./host.ts";
 import { compositeLowerings } from "./lower/composites.ts";
@@ -41,14 +43,13 @@ class Planner {
   readonly #program: Program;
   readonly #moves: readonly Move[];
   readonly #places = new Map<number, Place>();
-  readonly #producers = new Map<number, Node>();
+  readonly #uses: Uses;
   readonly #scratch: Tensor[] = [];
   readonly #stateNames = new Map<number, string>();
   readonly #updateOf = new Map<number, string>();
   /** Where a value is last read, as a number of a move; its count for outputs and updates. */
   readonly #lastRead = new Map<number, number>();
   readonly #inPlace = new Set<string>();
-  readonly #readers = new Map<number, Node[]>();
   /** What a graph makes beside a value whose squares the host wants: their sums along its last dimension. */
   readonly #squares = new Map<number, Tensor>();
   /** Host nodes whose work another has done. */
@@ -57,10 +58,10 @@ class Planner {
 
   constructor(program: Program) {
     this.#program = program;
+    this.#uses = usesOf(program);
     this.#moves = partition(program).flatMap(({ kind, nodes }: Phase): Move[] =>
       kind === "graph" ? [{ kind, nodes }] : nodes.map((node) => ({ kind, node })),
     );
-    for (const node of program.nodes) for (const { id } of node.outputs) this.#producers.set(id, node);
     for (const [name, { id }] of program.inputs) this.#places.set(id, { at: "input", name });
     for (const [name, { id }] of program.states) {
       this.#places.set(id, { at: "state", name });
@@ -69,10 +70,7 @@ class Planner {
     for (const [name, { id }] of program.updates) this.#updateOf.set(id, name);
     this.#moves.forEach((move, i) => {
       for (const node of move.kind === "graph" ? move.nodes : [move.node]) {
-        for (const { id } of node.inputs) {
-          this.#lastRead.set(id, i);
-          this.#readers.set(id, [...(this.#readers.get(id) ?? []), node]);
-        }
+        for (const { id } of node.inputs) this.#lastRead.set(id, i);
       }
     });
     for (const { id } of [...program.outputs.values(), ...program.updates.values()]) {
@@ -86,9 +84,8 @@ class Planner {
       if (move.kind === "graph") steps.push(this.#graph(move.nodes, i));
       else if (!this.#done.has(move.node)) steps.push(this.#host(move.node, i));
     });
-    const { states, outputs, updates } = this.#program;
+    const { outputs, updates } = this.#program;
     return {
-      states: [...states].map(([name, { dtype, shape }]) => ({ name, dtype, shape })),
       steps,
       scratch: this.#scratch,
       commits: [...updates]
@@ -145,10 +142,10 @@ class Planner {
 
   /** What a graph gave, if all that becomes of a node's output is a sum with that, and nobody reads it otherwise. */
   #addedTo({ outputs: [table] }: Node): Tensor | undefined {
-    const [sum, ...others] = this.#readers.get(table.id) ?? [];
+    const [sum, ...others] = this.#uses.readers(table);
     if (sum?.op.name !== "add" || others.length > 0 || this.#updateOf.has(table.id)) return undefined;
     const other = sum.inputs.find(({ id }) => id !== table.id);
-    if (other === undefined || this.#readers.get(other.id)?.length !== 1) return undefined;
+    if (other === undefined || this.#uses.readers(other).length !== 1) return undefined;
     const kept = (this.#lastRead.get(other.id) ?? 0) === this.#moves.length;
     const place = this.#places.get(other.id);
     if (kept || place?.at !== "result") return undefined;
@@ -182,9 +179,11 @@ class Planner {
 
   #tensor(value: Value): Tensor {
     const { dtype, shape } = value;
-    const producer = this.#producers.get(value.id);
-    const constant = producer?.op.name === "constant" ? numberOf(producer.attrs, "value") : undefined;
-    const place = constant === undefined ? this.#places.get(value.id) : { at: "constant" as const, value: constant };
+    const producer = this.#uses.producer(value);
+    const place: Place | undefined =
+      producer !== undefined && isOf("constant", producer)
+        ? { at: "constant", value: producer.attrs.value }
+        : this.#places.get(value.id);
     if (place === undefined) throw new ProgramError(`${producer?.op.name ?? "a value"} is read before it is made`);
     return { place, dtype, shape };
   }
@@ -205,7 +204,7 @@ class Planner {
     };
     const need = (value: Value): void => {
       if (emitter.knows(value)) return;
-      const producer = this.#producers.get(value.id);
+      const producer = this.#uses.producer(value);
       if (producer !== undefined && isFree(producer)) {
         emit(producer);
         return;
@@ -219,7 +218,9 @@ class Planner {
       made.push(...node.outputs.filter(({ id }) => (this.#lastRead.get(id) ?? 0) > position));
     }
     const name = `phase ${position + 1} (${nodes[0].op.name} … ${nodes[nodes.length - 1].op.name})`;
-    const normed = made.filter(({ id }) => this.#readers.get(id)?.some(({ op }) => hostOperations[op.name]?.ofSquares));
+    const normed = made.filter((value) =>
+      this.#uses.readers(value).some(({ op }) => hostOperations[op.name]?.ofSquares),
+    );
     const squares = normed.map(({ id, dtype, shape }, i): Value => {
       const sums = { id: -1 - i, dtype, shape: shape.slice(0, -1) };
       const axes = emitter.longs(shape.length === 0 ? [] : [shape.length - 1]);
@@ -235,7 +236,7 @@ class Planner {
       else this.#places.set(id, place);
       return { name: outputs[i], tensor };
     });
-    const work = nodes.reduce((sum, { op, inputs, outputs, attrs }) => sum + op.flops(inputs, outputs, attrs), 0);
+    const work = nodes.reduce((sum, node) => sum + costOf(node), 0);
     return {
       kind: "graph",
       name,

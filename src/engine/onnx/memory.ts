@@ -61,7 +61,6 @@ export class Block {
 /** A tensor in a memory. */
 export interface Held {
   readonly dtype: DType;
-  readonly shape: Shape;
   readonly data: TensorData;
   readonly block: Block;
 }
@@ -96,5 +95,5 @@ function held(block: Block, start: number, dtype: DType, shape: Shape): Held {
   const { buffer } = block.memory;
   const count = size(shape);
   const data = dtype === "f32" ? new Float32Array(buffer, start, count) : new Int32Array(buffer, start, count);
-  return { dtype, shape, data, block };
+  return { dtype, data, block };
 }

@@ -34,17 +34,16 @@ export interface GraphStep {
   readonly fetches: readonly { readonly name: string; readonly tensor: Tensor }[];
 }
 
-export interface HostStep {
+export interface HostStep<A extends Attributes = Attributes> {
   readonly kind: "host";
   readonly op: string;
-  readonly attrs: Attributes;
+  readonly attrs: A;
   readonly inputs: readonly Tensor[];
   /** An output in the place of an input is made in place. */
   readonly outputs: readonly Tensor[];
 }
 
 export interface Plan {
-  readonly states: readonly { readonly name: string; readonly dtype: DType; readonly shape: Shape }[];
   readonly steps: readonly (GraphStep | HostStep)[];
   readonly scratch: readonly { readonly dtype: DType; readonly shape: Shape }[];
   /** After the steps: states that are not updated in place take these values. */

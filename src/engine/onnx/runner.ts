@@ -1,18 +1,18 @@
 /**
  * Runs plans in the worker: onnxruntime for the graphs, kernels for the host steps, states in the arena. Only this
- * file, worker.ts and library.ts know onnxruntime.
+ * file and library.ts know onnxruntime.
  */
 import type { InferenceSession, Tensor as OrtTensor } from "onnxruntime-node";
-import { size } from "../../program/graph.ts";
-import { dropoutNumbers } from "../../program/ops/dropoutMask.ts";
-import { listOf, numberOf, textOf } from "../attributes.ts";
+import { type Attributes, type NoAttributes, size, type Type } from "../../program/graph.ts";
+import { type AttributesOf, dropoutNumbers } from "../../program/ops/index.ts";
+import type { Tensors } from "../device.ts";
 import type { TensorData } from "../engine.ts";
-import { guarded } from "./guard.ts";
+import type { Served } from "../worker.ts";
+import { type Flags, guarded } from "./guard.ts";
 import { Kernels, type Operand } from "./kernels.ts";
 import { library } from "./library.ts";
 import { Arena, type Held } from "./memory.ts";
 import type { GraphStep, HostStep, Plan, Tensor } from "./plan.ts";
-import type { WorkerSettings } from "./protocol.ts";
 
 interface Compiled {
   readonly plan: Plan;
@@ -23,26 +23,83 @@ interface Compiled {
 /** What one run has at hand. */
 interface Run {
   readonly compiled: Compiled;
-  readonly inputs: Readonly<Record<string, TensorData>>;
+  readonly inputs: Tensors;
   readonly results: TensorData[];
 }
 
-export class Runner {
+type HostKernel<A extends Attributes = Attributes> = { of(step: HostStep<A>, run: Run): void }["of"];
+/** Of a norm: whether an input is squares already; a copy is of a state that is asked for as it was. */
+type OnHost = Pick<AttributesOf, "adamw" | "dropoutMask" | "add" | "scatterAdd"> & {
+  readonly globalNorm: { readonly squared: readonly number[] };
+  readonly copy: NoAttributes;
+};
+type HostKernels = { readonly [K in keyof OnHost]: HostKernel<OnHost[K]> };
+
+export interface RunnerSettings {
+  readonly threads: number;
+  readonly flags: Flags;
+}
+
+export class Runner implements Served<Plan> {
   readonly #threads: number;
-  readonly #flags: WorkerSettings["flags"];
+  readonly #flags: Flags;
   readonly #arena = new Arena();
   readonly #kernels = new Kernels();
   readonly #states = new Map<string, Held>();
   readonly #programs = new Map<number, Compiled>();
-  /** Why the state can't be trusted any more. */
-  #broken: string | undefined;
 
-  constructor({ threads, flags }: WorkerSettings) {
+  /** By the operation that the host does. */
+  readonly #byOperation: HostKernels = {
+    adamw: (step, run) => {
+      const [t, clip, rate] = [4, 5, 6].map((i) => this.#reals(step.inputs[i], run).data[0]);
+      const { beta1, beta2, decay, eps } = step.attrs;
+      const [p, m, v] = [0, 2, 3].map((from, i) => this.#changing(step, run, i, from));
+      this.#kernels.adamw(p, this.#reals(step.inputs[1], run), m, v, {
+        clip,
+        beta1,
+        beta2,
+        keep: 1 - rate * decay,
+        step: rate / (1 - beta1 ** (t + 1)),
+        root: 1 / Math.sqrt(1 - beta2 ** (t + 1)),
+        eps,
+      });
+      this.#reals(step.outputs[3], run).data[0] = t + 1;
+    },
+    globalNorm: ({ attrs: { squared }, inputs, outputs }, run) => {
+      const squares = inputs.reduce((sum, input, i) => {
+        const numbers = this.#reals(input, run);
+        return sum + (squared[i] === 1 ? total(numbers.data) : this.#kernels.sumSquares(numbers));
+      }, 0);
+      this.#reals(outputs[0], run).data[0] = Math.sqrt(squares);
+    },
+    dropoutMask: ({ attrs, inputs, outputs }, run) => {
+      const [seed, step] = this.#operand(inputs[0], run).data;
+      const out = { ...this.#reals(outputs[0], run), changed: true };
+      this.#kernels.dropoutMask(out, { seed, step, ...dropoutNumbers(attrs) });
+    },
+    add: (step, run) => {
+      const target = samePlace(step.outputs[0], step.inputs[1]) ? 1 : 0;
+      this.#kernels.accumulate(this.#changing(step, run, 0, target), this.#reals(step.inputs[1 - target], run));
+    },
+    scatterAdd: ({ inputs, outputs }, run) => {
+      const table = this.#reals(outputs[0], run).data;
+      // Onto what its third input holds, where it has one.
+      if (inputs.length === 2) table.fill(0);
+      scatterAdd(this.#reals(inputs[1], run).data, this.#operand(inputs[0], run).data, table);
+    },
+    copy: ({ inputs, outputs }, run) => this.#copy(this.#operand(outputs[0], run).data, inputs[0], run),
+  };
+
+  constructor({ threads, flags }: RunnerSettings) {
     this.#threads = threads;
     this.#flags = flags;
   }
 
-  async compile(program: number, plan: Plan): Promise<void> {
+  version(): string | undefined {
+    return library.env.versions.node ?? library.env.versions.common;
+  }
+
+  async load(program: number, plan: Plan): Promise<void> {
     const sessions = new Map<GraphStep, InferenceSession>();
     try {
       for (const step of plan.steps) {
@@ -56,7 +113,7 @@ export class Runner {
     this.#programs.set(program, { plan, sessions, scratch });
   }
 
-  async release(program: number): Promise<void> {
+  async unload(program: number): Promise<void> {
     const compiled = this.#programs.get(program);
     if (compiled === undefined) return;
     this.#programs.delete(program);
@@ -64,17 +121,16 @@ export class Runner {
     await this.#free(compiled.sessions.values());
   }
 
-  write(name: string, dtype: Held["dtype"], shape: readonly number[], data: TensorData): void {
+  write(name: string, { dtype, shape }: Type, data: TensorData): void {
     const known = this.#states.get(name);
     const fits = known !== undefined && known.dtype === dtype && known.data.length === data.length;
     if (known !== undefined && !fits) this.#arena.release(known);
-    const held = fits ? { ...known, shape } : this.#arena.allocate(dtype, shape);
+    const held = fits ? known : this.#arena.allocate(dtype, shape);
     this.#states.set(name, held);
     held.data.set(data);
   }
 
   read(name: string): TensorData {
-    this.#sound();
     return this.#state(name).data.slice();
   }
 
@@ -87,41 +143,26 @@ export class Runner {
   }
 
   async close(): Promise<void> {
-    for (const program of [...this.#programs.keys()]) await this.release(program);
+    for (const program of [...this.#programs.keys()]) await this.unload(program);
   }
 
-  async run(program: number, inputs: Readonly<Record<string, TensorData>>): Promise<Record<string, TensorData>> {
-    this.#sound();
+  async run(program: number, inputs: Tensors): Promise<Record<string, TensorData>> {
     const compiled = this.#programs.get(program);
     if (compiled === undefined) throw new Error("the program was released");
     const { plan } = compiled;
-    for (const { name, dtype, shape } of plan.states) {
-      const held = this.#state(name);
-      const same = held.shape.length === shape.length && held.shape.every((extent, i) => extent === shape[i]);
-      if (held.dtype !== dtype || !same) {
-        throw new Error(`state ${name} is ${held.dtype} [${held.shape}], the program's ${dtype} [${shape}]`);
-      }
-    }
     const run: Run = { compiled, inputs, results: [] };
-    let changed = false;
     let doing = "";
     try {
       for (const step of plan.steps) {
         doing = step.kind === "graph" ? step.name : step.op;
         if (step.kind === "graph") await this.#graph(step, run);
-        else {
-          changed ||= step.outputs.some(({ place }) => place.at === "state");
-          this.#host(step, run);
-        }
+        else this.#host(step, run);
       }
       doing = "the update of the states";
-      changed ||= plan.commits.length > 0;
       for (const { state, from } of plan.commits) this.#copy(this.#state(state).data, from, run);
       return Object.fromEntries(plan.outputs.map(({ name, from }) => [name, this.#given(from, run)]));
     } catch (error) {
-      const message = `${doing}: ${error instanceof Error ? error.message : String(error)}`;
-      if (changed) this.#broken = message;
-      throw new Error(message, { cause: error });
+      throw new Error(`${doing}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
     }
   }
 
@@ -167,64 +208,17 @@ export class Runner {
     }
   }
 
-  #host({ op, attrs, inputs, outputs }: HostStep, run: Run): void {
-    const read = (i: number) => this.#reals(inputs[i], run);
-    /** Output i, which starts as the input it stands in the place of or is copied from. */
-    const changing = (i: number, from: number): Operand => {
-      const target = this.#reals(outputs[i], run);
-      if (!samePlace(outputs[i], inputs[from])) this.#copy(target.data, inputs[from], run);
-      return { ...target, changed: true };
-    };
-    switch (op) {
-      case "adamw": {
-        const [t, clip, rate] = [read(4).data[0] + 1, read(5).data[0], read(6).data[0]];
-        const [beta1, beta2] = [numberOf(attrs, "beta1"), numberOf(attrs, "beta2")];
-        this.#kernels.adamw(changing(0, 0), read(1), changing(1, 2), changing(2, 3), {
-          clip,
-          beta1,
-          beta2,
-          keep: 1 - rate * numberOf(attrs, "decay"),
-          step: rate / (1 - beta1 ** t),
-          root: 1 / Math.sqrt(1 - beta2 ** t),
-          eps: numberOf(attrs, "eps"),
-        });
-        this.#reals(outputs[3], run).data[0] = t;
-        break;
-      }
-      case "globalNorm": {
-        const squared = listOf(attrs, "squared");
-        const squares = inputs.reduce((sum, _, i) => {
-          return sum + (squared[i] === 1 ? total(read(i).data) : this.#kernels.sumSquares(read(i)));
-        }, 0);
-        this.#reals(outputs[0], run).data[0] = Math.sqrt(squares);
-        break;
-      }
-      case "dropoutMask": {
-        const key = this.#operand(inputs[0], run).data;
-        const shape = listOf(attrs, "shape");
-        const numbers = dropoutNumbers({ shape, rate: numberOf(attrs, "rate"), stream: textOf(attrs, "stream") });
-        const out = { ...this.#reals(outputs[0], run), changed: true };
-        this.#kernels.dropoutMask(out, { seed: key[0], step: key[1], ...numbers });
-        break;
-      }
-      case "add": {
-        const target = samePlace(outputs[0], inputs[1]) ? 1 : 0;
-        this.#kernels.accumulate(changing(0, target), read(1 - target));
-        break;
-      }
-      case "scatterAdd": {
-        const table = this.#reals(outputs[0], run).data;
-        // Onto what its third input holds, where it has one.
-        if (inputs.length === 2) table.fill(0);
-        scatterAdd(read(1).data, this.#operand(inputs[0], run).data, table);
-        break;
-      }
-      case "copy":
-        this.#copy(this.#operand(outputs[0], run).data, inputs[0], run);
-        break;
-      default:
-        throw new Error(`the host has no operation ${op}`);
-    }
+  #host(step: HostStep, run: Run): void {
+    const kernels: Readonly<Record<string, HostKernel>> = this.#byOperation;
+    if (kernels[step.op] === undefined) throw new Error(`the host has no operation ${step.op}`);
+    kernels[step.op](step, run);
+  }
+
+  /** Output i, which starts as the input it stands in the place of or is copied from. */
+  #changing({ inputs, outputs }: HostStep, run: Run, i: number, from: number): Operand {
+    const target = this.#reals(outputs[i], run);
+    if (!samePlace(outputs[i], inputs[from])) this.#copy(target.data, inputs[from], run);
+    return { ...target, changed: true };
   }
 
   #copy(target: TensorData, from: Tensor, run: Run): void {
@@ -262,14 +256,6 @@ export class Runner {
     const held = this.#states.get(name);
     if (held === undefined) throw new Error(`the engine holds no tensor ${name}`);
     return held;
-  }
-
-  #sound(): void {
-    if (this.#broken !== undefined) {
-      throw new Error(
-        `the engine's state is unusable since a run failed in the middle of its updates (${this.#broken})`,
-      );
-    }
   }
 }
 

@@ -80,7 +80,7 @@ function given(
   return numbers;
 }
 
-function known<T>(value: T | undefined, what: string): T {
+export function known<T>(value: T | undefined, what: string): T {
   if (value === undefined) throw new Error(`the program has no value for ${what}`);
   return value;
 }

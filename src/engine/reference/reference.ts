@@ -3,10 +3,11 @@
  * it is what other engines are held against, and `probe --engine reference` asks it. Tensors are rounded to f32 only
  * where they leave: what it keeps between runs stays in float64.
  */
-import { type Program, type Shape, sameShape, size, type Value } from "../../program/graph.ts";
+import type { Program, Type } from "../../program/graph.ts";
 import { UserError } from "../../util/errors.ts";
-import type { Engine, EngineKind, EngineSettings, Executable, TensorData } from "../engine.ts";
-import { run, toPrimitives } from "./evaluate.ts";
+import { type Device, DeviceEngine, type Tensors } from "../device.ts";
+import type { Engine, EngineKind, EngineSettings, TensorData } from "../engine.ts";
+import { known, run, toPrimitives } from "./evaluate.ts";
 import type { Numbers } from "./kernels.ts";
 
 const DESCRIPTION = "reference, float64 inside, one thread";
@@ -22,86 +23,46 @@ export const referenceEngine: EngineKind = {
         "leave the precision at auto, or choose another engine",
       );
     }
-    return new ReferenceEngine();
+    return new DeviceEngine("reference", DESCRIPTION, new ReferenceDevice(), toPrimitives);
   },
 };
 
-interface Held {
-  readonly shape: Shape;
-  numbers: Numbers;
-}
+class ReferenceDevice implements Device<Program> {
+  readonly #held = new Map<string, Numbers>();
+  readonly #programs = new Map<number, Program>();
 
-class ReferenceEngine implements Engine {
-  readonly kind = "reference";
-  readonly description = DESCRIPTION;
-  readonly #held = new Map<string, Held>();
-
-  async compile(program: Program): Promise<Executable> {
-    const primitive = toPrimitives(program);
-    return {
-      program,
-      run: async (inputs) => this.#run(program, primitive, inputs),
-      release: async () => {},
-    };
+  async load(program: number, primitive: Program): Promise<undefined> {
+    this.#programs.set(program, primitive);
   }
 
-  async write(name: string, shape: Shape, data: TensorData): Promise<void> {
-    if (data.length !== size(shape)) {
-      throw new Error(`state ${name} of shape [${shape}] needs ${size(shape)} numbers, not ${data.length}`);
-    }
-    this.#held.set(name, { shape: [...shape], numbers: enter(data) });
+  async run(program: number, inputs: Tensors): Promise<Record<string, TensorData>> {
+    const primitive = this.#programs.get(program);
+    if (primitive === undefined) throw new Error("the program was released");
+    const given = new Map(Object.entries(inputs).map(([name, data]) => [name, enter(data)]));
+    const { outputs, updates } = run(primitive, given, this.#held);
+    // All is computed before anything changes, and no kernel writes into its inputs.
+    for (const [name, numbers] of updates) this.#held.set(name, numbers);
+    return Object.fromEntries([...outputs].map(([name, numbers]) => [name, leave(numbers)]));
+  }
+
+  async unload(program: number): Promise<void> {
+    this.#programs.delete(program);
+  }
+
+  async write(name: string, _type: Type, data: TensorData): Promise<void> {
+    this.#held.set(name, enter(data));
   }
 
   async read(name: string): Promise<TensorData> {
-    const held = this.#held.get(name);
-    if (held === undefined) throw new Error(`the engine holds no tensor ${name}`);
-    return leave(held.numbers);
+    return leave(known(this.#held.get(name), name));
   }
 
-  names(): readonly string[] {
-    return [...this.#held.keys()];
-  }
-
-  async drop(names: Iterable<string>): Promise<void> {
+  async drop(names: readonly string[]): Promise<void> {
     for (const name of names) this.#held.delete(name);
   }
 
   async close(): Promise<void> {
     this.#held.clear();
-  }
-
-  #run(program: Program, primitive: Program, inputs: Readonly<Record<string, TensorData>>): Record<string, TensorData> {
-    const given = new Map<string, Numbers>();
-    for (const [name, value] of program.inputs) {
-      const data = inputs[name];
-      if (data === undefined) throw new Error(`input ${name} is missing`);
-      const numbers = enter(data);
-      check("input", name, value, numbers);
-      given.set(name, numbers);
-    }
-    const states = new Map<string, Numbers>();
-    for (const [name, value] of program.states) {
-      const held = this.#held.get(name);
-      if (held === undefined) throw new Error(`the engine holds no tensor ${name}`);
-      check("state", name, value, held.numbers);
-      if (!sameShape(held.shape, value.shape)) {
-        throw new Error(`state ${name} is [${held.shape}], the program's [${value.shape}]`);
-      }
-      states.set(name, held.numbers);
-    }
-    const { outputs, updates } = run(primitive, given, states);
-    // All is computed before anything changes, and no kernel writes into its inputs.
-    for (const [name, numbers] of updates) {
-      const held = this.#held.get(name);
-      if (held !== undefined) held.numbers = numbers;
-    }
-    return Object.fromEntries([...outputs].map(([name, numbers]) => [name, leave(numbers)]));
-  }
-}
-
-function check(what: string, name: string, { shape, dtype }: Value, numbers: Numbers): void {
-  if (numbers.length !== size(shape) || numbers instanceof Int32Array !== (dtype === "i32")) {
-    throw new Error(`${what} ${name} must be ${size(shape)} numbers of ${dtype}, not ${numbers.length}`);
   }
 }
 

@@ -3,12 +3,13 @@
  * through JAX on whatever devices that has (host.py). This side checks what it is given, since XLA does not.
  */
 import { fileURLToPath } from "node:url";
-import { type Program, type Shape, sameShape, size, type Type } from "../../program/graph.ts";
+import { type Program, size, type Type } from "../../program/graph.ts";
 import { UserError } from "../../util/errors.ts";
-import type { Engine, EngineKind, EngineSettings, Executable, Processes, Snapshot, TensorData } from "../engine.ts";
+import { type Device, DeviceEngine, type Tensors } from "../device.ts";
+import type { Engine, EngineKind, EngineSettings, Processes, Snapshot, TensorData } from "../engine.ts";
 import { CARRY_ON, Channel, type ChannelOptions, type Head, HostRefused, peerLost } from "./channel.ts";
 import type { Precision } from "./lower/lowering.ts";
-import { type Leaf, lower, type Numbered } from "./lower.ts";
+import { type Leaf, lower } from "./lower.ts";
 import { devicesOf, type Mesh, splitOfInput, splitOfState } from "./mesh.ts";
 import { INSTALL, isKnown, pythonOf } from "./python.ts";
 import { attentionTest, selfTest } from "./selftest.ts";
@@ -63,21 +64,17 @@ export async function open(settings: EngineSettings, options: ChannelOptions = {
     const among = processes === undefined ? "" : ` in ${processes.count} processes`;
     const ways = devicesOf(mesh) === 1 ? "" : ` in a mesh of ${axes.join(", ")}${among}`;
     const description = `${NAME} (JAX ${version}), ${where}${ways}, ${halves ? "bf16" : "f32"}`;
-    const ahead = own.ahead ?? 2;
-    const engine = new XlaEngine(channel, description, { halves }, mesh, ahead, processes);
+    const computing = (description: string, precision: Precision) => {
+      const device = new XlaDevice(channel, precision, mesh, own.ahead ?? 2, processes);
+      return new DeviceEngine("xla", description, device, (program) => program);
+    };
+    const engine = computing(description, { halves });
     const wrong = await refused(selfTest(engine, halves));
     if (wrong !== undefined) {
       throw new UserError(`${description} fails the self-test: ${wrong}`, python, "take another JAX or another engine");
     }
     if ((own.attention ?? "auto") === "plain") return engine;
-    const fused = new XlaEngine(
-      channel,
-      `${description}, fused attention`,
-      { halves, fused: true },
-      mesh,
-      ahead,
-      processes,
-    );
+    const fused = computing(`${description}, fused attention`, { halves, fused: true });
     const why = platform === "gpu" && halves ? await refused(attentionTest(fused)) : "it takes an NVIDIA GPU and bf16";
     if (why === undefined) return fused;
     if (own.attention !== "fused") return engine;
@@ -159,100 +156,69 @@ async function devicesFor(channel: Channel, device: string, mesh: Mesh, processe
   }
 }
 
-class XlaEngine implements Engine {
-  readonly kind = "xla";
-  readonly description: string;
+class XlaDevice implements Device<Program> {
   readonly ahead: number;
+  readonly processes?: Processes;
   readonly #channel: Channel;
   readonly #precision: Precision;
   readonly #mesh: Mesh;
-  readonly processes?: Processes;
-  readonly #held = new Map<string, Type>();
-  #programs = 0;
+  readonly #outputs = new Map<number, readonly Leaf[]>();
+  /** What a program needs, in words. */
+  readonly #needs = new Map<number, string>();
   #snapshots = 0;
-  #broken: string | undefined;
 
-  constructor(
-    channel: Channel,
-    description: string,
-    precision: Precision,
-    mesh: Mesh,
-    ahead: number,
-    processes: Processes | undefined,
-  ) {
+  constructor(channel: Channel, precision: Precision, mesh: Mesh, ahead: number, processes: Processes | undefined) {
     this.#channel = channel;
-    this.description = description;
     this.ahead = ahead;
     this.#precision = precision;
     this.#mesh = mesh;
     this.processes = processes;
   }
 
-  async compile(program: Program): Promise<Executable> {
-    const number = this.#programs++;
+  async load(number: number, program: Program) {
     const { text, states, inputs, updates, outputs, rows } = lower(program, this.#precision, this.#mesh);
-    const changed = updates.map((name) => states.findIndex((state) => state.name === name));
+    const donated = updates.map((name) => states.findIndex((state) => state.name === name));
     const kept = states.map((leaf) => ({ ...leaf, state: true, split: splitOfState(this.#mesh, leaf.shape) }));
     const given = inputs.map((leaf) => {
       return { ...leaf, state: false, split: splitOfInput(this.#mesh, program, leaf.name, leaf.shape) };
     });
-    const results = [...changed.map((i) => kept[i]), ...outputs.map((leaf) => ({ ...leaf, split: [] }))];
-    const request = {
-      ask: "compile",
-      program: number,
-      arguments: [...kept, ...given],
-      results,
-      updates,
-      donated: changed,
-    };
+    const results = [...donated.map((i) => kept[i]), ...outputs.map((leaf) => ({ ...leaf, split: [] }))];
+    const request = { ask: "load", program: number, arguments: [...kept, ...given], results, updates, donated };
     const { head } = await this.#asked(request, [Buffer.from(text)]);
-    const need = memoryNeed(head);
-    if (need.short) throw outOfMemory(need.text);
-    return {
-      program,
-      memory: need,
-      run: async (values) => {
-        if (this.#broken !== undefined) throw this.#unusable();
-        for (const [name, type] of program.inputs) checkInput({ name, ...type }, values[name], rows.get(name));
-        for (const state of states) this.#checkState(state);
-        const bodies = inputs.map(({ name }) => values[name]);
-        try {
-          const { body } = await this.#channel.ask({ ask: "run", program: number }, bodies);
-          return cut(body, outputs);
-        } catch (error) {
-          // What it was to change may have been given up for it.
-          this.#broken = error instanceof Error ? error.message : String(error);
-          throw this.#meant(error, need.text);
-        }
-      },
-      release: async () => {
-        await this.#asked({ ask: "release", program: number });
-      },
+    const memory = memoryNeed(head);
+    if (memory.short) throw outOfMemory(memory.text);
+    this.#outputs.set(number, outputs);
+    this.#needs.set(number, memory.text);
+    const check = (numbers: Tensors) => {
+      for (const [name, { count, groups }] of rows) checkRows(name, numbers[name], count, groups);
     };
+    return { memory, check };
   }
 
-  async write(name: string, shape: Shape, data: TensorData): Promise<void> {
-    if (data.length !== size(shape)) {
-      throw new Error(`state ${name} of shape [${shape}] needs ${size(shape)} numbers, not ${data.length}`);
-    }
-    const dtype = data instanceof Int32Array ? "i32" : "f32";
-    this.#held.set(name, { dtype, shape: [...shape] });
+  async run(program: number, inputs: Tensors): Promise<Record<string, TensorData>> {
+    const { body } = await this.#asked({ ask: "run", program }, Object.values(inputs), this.#needs.get(program));
+    return cut(body, this.#outputs.get(program) ?? []);
+  }
+
+  async unload(program: number): Promise<void> {
+    await this.#asked({ ask: "release", program });
+  }
+
+  async write(name: string, { dtype, shape }: Type, data: TensorData): Promise<void> {
     await this.#asked({ ask: "write", name, dtype, shape, split: splitOfState(this.#mesh, shape) }, [data]);
   }
 
-  async read(name: string): Promise<TensorData> {
-    const type = this.#typeOf(name);
+  async read(name: string, type: Type): Promise<TensorData> {
     const { body } = await this.#asked({ ask: "read", name });
     return cut(body, [{ name, ...type }])[name];
   }
 
-  async snapshot(names: readonly string[]): Promise<Snapshot> {
+  async snapshot(states: ReadonlyMap<string, Type>): Promise<Snapshot> {
     const snapshot = this.#snapshots++;
-    const types = new Map(names.map((name) => [name, this.#typeOf(name)]));
-    await this.#asked({ ask: "snapshot", snapshot, names });
+    await this.#asked({ ask: "snapshot", snapshot, names: [...states.keys()] });
     return {
       read: async (name) => {
-        const type = types.get(name);
+        const type = states.get(name);
         if (type === undefined) throw new Error(`the snapshot holds no tensor ${name}`);
         const { body } = await this.#asked({ ask: "taken", snapshot, name });
         return cut(body, [{ name, ...type }])[name];
@@ -263,14 +229,8 @@ class XlaEngine implements Engine {
     };
   }
 
-  names(): readonly string[] {
-    return [...this.#held.keys()];
-  }
-
-  async drop(names: Iterable<string>): Promise<void> {
-    const dropped = [...names];
-    for (const name of dropped) this.#held.delete(name);
-    await this.#asked({ ask: "drop", names: dropped });
+  async drop(names: readonly string[]): Promise<void> {
+    await this.#asked({ ask: "drop", names });
   }
 
   async close(): Promise<void> {
@@ -278,48 +238,19 @@ class XlaEngine implements Engine {
     await this.#channel.close();
   }
 
-  async #asked(head: Head, bodies: readonly (TensorData | Buffer)[] = []) {
+  /** @param need what is said where there was no memory left */
+  async #asked(head: Head, bodies: readonly (TensorData | Buffer)[] = [], need?: string) {
     try {
       return await this.#channel.ask(head, bodies);
     } catch (error) {
-      throw this.#meant(error, error instanceof Error ? error.message : "");
-    }
-  }
-
-  /** @param memory what is said where there was none left */
-  #meant(error: unknown, memory: string): unknown {
-    if (error instanceof HostRefused && error.kind === "memory") return outOfMemory(memory);
-    return this.processes === undefined ? error : ofPeers(error);
-  }
-
-  /** @throws if nothing is held under the name, or what is held is of no use */
-  #typeOf(name: string): Type {
-    const type = this.#held.get(name);
-    if (type === undefined) throw new Error(`the engine holds no tensor ${name}`);
-    if (this.#broken !== undefined) throw this.#unusable();
-    return type;
-  }
-
-  #unusable(): Error {
-    return new Error(`the state is unusable since a run failed (${this.#broken})`);
-  }
-
-  #checkState({ name, dtype, shape }: Leaf): void {
-    const held = this.#typeOf(name);
-    if (held.dtype !== dtype || !sameShape(held.shape, shape)) {
-      throw new Error(`state ${name} is [${held.shape}], the program's [${shape}]`);
+      if (error instanceof HostRefused && error.kind === "memory") throw outOfMemory(need ?? error.message);
+      throw this.processes === undefined ? error : ofPeers(error);
     }
   }
 }
 
-/** @param rows what it numbers */
-function checkInput({ name, dtype, shape }: Leaf, data: TensorData | undefined, rows: Numbered | undefined): void {
-  if (data === undefined) throw new Error(`input ${name} is missing`);
-  if (data.length !== size(shape) || data instanceof Int32Array !== (dtype === "i32")) {
-    throw new Error(`input ${name} must be ${size(shape)} numbers of ${dtype}, not ${data.length}`);
-  }
-  if (rows === undefined) return;
-  const { count, groups } = rows;
+/** What an input numbers: so many rows, in so many groups side by side as its numbers are. */
+function checkRows(name: string, data: TensorData, count: number, groups: number): void {
   const [each, part] = [data.length / groups, count / groups];
   const outside = data.find((id, i) => Math.floor(id / part) !== Math.floor(i / each));
   if (outside === undefined) return;

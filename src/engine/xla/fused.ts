@@ -3,7 +3,7 @@
  * the probabilities (Dao et al., FlashAttention, 2022). Saved for the gradient is a number a query.
  */
 import type { Node, Program, Value } from "../../program/graph.ts";
-import { flagOf, numberOf } from "../attributes.ts";
+import { isOf, type NodeOf } from "../../program/ops/index.ts";
 import { type Emitter, type Ref, typeOf, typeText } from "./emitter.ts";
 import { devicesOf, type Mesh } from "./mesh.ts";
 
@@ -13,8 +13,7 @@ const WIDEST_HEAD = 256;
 /** The nodes, of attention and of its gradient, that cuDNN has kernels for. All else runs plain. */
 export function fusedNodes(program: Program): ReadonlySet<Node> {
   const made = new Map<number, Node>();
-  for (const node of program.nodes)
-    if (node.op.name === "attention" && isFusable(node)) made.set(node.outputs[1].id, node);
+  for (const node of program.nodes) if (isOf("attention", node) && isFusable(node)) made.set(node.outputs[1].id, node);
   const results = [...program.outputs.values(), ...program.updates.values()];
   for (const { id } of results) made.delete(id);
   // Of the probabilities there is nothing but what the gradient needs.
@@ -27,14 +26,14 @@ export function fusedNodes(program: Program): ReadonlySet<Node> {
   return new Set([...made.values(), ...gradients]);
 }
 
-function isFusable({ attrs, inputs: [q, k] }: Node): boolean {
+function isFusable({ attrs, inputs: [q, k] }: NodeOf<"attention">): boolean {
   const [, queries, width] = q.shape;
-  const head = width / numberOf(attrs, "heads");
-  const [causal, window] = [flagOf(attrs, "causal"), numberOf(attrs, "window")];
+  const head = width / attrs.heads;
+  const { causal, window } = attrs;
   return (
-    !flagOf(attrs, "mask") &&
-    !flagOf(attrs, "apart") &&
-    (!flagOf(attrs, "bias") || flagOf(attrs, "prefix")) &&
+    !attrs.mask &&
+    !attrs.apart &&
+    (!attrs.bias || attrs.prefix) &&
     (window < 0 || causal) &&
     (!causal || queries === k.shape[1]) &&
     head % 8 === 0 &&
@@ -47,7 +46,7 @@ export class FusedAttention {
   readonly #e: Emitter;
   readonly #mesh: Mesh;
   /** By the probabilities' id: the attention, and the sequences' lengths where padding is hidden. */
-  readonly #forms = new Map<number, { readonly node: Node; readonly lengths: readonly Ref[] }>();
+  readonly #forms = new Map<number, { readonly node: NodeOf<"attention">; readonly lengths: readonly Ref[] }>();
   #regions = 0;
 
   constructor(e: Emitter, mesh: Mesh) {
@@ -57,17 +56,17 @@ export class FusedAttention {
 
   /** @param refs of the node's inputs @returns of its outputs; in place of the probabilities, what the gradient reads */
   lower(node: Node, refs: readonly Ref[]): readonly Ref[] {
-    if (node.op.name === "attention") return this.#attention(node, refs);
+    if (isOf("attention", node)) return this.#attention(node, refs);
     const form = this.#forms.get(node.inputs[5].id);
     if (form === undefined) throw new Error("a gradient before its attention");
     return this.#gradient(node, refs, form.node, form.lengths);
   }
 
-  #attention(node: Node, refs: readonly Ref[]): readonly Ref[] {
+  #attention(node: NodeOf<"attention">, refs: readonly Ref[]): readonly Ref[] {
     const e = this.#e;
-    const heads = numberOf(node.attrs, "heads");
+    const heads = node.attrs.heads;
     const [q, k] = node.inputs;
-    const lengths = flagOf(node.attrs, "bias") ? [this.#all(q), this.#lengths(refs[3])] : [];
+    const lengths = node.attrs.bias ? [this.#all(q), this.#lengths(refs[3])] : [];
     this.#forms.set(node.outputs[1].id, { node, lengths });
     const [x, y, z] = refs.slice(0, 3).map((ref) => this.#split(node, ref));
     const [batch, queries, , width] = x.shape;
@@ -79,7 +78,7 @@ export class FusedAttention {
     return [e.reshape(e.transpose(out, [0, 2, 1, 3]), q.shape), stats];
   }
 
-  #gradient(node: Node, refs: readonly Ref[], attention: Node, lengths: readonly Ref[]): readonly Ref[] {
+  #gradient(node: Node, refs: readonly Ref[], attention: NodeOf<"attention">, lengths: readonly Ref[]): readonly Ref[] {
     const e = this.#e;
     const [g, x, y, z, out] = refs.slice(0, 5).map((ref) => this.#split(attention, ref));
     const grads = [x, y, z].map(({ shape: [batch, length, heads, width] }) => halves([batch, heads, length, width]));
@@ -91,9 +90,9 @@ export class FusedAttention {
   }
 
   /** [B, T, heads · d] → [B, T, heads, d] in bf16. */
-  #split({ inputs: [q], attrs }: Node, x: Ref): Ref {
+  #split({ inputs: [q], attrs }: NodeOf<"attention">, x: Ref): Ref {
     const [batch, length, width] = x.shape;
-    const head = q.shape[2] / numberOf(attrs, "heads");
+    const head = q.shape[2] / attrs.heads;
     return this.#e.reshape(this.#e.convert(x, "bf16"), [batch, length, width / head, head]);
   }
 
@@ -154,8 +153,8 @@ const order = (axes: readonly number[]) =>
   `dense<${axes.length === 1 ? axes[0] : `[${axes.join(", ")}]`}> : tensor<${axes.length}xindex>`;
 
 /** What the calls are told beside their operands. @param scores [batch, heads, queries, keys] */
-function config({ attrs }: Node, scores: readonly number[], backward: boolean): string {
-  const [causal, padded, window] = [flagOf(attrs, "causal"), flagOf(attrs, "bias"), numberOf(attrs, "window")];
+function config({ attrs }: NodeOf<"attention">, scores: readonly number[], backward: boolean): string {
+  const { causal, bias: padded, window } = attrs;
   // Contracted and batch axes of each product, over q, k, v [B, T, heads, d] and the scores.
   const dims = (left: number, right: number, leftBatch: readonly number[]) => ({
     lhs_contracting_dimensions: [`${left}`],
@@ -180,7 +179,7 @@ function config({ attrs }: Node, scores: readonly number[], backward: boolean): 
   const mask = [...(padded ? ["PADDING"] : []), ...(causal ? ["CAUSAL"] : [])].join("_") || "NO_MASK";
   const said = {
     algorithm: { ...algorithm, is_cudnn_frontend: true, workspace_size: "0" },
-    fmha_scale: numberOf(attrs, "scale"),
+    fmha_scale: attrs.scale,
     intermediate_tensor_shape: {
       ...{ element_type: "BF16", dimensions: scores.map(String), tuple_shapes: [], layout },
       is_dynamic_dimension: [false, false, false, false],

@@ -154,7 +154,7 @@ def place(data, where):
     return jax.make_array_from_callback(data.shape, where, lambda part: data[part])
 
 
-def compile_text(head, text):
+def load(head, text):
     into = [lying(a["split"]) for a in head["arguments"]]
     given = [
         jax.ShapeDtypeStruct(a["shape"], KINDS[a["dtype"]], sharding=where) for a, where in zip(head["arguments"], into)
@@ -264,26 +264,12 @@ def release(head, _):
     return {}, []
 
 
-ASKED = {
-    "start": start,
-    "join": join,
-    "leave": leave,
-    "devices": devices,
-    "compile": compile_text,
-    "run": run,
-    "write": write,
-    "read": read,
-    "snapshot": snapshot,
-    "taken": taken,
-    "forget": forget,
-    "agree": agree,
-    "drop": drop,
-    "release": release,
-}
+ASKED = (start, join, leave, devices, load, run, write, read, snapshot, taken, forget, agree, drop, release)
+BY_NAME = {one.__name__: one for one in ASKED}
 while True:
     head, body = requests.get()
     try:
-        result, arrays = ASKED[head["ask"]](head, body)
+        result, arrays = BY_NAME[head["ask"]](head, body)
         # What lies apart need not wait for the runs that were asked for before.
         (copies if head["ask"] == "taken" else answers).put((head["id"], result, arrays))
     except Exception as error:

@@ -3,6 +3,7 @@
  * only moves numbers, or adds them up one by one, takes what its own readers take. Weights' gradients stay f32.
  */
 import { type Node, type Program, size, type Value } from "../../program/graph.ts";
+import { usesOf } from "../../program/uses.ts";
 import { readsHalves } from "../precision.ts";
 
 /** Below it, a value costs nothing to speak of. */
@@ -31,15 +32,7 @@ const readers: Readonly<Record<string, readonly number[]>> = {
 
 /** The ids of the values that are stored as bf16. */
 export function storedAsHalves(program: Program): ReadonlySet<number> {
-  const readersOf = new Map<number, { readonly node: Node; readonly input: number }[]>();
-  for (const node of program.nodes) {
-    node.inputs.forEach(({ id }, input) => {
-      const known = readersOf.get(id);
-      if (known === undefined) readersOf.set(id, [{ node, input }]);
-      else known.push({ node, input });
-    });
-  }
-  const kept = new Set([...program.outputs.values(), ...program.updates.values()].map(({ id }) => id));
+  const { readers: readersOf, isKept } = usesOf(program);
   const halves = new Set<number>();
   const taken = (node: Node, input: number) =>
     passing.has(node.op.name)
@@ -48,8 +41,8 @@ export function storedAsHalves(program: Program): ReadonlySet<number> {
   const stored = (value: Value) =>
     value.dtype === "f32" &&
     size(value.shape) >= SMALLEST &&
-    !kept.has(value.id) &&
-    (readersOf.get(value.id) ?? []).every(({ node, input }) => taken(node, input));
+    !isKept(value) &&
+    readersOf(value).every((node) => node.inputs.every(({ id }, i) => id !== value.id || taken(node, i)));
   for (const node of [...program.nodes].reverse()) {
     // A dropout pattern's factor is no number of bf16; it is made where it is read.
     if (node.op.name === "dropoutMask") continue;

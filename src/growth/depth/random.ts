@@ -7,22 +7,28 @@
  */
 import { shapeOf } from "../../model/table.ts";
 import type { DepthRule } from "../growth.ts";
-import { constant } from "../recipe.ts";
+import { constant, scaled } from "../recipe.ts";
 import { fresh } from "../width.ts";
 import { between } from "./zero.ts";
 
-export const random: DepthRule = {
-  name: "random",
-  description: "new layers are drawn as for a new model",
+/** @param factor on what a new layer's branches end in: small ones change the function little at first, and yet learn */
+const withBranches = (factor: number): DepthRule => ({
+  name: factor === 1 ? "random" : `random:${factor}`,
+  description: "new layers are drawn as for a new model; random:0.1: what they write into the stream times 0.1",
   paper: {
     title: "Scaling depth capacity via zero/one-layer model expansion",
     url: "https://arxiv.org/abs/2511.04981",
   },
   promise: () => ({ kind: "none", reason: "new layers are random" }),
+  anew: true,
+  scaled: withBranches,
   layers: between,
   adjust(parameter, content, growth) {
     const layers = between(growth.source.dimensions.layers, growth.target.dimensions.layers);
     if (parameter.layer === null || !layers[parameter.layer].fresh) return undefined;
-    return content === "weight" ? fresh(growth, parameter) : constant(shapeOf(parameter), 0);
+    if (content !== "weight") return constant(shapeOf(parameter), 0);
+    return scaled(fresh(growth, parameter), parameter.part === "branch-output" ? factor : 1);
   },
-};
+});
+
+export const random = withBranches(1);

@@ -18,6 +18,7 @@ import { constant } from "../recipe.ts";
 
 /** New layer i of n goes above source layer ⌈(i + 1) · L_s / n⌉, counted from 1: never directly above the embeddings. */
 export function between(source: number, target: number): readonly LayerOrigin[] {
+  if (source === 0) return Array.from({ length: target }, () => ({ from: -1, fresh: true }));
   const added = target - source;
   const above = Array.from({ length: added }, (_, i) => Math.ceil(((i + 1) * source) / added) - 1);
   return Array.from({ length: source }, (_, from): LayerOrigin[] => [
@@ -33,7 +34,11 @@ export const zero: DepthRule = {
   promise(growth) {
     const { settings, parameters } = growth.source;
     // What moving a norm costs, at variances down to 1/200 of the usual 1.
-    const within = normsOnStream(parameters).length > 0 ? 100 * settings.eps : 0;
+    const onStream = normsOnStream(growth.target.parameters).length > 0;
+    if (onStream && growth.source.dimensions.layers === 0) {
+      return { kind: "none", reason: "new layers norm what has just left the embeddings' norm" };
+    }
+    const within = onStream ? 100 * settings.eps : 0;
     return within <= 1e-5
       ? { kind: "exact", reason: "new layers hand on what they get" }
       : {
@@ -43,6 +48,7 @@ export const zero: DepthRule = {
         };
   },
 
+  anew: true,
   layers: between,
 
   adjust(parameter, content, growth, widened) {
@@ -52,6 +58,7 @@ export const zero: DepthRule = {
     const shape = shapeOf(parameter);
     const handsOver = layers[parameter.layer + 1]?.fresh === true;
     if (fresh && parameter.part === "branch-output") return constant(shape, 0);
+    if (from < 0) return undefined;
     const norms = normsOnStream(growth.target.parameters).filter(({ layer }) => layer === parameter.layer);
     const last = norms.findLast((p) => p.part === parameter.part);
     const moved = norms.includes(parameter) && (fresh || (handsOver && parameter === last));

@@ -1,25 +1,11 @@
-/**
- * Multi-head scaled dot-product attention (Vaswani et al. 2017): q [B, Tq, heads · d], k and v [B, Tk, kvHeads · d],
- * heads side by side, and heads that read one key-value head beside each other (Ainslie et al., GQA, 2023) → out
- * [B, Tq, heads · d] and the probabilities [B, heads, Tq, Tk], saved for the backward pass as they are before dropout. `bias` [B, Tk] is added to the scores (0 or large negative, for padding); `mask` [B, heads, Tq, Tk] is a
- * dropout pattern that multiplies the probabilities; `apart` says which document each query [B, Tq] and each key [B, Tk]
- * belongs to, and a query then reads its own document's keys alone. None is differentiable. When causal or inside a
- * window, the last query stands at the last key (see bandBias).
- */
-import { expectCount, expectIndex, expectReal, expectShape, fail, gradientOfFirst } from "../check.ts";
-import { expansionFlops } from "../composite.ts";
-import { type Builder, type Operation, sameShape, type Type, type Value } from "../graph.ts";
-import { add } from "./add.ts";
-import { attentionGrad, grouped, joinHeads, reshaped, splitHeads } from "./attentionGrad.ts";
-import { type Band, bandBias, HIDDEN } from "./bandBias.ts";
-import { constant } from "./constant.ts";
-import { equal } from "./equal.ts";
-import { matmul } from "./matmul.ts";
-import { mul } from "./mul.ts";
-import { reshape } from "./reshape.ts";
-import { scale } from "./scale.ts";
+/** Multi-head scaled dot-product attention (Vaswani et al. 2017) and its gradients. */
+import type { Builder, Value } from "../graph.ts";
+import { operation, takes } from "../operation.ts";
+import { reduceSum, reshape, transpose } from "./axes.ts";
+import { add, equal, mul, scale, sub } from "./elementwise.ts";
+import { matmul } from "./products.ts";
 import { softmax } from "./softmax.ts";
-import { sub } from "./sub.ts";
+import { type Band, bandBias, constant, HIDDEN } from "./tables.ts";
 
 export type AttentionOptions = {
   readonly heads: number;
@@ -52,71 +38,61 @@ export type AttentionAttributes = {
   readonly apart: boolean;
 };
 
-export const attentionOp: Operation<AttentionAttributes> = {
-  name: "attention",
-  infer(inputs, attrs) {
-    expectCount("attention", inputs, 3 + Number(attrs.bias) + Number(attrs.mask) + 2 * Number(attrs.apart));
-    const [q, k, v] = inputs;
-    const { bias, mask, apart } = optional(inputs, attrs);
-    expectReal("attention", "q", q, 3);
-    expectReal("attention", "k", k, 3);
-    const [batch, queries, width] = q.shape;
-    const keys = k.shape[1];
-    if (width % attrs.heads !== 0) fail("attention", `a width of ${width} is not ${attrs.heads} whole heads`);
-    if (attrs.heads % attrs.kvHeads !== 0) fail("attention", `${attrs.heads} heads over ${attrs.kvHeads} of keys`);
-    const ofKeys = (width / attrs.heads) * attrs.kvHeads;
-    expectShape("attention", "k", k, [batch, keys, ofKeys]);
-    expectShape("attention", "v", v, [batch, keys, ofKeys]);
-    const band = bandOf(attrs, keys);
-    if (band !== undefined && queries > keys) fail("attention", `${queries} queries in order over ${keys} keys`);
-    if (bias !== undefined) expectShape("attention", "the bias", bias, [batch, keys]);
-    const probabilities = [batch, attrs.heads, queries, keys];
-    if (mask !== undefined) expectShape("attention", "the mask", mask, probabilities);
-    if (apart !== undefined) {
-      expectDocuments("queries", apart.queries, [batch, queries]);
-      expectDocuments("keys", apart.keys, [batch, keys]);
-    }
-    return [
-      { dtype: "f32", shape: q.shape },
-      { dtype: "f32", shape: probabilities },
-    ];
+/**
+ * q [B, Tq, heads · d], k and v [B, Tk, kvHeads · d], heads side by side, and heads that read one key-value head beside each
+ * other (Ainslie et al., GQA, 2023) → out [B, Tq, heads · d] and the probabilities [B, heads, Tq, Tk], saved for the backward
+ * pass as they are before dropout. `bias` [B, Tk] is added to the scores (0 or large negative, for padding); `mask`
+ * [B, heads, Tq, Tk] is a dropout pattern that multiplies the probabilities; `apart` says which document each query [B, Tq]
+ * and each key [B, Tk] belongs to, and a query then reads its own document's keys alone. None is differentiable. When causal
+ * or inside a window, the last query stands at the last key (see bandBias).
+ */
+export const attentionOp = operation<AttentionAttributes>(
+  "attention",
+  takes(
+    ({ bias, mask, apart }) => [
+      "q [batch, queries, width], k [batch, keys, ofKeys], v [batch, keys, ofKeys]",
+      bias && "bias [batch, keys]",
+      mask && "mask [batch, heads, queries, keys]",
+      apart && "queries i32 [batch, queries], keys i32 [batch, keys]",
+      "-> [batch, queries, width], [batch, heads, queries, keys]",
+    ],
+    ({ width, ofKeys, queries, keys }, attrs) => {
+      const band = bandOf(attrs, keys);
+      if (band !== undefined && queries > keys) return `${queries} queries in order over ${keys} keys`;
+      return unfit(width, ofKeys, attrs);
+    },
+  ),
+  {
+    gradient(b, [g], { inputs, outputs: [out, probs], attrs }, wanted) {
+      const [q, k, v] = inputs;
+      const { mask } = optional(inputs, attrs);
+      const { dq, dk, dv } = attentionGrad(b, { g, q, k, v, out, probs, mask }, attrs);
+      return [wanted[0] ? dq : null, wanted[1] ? dk : null, wanted[2] ? dv : null];
+    },
+    expand(b, inputs, attrs) {
+      const [q, k, v] = inputs;
+      const { bias, mask, apart } = optional(inputs, attrs);
+      const [batch, queries, width] = q.shape;
+      const keys = k.shape[1];
+      const { heads, kvHeads } = attrs;
+      const probabilities = [batch, heads, queries, keys];
+      const queryHeads = grouped(b, splitHeads(b, scale(b, q, attrs.scale), heads), kvHeads);
+      let scores = reshape(b, matmul(b, queryHeads, splitHeads(b, k, kvHeads), { transposeY: true }), probabilities);
+      if (bias !== undefined) scores = add(b, scores, reshape(b, bias, [batch, 1, 1, keys]));
+      const band = bandOf(attrs, keys);
+      if (band !== undefined) scores = add(b, scores, bandBias(b, queries, keys, band));
+      if (apart !== undefined) {
+        const ofQueries = reshape(b, apart.queries, [batch, 1, queries, 1]);
+        const own = equal(b, ofQueries, reshape(b, apart.keys, [batch, 1, 1, keys]));
+        scores = add(b, scores, scale(b, sub(b, constant(b, 1), own), HIDDEN));
+      }
+      const probs = softmax(b, scores);
+      const weights = mask === undefined ? probs : mul(b, probs, mask);
+      const read = matmul(b, grouped(b, weights, kvHeads), splitHeads(b, v, kvHeads));
+      return [joinHeads(b, reshape(b, read, [batch, heads, queries, width / heads])), probs];
+    },
   },
-  gradient(b, node, gradients, attrs, wanted) {
-    if (wanted.some((want, i) => want && i > 2)) fail("attention", "only q, k and v are differentiable");
-    const g = gradientOfFirst("attention", gradients);
-    const [q, k, v] = node.inputs;
-    const [out, probs] = node.outputs;
-    const { mask } = optional(node.inputs, attrs);
-    const { dq, dk, dv } = attentionGrad(b, { g, q, k, v, out, probs, mask }, attrs);
-    return [wanted[0] ? dq : null, wanted[1] ? dk : null, wanted[2] ? dv : null, null, null, null, null];
-  },
-  flops: (inputs, _outputs, attrs) => expansionFlops(attentionOp, inputs, attrs),
-  expand(b, inputs, attrs) {
-    const [q, k, v] = inputs;
-    const { bias, mask, apart } = optional(inputs, attrs);
-    const [batch, queries] = q.shape;
-    const keys = k.shape[1];
-    const { heads, kvHeads } = attrs;
-    const probabilities = [batch, heads, queries, keys];
-    const queryHeads = grouped(b, splitHeads(b, scale(b, q, attrs.scale), heads), kvHeads);
-    let scores = reshaped(b, matmul(b, queryHeads, splitHeads(b, k, kvHeads), { transposeY: true }), probabilities);
-    if (bias !== undefined) scores = add(b, scores, reshape(b, bias, [batch, 1, 1, keys]));
-    const band = bandOf(attrs, keys);
-    if (band !== undefined) scores = add(b, scores, bandBias(b, queries, keys, band));
-    if (apart !== undefined) {
-      const own = equal(
-        b,
-        reshape(b, apart.queries, [batch, 1, queries, 1]),
-        reshape(b, apart.keys, [batch, 1, 1, keys]),
-      );
-      scores = add(b, scores, scale(b, sub(b, constant(b, 1), own), HIDDEN));
-    }
-    const probs = softmax(b, scores);
-    const weights = mask === undefined ? probs : mul(b, probs, mask);
-    const read = matmul(b, grouped(b, weights, kvHeads), splitHeads(b, v, kvHeads));
-    return [joinHeads(b, reshaped(b, read, [batch, heads, queries, q.shape[2] / heads])), probs];
-  },
-};
+);
 
 export function attention(
   b: Builder,
@@ -124,12 +100,9 @@ export function attention(
   k: Value,
   v: Value,
   options: AttentionOptions,
-): { readonly out: Value; readonly probs: Value } {
+): Readonly<Record<"out" | "probs", Value>> {
   const { heads, kvHeads = heads, causal, window = -1, prefix = false, bias, mask, apart } = options;
-  const inputs = [q, k, v];
-  if (bias !== undefined) inputs.push(bias);
-  if (mask !== undefined) inputs.push(mask);
-  if (apart !== undefined) inputs.push(apart.queries, apart.keys);
+  const inputs = [q, k, v, bias, mask, apart?.queries, apart?.keys].filter((value) => value !== undefined);
   const [out, probs] = b.apply(attentionOp, inputs, {
     heads,
     kvHeads,
@@ -165,9 +138,77 @@ export function optional<T>(
   return { bias, mask, apart: attrs.apart ? { queries: rest[0], keys: rest[1] } : undefined };
 }
 
-function expectDocuments(what: string, type: Type, shape: readonly number[]): void {
-  expectIndex("attention", `the documents of ${what}`, type, 2);
-  if (!sameShape(type.shape, shape)) {
-    fail("attention", `the documents of ${what} must be [${shape}], not [${type.shape}]`);
-  }
+type Heads = Pick<AttentionAttributes, "heads" | "kvHeads" | "scale">;
+
+/**
+ * From g [B, Tq, heads · d], q, k, v, the output, the saved probabilities P (before dropout M) and, where there was dropout,
+ * its mask: dq, dk, dv. Per head, with G and O the gradient and the output of the head:
+ *   dV = (P∘M)ᵀ·G,  dP = (G·Vᵀ)∘M,  dS = P∘(dP − r),  dQ = s·dS·K,  dK = s·dSᵀ·Q,
+ * where r, a number a query, is Σ_j dP·P = Σ G∘O: taken over the head's width, as in FlashAttention (Dao et al. 2022),
+ * instead of over the keys. Where a key was hidden P is 0, so bias, causality and windows need no mention. The heads that
+ * read one key-value head are one longer run of queries of it, so its dK and dV are their sums.
+ */
+export const attentionGradOp = operation<Heads>(
+  "attentionGrad",
+  takes(
+    () => [
+      "g [batch, queries, width], q [batch, queries, width], k [batch, keys, ofKeys], v [batch, keys, ofKeys]",
+      "out [batch, queries, width], probs [batch, heads, queries, keys], mask? [batch, heads, queries, keys]",
+      "-> [batch, queries, width], [batch, keys, ofKeys], [batch, keys, ofKeys]",
+    ],
+    ({ width, ofKeys }, attrs) => unfit(width, ofKeys, attrs),
+  ),
+  {
+    expand(b, [g, q, k, v, out, probs, mask], attrs) {
+      const { heads, kvHeads } = attrs;
+      const [batch, queries, width] = q.shape;
+      const perHead = width / heads;
+      const masked = (value: Value) => (mask === undefined ? value : mul(b, value, mask));
+      const gHeads = grouped(b, splitHeads(b, g, heads), kvHeads);
+      const dv = matmul(b, grouped(b, masked(probs), kvHeads), gHeads, { transposeX: true });
+      const slopes = matmul(b, gHeads, splitHeads(b, v, kvHeads), { transposeY: true });
+      const dProbs = masked(reshape(b, slopes, probs.shape));
+      const rows = reduceSum(b, reshape(b, mul(b, g, out), [batch, queries, heads, perHead]), [3], true);
+      const dScores = grouped(b, mul(b, probs, sub(b, dProbs, transpose(b, rows, [0, 2, 1, 3]))), kvHeads);
+      const dq = reshape(b, matmul(b, dScores, splitHeads(b, k, kvHeads)), [batch, heads, queries, perHead]);
+      const dk = matmul(b, dScores, grouped(b, splitHeads(b, q, heads), kvHeads), { transposeX: true });
+      return [scale(b, joinHeads(b, dq), attrs.scale), scale(b, joinHeads(b, dk), attrs.scale), joinHeads(b, dv)];
+    },
+  },
+);
+
+export function attentionGrad(
+  b: Builder,
+  inputs: Readonly<Record<"g" | "q" | "k" | "v" | "out" | "probs", Value>> & { readonly mask?: Value },
+  { heads, kvHeads = heads, scale }: Pick<Heads, "heads" | "scale"> & Partial<Heads>,
+): Readonly<Record<"dq" | "dk" | "dv", Value>> {
+  const { g, q, k, v, out, probs, mask } = inputs;
+  const values = [g, q, k, v, out, probs, mask].filter((value) => value !== undefined);
+  const [dq, dk, dv] = b.apply(attentionGradOp, values, { heads, kvHeads, scale });
+  return { dq, dk, dv };
+}
+
+/** Why queries of a width and keys of a width are not so many heads. */
+function unfit(width: number, ofKeys: number, { heads, kvHeads }: Heads): string | false {
+  if (width % heads !== 0) return `a width of ${width} is not ${heads} whole heads`;
+  if (heads % kvHeads !== 0) return `${heads} heads over ${kvHeads} of keys`;
+  return ofKeys * heads !== width * kvHeads && `keys of a width of ${ofKeys} are not ${kvHeads} of these heads`;
+}
+
+/** [B, T, D] → [B, heads, T, D / heads]. */
+function splitHeads(b: Builder, x: Value, heads: number): Value {
+  const [batch, length, width] = x.shape;
+  return transpose(b, reshape(b, x, [batch, length, heads, width / heads]), [0, 2, 1, 3]);
+}
+
+/** [B, heads, T, d] → [B, T, heads · d]. */
+function joinHeads(b: Builder, x: Value): Value {
+  const [batch, heads, length, width] = x.shape;
+  return reshape(b, transpose(b, x, [0, 2, 1, 3]), [batch, length, heads * width]);
+}
+
+/** [B, heads, T, n] → [B, kvHeads, heads / kvHeads · T, n]: the queries of heads that share keys, one after the other. */
+function grouped(b: Builder, x: Value, kvHeads: number): Value {
+  const [batch, heads, length, width] = x.shape;
+  return reshape(b, x, [batch, kvHeads, (heads / kvHeads) * length, width]);
 }

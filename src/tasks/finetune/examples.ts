@@ -1,19 +1,33 @@
 /** Examples as ids: texts between a tokenizer's special tokens, cut where they are too long, and batches of them. */
 import { addedBy, fill, type Template } from "../../data/tokenizer/template.ts";
 import type { Tokenizer } from "../../data/tokenizer/tokenizer.ts";
+import type { TensorData } from "../../engine/engine.ts";
 import type { Model } from "../../model/architecture.ts";
-import { positionsOf } from "../../model/forward.ts";
-import type { TaskHead } from "../../model/task-head.ts";
+import type { HeadedModel } from "../../model/task-head.ts";
 import { RandomStream } from "../../util/random.ts";
-import { bucketOf } from "../forward.ts";
+import { bucketOf, inputsAt } from "../forward.ts";
 import { encodeFor } from "../model.ts";
+import { formOf, type LossKind, type TaskForm } from "./programs.ts";
 import type { Example } from "./table.ts";
 
 export interface Encoded {
   readonly ids: readonly number[];
   readonly types: readonly number[];
-  /** A class's number, or a value. */
-  readonly label: number;
+  /** Positions that a head of all of them is asked of; absent: each. */
+  readonly at?: readonly number[];
+  /** A class's number or a value of each position, or where a span begins and ends; none: it can't be learned from. */
+  readonly labels: readonly number[];
+}
+
+/** All that texts are made to ids by. */
+export interface Encoding {
+  readonly model: Model;
+  readonly tokenizer: Tokenizer;
+  readonly template: Template;
+  /** Tokens of an example. */
+  readonly most: number;
+  /** Told what was cut. */
+  readonly note?: (text: string) => void;
 }
 
 /**
@@ -29,29 +43,27 @@ export function longestFirst(a: number, b: number, most: number): readonly [numb
   return a > b ? [long, short] : [short, long];
 }
 
-/** @param most tokens of an example @returns the examples, and how many were cut @throws UserError */
-export async function encodeExamples(
-  model: Model,
-  tokenizer: Tokenizer,
-  template: Template,
+/** @param part for messages @throws UserError for a token that the model does not know */
+export async function encodeTexts(
+  { template, most, note, ...own }: Encoding,
+  part: string,
   examples: readonly Example[],
-  labels: readonly number[],
-  most: number,
-): Promise<{ readonly encoded: readonly Encoded[]; readonly cut: number }> {
+  labelOf: (example: Example) => number,
+): Promise<readonly Encoded[]> {
   const texts = examples.flatMap((example) => example.texts);
   const count = examples[0].texts.length;
-  const ids = await encodeFor(model, tokenizer, texts, (i) => examples[Math.floor(i / count)].where);
+  const ids = await encodeFor(own, texts, (i) => examples[Math.floor(i / count)].where);
   const pieces = count === 1 ? template.single : template.pair;
-  const room = most - addedBy(pieces);
   let cut = 0;
-  const encoded = examples.map((_, i): Encoded => {
+  const encoded = examples.map((example, i): Encoded => {
     const [A, B = new Uint32Array()] = ids.slice(i * count, (i + 1) * count);
-    const [a, b] = longestFirst(A.length, B.length, room);
+    const [a, b] = longestFirst(A.length, B.length, most - addedBy(pieces));
     if (a + b < A.length + B.length) cut++;
-    const filled = fill(pieces, { A: A.subarray(0, a), B: B.subarray(0, b) });
-    return { ids: filled.ids, types: filled.types, label: labels[i] };
+    const { ids: all, types } = fill(pieces, { A: A.subarray(0, a), B: B.subarray(0, b) });
+    return { ids: all, types, labels: [labelOf(example)] };
   });
-  return { encoded, cut };
+  if (cut > 0) note?.(`${cut} of ${encoded.length} ${part} examples are longer than ${most} tokens and were cut`);
+  return encoded;
 }
 
 /** The order of an epoch: a function of (seed, epoch). */
@@ -60,37 +72,30 @@ export function orderOf(count: number, seed: number, epoch: number): Uint32Array
 }
 
 export interface TaskBatch {
-  readonly length: number;
-  readonly inputs: Record<string, Int32Array | Float32Array>;
+  readonly form: TaskForm;
+  readonly inputs: Record<string, TensorData>;
 }
 
-/** @param size rows of the program; those that are missing repeat the first and weigh nothing */
+/** @param batch rows of the program; those that are missing repeat the first and weigh nothing */
 export function batchOf(
-  model: Model,
-  head: TaskHead,
+  { model, head }: Pick<HeadedModel, "model" | "head">,
   some: readonly Encoded[],
-  size: number,
-  kind: "classes" | "values",
+  batch: number,
+  loss: LossKind,
 ): TaskBatch {
   const length = bucketOf(Math.max(...some.map(({ ids }) => ids.length)), model.dimensions.positions);
-  const ids = new Int32Array(size * length).fill(Number(model.config.pad_token_id ?? 0));
-  const types = new Int32Array(size * length);
-  const mask = new Float32Array(size * length);
-  const gather = new Int32Array(size);
-  const labels = kind === "classes" ? new Int32Array(size) : new Float32Array(size);
-  const weights = new Float32Array(size);
-  for (let row = 0; row < size; row++) {
-    const example = some[row] ?? some[0];
-    ids.set(example.ids, row * length);
-    if (model.dimensions.types > 1) types.set(example.types, row * length);
-    mask.fill(1, row * length, row * length + example.ids.length);
-    gather[row] = row * length + (head.reads === "last" ? example.ids.length - 1 : 0);
-    labels[row] = example.label;
-    weights[row] = row < some.length ? 1 / some.length : 0;
-  }
-  const positions = positionsOf(model, ids, length);
-  return {
-    length,
-    inputs: { ids, types, mask, gather, labels, weights, ...(positions === undefined ? {} : { positions }) },
-  };
+  const form = formOf({ head }, batch, length, loss);
+  const labels = loss === "values" ? new Float32Array(batch * form.labels) : new Int32Array(batch * form.labels);
+  const weights = new Float32Array(labels.length);
+  const count = some.reduce((sum, example) => sum + example.labels.length, 0);
+  some.forEach((example, row) => {
+    const start = row * form.labels;
+    labels.set(example.labels, start);
+    weights.fill(1 / count, start, start + example.labels.length);
+  });
+  const sequences = some.map(({ ids, types, at }) => {
+    const read = head.reads === "all" ? at : [head.reads === "last" ? ids.length - 1 : 0];
+    return { ids, at: read, types: model.dimensions.types > 1 ? types : [] };
+  });
+  return { form, inputs: { ...inputsAt(model, sequences, form), labels, weights } };
 }

@@ -5,45 +5,50 @@
 
 export type Metric = (found: readonly number[], wanted: readonly number[]) => number;
 
-function accuracy(found: readonly number[], wanted: readonly number[]): number {
+export function accuracy(found: readonly number[], wanted: readonly number[]): number {
   return found.filter((label, i) => label === wanted[i]).length / wanted.length;
+}
+
+/** Each class that occurs: how often it was found, wanted, and both at once. */
+function countsOf(found: readonly number[], wanted: readonly number[]) {
+  const count = (label: number) => ({
+    label,
+    found: found.filter((one) => one === label).length,
+    wanted: wanted.filter((one) => one === label).length,
+    both: found.filter((one, i) => one === label && wanted[i] === label).length,
+  });
+  return [...new Set([...found, ...wanted])].map(count);
 }
 
 /** Of one class (`f1_score` of two classes, the second the positive one), else the mean over the classes that occur. */
 function f1(found: readonly number[], wanted: readonly number[]): number {
-  const classes = [...new Set([...found, ...wanted])];
-  const of = (label: number) => {
-    const both = found.filter((one, i) => one === label && wanted[i] === label).length;
-    const either = [...found, ...wanted].filter((one) => one === label).length;
-    return either === 0 ? 0 : (2 * both) / either;
-  };
-  if (classes.every((label) => label <= 1)) return of(1);
-  return classes.reduce((sum, label) => sum + of(label), 0) / classes.length;
+  const counts = countsOf(found, wanted);
+  const scores = counts.map((one) => ({ label: one.label, f1: (2 * one.both) / (one.found + one.wanted) }));
+  if (scores.every(({ label }) => label <= 1)) return scores.find(({ label }) => label === 1)?.f1 ?? 0;
+  return total(scores.map((one) => one.f1)) / scores.length;
 }
 
 /** `matthews_corrcoef`: of any number of classes (Gorodkin 2004). */
 function matthews(found: readonly number[], wanted: readonly number[]): number {
   const n = wanted.length;
-  const count = (values: readonly number[], label: number) => values.filter((one) => one === label).length;
-  const right = found.filter((label, i) => label === wanted[i]).length;
-  let [product, ofFound, ofWanted] = [0, 0, 0];
-  for (const label of new Set([...found, ...wanted])) {
-    const [a, b] = [count(found, label), count(wanted, label)];
-    product += a * b;
-    ofFound += a * a;
-    ofWanted += b * b;
-  }
-  const below = (n * n - ofFound) * (n * n - ofWanted);
-  return below === 0 ? 0 : (right * n - product) / Math.sqrt(below);
+  const counts = countsOf(found, wanted);
+  const product = (a: "found" | "wanted", b: "found" | "wanted") => total(counts.map((one) => one[a] * one[b]));
+  const below = (n * n - product("found", "found")) * (n * n - product("wanted", "wanted"));
+  const right = total(counts.map(({ both }) => both));
+  return below === 0 ? 0 : (right * n - product("found", "wanted")) / Math.sqrt(below);
+}
+
+export function total(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0);
 }
 
 function pearson(found: readonly number[], wanted: readonly number[]): number {
   const centred = (values: readonly number[]) => {
-    const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
+    const mean = total(values) / values.length;
     return values.map((value) => value - mean);
   };
   const [x, y] = [centred(found), centred(wanted)];
-  const dot = (a: readonly number[], b: readonly number[]) => a.reduce((sum, value, i) => sum + value * b[i], 0);
+  const dot = (a: readonly number[], b: readonly number[]) => total(a.map((value, i) => value * b[i]));
   const below = Math.sqrt(dot(x, x)) * Math.sqrt(dot(y, y));
   return below === 0 ? Number.NaN : Math.max(-1, Math.min(1, dot(x, y) / below));
 }

@@ -1,33 +1,47 @@
 /** The programs of fine-tuning: a step of one batch, and what the head says of one. Losses are transformers' own. */
 import type { Model } from "../../model/architecture.ts";
-import { forward, positionsOf } from "../../model/forward.ts";
+import { forward } from "../../model/forward.ts";
 import { type Parameter, shapeOf } from "../../model/table.ts";
 import { type HeadedModel, taskLogits } from "../../model/task-head.ts";
 import { ProgramBuilder } from "../../program/builder.ts";
 import { differentiate } from "../../program/differentiate.ts";
 import type { DType, Program, Value } from "../../program/graph.ts";
-import { crossEntropy, mul, reduceSum, reshape, sub } from "../../program/ops/index.ts";
+import { crossEntropy, mul, reduceSum, reshape, sub, transpose } from "../../program/ops/index.ts";
 import { addUpdates, type OptimizerRule } from "../../train/step/step.ts";
+import { type Shape, sequenceInputs } from "../forward.ts";
 
-export interface TaskForm {
-  readonly batch: number;
-  readonly length: number;
-  readonly kind: "classes" | "values";
+/** A class or a value of each row of the logits; or, of each sequence, where a span begins and where it ends. */
+export type LossKind = "classes" | "values" | "spans";
+
+export interface TaskForm extends Shape {
+  readonly loss: LossKind;
+  /** Labels of a sequence, each with its weight. */
+  readonly labels: number;
 }
 
-function logitsOf(b: ProgramBuilder, headed: HeadedModel, { batch, length }: TaskForm, rate: number): Value {
+export function formOf({ head }: Pick<HeadedModel, "head">, batch: number, length: number, loss: LossKind): TaskForm {
+  const wanted = head.reads === "all" ? length : 1;
+  return { batch, length, wanted, loss, labels: loss === "spans" ? 2 : wanted };
+}
+
+function lossOf(b: ProgramBuilder, logits: Value, labels: Value, weights: Value, form: TaskForm): Value {
+  if (form.loss === "classes") return crossEntropy(b, logits, labels, weights).loss;
+  if (form.loss === "spans") {
+    const { batch, length } = form;
+    const sides = transpose(b, reshape(b, logits, [batch, length, 2]), [0, 2, 1]);
+    return crossEntropy(b, reshape(b, sides, [2 * batch, length]), labels, weights).loss;
+  }
+  const off = sub(b, reshape(b, logits, labels.shape), labels);
+  return reduceSum(b, mul(b, weights, mul(b, off, off)), [0]);
+}
+
+/** Inputs: those of a batch (examples.ts) less what tells right from wrong. Output: `logits` [batch · wanted, labels]. */
+function logitsOf(b: ProgramBuilder, headed: HeadedModel, form: TaskForm, rate: number): Value {
   const { model } = headed;
-  const input = (name: string, count: number, dtype: DType = "i32") => b.input(name, [count], dtype, batch);
-  const counted = positionsOf(model, new Int32Array(length), length) !== undefined;
-  const inputs = {
-    ids: input("ids", batch * length),
-    types: model.dimensions.types > 1 ? input("types", batch * length) : undefined,
-    positions: counted ? input("positions", batch * length) : undefined,
-    mask: input("mask", batch * length, "f32"),
-    gather: input("gather", batch),
-  };
+  const inputs = sequenceInputs(b, model, form, true);
   const key = rate > 0 ? b.input("key", [2], "i32") : undefined;
   const rates = { embedding: rate, attention: rate, hidden: rate };
+  const { batch, length } = form;
   const result = forward(b, model, inputs, {
     ...{ batch, length },
     dropout: key === undefined ? undefined : { rates, key },
@@ -44,10 +58,9 @@ export function trainingProgram(
 ): Program {
   const b = new ProgramBuilder();
   const logits = logitsOf(b, headed, form, optimizer.dropout);
-  const labels = b.input("labels", [form.batch], form.kind === "classes" ? "i32" : "f32", form.batch);
-  const weights = b.input("weights", [form.batch], "f32", form.batch);
-  const loss =
-    form.kind === "classes" ? crossEntropy(b, logits, labels, weights).loss : squares(b, logits, labels, weights);
+  const given = (name: string, dtype: DType) => b.input(name, [form.batch * form.labels], dtype, form.batch);
+  const labels = given("labels", form.loss === "values" ? "f32" : "i32");
+  const loss = lossOf(b, logits, labels, given("weights", "f32"), form);
   b.output("loss", loss);
   const { model } = headed;
   const trained = model.parameters;
@@ -68,11 +81,6 @@ export function trainingProgram(
 function below({ dimensions }: Model, { group, layer }: Parameter): number {
   if (layer !== null) return dimensions.layers - layer;
   return group === "head" ? 0 : dimensions.layers + 1;
-}
-
-function squares(b: ProgramBuilder, logits: Value, labels: Value, weights: Value): Value {
-  const off = sub(b, reshape(b, logits, labels.shape), labels);
-  return reduceSum(b, mul(b, weights, mul(b, off, off)), [0]);
 }
 
 export function predictingProgram(headed: HeadedModel, form: TaskForm): Program {

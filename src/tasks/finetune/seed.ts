@@ -1,22 +1,25 @@
 /** One seed of a fine-tuning: its epochs, each scored, and where it stands on disk. */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
+import { z } from "zod";
 import { writeJson } from "../../checkpoint/folder.ts";
 import { optimizerFile, trainerFile } from "../../checkpoint/optimizer.ts";
 import { openWeights } from "../../checkpoint/weights.ts";
 import { writeWeights } from "../../checkpoint/write.ts";
-import type { Engine, Executable } from "../../engine/engine.ts";
+import type { Engine } from "../../engine/engine.ts";
 import type { HeadedModel } from "../../model/task-head.ts";
 import { checkFiles } from "../../store/checksums.ts";
 import { removeWhole } from "../../store/files.ts";
 import { factorAt } from "../../train/plan/schedule.ts";
+import { type Companions, writeModel } from "../../train/run/checkpoint.ts";
 import { dropoutKey } from "../../train/step/inputs.ts";
-import { loadState, momentTensors, weightTensors } from "../../train/step/state.ts";
+import { loadState, momentTensors } from "../../train/step/state.ts";
 import { Interrupted, UserError } from "../../util/errors.ts";
-import { isJsonObject, type JsonValue, readJsonObject } from "../../util/json.ts";
+import { readJsonObject } from "../../util/json.ts";
+import type { Programs } from "../forward.ts";
 import { batchOf, type Encoded, orderOf } from "./examples.ts";
-import { metrics } from "./metrics.ts";
-import { predictingProgram, type TaskForm, trainingProgram } from "./programs.ts";
+import type { TaskData } from "./kind.ts";
+import { predictingProgram, trainingProgram } from "./programs.ts";
 import type { TaskSettings } from "./settings.ts";
 
 export interface FinetuneOptions {
@@ -38,92 +41,103 @@ export interface SeedRun {
   readonly place: string;
   readonly headed: HeadedModel;
   readonly engine: Engine;
-  readonly train: readonly Encoded[];
-  readonly validation: readonly Encoded[];
-  /** Writes a folder of that name with config and tokenizer in it, whole. */
-  write(name: string, fill: (temporary: string) => Promise<void>): Promise<void>;
+  readonly programs: Programs;
+  readonly data: TaskData;
+  /** What goes into its folders beside the weights. */
+  readonly companions: Companions;
   readonly options: FinetuneOptions;
 }
 
-/** What each epoch scored, by metric, and the best one's index. */
-export interface History {
-  readonly scores: readonly Readonly<Record<string, number>>[];
-  readonly best: number;
-}
+const score = z.number().nullable();
+const scores = z.record(z.string(), score);
+const standSchema = z.object({ step: z.number(), best: z.number(), scores: z.array(scores) });
 
-interface Stand extends History {
-  readonly step: number;
-}
+/** Steps done, and what each epoch scored, by metric, and the best one's index; null: not a number. */
+type Stand = z.infer<typeof standSchema>;
+
+export const seedSchema = z.object({
+  seed: z.number(),
+  score,
+  /** From 1. */
+  epoch: z.number(),
+  /** Every metric of the task, at that epoch. */
+  metrics: scores,
+});
+
+export type SeedResult = z.infer<typeof seedSchema>;
 
 /** @throws Interrupted after saving @throws UserError if the loss is no number */
-export async function trainSeed(run: SeedRun): Promise<History> {
-  const { settings, seed, place, headed, engine, train, write, options } = run;
-  const { batch, epochs, optimizer, schedule, metric, patience, task } = settings;
-  const kind = task === "regression" ? "values" : "classes";
-  const perEpoch = Math.ceil(train.length / batch);
+export async function trainSeed(run: SeedRun): Promise<SeedResult> {
+  const { settings, seed, place, headed, engine, data, companions, options } = run;
+  const { batch, epochs, optimizer, schedule, metric, patience, kind, task } = settings;
+  const perEpoch = Math.ceil(data.train.length / batch);
   const steps = perEpoch * epochs;
-  const last = join(place, "last");
-  let stand = await begin(run, last);
+  let stand = await begin(run);
   let saved = stand.step;
-  const programs = new Programs(engine, headed, { batch, kind }, settings);
+  const write = (name: string, fill?: (temporary: string) => Promise<void>) => {
+    const value = stand.scores.at(stand.best)?.[metric];
+    return writeModel(
+      join(place, name),
+      engine,
+      headed.model,
+      companions,
+      {
+        title: `A ${headed.model.architecture.type} fine-tuned for ${task}`,
+        ...{ pipeline: kind.pipeline, text: ["Fine-tuned with bert2bert."] },
+        facts: [[`validation ${metric}`, String(value)]],
+      },
+      fill,
+    );
+  };
   const save = async () => {
     await write("last", async (temporary) => {
-      await writeWeights(temporary, weightTensors(engine, headed.model));
       await writeWeights(temporary, momentTensors(engine, headed.model), { fileName: optimizerFile });
-      const scores = stand.scores.map((one) => ({ ...one }));
-      await writeJson(join(temporary, trainerFile), { step: stand.step, best: stand.best, scores });
+      await writeJson(join(temporary, trainerFile), stand);
     });
     saved = stand.step;
   };
-  try {
-    while (stand.step < steps && !isStuck(stand, patience)) {
-      const epoch = Math.floor(stand.step / perEpoch);
-      const order = orderOf(train.length, seed, epoch);
-      for (let i = stand.step - epoch * perEpoch; i < perEpoch; i++) {
-        const some = Array.from(order.subarray(i * batch, (i + 1) * batch), (n) => train[n]);
-        const { length, inputs } = batchOf(headed.model, headed.head, some, batch, kind);
-        const rate = optimizer.lr * factorAt(schedule, stand.step, steps);
-        const key = dropoutKey(seed, stand.step, 0, 1);
-        const program = await programs.get("train", length);
-        const { loss, norm } = await program.run({ ...inputs, rate: Float32Array.of(rate), key });
-        if (!Number.isFinite(loss[0]) || !Number.isFinite(norm[0])) {
-          const what = `step ${stand.step + 1} of seed ${seed} gave a loss that is not a number`;
-          throw new UserError(what, settings.out, "lower optimizer.lr, or give schedule.warmup");
-        }
-        stand = { ...stand, step: stand.step + 1 };
-        options.progress?.({ seed, step: stand.step, steps, loss: loss[0] });
-        const signal = options.stopped?.(stand.step, saved);
-        if (signal !== undefined && i < perEpoch - 1) {
-          await save();
-          throw new Interrupted(
-            signal,
-            `stopped after step ${stand.step} of seed ${seed}; the same command carries on`,
-          );
-        }
+  const stopIfAsked = async (where: string, isSaved: boolean) => {
+    const signal = options.stopped?.(stand.step, saved);
+    if (signal === undefined) return;
+    if (!isSaved) await save();
+    throw new Interrupted(signal, `stopped after ${where} of seed ${seed}; the same command carries on`);
+  };
+  const isStuck = () => patience !== undefined && stand.scores.length - 1 - stand.best >= patience;
+  while (stand.step < steps && !isStuck()) {
+    const epoch = Math.floor(stand.step / perEpoch);
+    const order = orderOf(data.train.length, seed, epoch);
+    for (let i = stand.step - epoch * perEpoch; i < perEpoch; i++) {
+      const some = Array.from(order.subarray(i * batch, (i + 1) * batch), (n) => data.train[n]);
+      const { form, inputs } = batchOf(headed, some, batch, kind.loss);
+      const build = () => trainingProgram(headed, form, optimizer);
+      const program = await run.programs.get(`train/${form.length}`, build);
+      const rate = Float32Array.of(optimizer.lr * factorAt(schedule, stand.step, steps));
+      const { loss, norm } = await program.run({ ...inputs, rate, key: dropoutKey(seed, stand.step, 0, 1) });
+      if (!Number.isFinite(loss[0]) || !Number.isFinite(norm[0])) {
+        const what = `step ${stand.step + 1} of seed ${seed} gave a loss that is not a number`;
+        throw new UserError(what, settings.out, "lower optimizer.lr, or give schedule.warmup");
       }
-      const found = await score(run, programs);
-      const [now, before] = [found[metric], stand.scores[stand.best]?.[metric]];
-      const better = stand.scores.length === 0 || now > before || (Number.isNaN(before) && !Number.isNaN(now));
-      stand = { ...stand, scores: [...stand.scores, found], best: better ? stand.scores.length : stand.best };
-      options.note?.(`seed ${seed}, epoch ${epoch + 1}: ${metric} ${now.toFixed(4)}`);
-      if (better) await write("best", async (to) => void (await writeWeights(to, weightTensors(engine, headed.model))));
-      await save();
-      const signal = options.stopped?.(stand.step, saved);
-      if (signal !== undefined)
-        throw new Interrupted(signal, `stopped after epoch ${epoch + 1} of seed ${seed}; the same command carries on`);
+      stand = { ...stand, step: stand.step + 1 };
+      options.progress?.({ seed, step: stand.step, steps, loss: loss[0] });
+      if (i < perEpoch - 1) await stopIfAsked(`step ${stand.step}`, false);
     }
-  } finally {
-    await programs.release();
+    const found = Object.entries(data.score(await predictions(run, data.validation)));
+    const now = Object.fromEntries(found.map(([name, value]) => [name, Number.isFinite(value) ? value : null]));
+    const before = stand.scores.at(stand.best)?.[metric] ?? Number.NEGATIVE_INFINITY;
+    const better = stand.scores.length === 0 || (now[metric] ?? Number.NEGATIVE_INFINITY) > before;
+    stand = { ...stand, scores: [...stand.scores, now], best: better ? stand.scores.length : stand.best };
+    options.note?.(`seed ${seed}, epoch ${epoch + 1}: ${metric} ${(now[metric] ?? Number.NaN).toFixed(4)}`);
+    if (better) await write("best");
+    await save();
+    await stopIfAsked(`epoch ${epoch + 1}`, true);
   }
-  return stand;
-}
-
-function isStuck({ scores, best }: History, patience: number | undefined): boolean {
-  return patience !== undefined && scores.length - 1 - best >= patience;
+  const { [stand.best]: best } = stand.scores;
+  return { seed, score: best[metric], epoch: stand.best + 1, metrics: best };
 }
 
 /** Weights and moments into the engine: those of the folder where it has come so far already, else the beginning's. */
-async function begin({ headed, engine, settings }: SeedRun, last: string): Promise<Stand> {
+async function begin({ headed, engine, settings, place }: SeedRun): Promise<Stand> {
+  const last = join(place, "last");
   await engine.drop(engine.names());
   if (!existsSync(last)) {
     await loadState(engine, headed.model, headed, settings.model.from, undefined);
@@ -139,70 +153,25 @@ async function begin({ headed, engine, settings }: SeedRun, last: string): Promi
   } finally {
     await weights.close();
   }
-  const { step, scores, best } = await readJsonObject(join(last, trainerFile));
-  return { step: Number(step), best: Number(best), scores: (Array.isArray(scores) ? scores : []).map(numbers) };
+  return standSchema.parse(await readJsonObject(join(last, trainerFile)));
 }
 
-/** NaN is null in JSON. */
-function numbers(value: JsonValue): Readonly<Record<string, number>> {
-  const entries = Object.entries(isJsonObject(value) ? value : {});
-  return Object.fromEntries(entries.map(([name, one]) => [name, one === null ? Number.NaN : Number(one)]));
-}
-
-async function score(run: SeedRun, programs: Programs): Promise<Readonly<Record<string, number>>> {
-  const { settings, headed, validation } = run;
-  const { batch, task } = settings;
-  const kind = task === "regression" ? "values" : "classes";
-  const found = new Array<number>(validation.length).fill(0);
-  // Alike lengths together: little is padded.
-  const order = validation
-    .map((_, i) => i)
-    .sort((a, b) => validation[a].ids.length - validation[b].ids.length || a - b);
+/** The logits of each example. Those of like lengths go together: little is padded. */
+async function predictions(
+  { settings, headed, programs }: SeedRun,
+  examples: readonly Encoded[],
+): Promise<readonly Float32Array[]> {
+  const { batch, kind } = settings;
+  const found: Float32Array[] = [];
+  const order = [...examples.keys()].sort((a, b) => examples[a].ids.length - examples[b].ids.length || a - b);
   for (let start = 0; start < order.length; start += batch) {
     const some = order.slice(start, start + batch);
-    const { length, inputs } = batchOf(
-      headed.model,
-      headed.head,
-      some.map((i) => validation[i]),
-      batch,
-      kind,
-    );
-    const { logits } = await (await programs.get("predict", length)).run(inputs);
-    const width = logits.length / batch;
-    for (const [row, i] of some.entries()) {
-      const own = Array.from(logits.subarray(row * width, (row + 1) * width));
-      found[i] = kind === "values" ? own[0] : own.indexOf(Math.max(...own));
-    }
+    const own = some.map((i) => examples[i]);
+    const { form, inputs } = batchOf(headed, own, batch, kind.loss);
+    const program = await programs.get(`predict/${form.length}`, () => predictingProgram(headed, form));
+    const logits = Float32Array.from((await program.run(inputs)).logits);
+    const each = logits.length / batch;
+    for (const [row, i] of some.entries()) found[i] = logits.subarray(row * each, (row + 1) * each);
   }
-  const wanted = validation.map(({ label }) => label);
-  return Object.fromEntries(Object.entries(metrics[task]).map(([name, of]) => [name, of(found, wanted)]));
-}
-
-/** The programs by what they do and their length. */
-class Programs {
-  readonly #made = new Map<string, Executable>();
-  readonly #engine: Engine;
-  readonly #headed: HeadedModel;
-  readonly #form: Omit<TaskForm, "length">;
-  readonly #settings: TaskSettings;
-
-  constructor(engine: Engine, headed: HeadedModel, form: Omit<TaskForm, "length">, settings: TaskSettings) {
-    [this.#engine, this.#headed, this.#form, this.#settings] = [engine, headed, form, settings];
-  }
-
-  async get(what: "train" | "predict", length: number): Promise<Executable> {
-    const key = `${what}/${length}`;
-    const form = { ...this.#form, length };
-    const build = () =>
-      what === "train"
-        ? trainingProgram(this.#headed, form, this.#settings.optimizer)
-        : predictingProgram(this.#headed, form);
-    const made = this.#made.get(key) ?? (await this.#engine.compile(build()));
-    this.#made.set(key, made);
-    return made;
-  }
-
-  async release(): Promise<void> {
-    for (const one of this.#made.values()) await one.release();
-  }
+  return found;
 }

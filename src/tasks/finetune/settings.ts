@@ -9,7 +9,10 @@ import { engineSchema } from "../../engine/schema.ts";
 import { type FindOptions, findModel } from "../../hub/find.ts";
 import { decays } from "../../train/plan/schedule.ts";
 import { SettingsFile } from "../../util/settings.ts";
-import { metrics } from "./metrics.ts";
+import type { Kind } from "./kind.ts";
+import { kinds } from "./kinds.ts";
+import { questionKeys } from "./questions.ts";
+import type { Columns } from "./table.ts";
 
 const column = z.union([z.string().min(1), z.int().min(1)]);
 const part = z.number().min(0);
@@ -17,19 +20,20 @@ const part = z.number().min(0);
 const schema = z.strictObject({
   out: z.string().min(1),
   model: z.strictObject({ from: z.string().min(1) }),
-  task: z.enum(["classification", "regression"]),
+  task: z.enum(Object.keys(kinds)),
   data: z.strictObject({
     train: z.string().min(1),
     validation: z.string().min(1),
     /** One column, or two of a pair. */
-    text: z.union([column, z.tuple([column, column])]),
-    label: column,
+    text: z.union([column, z.tuple([column, column])]).optional(),
+    label: column.optional(),
     header: z.boolean().optional(),
   }),
   epochs: z.int().min(1).default(5),
   batch: z.int().min(1).default(16),
-  /** Tokens of an example at most, special ones included. */
-  length: z.int().min(4).default(128),
+  /** Tokens of an example at most, special ones included; 0: as the kind of task has it. */
+  length: z.int().min(4).default(0),
+  questions: questionKeys.optional(),
   optimizer: z
     .strictObject({
       lr: z.number().gt(0).default(4e-5),
@@ -56,7 +60,8 @@ type TaskFile = z.infer<typeof schema>;
 export type TaskInput = z.input<typeof schema>;
 
 export interface TaskSettings extends Omit<TaskFile, "data" | "engine"> {
-  readonly data: Omit<TaskFile["data"], "text"> & { readonly text: readonly (string | number)[] };
+  readonly data: Columns & Pick<TaskFile["data"], "train" | "validation">;
+  readonly kind: Kind;
   readonly metric: string;
   readonly engine: Omit<EngineSettings, "before"> & { readonly kind: string };
 }
@@ -79,12 +84,18 @@ export async function loadTask(
   const given = file.checked(schema);
   const folder = typeof task === "string" ? dirname(resolve(task)) : process.cwd();
   const at = (path: string) => resolve(folder, path);
-  const known = Object.keys(metrics[given.task]);
+  const kind = kinds[given.task];
+  const known = kind.metrics;
   const metric = given.metric ?? known[0];
   if (!known.includes(metric)) {
     throw file.error(["metric"], `${given.task} has no metric \`${metric}\``, `take one of ${known.join(", ")}`);
   }
   const { data } = given;
+  const { text = kind.columns?.text, label = kind.columns?.label } = data;
+  if (text === undefined || label === undefined) {
+    const missing = text === undefined ? "text" : "label";
+    throw file.error(["data"], `\`data.${missing}\` is missing`, "name a column, or from 1 give its number");
+  }
   const settings: TaskSettings = {
     ...given,
     out: at(given.out),
@@ -92,9 +103,9 @@ export async function loadTask(
     data: {
       ...data,
       ...{ train: at(data.train), validation: at(data.validation) },
-      text: Array.isArray(data.text) ? data.text : [data.text],
+      ...{ text: typeof text === "object" ? text : [text], label },
     },
-    metric,
+    ...{ kind, metric, length: given.length === 0 ? kind.length : given.length },
     engine: engineOf(given.engine, at),
   };
   return { settings, file };

@@ -1,18 +1,23 @@
 /**
  * Examples for fine-tuning from tables: TSV (no quoting, as GLUE's files are: a text that opens with `"` is plain), CSV
- * (quoted as in RFC 4180), JSON Lines. Which of them a file is, its content says. Columns go by name or, from 1, by number.
+ * (quoted as in RFC 4180), JSON Lines, Parquet, Arrow. Which of them a file is, its content says. Columns go by name or, of
+ * TSV and CSV, by number from 1.
  */
 import { readBlocks } from "../../data/text/blocks.ts";
 import { beginsJsonLines } from "../../data/text/json-lines.ts";
 import { decode } from "../../data/text/lines.ts";
+import { tableFormatOf } from "../../data/text/tables.ts";
 import { UserError } from "../../util/errors.ts";
-import { isJsonObject, parseJson, printable } from "../../util/json.ts";
+import { type JsonValue, printable } from "../../util/json.ts";
 import { systemError } from "../../util/system.ts";
+import { jsonRows, type Row } from "../rows.ts";
+
+type Column = string | number;
 
 /** Columns of a file: the texts' (one, or two of a pair) and the label's. */
 export interface Columns {
-  readonly text: readonly (string | number)[];
-  readonly label: string | number;
+  readonly text: readonly Column[];
+  readonly label: Column;
   /** Whether the first line names the columns; default: where a column goes by its name. */
   readonly header?: boolean;
 }
@@ -23,23 +28,59 @@ export interface Example {
   readonly where: string;
 }
 
-interface Line {
-  readonly cells: readonly string[];
+/** What a line holds, and where it stands. */
+export interface Line<Cell = string> {
+  readonly cells: readonly Cell[];
   readonly where: string;
 }
 
 /** @throws UserError naming the line of what does not fit */
 export async function readExamples(path: string, columns: Columns): Promise<readonly Example[]> {
-  const text = await contentOf(path);
+  const rows = await readRows(path, columns);
+  return rows.map(({ cells, where }) => {
+    const texts = cells.map((cell, i) => {
+      if (typeof cell === "string" || typeof cell === "number" || typeof cell === "boolean") return String(cell);
+      const column = [...columns.text, columns.label][i];
+      throw new UserError(`column \`${column}\` holds no text`, where, "write it as a string or a number");
+    });
+    return { texts: texts.slice(0, -1), label: texts[texts.length - 1], where };
+  });
+}
+
+/**
+ * The cells of these columns, the label's last, row by row.
+ * @param own reads what is no table in a way of its own; undefined where it does not
+ * @throws UserError naming the line of what does not fit
+ */
+export async function readRows(
+  path: string,
+  columns: Columns,
+  own?: (text: string, isJson: boolean) => readonly Line<JsonValue>[] | undefined,
+): Promise<readonly Line<JsonValue>[]> {
+  const rows = await rowsIn(path, columns, own);
+  if (rows.length === 0) throw new UserError("it holds no examples", path, "give a file with some");
+  return rows;
+}
+
+async function rowsIn(path: string, columns: Columns, own: Parameters<typeof readRows>[2]) {
   const wanted = [...columns.text, columns.label];
-  const rows = beginsJsonLines(Buffer.from(text.slice(0, 2 ** 16)))
-    ? fromJson(text, path, wanted)
-    : fromTable(text, path, columns, wanted);
-  const examples = rows.map(
-    ({ cells, where }): Example => ({ texts: cells.slice(0, -1), label: cells[cells.length - 1], where }),
-  );
-  if (examples.length === 0) throw new UserError("it holds no examples", path, "give a file with some");
-  return examples;
+  const format = await tableFormatOf(path).catch((error: unknown) => {
+    throw systemError(error, path);
+  });
+  if (format !== undefined) {
+    const { tableRows } = await import("./columns.ts");
+    return (await tableRows(path, format)).map((values, i) =>
+      cellsOf({ values, where: `${path}, row ${i + 1}` }, wanted),
+    );
+  }
+  const text = await contentOf(path);
+  const isJson = beginsJsonLines(Buffer.from(text.slice(0, 2 ** 16)));
+  const read = own?.(text, isJson);
+  if (read !== undefined) return read;
+  if (!isJson) return fromTable(text, path, columns.header, wanted);
+  const rows: Line<JsonValue>[] = [];
+  for await (const row of jsonRows(path)) rows.push(cellsOf(row, wanted));
+  return rows;
 }
 
 async function contentOf(path: string): Promise<string> {
@@ -52,36 +93,29 @@ async function contentOf(path: string): Promise<string> {
   return parts.join("");
 }
 
-function fromJson(text: string, path: string, wanted: readonly (string | number)[]): readonly Line[] {
-  return text.split("\n").flatMap((line, i) => {
-    if (line.trim() === "") return [];
-    const where = `${path}:${i + 1}`;
-    const row = parseJson(line, where);
-    if (!isJsonObject(row)) throw new UserError("not a JSON object", where, "JSON Lines hold one JSON object a line");
-    const cells = wanted.map((name) => {
-      const value = Object.hasOwn(row, name) ? row[name] : undefined;
-      if (typeof value === "string" || typeof value === "number" || typeof value === "boolean") return String(value);
-      throw missing(name, Object.keys(row), where);
-    });
-    return [{ cells, where }];
+function cellsOf({ values, where }: Row, wanted: readonly Column[]): Line<JsonValue> {
+  const cells = wanted.map((name) => {
+    if (Object.hasOwn(values, name) && values[name] !== null) return values[name];
+    throw missing(name, Object.keys(values), where);
   });
+  return { cells, where };
 }
 
 function fromTable(
   text: string,
   path: string,
-  { header }: Columns,
-  wanted: readonly (string | number)[],
+  header: boolean | undefined,
+  wanted: readonly Column[],
 ): readonly Line[] {
   const lines = text.slice(0, text.search(/\r?\n|$/)).includes("\t") ? tabbed(text, path) : quoted(text, path);
   const named = wanted.some((column) => typeof column === "string");
-  const names = (header ?? named) ? lines.shift()?.cells : undefined;
-  if (named && names === undefined) {
+  const names = (header ?? named) ? (lines.shift()?.cells ?? []) : [];
+  if (named && header === false) {
     throw new UserError("columns go by name, and the file has no header", path, "give their numbers, from 1");
   }
   const places = wanted.map((column) => {
-    const place = typeof column === "number" ? column - 1 : (names ?? []).indexOf(column);
-    if (place < 0) throw missing(column, names ?? [], `${path}:1`);
+    const place = typeof column === "number" ? column - 1 : names.indexOf(column);
+    if (place < 0) throw missing(column, names, `${path}:1`);
     return place;
   });
   return lines.map(({ cells, where }) => {
@@ -92,13 +126,10 @@ function fromTable(
   });
 }
 
-function missing(column: string | number, found: readonly string[], where: string): UserError {
+function missing(column: Column, found: readonly string[], where: string): UserError {
   const list = found.slice(0, 8).map(printable).join(", ");
-  return new UserError(
-    `no column \`${column}\` (found: ${list || "none"})`,
-    where,
-    "name its columns in `data.text` and `data.label`",
-  );
+  const what = `no column \`${column}\` (found: ${list || "none"})`;
+  return new UserError(what, where, "name its columns in `data.text` and `data.label`");
 }
 
 function tabbed(text: string, path: string): Line[] {
@@ -110,27 +141,16 @@ function tabbed(text: string, path: string): Line[] {
 function quoted(text: string, path: string): Line[] {
   const lines: Line[] = [];
   let cells: string[] = [];
-  let line = 1;
-  let first = 1;
-  const cell = /(?:"((?:[^"]|"")*)"|([^,"\r\n][^,\r\n]*|))(,|\r?\n|$)/y;
-  while (cell.lastIndex < text.length) {
-    const from = cell.lastIndex;
-    const found = cell.exec(text);
-    if (found === null)
-      throw new UserError(
-        "a quote that does not end, or stands within a cell",
-        `${path}:${line}`,
-        'double quotes within a quoted cell ("")',
-      );
-    const [all, inner, plain, end] = found;
-    cells.push(inner === undefined ? plain : inner.replaceAll('""', '"'));
+  let [at, line, first] = [0, 1, 1];
+  for (const [all, inner, plain, end] of text.matchAll(/(?:"((?:[^"]|"")*)"|([^,"\r\n][^,\r\n]*|))(,|\r?\n|$)/gy)) {
+    cells.push(plain ?? inner.replaceAll('""', '"'));
+    at += all.length;
     line += all.split("\n").length - 1;
-    const more = end === "," && cell.lastIndex === text.length;
-    if (more) cells.push("");
-    if (end === "," && !more) continue;
+    if (end === ",") continue;
     if (cells.length > 1 || cells[0] !== "") lines.push({ cells, where: `${path}:${first}` });
     [cells, first] = [[], line];
-    if (cell.lastIndex === from) break;
   }
-  return lines;
+  if (at === text.length) return lines;
+  const what = "a quote that does not end, or stands within a cell";
+  throw new UserError(what, `${path}:${line}`, 'double quotes within a quoted cell ("")');
 }

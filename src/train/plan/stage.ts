@@ -112,32 +112,24 @@ export function subModelAt(stage: StageSpec, layers: number, seed: number, step:
   return choices[choices.length === 1 ? 0 : new RandomStream(seed, "train/sub-model", step).below(choices.length, 0)];
 }
 
-/** Layers of the model in each stage, growth included. @param layers of the model the run starts with */
-export function layersByStage(stages: readonly StageSpec[], layers: number): readonly number[] {
-  let now = layers;
-  return stages.map((stage) => {
-    now = stage.grow?.layers ?? now;
-    return now;
-  });
-}
-
 /**
  * Whether the stages fit a model.
  * @throws PlanError naming the stage that runs or trains blocks the model does not have
  */
 export function checkStages(stages: readonly StageSpec[], layers: number): void {
-  const depths = layersByStage(stages, layers);
-  stages.forEach((stage, i) => {
+  let depth = layers;
+  for (const stage of stages) {
+    depth = stage.grow?.layers ?? depth;
     for (const model of stage.models ?? []) {
-      if (model.layers > depths[i]) {
-        throw new PlanError(`stage ${stage.name} runs ${model.layers} blocks of a model that has ${depths[i]}`);
+      if (model.layers > depth) {
+        throw new PlanError(`stage ${stage.name} runs ${model.layers} blocks of a model that has ${depth}`);
       }
       if (model.train > model.layers) {
         throw new PlanError(`stage ${stage.name} trains ${model.train} of ${model.layers} blocks`);
       }
       if (model.train === 0 && !stage.head) throw new PlanError(`stage ${stage.name} trains nothing`);
     }
-  });
+  }
 }
 
 function round(value: number): number {

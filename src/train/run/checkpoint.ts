@@ -4,6 +4,7 @@
  */
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { z } from "zod";
 import { type Descent, descentOf, type ModelCard, writeModelCard } from "../../checkpoint/card.ts";
 import {
   generationConfigFile,
@@ -26,50 +27,57 @@ import { removeWhole, writeFolderWhole } from "../../store/files.ts";
 import { fillFile } from "../../store/output.ts";
 import { clearFolder } from "../../store/temporary.ts";
 import { UserError } from "../../util/errors.ts";
-import { isJsonObject, type Json, readJsonObject } from "../../util/json.ts";
+import { type Json, readJsonObject } from "../../util/json.ts";
 import { packageVersion } from "../../util/paths.ts";
-import { errorCode } from "../../util/system.ts";
+import { ifThere } from "../../util/system.ts";
 import { momentTensors, type StateReader, weightTensors } from "../step/state.ts";
-import type { FlopsSoFar, TermSums } from "../step/terms.ts";
 
 export const checkpointsFolder = "checkpoints";
 
-/** Where a run stands after a step. With the weights, the moments and the settings it says all that comes after. */
-export interface Position {
+const amount = z.number().min(0);
+
+/** trainer.json; what else stands in it is for a person. */
+const trainerSchema = z.object({
   /** Steps done. */
-  readonly step: number;
-  readonly tokens: number;
-  readonly flops: FlopsSoFar;
+  step: amount,
+  tokens: amount,
+  flops: z.object({ exact: amount, paper: amount }),
   /** Spent training, evaluations and checkpoints left out. */
-  readonly seconds: number;
+  seconds: amount,
   /** Likewise; absent where the machine does not tell. */
-  readonly joules?: number;
+  joules: amount.optional(),
   /** Lines of metrics.jsonl that belong to the steps done. */
-  readonly metrics: number;
+  metrics: amount,
   /** Whether the evaluation after this step is still to be done. */
-  readonly due: boolean;
+  due: z.boolean().catch(false),
   /** The log interval that is open: steps since the last training line and the sums of their losses. */
-  readonly open: {
-    readonly steps: number;
-    readonly loss: number;
-    readonly terms?: TermSums;
-    readonly tokens: number;
-    readonly seconds: number;
-  };
-}
+  open: z.object({
+    steps: amount,
+    loss: amount,
+    terms: z.object({ lm: amount, nsp: amount, nsp_correct: amount }).optional(),
+    tokens: amount,
+    seconds: amount,
+  }),
+  run: z
+    .object({
+      /** Blocks of the model that the run started with: its plan was made for them. */
+      layers: amount,
+      /** What the data is known by. */
+      data: z.string(),
+      engine: z.string(),
+      /** Every engine that it has run on, in order, this one last; a checkpoint of before they were kept knows that alone. */
+      engines: z.array(z.string()).optional(),
+      /** What the model is known by that it began with; empty in checkpoints of before this was kept. */
+      model: z.string().default(""),
+    })
+    .transform(({ engines, ...run }) => ({ ...run, engines: engines ?? [run.engine] })),
+});
+
+/** Where a run stands after a step. With the weights, the moments and the settings it says all that comes after. */
+export type Position = Readonly<Omit<z.infer<typeof trainerSchema>, "run">>;
 
 /** What a checkpoint says beside the position. */
-export interface RunFacts {
-  /** Blocks of the model that the run started with: its plan was made for them. */
-  readonly layers: number;
-  /** What the data is known by. */
-  readonly data: string;
-  readonly engine: string;
-  /** Every engine that it has run on, in order, this one last. */
-  readonly engines: readonly string[];
-  /** What the model is known by that it began with; empty in checkpoints of before this was kept. */
-  readonly model: string;
-}
+export type RunFacts = Readonly<z.infer<typeof trainerSchema>["run"]>;
 
 /**
  * What goes into every model folder of a run beside weights and config. Held in memory: the folder it was read from may
@@ -118,13 +126,13 @@ export interface Checkpoint {
   readonly facts: RunFacts;
 }
 
-/** Writes a model folder from what the engine holds. @param fill what else goes into it */
+/** Writes a model folder from what the engine holds. @param card what is not as a run has it @param fill what else goes into it */
 export async function writeModel(
   folder: string,
   engine: StateReader,
   model: Model,
   companions: Companions,
-  card: Pick<ModelCard, "title" | "facts" | "metrics">,
+  card: Pick<ModelCard, "title" | "facts"> & Partial<ModelCard>,
   fill: (temporary: string) => Promise<void> = async () => {},
 ): Promise<void> {
   await writeFolderWhole(
@@ -137,11 +145,11 @@ export async function writeModel(
       }
       if (companions.growth !== undefined) await writeJson(join(temporary, growthFile), companions.growth);
       await writeModelCard(temporary, {
-        ...card,
         tags: [model.architecture.type],
         pipeline: pipelineOf(model),
         descent: companions.descent,
         text: ["Pre-trained with bert2bert."],
+        ...card,
       });
       await fill(temporary);
     },
@@ -162,16 +170,7 @@ export async function writeState(
   await writeModel(folder, engine, model, companions, card, async (temporary) => {
     await writeWeights(temporary, momentTensors(engine, model), { fileName: optimizerFile });
     if (trainer === undefined) return;
-    const { flops, ...rest } = trainer.position;
-    const { terms, ...open } = rest.open;
-    const json: Json = {
-      format: 1,
-      version: packageVersion(),
-      ...rest,
-      flops: { ...flops },
-      open: { ...open, ...(terms === undefined ? {} : { terms: { ...terms } }) },
-      run: { ...trainer.facts },
-    };
+    const json = { format: 1, version: packageVersion(), ...trainer.position, run: trainer.facts };
     await writeJson(join(temporary, trainerFile), json);
   });
 }
@@ -212,13 +211,7 @@ export async function removeOld(run: string, { keep, at = [] }: Kept, upTo: numb
 
 /** The steps of the checkpoints there are, newest first. */
 export async function stepsThere(run: string): Promise<readonly number[]> {
-  let names: string[];
-  try {
-    names = await readdir(join(run, checkpointsFolder));
-  } catch (error) {
-    if (errorCode(error) === "ENOENT") return [];
-    throw error;
-  }
+  const names: readonly string[] = await ifThere(readdir(join(run, checkpointsFolder)), []);
   return names
     .map((name) => /^step-(\d+)$/.exec(name)?.[1])
     .filter((step) => step !== undefined)
@@ -281,56 +274,11 @@ export async function newestCheckpoint(
 
 async function readCheckpoint(folder: string): Promise<Checkpoint> {
   const path = join(folder, trainerFile);
-  const json = await readJsonObject(path);
-  const refuse = (key: string) => new UserError(`\`${key}\` is missing or damaged`, path, "use another checkpoint");
-  const number = (from: Json, key: string): number => {
-    const value = from[key];
-    if (typeof value !== "number" || !(value >= 0)) throw refuse(key);
-    return value;
-  };
-  const text = (from: Json, key: string): string => {
-    const value = from[key];
-    if (typeof value !== "string") throw refuse(key);
-    return value;
-  };
-  const object = (key: string): Json => {
-    const value = json[key];
-    if (!isJsonObject(value)) throw refuse(key);
-    return value;
-  };
-  const flops = object("flops");
-  const open = object("open");
-  const { terms } = open;
-  if (terms !== undefined && !isJsonObject(terms)) throw refuse("open.terms");
-  const run = object("run");
-  return {
-    folder,
-    position: {
-      step: number(json, "step"),
-      tokens: number(json, "tokens"),
-      flops: { exact: number(flops, "exact"), paper: number(flops, "paper") },
-      seconds: number(json, "seconds"),
-      joules: json.joules === undefined ? undefined : number(json, "joules"),
-      metrics: number(json, "metrics"),
-      due: json.due === true,
-      open: {
-        steps: number(open, "steps"),
-        loss: number(open, "loss"),
-        terms:
-          terms === undefined
-            ? undefined
-            : { lm: number(terms, "lm"), nsp: number(terms, "nsp"), nsp_correct: number(terms, "nsp_correct") },
-        tokens: number(open, "tokens"),
-        seconds: number(open, "seconds"),
-      },
-    },
-    facts: {
-      layers: number(run, "layers"),
-      data: text(run, "data"),
-      engine: text(run, "engine"),
-      // A checkpoint of before they were kept knows the last alone.
-      engines: Array.isArray(run.engines) ? run.engines.map(String) : [text(run, "engine")],
-      model: run.model === undefined ? "" : text(run, "model"),
-    },
-  };
+  const read = trainerSchema.safeParse(await readJsonObject(path));
+  if (!read.success) {
+    const key = read.error.issues[0].path.at(-1);
+    throw new UserError(`\`${String(key)}\` is missing or damaged`, path, "use another checkpoint");
+  }
+  const { run: facts, ...position } = read.data;
+  return { folder, position, facts };
 }

@@ -9,7 +9,7 @@ import { removeWhole, writeFileWhole } from "../../store/files.ts";
 import { checkLock, type Lock, takeLock } from "../../store/lock.ts";
 import { removeMade } from "../../store/places.ts";
 import { UserError } from "../../util/errors.ts";
-import { errorCode, systemError } from "../../util/system.ts";
+import { ifThere } from "../../util/system.ts";
 import { stepsThere } from "./checkpoint.ts";
 import { eventsFile } from "./events.ts";
 import { anotherRun, differences, FREE, type LoadedRun, type RunSettings, spelledOut } from "./settings.ts";
@@ -25,7 +25,7 @@ const ours = [lockFile, metricsFile, eventsFile];
 
 /** The run that a folder holds, as its run.yaml spells it out; undefined if it holds none. @throws UserError */
 export async function storedRun(folder: string): Promise<unknown> {
-  const text = await readIfThere(join(folder, runFile));
+  const text = await ifThere(readFile(join(folder, runFile), "utf8"), undefined);
   if (text === undefined) return undefined;
   const { parse } = await import("yaml");
   try {
@@ -44,7 +44,7 @@ export async function checkRunFolder(run: LoadedRun): Promise<"new" | "same" | "
   checkLock(join(out, lockFile), "the run");
   const before = await storedRun(out);
   if (before === undefined) {
-    const names = await namesIn(out);
+    const names = await ifThere(readdir(out), []);
     const foreign = names.find((name) => !ours.includes(name) && !name.startsWith("."));
     if (foreign !== undefined) {
       const what = `the folder is not empty and holds no run (there is ${foreign})`;
@@ -76,22 +76,4 @@ export async function forgetRun(out: string): Promise<void> {
   if (existsSync(join(out, modelFolder))) return;
   for (const name of [runFile, metricsFile, eventsFile]) await removeWhole(join(out, name));
   await removeMade(join(out, runFile));
-}
-
-async function readIfThere(path: string): Promise<string | undefined> {
-  try {
-    return await readFile(path, "utf8");
-  } catch (error) {
-    if (errorCode(error) === "ENOENT") return undefined;
-    throw systemError(error, path);
-  }
-}
-
-async function namesIn(folder: string): Promise<readonly string[]> {
-  try {
-    return await readdir(folder);
-  } catch (error) {
-    if (errorCode(error) === "ENOENT") return [];
-    throw systemError(error, folder);
-  }
 }

@@ -14,7 +14,7 @@ import { dirname, join } from "node:path";
 import { writeFileWhole } from "../../store/files.ts";
 import { type AppendedFile, appendTo } from "../../store/output.ts";
 import { UserError } from "../../util/errors.ts";
-import { errorCode } from "../../util/system.ts";
+import { ifThere } from "../../util/system.ts";
 import type { FlopsSoFar } from "../step/terms.ts";
 import { eventOf, eventsFile, eventsHeader } from "./events.ts";
 
@@ -109,7 +109,7 @@ export class Metrics {
  * @throws UserError if fewer are there, or one of them is damaged
  */
 export async function openMetrics(path: string, keep: number, from = path): Promise<Metrics> {
-  const text = await readText(from);
+  const text = await ifThere(readFile(from, "utf8"), "");
   const lines = text.split("\n").slice(0, -1).slice(0, keep);
   const parsed = lines.map((line, i) => parseLine(line, i, from));
   if (lines.length < keep) {
@@ -125,7 +125,7 @@ export async function openMetrics(path: string, keep: number, from = path): Prom
 
 /** The lines of a metrics file; a torn last one is left out. @throws UserError if another one is damaged */
 export async function readMetrics(path: string): Promise<readonly MetricsLine[]> {
-  const text = await readText(path);
+  const text = await ifThere(readFile(path, "utf8"), "");
   return text
     .split("\n")
     .slice(0, -1)
@@ -142,13 +142,4 @@ function parseLine(line: string, i: number, path: string): MetricsLine {
 
 export function isEvaluation(line: MetricsLine): line is EvaluationLine {
   return "evaluation" in line;
-}
-
-async function readText(path: string): Promise<string> {
-  try {
-    return await readFile(path, "utf8");
-  } catch (error) {
-    if (errorCode(error) === "ENOENT") return "";
-    throw error;
-  }
 }

@@ -7,6 +7,7 @@ import { z } from "zod";
 import { engineSchema } from "../../engine/schema.ts";
 import { suggestion } from "../../util/errors.ts";
 import { count, keysAt } from "../../util/settings.ts";
+import type { Plan } from "../plan/plans/plan.ts";
 import { plans } from "../plan/plans/plans.ts";
 import { decays } from "../plan/schedule.ts";
 
@@ -88,60 +89,61 @@ export type PlanSettings =
   | { readonly kind: "named"; readonly name: string; readonly options: unknown }
   | { readonly kind: "stages"; readonly stages: readonly (z.infer<typeof stage> & { readonly head: boolean })[] };
 
-/** A named plan, with or without options, or a list of stages. */
-export const planSchema = z.unknown().transform((value, context): PlanSettings => {
-  const refuse = (message: string, wayOut: string, path: (string | number)[] = []) => {
-    context.addIssue({ code: "custom", message, params: { wayOut }, path });
-    return z.NEVER;
-  };
-  const names = plans.map((known) => known.name);
-  // What an inner schema found, under the path it has from here.
-  const forward = (issues: readonly z.core.$ZodIssue[], schema: z.ZodType, path: (string | number)[]) => {
-    for (const issue of issues) {
-      const at = [...path, ...issue.path];
-      if (issue.code === "unrecognized_keys") {
-        const inner = issue.path.map((key) => (typeof key === "symbol" ? String(key) : key));
-        const key = issue.keys[0];
-        const message = `\`${["plan", ...at, key].join(".")}\` is not a key`;
-        context.addIssue({
-          code: "custom",
-          message,
-          params: { wayOut: suggestion(key, keysAt(schema, inner)) },
-          path: [...at, key],
-        });
-      } else {
-        context.issues.push({ ...issue, path: at, input: undefined });
-      }
-    }
-    return z.NEVER;
-  };
-  if (Array.isArray(value)) {
-    const stages = stageList.safeParse(value);
-    if (!stages.success) return forward(stages.error.issues, stageList, []);
-    return {
-      kind: "stages",
-      stages: stages.data.map((one) => ({ ...one, head: one.head ?? one.train === undefined })),
+/** One of these plans by its name, with or without options, or a list of stages. */
+export const planSchemaOf = (plans: readonly Plan[]) =>
+  z.unknown().transform((value, context): PlanSettings => {
+    const refuse = (message: string, wayOut: string, path: (string | number)[] = []) => {
+      context.addIssue({ code: "custom", message, params: { wayOut }, path });
+      return z.NEVER;
     };
-  }
-  const entries: readonly [string, unknown][] =
-    typeof value === "string"
-      ? [[value, {}]]
-      : typeof value === "object" && value !== null
-        ? Object.entries(value)
-        : [];
-  if (entries.length !== 1) {
-    return refuse("`plan` is neither a named plan nor a list of stages", `known plans are ${names.join(", ")}`);
-  }
-  const [name, given] = entries[0];
-  const known = plans.find((candidate) => candidate.name === name);
-  if (known === undefined) {
-    return refuse(`there is no plan \`${name}\``, suggestion(name, names), typeof value === "string" ? [] : [name]);
-  }
-  const options = known.options.safeParse(given ?? {});
-  return options.success
-    ? { kind: "named", name, options: options.data }
-    : forward(options.error.issues, known.options, [name]);
-});
+    const names = plans.map((known) => known.name);
+    // What an inner schema found, under the path it has from here.
+    const forward = (issues: readonly z.core.$ZodIssue[], schema: z.ZodType, path: (string | number)[]) => {
+      for (const issue of issues) {
+        const at = [...path, ...issue.path];
+        if (issue.code === "unrecognized_keys") {
+          const inner = issue.path.map((key) => (typeof key === "symbol" ? String(key) : key));
+          const key = issue.keys[0];
+          const message = `\`${["plan", ...at, key].join(".")}\` is not a key`;
+          context.addIssue({
+            code: "custom",
+            message,
+            params: { wayOut: suggestion(key, keysAt(schema, inner)) },
+            path: [...at, key],
+          });
+        } else {
+          context.issues.push({ ...issue, path: at, input: undefined });
+        }
+      }
+      return z.NEVER;
+    };
+    if (Array.isArray(value)) {
+      const stages = stageList.safeParse(value);
+      if (!stages.success) return forward(stages.error.issues, stageList, []);
+      return {
+        kind: "stages",
+        stages: stages.data.map((one) => ({ ...one, head: one.head ?? one.train === undefined })),
+      };
+    }
+    const entries: readonly [string, unknown][] =
+      typeof value === "string"
+        ? [[value, {}]]
+        : typeof value === "object" && value !== null
+          ? Object.entries(value)
+          : [];
+    if (entries.length !== 1) {
+      return refuse("`plan` is neither a named plan nor a list of stages", `known plans are ${names.join(", ")}`);
+    }
+    const [name, given] = entries[0];
+    const known = plans.find((candidate) => candidate.name === name);
+    if (known === undefined) {
+      return refuse(`there is no plan \`${name}\``, suggestion(name, names), typeof value === "string" ? [] : [name]);
+    }
+    const options = known.options.safeParse(given ?? {});
+    return options.success
+      ? { kind: "named", name, options: options.data }
+      : forward(options.error.issues, known.options, [name]);
+  });
 
 export const runSchema = z.strictObject({
   out: z.string().min(1),
@@ -188,6 +190,10 @@ export const runSchema = z.strictObject({
       eps: z.number().gt(0).default(1e-6),
       /** Largest global gradient norm; 0: no clipping. */
       clip: z.number().min(0).default(1),
+      /** `mup`: rates and initial values by a parameter's place, from the hidden size for which `lr` is meant. */
+      parametrization: z
+        .preprocess((given) => (given === "mup" ? { mup: 256 } : given), z.strictObject({ mup: z.int().min(1) }))
+        .optional(),
       dropout: z.union([z.literal("config"), z.number().min(0).lt(1)]).default("config"),
       /** Moments beside the model that the run starts from: go on with them, or start them at 0. */
       moments: z.enum(["auto", "keep", "fresh"]).default("auto"),
@@ -197,7 +203,7 @@ export const runSchema = z.strictObject({
   steps: count.optional(),
   tokens: count.optional(),
   epochs: z.number().gt(0).optional(),
-  plan: planSchema.default({ kind: "named", name: "full", options: {} }),
+  plan: planSchemaOf(plans).default({ kind: "named", name: "full", options: {} }),
   /** `sequences`: at most so many of the validation part are used. */
   evaluate: z.strictObject({ every: z.int().min(0).default(100), sequences: count.default(1024) }).prefault({}),
   /** `at`: saved at these steps too, and those stay beside the newest `keep`. */

@@ -12,6 +12,7 @@ import { hubName } from "../../hub/name.ts";
 import { modelPlace } from "../../store/places.ts";
 import { UserError } from "../../util/errors.ts";
 import type { SettingsFile } from "../../util/settings.ts";
+import type { Plan } from "../plan/plans/plan.ts";
 import { checkStages, PlanError, placeStages, type Stage, type StageSpec } from "../plan/stage.ts";
 import type { RunFile, RunInput } from "./schema.ts";
 
@@ -31,20 +32,11 @@ export type ModelSource =
 export type Length = { readonly steps: number } | { readonly tokens: number } | { readonly epochs: number };
 
 /** Everything about a run. Paths are absolute. */
-export interface RunSettings {
-  readonly out: string;
-  readonly seed: number;
+export interface RunSettings
+  extends Readonly<Omit<RunFile, "model" | "optimizer" | "steps" | "tokens" | "epochs" | "engine">> {
   readonly model: ModelSource;
-  readonly data: { readonly from: string };
-  readonly objective: RunFile["objective"];
-  readonly batch: RunFile["batch"];
   readonly optimizer: Omit<RunFile["optimizer"], "moments"> & { readonly moments: "keep" | "fresh" };
-  readonly schedule: RunFile["schedule"];
   readonly length: Length;
-  readonly plan: RunFile["plan"];
-  readonly evaluate: RunFile["evaluate"];
-  readonly checkpoint: RunFile["checkpoint"];
-  readonly log: RunFile["log"];
   readonly engine: Omit<EngineSettings, "before"> & { readonly kind: string };
 }
 
@@ -210,12 +202,15 @@ export async function stagesOf(
   }
 }
 
-/** The stages that a plan means for a model of so many layers. */
-export async function expandPlan(plan: RunSettings["plan"], layers: number): Promise<readonly StageSpec[]> {
+/** The stages that a plan means for a model of so many layers. @param known named plans; default: the library's */
+export async function expandPlan(
+  plan: RunSettings["plan"],
+  layers: number,
+  known?: readonly Plan[],
+): Promise<readonly StageSpec[]> {
   if (plan.kind === "stages")
     return plan.stages.map((stage, i) => ({ ...stage, name: stage.name ?? `stage-${i + 1}` }));
-  const { plans } = await import("../plan/plans/plans.ts");
-  const named = plans.find((known) => known.name === plan.name);
+  const named = (known ?? (await import("../plan/plans/plans.ts")).plans).find((known) => known.name === plan.name);
   if (named === undefined) throw new PlanError(`there is no plan ${plan.name}`);
   return named.expand(plan.options, layers);
 }

@@ -22,6 +22,7 @@ import { UserError } from "../../util/errors.ts";
 import { readJsonObject } from "../../util/json.ts";
 import type { Stage } from "../plan/stage.ts";
 import type { StepCommon } from "../step/compiled.ts";
+import { parametrized } from "../step/parametrization.ts";
 import { drawn, type ParameterSource } from "../step/state.ts";
 import { type Checkpoint, type Companions, checkpointOf, readCompanions } from "./checkpoint.ts";
 import { runFile, storedRun } from "./folder.ts";
@@ -84,7 +85,7 @@ export async function openStart(run: LoadedRun, dataset: Dataset, note: (text: s
     const tokenizer = source.tokenizer ?? dataset.tokenizerFolder;
     return {
       model,
-      parameters: drawn(model, seed),
+      parameters: drawn(parametrized(model, optimizer), seed),
       where: source.init,
       tokenizer,
       companions: await readCompanions(tokenizer, undefined, model.dimensions.positions),

@@ -20,8 +20,9 @@ import { flops } from "../../program/flops.ts";
 import type { Node, Program, Value } from "../../program/graph.ts";
 import { adamw, add, constant, globalNorm, mul, positive, recip, scale, sub } from "../../program/ops/index.ts";
 import type { SubModel } from "../plan/stage.ts";
+import { type Parametrization, parametrize } from "./parametrization.ts";
 
-export interface OptimizerRule {
+export interface OptimizerRule extends Parametrization {
   readonly betas: readonly [number, number];
   readonly eps: number;
   readonly weight_decay: number;
@@ -75,8 +76,13 @@ export function buildStep(model: Model, form: StepForm, optimizer: OptimizerRule
     b.output("nsp", nsp.loss);
     b.output("nsp_correct", nsp.correct);
   }
+  const factors = parametrize(model, optimizer);
+  const updates = trained.map((parameter): Updated => {
+    const { rate } = factors(parameter);
+    return { name: parameter.name, shape: shapeOf(parameter), decays: parameter.decays, share: rate, decay: 1 / rate };
+  });
   if (form.accumulate === 1) {
-    addUpdates(b, trained.map(updated), gradients, optimizer);
+    addUpdates(b, updates, gradients, optimizer);
     const batch = b.build();
     return { trained, batch, apply: undefined, flops: flops(batch).total };
   }
@@ -85,21 +91,17 @@ export function buildStep(model: Model, form: StepForm, optimizer: OptimizerRule
     b.update(accumulatorName(parameter.name), add(b, sum, gradients[i]));
   });
   const batch = b.build();
-  const apply = applyProgram(trained, optimizer);
+  const apply = applyProgram(updates, optimizer);
   return { trained, batch, apply, flops: form.accumulate * flops(batch).total + flops(apply).total };
 }
 
 /** Clips the accumulated gradients, updates, and empties the accumulators. */
-function applyProgram(trained: readonly Parameter[], optimizer: OptimizerRule): Program {
+function applyProgram(updates: readonly Updated[], optimizer: OptimizerRule): Program {
   const b = new ProgramBuilder();
-  const sums = trained.map((parameter) => b.state(accumulatorName(parameter.name), shapeOf(parameter)));
-  addUpdates(b, trained.map(updated), sums, optimizer);
-  for (const parameter of trained) b.update(accumulatorName(parameter.name), constant(b, 0, shapeOf(parameter)));
+  const sums = updates.map(({ name, shape }) => b.state(accumulatorName(name), shape));
+  addUpdates(b, updates, sums, optimizer);
+  for (const { name, shape } of updates) b.update(accumulatorName(name), constant(b, 0, shape));
   return b.build();
-}
-
-function updated(parameter: Parameter): Updated {
-  return { name: parameter.name, shape: shapeOf(parameter), decays: parameter.decays };
 }
 
 /** What an update needs to know of what it changes. */
@@ -109,6 +111,8 @@ export interface Updated {
   readonly decays: boolean;
   /** Of the step's rate; default 1. */
   readonly share?: number;
+  /** Of the rule's weight decay; default 1. */
+  readonly decay?: number;
 }
 
 /** Clips the gradients together and updates by AdamW; the output `norm` is theirs before clipping. */
@@ -124,7 +128,7 @@ export function addUpdates(
   const rate = b.input("rate", []);
   trained.forEach((parameter, i) => {
     const names = momentNames(parameter.name);
-    const { shape, share = 1 } = parameter;
+    const { shape, share = 1, decay = 1 } = parameter;
     const next = adamw(
       b,
       {
@@ -136,7 +140,7 @@ export function addUpdates(
         clip: factor,
         rate: share === 1 ? rate : scale(b, rate, share),
       },
-      { beta1: betas[0], beta2: betas[1], eps, decay: parameter.decays ? weight_decay : 0 },
+      { beta1: betas[0], beta2: betas[1], eps, decay: parameter.decays ? weight_decay * decay : 0 },
     );
     b.update(parameter.name, next.param);
     b.update(names.m, next.m);

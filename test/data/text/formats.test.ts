@@ -120,6 +120,9 @@ test("patterns are spelled out as a shell does", async () => {
   expect(await found("?/*/[0-9].txt")).toEqual(["a/b/3.txt"]);
   expect(await found("a/.*.txt")).toEqual(["a/.6.txt"]);
   expect(await found("none*")).toEqual([]);
+  // What lies in a folder that fits comes with it, and once.
+  expect(await found("a/**")).toEqual(["a/1.txt", "a/2.txt", "a/b"]);
+  expect(await found("**/*")).toEqual(["a", "c"]);
   expect(await linesOf([join(folder, "*", "*.md")])).toEqual([...wanted, ""]);
   // A file whose name looks like a pattern is that file.
   expect((await findSources([join(folder, "a/b/[4].txt")])).map(({ path }) => path)).toEqual([

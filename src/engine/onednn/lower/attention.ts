@@ -1,26 +1,26 @@
 /** Attention: oneDNN's products and softmax, and our own row kernels (kernels/rows.ts) for what lies between them. */
-import type { Node } from "../../../program/graph.ts";
+
 import { bandOf, optional } from "../../../program/ops/attention.ts";
+import type { NodeOf } from "../../../program/ops/index.ts";
 import type { Planner } from "../planner.ts";
 import type { Window } from "../steps.ts";
 import { transposed } from "../views.ts";
-import { flag, number, reshaped, sameType } from "./shared.ts";
+import { reshaped, sameType } from "./shared.ts";
 
 const of = "attention";
 
-export function attention(p: Planner, node: Node): void {
+export function attention(p: Planner, node: NodeOf<"attention">): void {
   const heads = headsIn(node, 0);
   const q = heads.queries(p.part(node.inputs[0]));
   const [k, v] = [1, 2].map((i) => heads.keys(p.part(node.inputs[i])));
-  const there = { bias: flag(node, "bias"), mask: flag(node, "mask"), apart: flag(node, "apart") };
-  const { bias, mask: pattern, apart } = optional(node.inputs, there);
+  const { bias, mask: pattern, apart } = optional(node.inputs, node.attrs);
   const mask = pattern === undefined ? null : p.window(pattern);
   const [out, probs] = node.outputs;
   const [batch, all, queries, keys] = probs.shape;
   const scores = p.make(probs);
-  const scaled = { kind: "scale", factor: number(node, "scale") } as const;
+  const scaled = { kind: "scale", factor: node.attrs.scale } as const;
   p.push({ of, do: "matmul", a: q, b: transposed(k), c: heads.scores(scores), after: [scaled] });
-  const band = bandOf({ causal: flag(node, "causal"), window: number(node, "window") }, keys);
+  const band = bandOf(node.attrs, keys);
   if (band !== undefined || bias !== undefined || apart !== undefined) {
     const [added, ofQueries, ofKeys] = [bias, apart?.queries, apart?.keys].map((value) =>
       value === undefined ? null : p.window(value),
@@ -36,7 +36,7 @@ export function attention(p: Planner, node: Node): void {
   p.push({ of, do: "matmul", a: heads.scores(shares), b: v, c: heads.queries(p.makeFor(out)), after: [] });
 }
 
-export function attentionGrad(p: Planner, node: Node): void {
+export function attentionGrad(p: Planner, node: NodeOf<"attentionGrad">): void {
   const heads = headsIn(node, 1);
   const [g, out] = [node.inputs[0], node.inputs[4]].map((value) => p.window(value));
   const probs = p.window(node.inputs[5]);
@@ -65,7 +65,7 @@ export function attentionGrad(p: Planner, node: Node): void {
     of,
     do: "kernel",
     name: "softmaxGradRows",
-    args: [scores, probs, mask, g, out, keys, queries, all, width, number(node, "scale")],
+    args: [scores, probs, mask, g, out, keys, queries, all, width, node.attrs.scale],
     split: batch * all * queries,
   });
   const slopes = sameType(p, scores, k);
@@ -85,8 +85,8 @@ export function attentionGrad(p: Planner, node: Node): void {
  * them, for which they must lie one after the other.
  * @param at which input the queries are
  */
-function headsIn(node: Node, at: number) {
-  const [heads, kvHeads] = [number(node, "heads"), number(node, "kvHeads")];
+function headsIn(node: NodeOf<"attentionGrad">, at: number) {
+  const { heads, kvHeads } = node.attrs;
   const group = heads / kvHeads;
   const [, length, width] = node.inputs[at].shape;
   const perHead = width / heads;

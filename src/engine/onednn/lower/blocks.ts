@@ -1,15 +1,16 @@
 /** What a transformer block holds beside its products: norms, activations, attention, each with its gradient. */
-import type { Node } from "../../../program/graph.ts";
+import type { Attributes } from "../../../program/graph.ts";
+import type { NodeOf } from "../../../program/ops/index.ts";
 import * as ops from "../../../program/ops/index.ts";
 import type { Algorithm } from "../library.ts";
 import type { Planner } from "../planner.ts";
-import { flag, type Lowering, number } from "./shared.ts";
+import type { Lowering } from "./shared.ts";
 
 /** The variance is kept in place of its reciprocal root, which only the backward pass reads: that wants the variance. */
-export function layerNorm(p: Planner, node: Node): void {
+export function layerNorm(p: Planner, node: NodeOf<"layerNorm">): void {
   const [x, gain, shift] = node.inputs;
   const [y, mean, rstd] = node.outputs;
-  const eps = number(node, "eps");
+  const eps = node.attrs.eps;
   const variance = p.scratch(rstd.shape);
   // 2.x has norms of one type only: in f32 where the input is, the result cast where its readers want it.
   const input = p.stored(x);
@@ -38,14 +39,14 @@ export function layerNorm(p: Planner, node: Node): void {
   p.push({ of: "norm", do: "eltwise", algorithm: "pow", x: out, y: out, alpha: 1, beta: -0.5 });
 }
 
-export function layerNormGrad(p: Planner, node: Node): void {
+export function layerNormGrad(p: Planner, node: NodeOf<"layerNormGrad">): void {
   const [g, x, gain, mean, rstd] = node.inputs;
   const wanted = [...node.outputs];
-  const dx = flag(node, "x") ? wanted.shift() : undefined;
+  const dx = node.attrs.x ? wanted.shift() : undefined;
   const [dgain, dshift] = wanted;
   const width = gain.shape;
   const norm = p.program.nodes.find((other) => other.outputs.some((output) => output.id === rstd.id));
-  if (norm === undefined || norm.op.name !== ops.layerNormOp.name) {
+  if (norm === undefined || !ops.isOf("layerNorm", norm)) {
     throw new Error("a norm's backward pass needs its forward pass in the same program");
   }
   let variance = p.window(rstd);
@@ -59,7 +60,7 @@ export function layerNormGrad(p: Planner, node: Node): void {
       x: again,
       y: again,
       alpha: 1,
-      beta: -number(norm, "eps"),
+      beta: -norm.attrs.eps,
     });
     variance = again;
   }
@@ -80,32 +81,32 @@ export function layerNormGrad(p: Planner, node: Node): void {
     shift: p.window(gain),
     dgain: dgain === undefined ? p.scratch(width) : p.make(dgain),
     dshift: dshift === undefined ? p.scratch(width) : p.make(dshift),
-    eps: number(norm, "eps"),
+    eps: norm.attrs.eps,
   });
   if (exact !== undefined && result !== undefined) p.push({ of: "cast", do: "reorder", x: exact, y: result });
 }
 
 type Activation = { readonly algorithm: Algorithm; readonly alpha: number };
 
-const geluOf = (node: Node): Activation => ({
-  algorithm: node.attrs.form === "erf" ? "geluErf" : "geluTanh",
+const geluOf = ({ form }: ops.AttributesOf["gelu"]): Activation => ({
+  algorithm: form === "erf" ? "geluErf" : "geluTanh",
   alpha: 0,
 });
 /** oneDNN's swish is x·σ(alpha·x). */
 const siluOf = (): Activation => ({ algorithm: "swish", alpha: 1 });
 
 const activation =
-  (of: (node: Node) => Activation): Lowering =>
+  <A extends Attributes>(of: (attrs: A) => Activation): Lowering<A> =>
   (p, node) => {
     const x = p.as(node.inputs[0], p.typeFor(node.outputs[0]));
-    p.push({ of: "activation", do: "eltwise", ...of(node), x, y: p.makeFor(node.outputs[0]), beta: 0 });
+    p.push({ of: "activation", do: "eltwise", ...of(node.attrs), x, y: p.makeFor(node.outputs[0]), beta: 0 });
   };
 
 const activationGrad =
-  (of: (node: Node) => Activation): Lowering =>
+  <A extends Attributes>(of: (attrs: A) => Activation): Lowering<A> =>
   (p, node) => {
     const [g, x] = node.inputs.map((value) => p.as(value, p.typeFor(node.outputs[0])));
-    p.push({ of: "activation", do: "eltwiseBackward", ...of(node), x, dy: g, dx: p.makeFor(node.outputs[0]) });
+    p.push({ of: "activation", do: "eltwiseBackward", ...of(node.attrs), x, dy: g, dx: p.makeFor(node.outputs[0]) });
   };
 
 export const [gelu, geluGrad] = [activation(geluOf), activationGrad(geluOf)];

@@ -1,17 +1,23 @@
 /** Element-wise functions, and operations that only move or rename. */
-import { type Node, size, type Value } from "../../../program/graph.ts";
+
+import { type Attributes, type Node, size, type Value } from "../../../program/graph.ts";
+import type { NodeOf } from "../../../program/ops/index.ts";
 import type { Algorithm } from "../library.ts";
 import type { Planner } from "../planner.ts";
 import type { Window } from "../steps.ts";
 import { restrided, subWindow } from "../views.ts";
-import { type Lowering, number, padded, reference, reshaped } from "./shared.ts";
+import { type Lowering, padded, reference, reshaped } from "./shared.ts";
 
-export function unary(algorithm: Algorithm, alpha: (node: Node) => number = () => 0, beta = 0): Lowering {
+export function unary<A extends Attributes>(
+  algorithm: Algorithm,
+  alpha: (attrs: A) => number = () => 0,
+  beta = 0,
+): Lowering<A> {
   return (p, node) => {
     const type = algorithm === "linear" ? p.typeFor(node.outputs[0]) : "f32";
     const x = p.as(node.inputs[0], type);
     const y = type === "bf16" ? p.makeFor(node.outputs[0]) : p.makeInPlace(node.outputs[0]);
-    p.push({ of: "elementwise", do: "eltwise", algorithm, x, y, alpha: alpha(node), beta });
+    p.push({ of: "elementwise", do: "eltwise", algorithm, x, y, alpha: alpha(node.attrs), beta });
   };
 }
 
@@ -45,8 +51,8 @@ export function rename(p: Planner, node: Node): void {
 }
 
 /** Parts that are read where they are. */
-export function split(p: Planner, node: Node): void {
-  const axis = number(node, "axis");
+export function split(p: Planner, node: NodeOf<"split">): void {
+  const { axis } = node.attrs;
   const whole = p.view(node.inputs[0]);
   node.outputs.forEach((value, i) => {
     const extent = value.shape[axis];
@@ -55,7 +61,7 @@ export function split(p: Planner, node: Node): void {
 }
 
 /** Parts that were made in their place, and copies of those that were not. */
-export function concat(p: Planner, node: Node): void {
+export function concat(p: Planner, node: NodeOf<"concat">): void {
   node.inputs.forEach((input, i) => {
     const [from, to] = [p.view(input), p.placeIn(node, i)];
     if (!sameMemory(from, to)) p.push({ of: "elementwise", do: "reorder", x: from, y: to });
@@ -68,16 +74,13 @@ function sameMemory(a: Window, b: Window): boolean {
   return inBuffer && a.skip === b.skip;
 }
 
-export function constant(p: Planner, node: Node): void {
-  p.push({ of: "elementwise", do: "fill", x: p.make(node.outputs[0]), value: number(node, "value") });
+export function constant(p: Planner, node: NodeOf<"constant">): void {
+  p.push({ of: "elementwise", do: "fill", x: p.make(node.outputs[0]), value: node.attrs.value });
 }
 
-export function transpose(p: Planner, node: Node): void {
+export function transpose(p: Planner, node: NodeOf<"transpose">): void {
   const [value] = node.outputs;
-  const perm = node.attrs.perm;
   const x = p.window(node.inputs[0]);
-  if (!Array.isArray(perm)) throw new Error("transpose");
-  const dims = perm.map((axis: number) => x.dims[axis]);
-  const strides = perm.map((axis: number) => x.strides[axis]);
+  const [dims, strides] = [x.dims, x.strides].map((of) => node.attrs.perm.map((axis) => of[axis]));
   p.push({ of: "elementwise", do: "reorder", x: { ...x, dims, strides }, y: p.make(value) });
 }

@@ -1,16 +1,18 @@
 /** Products, and the sums that are products with ones. */
-import { type Node, type Shape, size } from "../../../program/graph.ts";
+
+import { type Shape, size } from "../../../program/graph.ts";
+import type { NodeOf } from "../../../program/ops/index.ts";
 import { splitOf } from "../../precision.ts";
 import type { Planner } from "../planner.ts";
 import type { Window } from "../steps.ts";
 import { transposed } from "../views.ts";
-import { asRow, flag, padded, pushProduct, reference, reshaped } from "./shared.ts";
+import { asRow, padded, pushProduct, reference, reshaped } from "./shared.ts";
 
 /**
  * A sum over the leading axes, or over the last ones, is a product with a row (column) of ones: many times faster than
  * oneDNN's reduction.
  */
-export function reduceSum(p: Planner, node: Node): void {
+export function reduceSum(p: Planner, node: NodeOf<"reduceSum">): void {
   const [x] = node.inputs;
   const [value] = node.outputs;
   const split = splitOf(node);
@@ -26,16 +28,16 @@ export function reduceSum(p: Planner, node: Node): void {
   pushProduct(p, "product", a, b, value, { dims: overRows ? [1, width] : [rows, 1] });
 }
 
-export function matmul(p: Planner, node: Node): void {
+export function matmul(p: Planner, node: NodeOf<"matmul">): void {
   const [x, y] = node.inputs;
   const [value] = node.outputs;
   const rank = x.shape.length;
   const turn = (window: Window, turned: boolean) => (turned ? transposed(window) : window);
-  let a = turn(p.operand(x), flag(node, "transposeX"));
+  let a = turn(p.operand(x), node.attrs.transposeX);
   let b = p.operand(y);
   let dims: Shape | undefined;
   if (rank > 2 && y.shape.length === 2) {
-    if (flag(node, "transposeX")) {
+    if (node.attrs.transposeX) {
       // One matrix shared by all products of a batch: it repeats along the leading dimensions.
       b = reshaped(b, padded(y.shape, rank));
     } else {
@@ -44,12 +46,12 @@ export function matmul(p: Planner, node: Node): void {
       dims = [rows, value.shape[rank - 1]];
     }
   }
-  pushProduct(p, "product", a, turn(b, flag(node, "transposeY")), value, { dims });
+  pushProduct(p, "product", a, turn(b, node.attrs.transposeY), value, { dims });
 }
 
-export function linear(p: Planner, node: Node): void {
+export function linear(p: Planner, node: NodeOf<"linear">): void {
   const [x, w, bias] = node.inputs;
-  const weight = flag(node, "transposeWeight") ? transposed(p.operand(w)) : p.operand(w);
+  const weight = node.attrs.transposeWeight ? transposed(p.operand(w)) : p.operand(w);
   const row = bias === undefined ? undefined : asRow(p.window(bias));
   pushProduct(p, "product", p.operand(x), weight, node.outputs[0], { bias: row });
 }

@@ -1,21 +1,14 @@
 /** What the lowerings share: views of windows, products with what follows them, and the reference engine as a last resort. */
-import { type Node, type Shape, sameShape, size, type Value } from "../../../program/graph.ts";
+import { type Attributes, type Node, type Shape, sameShape, size, type Value } from "../../../program/graph.ts";
 import * as ops from "../../../program/ops/index.ts";
 import type { Planner } from "../planner.ts";
 import { type AfterProduct, bytesOf, type StepClass, type Window } from "../steps.ts";
 import { denseStrides } from "../views.ts";
 
-export type Lowering = (p: Planner, node: Node) => void;
+export type Lowering<A extends Attributes = Attributes> = { of(p: Planner, node: Node<A>): void }["of"];
 
-export function number(node: Node, name: string): number {
-  const value = node.attrs[name];
-  if (typeof value !== "number") throw new Error(`${node.op.name} has no number ${name}`);
-  return value;
-}
-
-export function flag(node: Node, name: string): boolean {
-  return node.attrs[name] === true;
-}
+/** By the operations' names. Composites that are missing are expanded, primitives must be here. */
+export type Lowerings = { readonly [K in keyof ops.AttributesOf]?: Lowering<ops.AttributesOf[K]> };
 
 /** The same memory under other extents. */
 export function reshaped(window: Window, dims: Shape): Window {
@@ -77,8 +70,8 @@ export function pushProduct(
   for (;;) {
     const reader = p.soleReader(result);
     if (reader === undefined) break;
-    if (reader.op.name === ops.scaleOp.name) {
-      after.push({ kind: "scale", factor: number(reader, "factor") });
+    if (ops.isOf("scale", reader)) {
+      after.push({ kind: "scale", factor: reader.attrs.factor });
     } else if (reader.op.name === ops.addOp.name && after.length < 4) {
       const other = reader.inputs[0].id === result.id ? reader.inputs[1] : reader.inputs[0];
       if (!sameShape(other.shape, result.shape) || other.id === result.id || !p.isMade(other)) break;

@@ -1,12 +1,13 @@
 /** The loss, lookups, dropout and the optimizer: our own kernels (kernels/). */
-import { type Node, sameShape, size } from "../../../program/graph.ts";
+import { sameShape, size } from "../../../program/graph.ts";
+import type { NodeOf } from "../../../program/ops/index.ts";
 import * as ops from "../../../program/ops/index.ts";
 import type { Planner } from "../planner.ts";
 import type { Window } from "../steps.ts";
-import { atLeastVector, number, reshaped } from "./shared.ts";
+import { atLeastVector, reshaped } from "./shared.ts";
 
 /** The softmax is kept in place of log Σ e^logits, which only the backward pass reads: that wants the softmax. */
-export function crossEntropy(p: Planner, node: Node): void {
+export function crossEntropy(p: Planner, node: NodeOf<"crossEntropy">): void {
   const [logits, labels, weights] = node.inputs.map((value) => p.window(value));
   const [loss, logsumexp] = node.outputs;
   const [rows, classes] = logits.dims;
@@ -23,7 +24,7 @@ export function crossEntropy(p: Planner, node: Node): void {
   p.push({ of: "loss", do: "kernel", name: "logOfSums", args: sums, split: rows });
 }
 
-export function crossEntropyGrad(p: Planner, node: Node): void {
+export function crossEntropyGrad(p: Planner, node: NodeOf<"crossEntropyGrad">): void {
   const [g, logits, kept, labels, weights] = node.inputs.map((value) => p.window(value));
   const [rows, classes] = logits.dims;
   const shares = kept.dims.length === 2 ? kept : softmaxOf(p, logits);
@@ -40,7 +41,7 @@ function softmaxOf(p: Planner, logits: Window): Window {
   return shares;
 }
 
-export function gather(p: Planner, node: Node): void {
+export function gather(p: Planner, node: NodeOf<"gather">): void {
   const [table, ids] = [p.stored(node.inputs[0]), p.window(node.inputs[1])];
   const [rows, width] = node.outputs[0].shape;
   const words = table.type === "bf16" ? width / 2 : width;
@@ -50,7 +51,7 @@ export function gather(p: Planner, node: Node): void {
 }
 
 /** To what is there already, where all that becomes of it is a sum with that: a tied head's gradient of the embeddings. */
-export function scatterAdd(p: Planner, node: Node): void {
+export function scatterAdd(p: Planner, node: NodeOf<"scatterAdd">): void {
   const [ids, updates] = node.inputs.map((value) => p.window(value));
   const [value] = node.outputs;
   const reader = p.soleReader(value);
@@ -68,20 +69,19 @@ export function scatterAdd(p: Planner, node: Node): void {
   p.push({ of: "lookup", do: "kernel", name: "scatterAddColumns", args, split: width });
 }
 
-export function dropoutMask(p: Planner, node: Node): void {
-  const { shape, rate, stream } = node.attrs;
-  if (!Array.isArray(shape) || typeof rate !== "number" || typeof stream !== "string") throw new Error("dropoutMask");
-  const { threshold, kept, stream: id } = ops.dropoutNumbers({ shape, rate, stream });
+export function dropoutMask(p: Planner, node: NodeOf<"dropoutMask">): void {
+  const { shape } = node.attrs;
+  const { threshold, kept, stream } = ops.dropoutNumbers(node.attrs);
   // Whole groups of 32 elements are made, so there is room for the last one.
   const groups = Math.ceil(size(shape) / 32);
   const room = p.scratch([groups * 32]);
   p.bind(node.outputs[0], reshaped(room, shape));
-  const args = [p.window(node.inputs[0]), room, threshold, kept, id];
+  const args = [p.window(node.inputs[0]), room, threshold, kept, stream];
   p.push({ of: "elementwise", do: "kernel", name: "dropoutMaskBlocks", args, split: groups });
 }
 
 /** Two partial sums a tensor, whatever the number of threads, then the root of all. */
-export function globalNorm(p: Planner, node: Node): void {
+export function globalNorm(p: Planner, node: NodeOf<"globalNorm">): void {
   const sums = p.scratch([2 * node.inputs.length]);
   node.inputs.forEach((input, i) => {
     const at = { ...sums, skip: 2 * i, dims: [2], strides: [1] };
@@ -93,8 +93,9 @@ export function globalNorm(p: Planner, node: Node): void {
 }
 
 /** In place on the engine's own tensors where the program lets it; else on copies. */
-export function adamw(p: Planner, node: Node): void {
+export function adamw(p: Planner, node: NodeOf<"adamw">): void {
   const [param, grad, m, v, steps, clip, rate] = node.inputs;
+  const { beta1, beta2, eps, decay } = node.attrs;
   const own = [param, m, v, steps].map((value, i) => {
     const from = p.window(value);
     const to = p.makeInPlace(node.outputs[i]);
@@ -111,7 +112,7 @@ export function adamw(p: Planner, node: Node): void {
       ...own.slice(0, 3),
       ...[grad, clip, rate].map((value) => p.window(value)),
       own[3],
-      ...["beta1", "beta2", "eps", "decay"].map((name) => number(node, name)),
+      ...[beta1, beta2, eps, decay],
       count,
     ],
     split: Math.ceil(count / 16),

@@ -3,10 +3,8 @@
  * are expanded.
  */
 
-import type { Attributes, Shape } from "../../../program/graph.ts";
-import { bandOf, optional as optionalOf } from "../../../program/ops/attention.ts";
-import { HIDDEN } from "../../../program/ops/bandBias.ts";
-import { flagOf, numberOf, textOf } from "../../attributes.ts";
+import type { Shape } from "../../../program/graph.ts";
+import { type AttributesOf, bandOf, HIDDEN, optional as optionalOf } from "../../../program/ops/index.ts";
 import type { Emitter } from "../emitter.ts";
 import type { Lowerings } from "./lowering.ts";
 import { hideOutside, multiply } from "./primitives.ts";
@@ -15,7 +13,7 @@ const last = { axis: { int: -1 } };
 
 export const compositeLowerings: Lowerings = {
   linear: (e, { attrs }, [x, w, bias]) => {
-    const product = multiply(e, x, w, false, flagOf(attrs, "transposeWeight"));
+    const product = multiply(e, x, w, false, attrs.transposeWeight);
     return [bias === undefined ? product : e.node("Add", [product, bias])];
   },
 
@@ -23,16 +21,16 @@ export const compositeLowerings: Lowerings = {
 
   layerNorm: (e, { attrs, inputs }, [x, gain, shift]) => {
     const [rows] = inputs[0].shape;
-    const [y, mean, rstd] = normalise(e, x, gain, shift, numberOf(attrs, "eps"));
+    const [y, mean, rstd] = normalise(e, x, gain, shift, attrs.eps);
     return [y, e.reshape(mean, [rows]), e.reshape(rstd, [rows])];
   },
 
   gelu: (e, { attrs }, [x]) => [
-    e.node("Gelu", [x], { approximate: { string: textOf(attrs, "form") === "erf" ? "none" : "tanh" } }),
+    e.node("Gelu", [x], { approximate: { string: attrs.form === "erf" ? "none" : "tanh" } }),
   ],
 
   geluGrad: (e, { attrs }, [g, x]) => [
-    e.node("Mul", [g, textOf(attrs, "form") === "erf" ? geluSlope(e, x) : geluTanhSlope(e, x)]),
+    e.node("Mul", [g, attrs.form === "erf" ? geluSlope(e, x) : geluTanhSlope(e, x)]),
   ],
 
   silu: (e, _node, [x]) => [e.node("Mul", [x, e.node("Sigmoid", [x])])],
@@ -46,13 +44,12 @@ export const compositeLowerings: Lowerings = {
   attention: (e, { attrs, inputs }, [q, k, v, ...optional]) => {
     const form = headsIn(attrs, inputs[0].shape, inputs[1].shape);
     const { batch, queries, keys, heads, kvHeads, group, perHead } = form;
-    const there = { bias: flagOf(attrs, "bias"), mask: flagOf(attrs, "mask"), apart: flagOf(attrs, "apart") };
-    const { bias, mask, apart } = optionalOf([q, k, v, ...optional], there);
+    const { bias, mask, apart } = optionalOf([q, k, v, ...optional], attrs);
     const [queryHeads, keyHeads, valueHeads] = [asQueries(e, q, form), asKeys(e, k, form), asKeys(e, v, form)];
-    let scores = multiply(e, queryHeads, keyHeads, false, true, numberOf(attrs, "scale"));
+    let scores = multiply(e, queryHeads, keyHeads, false, true, attrs.scale);
     if (group > 1) scores = e.reshape(scores, [batch, heads, queries, keys]);
     if (bias !== undefined) scores = e.node("Add", [scores, e.reshape(bias, [batch, 1, 1, keys])]);
-    const band = bandOf({ causal: flagOf(attrs, "causal"), window: numberOf(attrs, "window") }, keys);
+    const band = bandOf(attrs, keys);
     if (band !== undefined) scores = e.node("Add", [scores, hideOutside(e, queries, keys, band)]);
     if (apart !== undefined) {
       const own = e.node("Equal", [
@@ -72,7 +69,7 @@ export const compositeLowerings: Lowerings = {
   attentionGrad: (e, { attrs, inputs }, [g, q, k, v, out, probs, mask]) => {
     const form = headsIn(attrs, inputs[0].shape, inputs[2].shape);
     const { batch, queries, keys, heads, kvHeads, group, perHead } = form;
-    const scale = numberOf(attrs, "scale");
+    const { scale } = attrs;
     const masked = (value: string) => (mask === undefined ? value : e.node("Mul", [value, mask]));
     const byKeys = (value: string, n: number) =>
       group === 1 ? value : e.reshape(value, [batch, kvHeads, group * queries, n]);
@@ -147,8 +144,7 @@ export function normalise(e: Emitter, x: string, gain: string, shift: string, ep
 }
 
 /** How the heads of an attention lie: groups of `group` heads read one key-value head. */
-function headsIn(attrs: Attributes, ofQueries: Shape, ofKeys: Shape) {
-  const [heads, kvHeads] = [numberOf(attrs, "heads"), numberOf(attrs, "kvHeads")];
+function headsIn({ heads, kvHeads }: AttributesOf["attentionGrad"], ofQueries: Shape, ofKeys: Shape) {
   const [batch, queries, width] = ofQueries;
   return { batch, queries, keys: ofKeys[1], heads, kvHeads, group: heads / kvHeads, perHead: width / heads };
 }

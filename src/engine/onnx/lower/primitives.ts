@@ -1,8 +1,6 @@
 /** Primitives in ONNX, one or two nodes each. */
 import { size } from "../../../program/graph.ts";
-import { type Band, HIDDEN } from "../../../program/ops/bandBias.ts";
-import { rotationNumbers } from "../../../program/ops/rotations.ts";
-import { flagOf, listOf, numberOf } from "../../attributes.ts";
+import { type AttributesOf, type Band, HIDDEN, rotationNumbers } from "../../../program/ops/index.ts";
 import type { Emitter } from "../emitter.ts";
 import { onnxType } from "../protobuf.ts";
 import type { Lowering, Lowerings } from "./lowering.ts";
@@ -13,10 +11,8 @@ const plain =
   (e, _node, inputs) => [e.node(op, inputs)];
 
 const reduction =
-  (op: string): Lowering =>
-  (e, { attrs }, [x]) => [
-    e.node(op, [x, e.longs(listOf(attrs, "axes"))], { keepdims: { int: flagOf(attrs, "keep") ? 1 : 0 } }),
-  ];
+  (op: string): Lowering<AttributesOf["reduceSum"]> =>
+  (e, { attrs }, [x]) => [e.node(op, [x, e.longs(attrs.axes)], { keepdims: { int: attrs.keep ? 1 : 0 } })];
 
 const cast = (e: Emitter, x: string, to: number) => e.node("Cast", [x], { to: { int: to } });
 
@@ -34,29 +30,27 @@ export const primitiveLowerings: Lowerings = {
   relu: plain("Relu"),
   recip: plain("Reciprocal"),
   positive: (e, _node, [x]) => [cast(e, e.node("Greater", [x, e.real([0])]), onnxType.float)],
-  scale: (e, { attrs }, [x]) => [e.node("Mul", [x, e.real([numberOf(attrs, "factor")])])],
-  constant: (e, { attrs }) => [e.filled(numberOf(attrs, "value"), listOf(attrs, "shape"))],
+  scale: (e, { attrs }, [x]) => [e.node("Mul", [x, e.real([attrs.factor])])],
+  constant: (e, { attrs }) => [e.filled(attrs.value, attrs.shape)],
   equal: (e, _node, inputs) => [cast(e, e.node("Equal", inputs), onnxType.float)],
   stopGradient: (_e, _node, inputs) => inputs,
   matmul: (e, { attrs }, [x, y]) => {
-    const transposeX = flagOf(attrs, "transposeX");
-    const transposeY = flagOf(attrs, "transposeY");
-    return [multiply(e, x, y, transposeX, transposeY)];
+    return [multiply(e, x, y, attrs.transposeX, attrs.transposeY)];
   },
   reshape: (e, { outputs }, [x]) => [e.reshape(x, outputs[0].shape)],
-  transpose: (e, { attrs }, [x]) => [e.transpose(x, listOf(attrs, "perm"))],
+  transpose: (e, { attrs }, [x]) => [e.transpose(x, attrs.perm)],
   slice: (e, { attrs }, [x]) => {
-    const [start, end, axis] = ["start", "end", "axis"].map((name) => e.longs([numberOf(attrs, name)]));
+    const [start, end, axis] = [attrs.start, attrs.end, attrs.axis].map((number) => e.longs([number]));
     return [e.node("Slice", [x, start, end, axis])];
   },
   pad: (e, { attrs, inputs }, [x]) => {
     const { shape, dtype } = inputs[0];
-    const along = (count: number) => shape.map((_, axis) => (axis === numberOf(attrs, "axis") ? count : 0));
-    const pads = e.longs([...along(numberOf(attrs, "before")), ...along(numberOf(attrs, "after"))]);
+    const along = (count: number) => shape.map((_, axis) => (axis === attrs.axis ? count : 0));
+    const pads = e.longs([...along(attrs.before), ...along(attrs.after)]);
     return [e.node("Pad", [x, pads, dtype === "f32" ? e.real([0]) : e.index([0], [])])];
   },
-  concat: (e, { attrs }, inputs) => [e.node("Concat", inputs, { axis: { int: numberOf(attrs, "axis") } })],
-  broadcastTo: (e, { attrs }, [x]) => [e.node("Expand", [x, e.longs(listOf(attrs, "shape"))])],
+  concat: (e, { attrs }, inputs) => [e.node("Concat", inputs, { axis: { int: attrs.axis } })],
+  broadcastTo: (e, { attrs }, [x]) => [e.node("Expand", [x, e.longs(attrs.shape)])],
   reduceSum: reduction("ReduceSum"),
   reduceMax: reduction("ReduceMax"),
   argmax: (e, { inputs }, [x]) => {
@@ -68,25 +62,22 @@ export const primitiveLowerings: Lowerings = {
   scatterAdd: (e, { attrs, inputs }, [ids, updates]) => {
     const [count, width] = inputs[1].shape;
     const everywhere = e.node("Expand", [e.reshape(ids, [count, 1]), e.longs([count, width])]);
-    const zeros = e.filled(0, [numberOf(attrs, "rows"), width]);
+    const zeros = e.filled(0, [attrs.rows, width]);
     return [
       e.node("ScatterElements", [zeros, everywhere, updates], { axis: { int: 0 }, reduction: { string: "add" } }),
     ];
   },
   oneHot: (e, { attrs, inputs }, [ids]) => {
-    const depth = numberOf(attrs, "depth");
+    const depth = attrs.depth;
     const columns = e.index([...Array(depth).keys()], [1, depth]);
     return [cast(e, e.node("Equal", [e.reshape(ids, [size(inputs[0].shape), 1]), columns]), onnxType.float)];
   },
   rotations: (e, { attrs, outputs }) => {
-    const attributes = { length: numberOf(attrs, "length"), frequencies: listOf(attrs, "frequencies") };
-    const numbers = rotationNumbers({ ...attributes, scale: numberOf(attrs, "scale") });
-    return [e.real([...numbers], outputs[0].shape)];
+    return [e.real([...rotationNumbers(attrs)], outputs[0].shape)];
   },
 
   bandBias: (e, { attrs }) => {
-    const [rows, cols] = [numberOf(attrs, "rows"), numberOf(attrs, "cols")];
-    return [hideOutside(e, rows, cols, { before: numberOf(attrs, "before"), after: numberOf(attrs, "after") })];
+    return [hideOutside(e, attrs.rows, attrs.cols, attrs)];
   },
 };
 

@@ -1,17 +1,17 @@
 /** Operations on axes: what moves elements, and what reduces along them. */
-import { listOf, numberOf } from "../../attributes.ts";
+import type { AttributesOf } from "../../../program/ops/index.ts";
 import type { Lowering, Lowerings } from "./lowering.ts";
 
 const reduction =
-  (by: string, start: number): Lowering =>
-  (e, { attrs, outputs }, [x]) => [e.reshape(e.reduce(by, x, listOf(attrs, "axes"), start), outputs[0].shape)];
+  (by: string, start: number): Lowering<AttributesOf["reduceSum"]> =>
+  (e, { attrs, outputs }, [x]) => [e.reshape(e.reduce(by, x, attrs.axes, start), outputs[0].shape)];
 
 export const axes: Lowerings = {
   reshape: (e, { outputs }, [x]) => [e.reshape(x, outputs[0].shape)],
-  transpose: (e, { attrs }, [x]) => [e.transpose(x, listOf(attrs, "perm"))],
-  slice: (e, { attrs }, [x]) => [e.slice(x, numberOf(attrs, "axis"), numberOf(attrs, "start"), numberOf(attrs, "end"))],
-  pad: (e, { attrs }, [x]) => [e.pad(x, numberOf(attrs, "axis"), numberOf(attrs, "before"), numberOf(attrs, "after"))],
-  concat: (e, { attrs }, xs) => [e.concat(xs, numberOf(attrs, "axis"))],
+  transpose: (e, { attrs }, [x]) => [e.transpose(x, attrs.perm)],
+  slice: (e, { attrs }, [x]) => [e.slice(x, attrs.axis, attrs.start, attrs.end)],
+  pad: (e, { attrs }, [x]) => [e.pad(x, attrs.axis, attrs.before, attrs.after)],
+  concat: (e, { attrs }, xs) => [e.concat(xs, attrs.axis)],
   broadcastTo: (e, { outputs }, [x]) => [e.broadcast(x, outputs[0].shape)],
   reduceSum: reduction("add", 0),
   reduceMax: reduction("maximum", Number.NEGATIVE_INFINITY),

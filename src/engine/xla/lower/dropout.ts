@@ -4,15 +4,14 @@
  */
 
 import { size } from "../../../program/graph.ts";
-import { dropoutNumbers } from "../../../program/ops/dropoutMask.ts";
-import { numberOf, textOf } from "../../attributes.ts";
+import { dropoutNumbers } from "../../../program/ops/index.ts";
 import { type Emitter, type Ref, typeOf } from "../emitter.ts";
 import type { Lowerings } from "./lowering.ts";
 
 export const dropout: Lowerings = {
   dropoutMask: (e, { attrs, outputs }, [key]) => {
     const { shape } = outputs[0];
-    const numbers = dropoutNumbers({ shape, rate: numberOf(attrs, "rate"), stream: textOf(attrs, "stream") });
+    const numbers = dropoutNumbers(attrs);
     const blocks = Math.ceil(size(shape) / 8);
     const bits = e.op(`stablehlo.bitcast_convert ${key.name} : (${typeOf(key)}) -> tensor<2xui32>`, "ui32", [2]);
     const [seed, step] = [0, 1].map((i) => e.reshape(e.slice(bits, 0, i, i + 1), []));

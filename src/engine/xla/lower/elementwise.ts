@@ -1,5 +1,4 @@
 /** Operations element by element. */
-import { numberOf } from "../../attributes.ts";
 import type { Lowering, Lowerings } from "./lowering.ts";
 
 const unary =
@@ -23,8 +22,8 @@ export const elementwise: Lowerings = {
   relu: (e, _node, [x]) => [e.binary("maximum", x, e.constant(0, "f32"))],
   recip: (e, _node, [x]) => [e.binary("divide", e.constant(1, "f32"), x, x.shape)],
   positive: (e, _node, [x]) => [e.convert(e.compare("GT", x, e.constant(0, "f32")), "f32")],
-  scale: (e, { attrs }, [x]) => [e.binary("multiply", x, e.constant(numberOf(attrs, "factor"), "f32"))],
-  constant: (e, { attrs, outputs }) => [e.constant(numberOf(attrs, "value"), "f32", outputs[0].shape)],
+  scale: (e, { attrs }, [x]) => [e.binary("multiply", x, e.constant(attrs.factor, "f32"))],
+  constant: (e, { attrs, outputs }) => [e.constant(attrs.value, "f32", outputs[0].shape)],
   equal: (e, { outputs }, [x, y]) => [e.convert(e.compare("EQ", x, y, outputs[0].shape), "f32")],
   stopGradient: (_e, _node, [x]) => [x],
 };

@@ -1,5 +1,6 @@
 /** What a lowering is: it says a node in StableHLO and returns what stands for its outputs. */
-import type { Node } from "../../../program/graph.ts";
+import type { Attributes, Node } from "../../../program/graph.ts";
+import type { AttributesOf } from "../../../program/ops/index.ts";
 import type { Emitter, Ref } from "../emitter.ts";
 
 export interface Precision {
@@ -11,7 +12,9 @@ export interface Precision {
   readonly rounded?: boolean;
 }
 
-export type Lowering = (e: Emitter, node: Node, inputs: readonly Ref[], precision: Precision) => readonly Ref[];
+export type Lowering<A extends Attributes = Attributes> = {
+  of(e: Emitter, node: Node<A>, inputs: readonly Ref[], precision: Precision): readonly Ref[];
+}["of"];
 
-/** Operation name → lowering. */
-export type Lowerings = Readonly<Record<string, Lowering>>;
+/** By the operations' names. */
+export type Lowerings = { readonly [K in keyof AttributesOf]?: Lowering<AttributesOf[K]> };

@@ -1,5 +1,4 @@
 /** Products of matrices. */
-import { flagOf } from "../../attributes.ts";
 import { type Emitter, type Ref, typeOf, typeText } from "../emitter.ts";
 import type { Lowerings } from "./lowering.ts";
 
@@ -8,13 +7,13 @@ export const products: Lowerings = {
   linear: (e, { attrs }, [x, w, bias], { halves, rounded }) => {
     const to = halves && rounded ? "bf16" : "f32";
     const [a, b] = halves ? [e.convert(x, "bf16"), e.convert(w, "bf16")] : [x, w];
-    const product = dot(e, a, b, 0, 1, flagOf(attrs, "transposeWeight") ? 1 : 0, to);
+    const product = dot(e, a, b, 0, 1, attrs.transposeWeight ? 1 : 0, to);
     return [bias === undefined ? product : e.binary("add", product, e.convert(bias, to))];
   },
   matmul: (e, { attrs }, [x, y], { halves, rounded }) => {
     const to = halves && rounded ? "bf16" : "f32";
     const [a, b] = halves ? [e.convert(x, "bf16"), e.convert(y, "bf16")] : [x, y];
-    const [tx, ty] = [flagOf(attrs, "transposeX"), flagOf(attrs, "transposeY")];
+    const [tx, ty] = [attrs.transposeX, attrs.transposeY];
     const rank = x.shape.length;
     if (y.shape.length === rank) return [dot(e, a, b, rank - 2, rank - (tx ? 2 : 1), rank - (ty ? 1 : 2), to)];
     // One matrix for all leading axes: its rows are one long matrix, unless x is given transposed.

@@ -1,13 +1,12 @@
 /** Tables by their rows' numbers. XLA moves an id outside a table to its edge without a word: lower.ts has them checked. */
 
-import { HIDDEN } from "../../../program/ops/bandBias.ts";
-import { listOf, numberOf } from "../../attributes.ts";
+import { HIDDEN } from "../../../program/ops/index.ts";
 import { type Emitter, type Ref, typeOf, typeText } from "../emitter.ts";
 import type { Lowerings } from "./lowering.ts";
 
 export const rows: Lowerings = {
   gather: (e, { attrs, outputs }, [flat, ids]) => {
-    const groups = numberOf(attrs, "groups");
+    const groups = attrs.groups;
     const [table, column] = [inGroups(e, flat, groups), idsInGroups(e, ids, groups, flat.shape[0] / groups)];
     const shape = [...column.shape.slice(0, -1), flat.shape[1]];
     const at = shape.length - 2;
@@ -20,7 +19,7 @@ export const rows: Lowerings = {
     return [e.reshape(e.op(text, table.element, shape), outputs[0].shape)];
   },
   scatterAdd: (e, { attrs, outputs }, [ids, flat]) => {
-    const groups = numberOf(attrs, "groups");
+    const groups = attrs.groups;
     const [rows, width] = outputs[0].shape;
     const zeros = inGroups(e, e.constant(0, flat.element, [rows, width]), groups);
     const { shape } = zeros;
@@ -61,7 +60,7 @@ export const rows: Lowerings = {
   },
   bandBias: (e, { attrs, outputs }) => {
     const { shape } = outputs[0];
-    const [rows, cols, before, after] = ["rows", "cols", "before", "after"].map((name) => numberOf(attrs, name));
+    const { rows, cols, before, after } = attrs;
     const place = e.binary("add", e.iota("i32", shape, 0), e.constant(cols - rows, "i32"));
     const ahead = e.binary("subtract", e.iota("i32", shape, 1), place);
     const below = e.compare("GE", ahead, e.constant(-before, "i32"));
@@ -70,14 +69,10 @@ export const rows: Lowerings = {
   },
   rotations: (e, { attrs, outputs }) => {
     const shape = outputs[0].shape.slice(1);
-    const frequencies = e.along(e.row(listOf(attrs, "frequencies")), shape, [1]);
+    const frequencies = e.along(e.row(attrs.frequencies), shape, [1]);
     const angles = e.binary("multiply", e.convert(e.iota("i32", shape, 0), "f32"), frequencies);
     const parts = ["cosine", "sine"].map((name) => {
-      const part = e.binary(
-        "multiply",
-        e.unary(`stablehlo.${name}`, angles),
-        e.constant(numberOf(attrs, "scale"), "f32"),
-      );
+      const part = e.binary("multiply", e.unary(`stablehlo.${name}`, angles), e.constant(attrs.scale, "f32"));
       return e.reshape(part, [1, ...shape]);
     });
     return [e.concat(parts, 0)];

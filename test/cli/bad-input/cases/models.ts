@@ -375,6 +375,20 @@ export const growth: Group = {
       "a typing error",
     ),
     grow(
+      "a factor on copied layers",
+      ["--layers", "4", "--method", "fpi", "--depth", "stack:0.1"],
+      "--depth: `<name>` takes no factor",
+      "write `<name>` alone",
+      "a factor is for layers that are drawn (`random:0.1`)",
+    ),
+    grow(
+      "a factor that is no number",
+      ["--layers", "4", "--method", "fpi", "--depth", "random:small"],
+      "--depth: `<name>` is not a number",
+      "give one, such as random:0.1",
+      "a typing error",
+    ),
+    grow(
       "more than two copies of the layers",
       ["--layers", "9", "--method", "fpi", "--depth", "overlap"],
       "--depth overlap: two copies of <n> layers are <n> at most, not <n>",

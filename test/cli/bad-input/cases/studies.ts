@@ -41,6 +41,20 @@ export const studies: Group = {
       "a plan for a deeper model",
     ),
     study(
+      "a plan that ends with another model",
+      ["methods.aki={init: {layers: 1}, plan: [{share: 0.5}, {grow: {layers: 3}}]}"],
+      "--set methods.<name>: its plan ends with layers of <n>, the target has <n>",
+      "let its last `grow` make the target, so that what is compared is one network",
+      "a growth too many or too few",
+    ),
+    study(
+      "copies of no layers",
+      ["methods.aki={init: {layers: 0}, plan: [{share: 0.5}, {grow: {layers: 2}}]}"],
+      "--set methods.<name>: --depth: the source has no layer that `<name>` could copy",
+      "take zero or random: new layers are then drawn",
+      "a model without layers has none to copy; a growth's `depth` is `stack` where none is named",
+    ),
+    study(
       "a plan longer than the budget",
       ["methods.aki.plan=[{steps: 500}, {}]"],
       "--set methods.<name>: the stages take <n> steps, the run has <n>",

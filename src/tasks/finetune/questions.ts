@@ -1,0 +1,211 @@
+/**
+ * Extractive question answering: where in a context an answer begins and ends. SQuAD's own JSON (Rajpurkar et al. 2016, and
+ * 2018 with questions that have no answer), or rows of question, context and answers as `datasets` has them. Windows,
+ * labels and the choice among beginnings and ends are those of transformers' run_qa.py, the scores those of SQuAD's script.
+ */
+import { z } from "zod";
+import { addedBy, fill } from "../../data/tokenizer/template.ts";
+import type { PlacedIds } from "../../data/tokenizer/tokenizer.ts";
+import { UserError } from "../../util/errors.ts";
+import { parseJson, printable } from "../../util/json.ts";
+import { checkKnown, encodeFor } from "../model.ts";
+import type { Encoded, Encoding } from "./examples.ts";
+import type { Kind } from "./kind.ts";
+import { total } from "./metrics.ts";
+import type { TaskSettings } from "./settings.ts";
+import { readRows } from "./table.ts";
+
+/** `questions` in TASK.yaml, with the defaults of run_qa.py. */
+export const questionKeys = z.strictObject({
+  /** Tokens that two windows of a context share; default 128, a third of `length` at most. */
+  stride: z.int().min(0).optional(),
+  /** Beginnings, and ends, that are tried, the most probable first. */
+  n_best: z.int().min(1).default(20),
+  /** Tokens of an answer at most. */
+  longest: z.int().min(1).default(30),
+  /** By how much having no answer must be the more probable. */
+  null_threshold: z.number().default(0),
+});
+
+interface Question {
+  readonly question: string;
+  readonly context: string;
+  readonly answers: readonly { readonly text: string; readonly answer_start: number }[];
+  readonly where: string;
+}
+
+const answers = z.array(z.object({ text: z.string(), answer_start: z.number() }));
+const asked = z.object({ id: z.coerce.string(), question: z.string(), answers: answers.default([]) });
+const paragraph = z.object({ context: z.string(), qas: z.array(asked) });
+const squad = z.object({ data: z.array(z.object({ paragraphs: z.array(paragraph) })) });
+const row = z.tuple([
+  z.string(),
+  z.string(),
+  z.union([answers, z.object({ text: z.array(z.string()), answer_start: z.array(z.number()) })]),
+]);
+
+function checked<T>(schema: z.ZodType<T>, value: unknown, where: string, wayOut: string): T {
+  const read = schema.safeParse(value);
+  if (read.success) return read.data;
+  const [{ path, message }] = read.error.issues;
+  throw new UserError(`no questions as SQuAD has them (${printable(path.join("."))}: ${message})`, where, wayOut);
+}
+
+/** @throws UserError naming what does not fit */
+async function readQuestions(path: string, data: TaskSettings["data"]): Promise<readonly Question[]> {
+  const rows = await readRows(path, data, (text) => {
+    if (!/^\s*\{\s*"(?:data|version)"\s*:/.test(text)) return undefined;
+    const { data: articles } = checked(squad, parseJson(text, path), path, "get it anew");
+    const paragraphs = articles.flatMap((article) => article.paragraphs);
+    return paragraphs.flatMap(({ context, qas }) =>
+      qas.map((one) => {
+        return { cells: [one.question, context, one.answers], where: `${path}, question ${printable(one.id)}` };
+      }),
+    );
+  });
+  const wayOut = "name the columns of question and context in `data.text`, that of the answers in `data.label`";
+  return rows.map(({ cells, where }) => {
+    const [question, context, found] = checked(row, cells, where, wayOut);
+    if (Array.isArray(found)) return { question, context, answers: found, where };
+    const listed = found.text.map((text, i) => ({ text, answer_start: found.answer_start[i] ?? Number.NaN }));
+    return { question, context, answers: listed, where };
+  });
+}
+
+/** A part of a context with its question. */
+interface Window extends Encoded {
+  /** Of the question, from 0. */
+  readonly of: number;
+  /** Where the context's part begins in it, and where its tokens stand in the context. */
+  readonly first: number;
+  readonly places: PlacedIds["places"];
+}
+
+/** Contexts that are encoded together. */
+const AT_ONCE = 256;
+
+async function windowsOf(
+  { model, tokenizer, template: { pair }, most }: Encoding,
+  questions: readonly Question[],
+  stride = Math.min(128, Math.floor(most / 3)),
+): Promise<readonly Window[]> {
+  const where = (i: number) => questions[i].where;
+  const texts = questions.map(({ question }) => question.trimStart());
+  const encoded = await encodeFor({ model, tokenizer }, texts, where);
+  const contexts = new Map(questions.map(({ context }, i) => [context, i]));
+  const placed = new Map<string, PlacedIds>();
+  for (let list = [...contexts.keys()]; list.length > 0; list = list.slice(AT_ONCE)) {
+    for (const [i, one] of (await tokenizer.encodeWithPlaces(list.slice(0, AT_ONCE))).entries()) {
+      checkKnown(model, one.ids, where(contexts.get(list[i]) ?? 0));
+      placed.set(list[i], one);
+    }
+  }
+  const { cls, bos } = tokenizer.info.special;
+  return questions.flatMap(({ context, answers: [answer] }, of) => {
+    const A = encoded[of];
+    const { ids, places } = placed.get(context) ?? { ids: [], places: [] };
+    const room = most - addedBy(pair) - A.length;
+    if (room <= stride) {
+      const what = `a question of ${A.length} tokens leaves ${Math.max(0, room)} for its context, and windows share ${stride}`;
+      throw new UserError(what, where(of), "raise `length`, or lower `questions.stride`");
+    }
+    const windows: Window[] = [];
+    for (let from = 0, to = 0; from === 0 || to < ids.length; from += room - stride) {
+      to = Math.min(from + room, ids.length);
+      const { starts, ...filled } = fill(pair, { A, B: ids.slice(from, to) });
+      const own = { first: starts.B, places: places.slice(from, to) };
+      const nowhere = Math.max(0, filled.ids.indexOf(cls ?? bos ?? -1));
+      windows.push({ ...filled, ...own, of, labels: spanOf(answer, own) ?? [nowhere, nowhere] });
+    }
+    return windows;
+  });
+}
+
+/** The tokens with which an answer begins and ends; undefined where it is not all inside. */
+function spanOf(answer: Question["answers"][number] | undefined, { first, places }: Pick<Window, "first" | "places">) {
+  if (answer === undefined || places.length === 0) return undefined;
+  const { answer_start: start } = answer;
+  const end = start + [...answer.text].length;
+  if (places[0][0] > start || places[places.length - 1][1] < end) return undefined;
+  return [first + places.findLastIndex(([from]) => from <= start), first + places.findIndex(([, to]) => to >= end)];
+}
+
+/** The most probable answer to a question; "" where there is none, or, where that may be, none is more probable. */
+function answerTo(
+  { context }: Question,
+  windows: readonly { readonly window: Window; readonly logits: Float32Array }[],
+  { n_best, longest, null_threshold }: z.infer<typeof questionKeys>,
+  mayHaveNone: boolean,
+): string {
+  let best = { score: Number.NEGATIVE_INFINITY, from: 0, to: 0 };
+  for (const { window, logits } of windows) {
+    const { ids, first, places } = window;
+    const likely = (side: number) =>
+      [...ids.keys()].sort((a, b) => logits[2 * b + side] - logits[2 * a + side]).slice(0, n_best);
+    const ends = likely(1);
+    for (const start of likely(0)) {
+      for (const end of ends) {
+        const [from, to] = [places[start - first]?.[0], places[end - first]?.[1]];
+        if (from === undefined || to === undefined || end < start || end - start >= longest || to <= from) continue;
+        const score = logits[2 * start] + logits[2 * end + 1];
+        if (score > best.score) best = { score, from, to };
+      }
+    }
+  }
+  const none = Math.min(...windows.map(({ logits }) => logits[0] + logits[1]));
+  return mayHaveNone && none - best.score > null_threshold ? "" : [...context].slice(best.from, best.to).join("");
+}
+
+const PUNCTUATION = /[!-/:-@[-`{-~]/g;
+const ARTICLES = /(?<![\p{L}\p{N}_])(?:a|an|the)(?![\p{L}\p{N}_])/gu;
+
+/** Words as SQuAD's script compares them. */
+function wordsOf(text: string): readonly string[] {
+  const plain = text.toLowerCase().replace(PUNCTUATION, "").replace(ARTICLES, " ");
+  return plain.split(/\p{White_Space}+/u).filter((word) => word !== "");
+}
+
+/**
+ * @param wanted texts of the right answers, none: there is no answer
+ * @param mayHaveNone whether as version 2 of the script has it: an answer without words is no answer
+ */
+export function answerScores(found: string, wanted: readonly string[], mayHaveNone: boolean) {
+  const words = wordsOf(found);
+  const all = wanted.map(wordsOf).filter((one) => !mayHaveNone || one.length > 0);
+  const scores = (all.length === 0 ? [[]] : all).map((right) => {
+    const left = [...right];
+    const both = words.filter((word) => left.includes(word) && left.splice(left.indexOf(word), 1)).length;
+    const exact = Number(words.join(" ") === right.join(" "));
+    const empty = words.length === 0 || right.length === 0;
+    return { exact, f1: empty ? (mayHaveNone ? exact : 0) : (2 * both) / (words.length + right.length) };
+  });
+  return { exact_match: Math.max(...scores.map(({ exact }) => exact)), f1: Math.max(...scores.map(({ f1 }) => f1)) };
+}
+
+export const questionAnswering: Kind = {
+  ...{ head: "spans", loss: "spans", pipeline: "question-answering", length: 384, metrics: ["f1", "exact_match"] },
+  columns: { text: ["question", "context"], label: "answers" },
+  async load({ data, questions: given = questionKeys.parse({}) }, encoding) {
+    const train = await readQuestions(data.train, data);
+    const validation = await readQuestions(data.validation, data);
+    const mayHaveNone = [...train, ...validation].some(({ answers: { length } }) => length === 0);
+    const windows = await windowsOf(encoding, validation, given.stride);
+    return {
+      labels: 2,
+      config: { id2label: { 0: "LABEL_0", 1: "LABEL_1" }, label2id: { LABEL_0: 0, LABEL_1: 1 } },
+      train: await windowsOf(encoding, train, given.stride),
+      validation: windows,
+      score(logits) {
+        const found = validation.map((): { window: Window; logits: Float32Array }[] => []);
+        for (const [i, window] of windows.entries()) found[window.of].push({ window, logits: logits[i] });
+        const scores = validation.map((question, of) => {
+          const own = found[of];
+          const texts = question.answers.map(({ text }) => text);
+          return answerScores(answerTo(question, own, given, mayHaveNone), texts, mayHaveNone);
+        });
+        const mean = (key: "f1" | "exact_match") => total(scores.map((one) => one[key])) / scores.length;
+        return { f1: mean("f1"), exact_match: mean("exact_match") };
+      },
+    };
+  },
+};

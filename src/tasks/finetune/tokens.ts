@@ -1,0 +1,149 @@
+/**
+ * Classes of words: parts of speech, names. A word's label is its first token's, as in transformers' run_ner.py. Rows with
+ * lists of words and of labels (JSON Lines, Parquet, Arrow), or columns of a word a line, a blank line between sentences,
+ * as CoNLL's files have them.
+ */
+import { addedBy, fill } from "../../data/tokenizer/template.ts";
+import { UserError } from "../../util/errors.ts";
+import type { JsonValue } from "../../util/json.ts";
+import { largestAt } from "../forward.ts";
+import { encodeFor } from "../model.ts";
+import type { Encoded, Encoding } from "./examples.ts";
+import type { Kind } from "./kind.ts";
+import { accuracy } from "./metrics.ts";
+import type { TaskSettings } from "./settings.ts";
+import { type Line, readRows } from "./table.ts";
+import { classesOf } from "./texts.ts";
+
+interface Sentence {
+  readonly words: readonly string[];
+  readonly labels: readonly string[];
+  readonly where: string;
+}
+
+/** @throws UserError naming what does not fit */
+async function readSentences(path: string, data: TaskSettings["data"]): Promise<readonly Sentence[]> {
+  const rows = await readRows(path, data, (text, isJson) => (isJson ? undefined : sentencesOf(text, path, data)));
+  return rows.map(({ cells, where }) => {
+    const [words, labels] = cells.map((cell) => (Array.isArray(cell) ? cell.map(String) : []));
+    if (words.length > 0 && words.length === labels.length) return { words, labels, where };
+    const what = `${words.length} words and ${labels.length} labels`;
+    throw new UserError(what, where, "give a list of words, and one of as many labels");
+  });
+}
+
+/** Columns, parted by tabs where there are some, else by blanks. */
+function sentencesOf(text: string, path: string, { text: [word], label }: TaskSettings["data"]): Line<JsonValue>[] {
+  if (typeof word === "string" || typeof label === "string") {
+    const wayOut = "give their numbers, from 1, in `data.text` and `data.label`";
+    throw new UserError("columns go by name, and a file of a word a line has no header", path, wayOut);
+  }
+  const parts = text.includes("\t") ? "\t" : /\s+/;
+  const sentences: Line<JsonValue>[] = [];
+  let [words, labels]: [string[], string[]] = [[], []];
+  for (const [i, line] of `${text}\n\n`.split(/\r?\n/).entries()) {
+    // Comments of CoNLL-U; what parts documents in CoNLL-2003.
+    if (line.startsWith("-DOCSTART-") || (parts === "\t" && line.startsWith("#") && !line.includes("\t"))) continue;
+    if (line.trim() !== "") {
+      const cells = line.split(parts);
+      const lacking = [word, label].find((column) => column > cells.length);
+      if (lacking !== undefined) {
+        const what = `${cells.length} columns, and the ${lacking}. is wanted`;
+        throw new UserError(what, `${path}:${i + 1}`, "mend the line, or name other columns in `data`");
+      }
+      words.push(cells[word - 1]);
+      labels.push(cells[label - 1]);
+    } else if (words.length > 0) {
+      sentences.push({ cells: [words, labels], where: `${path}:${i + 1 - words.length}` });
+      [words, labels] = [[], []];
+    }
+  }
+  return sentences;
+}
+
+/** Each word as it stands after a blank. @param of a label's number */
+async function encodeSentences(
+  { template: { single }, most, note, ...own }: Encoding,
+  part: string,
+  sentences: readonly Sentence[],
+  of: (label: string) => number,
+): Promise<readonly Encoded[]> {
+  const texts = sentences.flatMap(({ words, where }) => words.map((word) => ({ text: ` ${word}`, where })));
+  const encoded = await encodeFor(
+    own,
+    texts.map(({ text }) => text),
+    (i) => texts[i].where,
+  );
+  let [next, cut] = [0, 0];
+  const all = sentences.map(({ labels }): Encoded => {
+    const words = encoded.slice(next, next + labels.length);
+    next += labels.length;
+    const room = most - addedBy(single);
+    const A = words.flatMap((ids) => [...ids]);
+    if (A.length > room) cut++;
+    const { starts, ids, types } = fill(single, { A: A.slice(0, room) });
+    let at = 0;
+    // A word without any token has no label, nor has one that was cut off.
+    const firsts = words.flatMap((word, i) => {
+      at += word.length;
+      const first = at - word.length;
+      return word.length > 0 && first < room ? [{ at: starts.A + first, label: of(labels[i]) }] : [];
+    });
+    return { ids, types, at: firsts.map((one) => one.at), labels: firsts.map(({ label }) => label) };
+  });
+  if (cut > 0) note?.(`${cut} of ${all.length} ${part} examples are longer than ${most} tokens and were cut`);
+  return all;
+}
+
+/**
+ * The entities of sentences, as seqeval's `get_entities` finds them by default: prefixes B, I, E, S before a type; labels
+ * that fit no scheme are read as kindly as conlleval reads them. @returns "type from to" each
+ */
+function entitiesOf(sentences: readonly (readonly string[])[]): ReadonlySet<string> {
+  const entities = new Set<string>();
+  let [before, type, begin] = ["O", "_", 0];
+  for (const [i, label] of sentences.flatMap((labels) => [...labels, "O"]).entries()) {
+    const now = label.charAt(0);
+    const own = label.slice(1).replace(/^.*?-/s, "") || "_";
+    const other = own !== type;
+    const ends = /[ES]/.test(before) || (/[BI]/.test(before) && /[BSO]/.test(now)) || (!/[O.]/.test(before) && other);
+    if (ends) entities.add(`${type} ${begin} ${i - 1}`);
+    if (/[BS]/.test(now) || (/[EI]/.test(now) && /[ESO]/.test(before)) || (!/[O.]/.test(now) && other)) begin = i;
+    [before, type] = [now, own];
+  }
+  return entities;
+}
+
+/** F1 over the entities of all sentences (seqeval's `f1_score`); 0 where there are none. */
+export function entityF1(found: readonly (readonly string[])[], wanted: readonly (readonly string[])[]): number {
+  const [a, b] = [entitiesOf(found), entitiesOf(wanted)];
+  const both = [...a].filter((entity) => b.has(entity)).length;
+  return both === 0 ? 0 : (2 * both) / (a.size + b.size);
+}
+
+export const tokenClassification: Kind = {
+  ...{ head: "tokens", loss: "classes", pipeline: "token-classification", length: 128, metrics: ["accuracy", "f1"] },
+  columns: { text: ["tokens"], label: "ner_tags" },
+  async load({ data }, encoding) {
+    const train = await readSentences(data.train, data);
+    const validation = await readSentences(data.validation, data);
+    const each = (all: readonly Sentence[]) =>
+      all.flatMap(({ labels, where }) => labels.map((label) => ({ label, where })));
+    const { names, labels, config, of } = classesOf(each(train), each(validation));
+    const checked = await encodeSentences(encoding, "validation", validation, of);
+    return {
+      labels,
+      config,
+      train: await encodeSentences(encoding, "training", train, of),
+      validation: checked,
+      score(logits) {
+        const wanted = checked.map((one) => one.labels);
+        const found = wanted.map((own, i) =>
+          own.map((_, j) => largestAt(logits[i].subarray(j * labels, (j + 1) * labels))),
+        );
+        const said = (all: readonly (readonly number[])[]) => all.map((own) => own.map((label) => names[label]));
+        return { accuracy: accuracy(found.flat(), wanted.flat()), f1: entityF1(said(found), said(wanted)) };
+      },
+    };
+  },
+};
