@@ -126,21 +126,14 @@ export function extensionPromise({ source, target }: Growth, { positions }: Exte
   return said.length === 0 ? undefined : { kind: "exact", reason: said.join("; ") };
 }
 
-/** @throws UserError for a rule that the source's positions don't know */
-export function checkExtension(source: Model, target: Model, { positions }: Extension): void {
-  if (positions !== "base" || target.dimensions.positions === source.dimensions.positions || !hasTable(source)) return;
-  const what = `a ${source.architecture.type} has a table of positions, which has no base`;
-  throw new UserError(what, "--positions-by", "take extend or interpolate");
-}
-
-function hasTable({ parameters }: Model): boolean {
-  return parameters.some(({ dims }) => runsAlong(dims[0], "position"));
-}
-
 /** A model of more positions with rotary ones that reach so far; tables need no other config. @throws UserError */
 export function stretchedModel(model: Model, by: "interpolate" | "base", factor: number): Model {
   const { architecture, outputs } = model;
-  if (hasTable(model)) return model;
+  if (model.parameters.some(({ dims }) => runsAlong(dims[0], "position"))) {
+    if (by === "interpolate") return model;
+    const what = `a ${architecture.type} has a table of positions, which has no base`;
+    throw new UserError(what, "--positions-by", "take extend or interpolate");
+  }
   if (architecture.stretched === undefined) {
     const what = `rotary positions of a ${architecture.type} can't be stretched here`;
     throw new UserError(what, "--positions-by", "take extend, or give the target's config (--to)");

@@ -12,7 +12,6 @@ import type { Json } from "../util/json.ts";
 import { depthRuleOf, depthRules } from "./depth.ts";
 import {
   beforeExtension,
-  checkExtension,
   type Extension,
   extended,
   extensionPromise,
@@ -88,7 +87,6 @@ export function planGrowth(source: Model, asked: Model, choices: GrowthChoices):
   const seed = choices.seed ?? 0;
   const eps = method.eps?.(source, asked) ?? source.settings.eps;
   const { extension } = choices;
-  if (extension !== undefined) checkExtension(source, asked, extension);
   checkTarget(source, asked, eps, extension);
   const { layers: from } = source.dimensions;
   const { layers: to } = asked.dimensions;
