@@ -18,6 +18,7 @@ const all: readonly (readonly [name: string, description: string, load: () => Pr
   ["init", "a model folder with random weights from a config", () => import("./init.ts")],
   ["inspect", "say what a model folder holds, from its headers alone", () => import("./inspect.ts")],
   ["grow", "grow a checkpoint into a wider or deeper one", () => import("./grow.ts")],
+  ["advise", "whether growing pays: what it may save, from measured cells and papers", () => import("./advise.ts")],
   ["probe", "logits, hidden states, loss and gradients of a checkpoint for given inputs", () => import("./probe.ts")],
   ["verify", "hold a grown model to what its method promised", () => import("./verify.ts")],
   [

@@ -1,24 +1,8 @@
 /** `bert2bert evaluate`: a model folder on prepared data's validation part, or on tasks that need no training. */
 import type { Command } from "@commander-js/extra-typings";
 import { UserError } from "../util/errors.ts";
-import { gather, modelFolder, wholeNumber } from "./options.ts";
+import { gather, modelFolder, share, wholeNumber } from "./options.ts";
 import { Progress, print, printJson, table } from "./output.ts";
-
-interface Options {
-  readonly data?: string;
-  readonly task: readonly string[];
-  readonly items?: string;
-  readonly report?: string;
-  readonly window?: number;
-  readonly stride?: number;
-  readonly objective?: string;
-  readonly sequences: number;
-  readonly masked: number;
-  readonly documents?: string;
-  readonly engine: string;
-  readonly threads?: number;
-  readonly json?: boolean;
-}
 
 export function register(command: Command): void {
   command
@@ -26,7 +10,7 @@ export function register(command: Command): void {
     .option("--data <folder>", "what `prepare` wrote")
     .option("--objective <mlm|mlm+nsp|clm>", "default: the language model the head is for, without sentence pairs")
     .option("--sequences <n>", "sequences of a batch", wholeNumber("--sequences", 1), 16)
-    .option("--masked <share>", "share of the tokens that is predicted (mlm)", Number, 0.15)
+    .option("--masked <share>", "share of the tokens that is predicted (mlm)", share("--masked", 1), 0.15)
     .option("--documents <joined|apart>", "whether a sequence's documents see each other (default: joined)")
     .option(
       "--task <name=path>",
@@ -52,60 +36,39 @@ export function register(command: Command): void {
       "--json",
       "print {loss, perplexity, accuracy, tokens} as JSON, with pairs next_sentence {loss, accuracy}; with --task {tasks: {NAME: figures}}",
     )
-    .action(async (folder: string, options: Options) => {
-      if (options.task.length > 0) return evaluateOnTasks(folder, options);
-      if (options.data === undefined) {
+    .action(async (folder, { data, task, items, report, window, stride, json, ...options }) => {
+      const progress = new Progress(true);
+      const telling = (of: string) => (done: number, all: number) => progress.update(() => `${done} of ${all} ${of}`);
+      if (task.length > 0) {
+        if (data !== undefined) throw new UserError("both --data and --task", "evaluate", "give one of them at a time");
+        const { evaluateTasks, rowsOf } = await import("../tasks/evaluate.ts");
+        const { engine, threads } = options;
+        const chosen = { engine, threads, items, report, window, stride, progress: telling("texts") };
+        const tasks = await evaluateTasks(folder, task, chosen);
+        progress.end();
+        if (json) return printJson({ tasks });
+        const rows = Object.entries(tasks).flatMap(([name, figures]) => [[name], ...rowsOf(figures)]);
+        return print(table(rows));
+      }
+      if (data === undefined) {
         const wayOut = "give --data, a folder that `bert2bert prepare` wrote, or --task NAME=PATH";
         throw new UserError("nothing to evaluate on is named", "evaluate", wayOut);
       }
       const { evaluateFolder } = await import("../train/evaluate-folder.ts");
-      const progress = new Progress(true);
-      const result = await evaluateFolder(folder, options.data, {
-        objective: options.objective,
-        sequences: options.sequences,
-        masked: options.masked,
-        documents: options.documents,
-        engine: options.engine,
-        threads: options.threads,
-        progress: (done, all) => progress.update(() => `${done} of ${all} sequences`),
-      });
+      const result = await evaluateFolder(folder, data, { ...options, progress: telling("sequences") });
       progress.end();
-      if (options.json)
-        printJson({
-          ...result,
-          ...(result.next_sentence === undefined ? {} : { next_sentence: { ...result.next_sentence } }),
-        });
-      else {
-        const { loss, perplexity, accuracy, tokens, next_sentence: next } = result;
-        print(
-          table([
-            ["loss", loss.toFixed(4)],
-            ["perplexity", perplexity.toFixed(3)],
-            ["accuracy", accuracy.toFixed(4)],
-            ["tokens", String(tokens)],
-            ...(next === undefined
-              ? []
-              : [
-                  ["next-sentence loss", next.loss.toFixed(4)],
-                  ["next-sentence accuracy", next.accuracy.toFixed(4)],
-                ]),
-          ]),
-        );
-      }
+      const { loss, perplexity, accuracy, tokens, next_sentence: next } = result;
+      if (json) return printJson(result);
+      const rows = [
+        ["loss", loss.toFixed(4)],
+        ["perplexity", perplexity.toFixed(3)],
+        ["accuracy", accuracy.toFixed(4)],
+        ["tokens", String(tokens)],
+      ];
+      const pairs = next && [
+        ["next-sentence loss", next.loss.toFixed(4)],
+        ["next-sentence accuracy", next.accuracy.toFixed(4)],
+      ];
+      print(table([...rows, ...(pairs ?? [])]));
     });
-}
-
-async function evaluateOnTasks(folder: string, options: Options): Promise<void> {
-  if (options.data !== undefined)
-    throw new UserError("both --data and --task", "evaluate", "give one of them at a time");
-  const { evaluateTasks, rowsOf } = await import("../tasks/evaluate.ts");
-  const progress = new Progress(true);
-  const { engine, threads, items, report, window, stride } = options;
-  const tasks = await evaluateTasks(folder, options.task, {
-    ...{ engine, threads, items, report, window, stride },
-    progress: (done, all) => progress.update(() => `${done} of ${all} texts`),
-  });
-  progress.end();
-  if (options.json) return printJson({ tasks });
-  print(table(Object.entries(tasks).flatMap(([name, figures]) => [[name], ...rowsOf(figures).map((row) => [...row])])));
 }

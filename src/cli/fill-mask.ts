@@ -3,13 +3,6 @@ import type { Command } from "@commander-js/extra-typings";
 import { modelFolder, wholeNumber } from "./options.ts";
 import { print, printJson, table } from "./output.ts";
 
-interface Options {
-  readonly top: number;
-  readonly engine: string;
-  readonly threads?: number;
-  readonly json?: boolean;
-}
-
 export function register(command: Command): void {
   command
     .argument("<folder>", "a model folder", modelFolder)
@@ -18,7 +11,7 @@ export function register(command: Command): void {
     .option("--engine <kind>", "which engine computes", "auto")
     .option("--threads <n>", "threads; default all", wholeNumber("--threads", 1))
     .option("--json", "print {filled: [{text, masks: [[{id, token, score}]]}]} as JSON")
-    .action(async (folder: string, texts: readonly string[], { json, ...options }: Options) => {
+    .action(async (folder, texts, { json, ...options }) => {
       const { fillMask } = await import("../tasks/fill-mask.ts");
       const filled = await fillMask(folder, texts, options);
       if (json) return printJson({ filled });

@@ -1,13 +1,8 @@
 /** `bert2bert finetune`: a model on a task, by its TASK.yaml. */
 import type { Command } from "@commander-js/extra-typings";
 import { gather, hubTelling } from "./options.ts";
-import { Progress, print, printJson, table } from "./output.ts";
-import { watchSignals } from "./signals.ts";
-
-interface Options {
-  readonly set: readonly string[];
-  readonly json?: boolean;
-}
+import { print, printJson, table } from "./output.ts";
+import { attended } from "./signals.ts";
 
 export function register(command: Command): void {
   command
@@ -18,15 +13,13 @@ export function register(command: Command): void {
       "after",
       "\nCarries on if `out` holds the same task. SIGINT and SIGTERM save and stop; a second one stops at once.",
     )
-    .action(async (path: string, options: Options) => {
+    .action(async (path, options) => {
       const { loadTask } = await import("../tasks/finetune/settings.ts");
       const { finetune } = await import("../tasks/finetune/finetune.ts");
       const task = await loadTask(path, options.set, hubTelling());
-      const signals = watchSignals();
-      const progress = new Progress();
-      try {
+      await attended(async (progress, stopped) => {
         const result = await finetune(task, {
-          stopped: signals.received,
+          stopped,
           note: (text) => progress.end(text),
           progress: ({ seed, step, steps, loss }) =>
             progress.update(() => `seed ${seed}, step ${step}/${steps}, loss ${loss.toFixed(4)}`),
@@ -34,16 +27,9 @@ export function register(command: Command): void {
         progress.end();
         if (options.json) return printJson(result);
         const shown = (value: number | null) => value?.toFixed(4) ?? "none";
-        print(
-          table([
-            ["seed", "epoch", result.metric],
-            ...result.seeds.map(({ seed, epoch, score }) => [String(seed), String(epoch), shown(score)]),
-          ]),
-        );
+        const seeds = result.seeds.map(({ seed, epoch, score }) => [String(seed), String(epoch), shown(score)]);
+        print(table([["seed", "epoch", result.metric], ...seeds]));
         print(`\n${result.model}: median ${shown(result.score)}, spread ${shown(result.spread)}`);
-      } finally {
-        progress.end();
-        signals.end();
-      }
+      });
     });
 }

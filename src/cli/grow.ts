@@ -14,29 +14,18 @@ import type { OpenModel } from "../model/load.ts";
 import { named, UserError } from "../util/errors.ts";
 import { floatDType, modelFolder, wholeNumber } from "./options.ts";
 import { formatBytes, formatCount, note, Progress, print, printJson, table } from "./output.ts";
+import { checkSizes, sizeOptions, targetOf } from "./sizes.ts";
 
 const NEW_TOKENS = ["pieces", "fresh"] as const;
 
 type Flags = ReturnType<ReturnType<typeof declared>["opts"]>;
 
 const declared = (command: Command) =>
-  command
-    .argument("<source>", "a model folder: config.json and weights in safetensors", modelFolder)
-    .argument("[out]", "the folder to write (not needed with --dry-run)")
-    .option("--to <config.json>", "the target's config, of the source's kind")
-    .option(
-      "--hidden <n>",
-      "hidden size, a whole number of the source's heads (the FFN follows unless it is given)",
-      wholeNumber("--hidden", 1),
-    )
-    .option("--heads <n>", "attention heads (default: as many as fit the hidden size)", wholeNumber("--heads", 1))
-    .option(
-      "--kv-heads <n>",
-      "heads of keys and values, where several heads share one (default: groups stay as large as they are, if they can)",
-      wholeNumber("--kv-heads", 1),
-    )
-    .option("--ffn <n>", "FFN width", wholeNumber("--ffn", 1))
-    .option("--layers <n>", "layers", wholeNumber("--layers", 1))
+  sizeOptions(
+    command
+      .argument("<source>", "a model folder: config.json and weights in safetensors", modelFolder)
+      .argument("[out]", "the folder to write (not needed with --dry-run)"),
+  )
     .option(
       "--vocab <n>",
       "ids of the vocabulary (default: the source's, or as many as --tokenizer has)",
@@ -175,8 +164,10 @@ async function learned(plan: GrowthPlan, source: OpenModel, flags: Flags, progre
 }
 
 async function planFrom(source: OpenModel, flags: Flags): Promise<{ plan: GrowthPlan } & ApplyOptions> {
-  const [{ planGrowth, resizedModel, targetModel }, { readJsonObject }, { outputsWithLanguageModel }] =
-    await Promise.all([import("../growth/plan.ts"), import("../util/json.ts"), import("../model/head.ts")]);
+  const [{ planGrowth }, { outputsWithLanguageModel }] = await Promise.all([
+    import("../growth/plan.ts"),
+    import("../model/head.ts"),
+  ]);
   if (flags.repeat !== undefined) {
     const { repeatedPlan } = await import("../growth/repeat.ts");
     const repeated = await repeatedPlan(source, flags.repeat);
@@ -190,11 +181,9 @@ async function planFrom(source: OpenModel, flags: Flags): Promise<{ plan: Growth
     throw new UserError(what, flags.repeat, "name the folder of that one with --tokenizer");
   }
   const extending = await extensionOf(source, flags);
-  const { hidden, heads, kvHeads, ffn, layers, method, map, depth, moments, seed } = flags;
-  const sizes = { hidden, heads, kvHeads, ffn, layers, ...extending?.sizes };
-  if (flags.to !== undefined && Object.values(sizes).some((size) => size !== undefined)) {
-    throw new UserError("the target is given twice", "--to", "give a config, or sizes, not both");
-  }
+  const { method, map, depth, moments, seed } = flags;
+  const sizes = { ...flags, positionsBy: undefined, ...extending?.sizes };
+  checkSizes(sizes);
   if (method === undefined) {
     const known = methods.map((method) => method.name).join(", ");
     throw new UserError(
@@ -205,10 +194,7 @@ async function planFrom(source: OpenModel, flags: Flags): Promise<{ plan: Growth
   }
   const { model, folder } = source;
   const outputs = flags.addHead === true ? outputsWithLanguageModel(model, folder) : model.outputs;
-  const target =
-    flags.to === undefined
-      ? resizedModel(model, sizes, outputs)
-      : targetModel(model, await readJsonObject(flags.to), flags.to, outputs);
+  const target = await targetOf(model, sizes, outputs);
   const given: Record<string, string> = {};
   for (const [name, value] of Object.entries(flags)) {
     if (typeof value === "string" && distinctOptions().some((option) => option.name === name)) given[name] = value;

@@ -51,12 +51,13 @@ export async function placeModels(command: CommandUnknownOpts): Promise<void> {
   }
 }
 
-/** A whole number from `least` to 2^53 − 1. @param name the option, for messages */
-export function wholeNumber(name: string, least = 0): (text: string) => number {
+/** A whole number from `least` to `most`. @param name the option, for messages */
+export function wholeNumber(name: string, least = 0, most = Number.MAX_SAFE_INTEGER): (text: string) => number {
   return (text) => {
     const value = /^\d+$/.test(text) ? Number(text) : Number.NaN;
-    if (Number.isSafeInteger(value) && value >= least) return value;
-    throw new UserError(`\`${text}\` is no whole number of at least ${least}`, name, "give one");
+    if (value >= least && value <= most) return value;
+    const range = most < Number.MAX_SAFE_INTEGER ? `from ${least} to ${most}` : `of at least ${least}`;
+    throw new UserError(`\`${text}\` is no whole number ${range}`, name, "give one");
   };
 }
 
@@ -72,6 +73,13 @@ export function share(name: string, most: number): (text: string) => number {
     if (value >= 0 && value <= most) return value;
     throw new UserError(`\`${text}\` is no number from 0 to ${most}`, name, "give one");
   };
+}
+
+/** GFLOP/s. */
+export function speed(text: string): number {
+  const value = Number(text);
+  if (value > 0 && Number.isFinite(value)) return value;
+  throw new UserError(`\`${text}\` is no number above 0`, "--speed", "give GFLOP/s, such as 100");
 }
 
 /** The format that `--dtype` names; undefined where it is not given. @throws UserError */

@@ -1,7 +1,6 @@
 /** `bert2bert plan`: what a run will take. A few steps are timed; nothing is written. */
 import type { Command } from "@commander-js/extra-typings";
-import { UserError } from "../util/errors.ts";
-import { gather, hubTelling } from "./options.ts";
+import { gather, hubTelling, speed } from "./options.ts";
 import { formatBytes, formatCount, formatDuration, note, print, printJson, table } from "./output.ts";
 
 export function register(command: Command): void {
@@ -15,18 +14,24 @@ export function register(command: Command): void {
       const { estimateRun } = await import("../train/estimate.ts");
       const run = await loadRun(path, options.set, hubTelling());
       const estimate = await estimateRun(run, { measure: options.speed === undefined, note });
-      const { measured, left, done, steps } = estimate;
+      const { measured, left, done, steps, share } = estimate;
       const speed = options.speed ?? ("flops" in measured ? measured.flops / 1e9 : null);
       const seconds = speed === null ? null : left.exact / (speed * 1e9);
       if (options.json) return printJson({ ...estimate, speed, seconds });
       const time =
         seconds === null ? "not known: give --speed" : `${formatDuration(seconds)} at ${speed?.toPrecision(3)} GFLOP/s`;
       const flops = (count: number) => `${count.toExponential(2)} FLOPs`;
-      const facts: [string, string][] = [
+      const facts: (readonly [string, string])[] = [
         ["model", `${estimate.architecture}, ${formatCount(estimate.parameters)} parameters`],
         ["steps", `${estimate.steps} (${formatCount(estimate.tokens)} tokens)`],
         ["memory", `${formatBytes(estimate.memory.state)} parameters and moments`],
         ["", `${formatBytes(estimate.memory.working)} working, at least`],
+        ...(share === undefined
+          ? []
+          : ([
+              ["mesh", `${share.devices} devices, of parameters and moments each keeps ${formatBytes(share.kept)}`],
+              ["", `a step gathers ${formatBytes(share.gathered)}, adds up ${formatBytes(share.reduced)} of gradients`],
+            ] as const)),
         ["cost", `${flops(estimate.flops.exact)} as run`],
         ["", `${flops(estimate.flops.paper)} by the paper's convention`],
         ["time", done === 0 ? time : `${time}, for the ${steps - done} steps that are left`],
@@ -37,6 +42,7 @@ export function register(command: Command): void {
             : `computed, no step was run: ${measured.unmeasured}`,
         ],
       ];
+      if (estimate.advice !== undefined) facts.push(["advice", estimate.advice]);
       for (const [name, value] of facts) print(`${name.padEnd(8)}${value}`);
       print("");
       const rows = estimate.stages.flatMap((stage) =>
@@ -52,10 +58,4 @@ export function register(command: Command): void {
       );
       print(table([["stage", "steps", "blocks", "trained", "FLOPs a step"], ...rows]));
     });
-}
-
-function speed(text: string): number {
-  const value = Number(text);
-  if (value > 0 && Number.isFinite(value)) return value;
-  throw new UserError(`\`${text}\` is no number above 0`, "--speed", "give GFLOP/s, such as 100");
 }

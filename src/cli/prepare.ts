@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import type { Command } from "@commander-js/extra-typings";
 import { UserError } from "../util/errors.ts";
-import { FIELD, modelFolder, TEXTS, tokenizerFolder, wholeNumber } from "./options.ts";
+import { FIELD, modelFolder, share, TEXTS, tokenizerFolder, wholeNumber } from "./options.ts";
 import { formatBytes, formatCount, formatDuration, note, Progress, print, printJson, table } from "./output.ts";
 
 interface Options {
@@ -28,7 +28,7 @@ export function register(command: Command): void {
     )
     .requiredOption("--out <folder>", "the folder to write")
     .requiredOption("--length <n>", "tokens of a sequence, special tokens included", wholeNumber("--length"))
-    .option("--validation <share>", "share of the documents held out, 0 for none", Number, 0.01)
+    .option("--validation <share>", "share of the documents held out, 0 for none", share("--validation", 1), 0.01)
     .option("--bos", "begin each document with the bos token (default: if transformers puts it before a text)")
     .option("--no-bos", "never do")
     .option("--field <name>", FIELD)

@@ -20,7 +20,7 @@ export function register(command: Command): void {
     .option(
       "--serve [port]",
       "a page of the run at http://127.0.0.1:PORT/ while it goes on (default: a free port)",
-      wholeNumber("--serve"),
+      wholeNumber("--serve", 0, 65_535),
     )
     .option("--beside <runs...>", "with --serve: other run folders on that page")
     .option("--json", "print the result as JSON")

@@ -4,19 +4,6 @@ import { UserError } from "../util/errors.ts";
 import { gather, modelFolder, share, wholeNumber } from "./options.ts";
 import { print, printJson } from "./output.ts";
 
-interface Options {
-  readonly prompts?: string;
-  readonly tokens: number;
-  readonly temperature?: number;
-  readonly topK?: number;
-  readonly topP?: number;
-  readonly seed: number;
-  readonly stop: readonly string[];
-  readonly engine: string;
-  readonly threads?: number;
-  readonly json?: boolean;
-}
-
 export function register(command: Command): void {
   command
     .argument("<folder>", "a model folder", modelFolder)
@@ -35,7 +22,7 @@ export function register(command: Command): void {
     .option("--engine <kind>", "which engine computes", "auto")
     .option("--threads <n>", "threads; default all", wholeNumber("--threads", 1))
     .option("--json", "print {samples: [{prompt, text, ids, ended}]} as JSON")
-    .action(async (folder: string, prompts: readonly string[], { prompts: file, json, ...options }: Options) => {
+    .action(async (folder, prompts, { prompts: file, json, ...options }) => {
       if (file !== undefined && prompts.length > 0) {
         throw new UserError("both a file of prompts and prompts", "sample", "give one of them");
       }

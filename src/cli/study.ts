@@ -1,7 +1,7 @@
 /** `bert2bert study`: methods on one budget, what is missing of it run, and what came of it as tables and a page. */
 import type { Command } from "@commander-js/extra-typings";
 import { UserError } from "../util/errors.ts";
-import { gather, hubTelling } from "./options.ts";
+import { gather, hubTelling, speed } from "./options.ts";
 import { formatDuration, note, print, printJson, runLine, table } from "./output.ts";
 import { attended } from "./signals.ts";
 
@@ -15,7 +15,7 @@ export function register(command: Command): void {
     .option(
       "--speed <GFLOP/s>",
       "the speed to reckon times with (default: that of the runs that are done, else 100)",
-      Number,
+      speed,
     )
     .option("--json", "print the result as JSON")
     .addHelpText(

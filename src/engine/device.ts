@@ -4,7 +4,7 @@
  * given is checked, and after a run that failed among its updates the state is refused.
  */
 import { type Program, type Shape, sameShape, size, type Type } from "../program/graph.ts";
-import type { Engine, Executable, Snapshot, TensorData } from "./engine.ts";
+import type { Engine, Executable, Layout, Snapshot, TensorData } from "./engine.ts";
 
 export type Tensors = Readonly<Record<string, TensorData>>;
 
@@ -15,6 +15,7 @@ export interface Device<P> extends Pick<Engine, "ahead" | "processes"> {
   run(program: number, inputs: Tensors): Promise<Record<string, TensorData>>;
   profile?(program: number, inputs: Tensors): Promise<Readonly<Record<string, number>>>;
   unload(program: number): Promise<void>;
+  layout?(layout: Layout): void;
   write(name: string, type: Type, data: TensorData): Promise<void>;
   read(name: string, type: Type): Promise<TensorData>;
   snapshot?(states: ReadonlyMap<string, Type>): Promise<Snapshot>;
@@ -44,6 +45,10 @@ export class DeviceEngine<P> implements Engine {
     this.snapshot = snapshot && (async (names) => snapshot(new Map(names.map((name) => [name, this.#typeOf(name)]))));
     this.#device = device;
     this.#lower = lower;
+  }
+
+  layout(layout: Layout): void {
+    this.#device.layout?.(layout);
   }
 
   async compile(program: Program): Promise<Executable> {

@@ -41,6 +41,19 @@ export interface Executable {
   release(): Promise<void>;
 }
 
+/** By the names of states: the dimensions along which each may be split among devices. Of others any may. */
+export type Layout = ReadonlyMap<string, readonly number[]>;
+
+/** What each of several devices has of a program, in bytes. */
+export interface Share {
+  readonly devices: number;
+  /** Of what is kept between runs. */
+  readonly kept: number;
+  /** In a run: of what is kept, put together where it is read; and of gradients, added up. */
+  readonly gathered: number;
+  readonly reduced: number;
+}
+
 /** One of several processes that do the same together, each on its own devices: all ask for the same, in one order. */
 export interface Processes {
   readonly count: number;
@@ -64,6 +77,8 @@ export interface Engine {
   readonly ahead?: number;
   /** Where it runs in several. */
   readonly processes?: Processes;
+  /** Said before states are written and programs compiled. Absent where nothing is split. */
+  layout?(layout: Layout): void;
   compile(program: Program): Promise<Executable>;
   /** Puts a tensor under a name, replacing what was there. The data is copied. */
   write(name: string, shape: Shape, data: TensorData): Promise<void>;
@@ -87,6 +102,12 @@ export interface EngineKind {
   readonly checksMemory?: boolean;
   /** Whether with these keys of its own it waits for other processes when it is opened. */
   waits?(options: EngineSettings["options"]): boolean;
+  /** What each of its devices has, where with these settings it takes several. */
+  share?(
+    settings: Pick<EngineSettings, "precision" | "options">,
+    program: () => Program,
+    layout: Layout,
+  ): Share | undefined;
   /** Whether it can run here, in words for a person. */
   probe(): Promise<{ usable: true; description: string } | { usable: false; reason: string; wayOut: string }>;
   open(settings: EngineSettings): Promise<Engine>;

@@ -1,6 +1,7 @@
 /** The engines there are, best first. A new one is a file (or folder) beside this one and an entry in the list. */
+import type { Program } from "../program/graph.ts";
 import { suggestion, UserError } from "../util/errors.ts";
-import type { Engine, EngineKind, EngineSettings } from "./engine.ts";
+import type { Engine, EngineKind, EngineSettings, Layout, Share } from "./engine.ts";
 import { onednnEngine } from "./onednn/engine.ts";
 import { onnxEngine } from "./onnx/onnx.ts";
 import { referenceEngine } from "./reference/reference.ts";
@@ -41,6 +42,11 @@ function named(kind: string): EngineKind | undefined {
 /** Whether what a run takes is held against this machine's memory. @throws UserError if there is no such engine */
 export function runsInMemory({ kind }: Chosen): boolean {
   return named(kind)?.checksMemory !== true;
+}
+
+/** What each device has of a program, where the engine takes several. @throws UserError if there is no such engine */
+export function shareOf(engine: Chosen, program: () => Program, layout: Layout): Share | undefined {
+  return named(engine.kind)?.share?.(engine, program, layout);
 }
 
 /** Why an engine can't run here, by itself; undefined if it can. @throws UserError if there is no such engine */

@@ -88,7 +88,7 @@ export class WorkerDevice<P> implements Device<P> {
   }
 }
 
-type Asked<P> = Omit<Device<P>, "ahead" | "processes" | "snapshot">;
+type Asked<P> = Omit<Device<P>, "ahead" | "processes" | "snapshot" | "layout">;
 
 /** What a worker serves: a device's methods, which may answer at once. */
 export type Served<P> = { [K in keyof Asked<P>]: (...args: Parameters<NonNullable<Asked<P>[K]>>) => unknown };

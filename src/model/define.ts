@@ -2,13 +2,14 @@
  * What every architecture does alike, made from what is its own (Definition): a config read into a model, stored names
  * into parameters, sizes into a config, and classes of transformers into outputs.
  */
+import { UserError } from "../util/errors.ts";
 import type { Json } from "../util/json.ts";
 import type { Architecture, Model, ModelSettings, Spelling } from "./architecture.ts";
 import { classOf } from "./classes.ts";
 import { ConfigReader, type Keys, namedClass, usualKeys } from "./config.ts";
 import type { Network } from "./network.ts";
 import { parametersOf } from "./parameters.ts";
-import { type Changes, type Dimensions, has, OUTPUTS, type Output, type Outputs } from "./table.ts";
+import { type Changes, type Dimensions, has, OUTPUTS, type Output, type Outputs, parameterCount } from "./table.ts";
 
 /** Names beyond those of the parameter table. A full name is one without the network's prefix. */
 export interface Names {
@@ -118,6 +119,11 @@ export function defineArchitecture(definition: Definition): Architecture {
     // The bare model is the last: it stands for one without any output of its own as well.
     const written = { ...config, architectures: [(classOf(classes, present) ?? classes[classes.length - 1]).name] };
     const parameters = parametersOf(network, dimensions, outputs, base);
+    // Above this a file's offsets are no numbers any more; and growth makes maps as long as these sizes.
+    const count = parameterCount(parameters);
+    if (!Number.isSafeInteger(4 * count)) {
+      throw new UserError(`${count.toExponential(1)} parameters, more than a file can hold`, where, "lower its sizes");
+    }
     return { architecture, config: written, dimensions, outputs, network, parameters, settings, kinds };
   }
 

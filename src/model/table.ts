@@ -18,6 +18,8 @@ interface AxisFacts {
   readonly inner?: true;
   /** The axis whose map it has, because one matrix reads both. */
   readonly follows?: "hidden";
+  /** Whether its units are rows that are looked up by their numbers. */
+  readonly rows?: true;
 }
 
 const facts = {
@@ -36,9 +38,9 @@ const facts = {
   head: { name: "head" },
   /** What lies side by side in one tensor: queries, keys and values; gates and inner units. */
   fused: { name: "fused" },
-  vocab: { name: "vocab" },
-  position: { name: "position" },
-  type: { name: "type" },
+  vocab: { name: "vocab", rows: true },
+  position: { name: "position", rows: true },
+  type: { name: "type", rows: true },
   label: { name: "label" },
 } as const satisfies Readonly<Record<string, AxisFacts>>;
 
@@ -72,6 +74,11 @@ export function runsAlong(dim: Dim, axis: Axis): boolean {
 /** Whether units lie along a dimension that are mapped as the stream's are without being it. */
 export function followsStream(dim: Dim): boolean {
   return dim.factors.some(({ axis }) => AXES[axis].follows === "hidden");
+}
+
+/** The dimensions of a matrix along which it may be split among devices: not where rows are looked up. */
+export function splittable({ dims }: Pick<Parameter, "dims">): readonly number[] {
+  return dims.flatMap(({ factors }, i) => (dims.length < 2 || factors.some(({ axis }) => AXES[axis].rows) ? [] : [i]));
 }
 
 export type Part =

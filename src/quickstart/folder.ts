@@ -6,7 +6,7 @@ import { existsSync } from "node:fs";
 import { readdir } from "node:fs/promises";
 import { join, resolve, sep } from "node:path";
 import { removeWhole, writeFileWhole } from "../store/files.ts";
-import { removeMade } from "../store/places.ts";
+import { checkNamed, removeMade } from "../store/places.ts";
 import { UserError } from "../util/errors.ts";
 import { type Json, readJsonObject } from "../util/json.ts";
 import { errorCode, systemError } from "../util/system.ts";
@@ -21,7 +21,7 @@ const text = ["data", "tokenizer", "corpus.txt", marker];
  * @param given somebody's own files, which stay wherever they are
  */
 export async function forgetText(out: string, given: readonly string[]): Promise<void> {
-  if (!existsSync(join(out, marker)) || existsSync(join(out, "runs"))) return;
+  if (out === "" || !existsSync(join(out, marker)) || existsSync(join(out, "runs"))) return;
   for (const place of text.map((name) => resolve(out, name))) {
     if (!given.some((path) => `${resolve(path)}${sep}`.startsWith(place + sep))) await removeWhole(place);
   }
@@ -33,6 +33,7 @@ export async function forgetText(out: string, given: readonly string[]): Promise
  * @returns whether the folder was begun before @throws UserError if it holds something else
  */
 export async function openFolder(out: string, words: Json, given: readonly string[]): Promise<boolean> {
+  checkNamed(out);
   let names: readonly string[] = [];
   try {
     names = await readdir(out);

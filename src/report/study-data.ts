@@ -81,12 +81,20 @@ export interface StudyRun {
   readonly growths: readonly GrowthJump[];
 }
 
+export interface NetworkSize {
+  readonly layers: number;
+  readonly hidden: number;
+  readonly parameters: number;
+}
+
 export interface StudyMethodResult {
   readonly name: string;
   readonly label: string;
   readonly about: string;
   readonly reference: boolean;
   readonly grown: boolean;
+  /** What it begins with: the source, or what is drawn; absent in files of before. */
+  readonly begins?: NetworkSize;
   /** What the paper reports for the method at its own size; null where it does not. */
   readonly paper: number | null;
   /** Peak rates tried with the first seed, and the final losses they gave; null: not yet, or it diverged. */
@@ -98,6 +106,8 @@ export interface StudyMethodResult {
   /** Seeds still to come. */
   readonly missing: readonly number[];
   readonly final: Spread;
+  /** Its runs' scores in the study's tasks, by their names; absent in a study without tasks. */
+  readonly tasks?: Readonly<Record<string, { readonly metric: string; readonly score: Spread }>>;
   /** Undefined for the reference, and while one of the two has no run. */
   readonly savings: Readonly<Record<SavingAxis, SavingSpread>> | null;
   /** Of branches that are done, with that rate; none without branches. */
@@ -115,6 +125,16 @@ export interface StudyResults {
   readonly progress: { readonly done: number; readonly all: number };
   readonly accounting: "exact" | "paper";
   readonly budget: { readonly steps: number; readonly tokens: number; readonly flops: Flops };
+  /** What was compared; absent in files of before. */
+  readonly setting?: {
+    readonly architecture: string;
+    readonly objective: string;
+    readonly dropout: number;
+    readonly from: NetworkSize;
+    readonly to: NetworkSize;
+    /** Of the run from scratch. */
+    readonly tokens: number;
+  };
   /** The source's own run; null where it was given, or is not done yet. */
   readonly source: {
     readonly loss: number;

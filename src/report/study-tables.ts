@@ -90,6 +90,25 @@ export function resultTable({ accounting, methods }: StudyResults): Table {
   );
 }
 
+/** What was saved beside what the models are good for; no rows without tasks. */
+export function taskTable({ methods, accounting }: StudyResults): Table {
+  const tasks = Object.entries(methods.at(0)?.tasks ?? {});
+  const scoreText = (score: Spread | undefined) =>
+    score === undefined ? "–" : spreadText(score, (value) => value.toFixed(4), "to come");
+  return tableBy(
+    "What was saved, and what was kept",
+    tasks.length === 0 ? [] : methods,
+    [
+      ["Method", ({ label }) => label],
+      ["Saving", (method) => savingText(method, accounting)],
+      ...tasks.map(([name, { metric }]): Column<StudyMethodResult> => {
+        return [`${name} (${metric})`, (method) => scoreText(method.tasks?.[name].score)];
+      }),
+    ],
+    "Scores of the models that the runs end with, the mean over the runs' seeds; in brackets the least and the most. Of a task with seeds of its own a run's score is their median.",
+  );
+}
+
 export function countName(accounting: StudyResults["accounting"]): string {
   return accounting === "exact" ? "FLOPs" : "FLOPs (paper's count)";
 }
@@ -190,7 +209,7 @@ export function rateTable({ methods }: StudyResults): Table {
   );
 }
 
-const TABLES = [annealedTable, resultTable, countTable, growthTable, rateTable, costTable];
+const TABLES = [annealedTable, resultTable, taskTable, countTable, growthTable, rateTable, costTable];
 
 /** The results as Markdown: title, paragraphs, the tables that have rows, notes. */
 export function studyMarkdown(results: StudyResults): string {

@@ -17,6 +17,7 @@ import {
   resultTable,
   savingText,
   spreadText,
+  taskTable,
 } from "./study-tables.ts";
 import { evaluationTable, known, tableBy } from "./table.ts";
 
@@ -24,7 +25,7 @@ export function renderStudyReport(given: StudyResults): string {
   const results = { ...given, methods: asTheyEnd(given.methods) };
   const { title, discussion } = results;
   const { done, all } = results.progress;
-  const [rates, growth] = [rateTable(results), growthTable(results)];
+  const [rates, growth, tasks] = [rateTable(results), growthTable(results), taskTable(results)];
   const notes = results.notes.map((note) => `<li>${text(note)}</li>`).join("");
   const body = [
     `<h1>${text(title)}</h1>`,
@@ -35,6 +36,7 @@ export function renderStudyReport(given: StudyResults): string {
     "<h2>Validation loss</h2>",
     curves(results),
     tableOf(resultTable(results)),
+    tasks.rows.length > 0 ? tableOf(tasks) : "",
     tableOf(countTable(results)),
     rates.rows.length > 0 ? tableOf(rates) : "",
     notes === "" ? "" : `<h2>Before trusting these figures</h2><ul class="notes">${notes}</ul>`,

@@ -58,7 +58,7 @@ export async function writeFolderWhole<T>(
       if (hashes) await writeChecksums(temporary, ledger, options.origin);
       await syncTree(temporary, temporary, ledger);
       await checkFolderFree(path, options);
-      await takePlace(temporary, place);
+      await takePlace(temporary, place, options.replace === true);
       return result;
     } finally {
       ledgers.delete(temporary);
@@ -90,8 +90,8 @@ async function through<T>(path: string, write: (temporary: string, place: string
 }
 
 /** Gives a whole folder its final name, or fails and leaves everything as it was. */
-async function takePlace(temporary: string, place: string): Promise<void> {
-  const replaces = (await kindOf(place)) === "full";
+async function takePlace(temporary: string, place: string, replace: boolean): Promise<void> {
+  const replaces = replace && (await kindOf(place)) === "full";
   const aside = temporaryName(place, "old");
   if (replaces) await rename(place, aside);
   try {

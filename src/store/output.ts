@@ -225,7 +225,7 @@ export async function appendTo(path: string) {
   };
 }
 
-/** Gives a file that has grown beside its place, and is whole and synced, its name. */
+/** Gives a file or folder that has grown at another place, and is whole and synced, its name. */
 export async function named(part: string, path: string): Promise<void> {
   await rename(part, path);
   await syncFolder(dirname(path));

@@ -2,10 +2,17 @@
 import { existsSync, readdirSync } from "node:fs";
 import { lstat, mkdir, open, readdir, realpath, rmdir, stat } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
+import { UserError } from "../util/errors.ts";
 import { errorCode } from "../util/system.ts";
 
-/** The absolute place a path means, links followed, its parent folders made. */
+/** Refuses the empty path: to the system nothing is there, and resolved it is the current folder. @throws UserError */
+export function checkNamed(path: string): void {
+  if (path === "") throw new UserError("the path is empty", "the place to write", "name a file or folder");
+}
+
+/** The absolute place a path means, links followed, its parent folders made. @throws UserError if it is empty */
 export async function finalPlace(path: string): Promise<string> {
+  checkNamed(path);
   const absolute = resolve(path);
   try {
     return await realpath(absolute);
@@ -33,8 +40,9 @@ export function modelPlace(path: string, say: (text: string) => void): string {
   return join(path, inner);
 }
 
-/** What stands at a path. */
+/** What stands at a path. @throws UserError if it is empty */
 export async function kindOf(path: string): Promise<"none" | "empty" | "full" | "other"> {
+  checkNamed(path);
   try {
     if (!(await stat(path)).isDirectory()) return "other";
     return (await readdir(path)).length === 0 ? "empty" : "full";

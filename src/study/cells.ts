@@ -213,6 +213,12 @@ export class StudyCells {
     return { start, plan, model, costs, steps };
   }
 
+  /** What a method begins with. */
+  beginsOf({ name }: StudyMethod): Model {
+    const { start } = this.#plan(name);
+    return start.kind === "init" ? start.model : this.sourceModel;
+  }
+
   /** The stages of a method. */
   planOf(method: StudyMethod): readonly StageSpec[] {
     return this.#plan(method.name).plan;

@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { z } from "zod";
 import { type Dataset, openDataset, type Part } from "../data/prepared/dataset.ts";
 import { writeFileWhole } from "../store/files.ts";
+import { closing } from "../util/closing.ts";
 import { readJsonObject } from "../util/json.ts";
 import type { DataCell, GivenCell } from "./cells.ts";
 
@@ -48,14 +49,12 @@ function placeOf(records: string, cell: DataCell | GivenCell): string {
 export async function writeFrequencies(records: string, cell: DataCell | GivenCell, folder: string): Promise<void> {
   const path = placeOf(records, cell);
   if (existsSync(path)) return;
-  const dataset = await openDataset(folder);
-  try {
+  return closing(async (keep) => {
+    const dataset = keep(await openDataset(folder));
     const loss = unigramLoss(dataset);
     const record = { format: 1, trainingTokens: dataset.info.train.tokens, unigramLoss: loss };
     await writeFileWhole(path, `${JSON.stringify(record, null, 2)}\n`);
-  } finally {
-    dataset.close();
-  }
+  });
 }
 
 /** What was kept; undefined where it was not. */

@@ -12,6 +12,7 @@ import { findSources } from "../data/text/sources.ts";
 import { openModel } from "../model/load.ts";
 import { hashFiles } from "../store/checksums.ts";
 import { writeFileWhole } from "../store/files.ts";
+import { closing } from "../util/closing.ts";
 import { UserError } from "../util/errors.ts";
 import type { Json } from "../util/json.ts";
 import { readJsonObject } from "../util/json.ts";
@@ -79,16 +80,14 @@ async function dataOf({ data }: Study, before: StudyInputs["data"] | undefined):
 async function sourceOf({ source }: Study, before: StudyInputs["source"]): Promise<StudyInputs["source"]> {
   if (!("from" in source)) return undefined;
   if (!existsSync(source.from) && before !== undefined) return before;
-  const opened = await openModel(source.from);
-  try {
+  return closing(async (keep) => {
+    const opened = keep(await openModel(source.from));
     if (opened.model.outputs.lm === "none") {
       throw new UserError("it has no language-model head", source.from, "draw one with `bert2bert grow … --add-head`");
     }
     const files = await hashFiles([join(source.from, configFile), ...opened.weights.files]);
     return { key: keyOf({ files }), config: await readConfig(source.from) };
-  } finally {
-    await opened.close();
-  }
+  });
 }
 
 /** A recorded source's config. */

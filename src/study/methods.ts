@@ -30,8 +30,6 @@ export interface MethodDefinition {
   init?(target: Target): MethodInit;
   /** As `plan` in a run's file. */
   plan(target: Target): unknown;
-  /** What the paper says it saves, by the target's kind. */
-  readonly paper?: Readonly<Record<string, number>>;
 }
 
 const full = () => "full";
@@ -58,7 +56,6 @@ export const methodDefinitions: readonly MethodDefinition[] = [
     about: "four stages that each add a quarter of the layers and train only that, then the whole network",
     init: ({ layers }) => ({ layers: quarters(layers)[0] }),
     plan: mslt,
-    paper: { bert: 0.107 },
   },
   {
     name: "direct",
@@ -66,7 +63,6 @@ export const methodDefinitions: readonly MethodDefinition[] = [
     about: "the source in the corner of every tensor, the rest random",
     growth: { method: "direct" },
     plan: full,
-    paper: { bert: 0.122 },
   },
   {
     name: "stackbert",
@@ -74,7 +70,6 @@ export const methodDefinitions: readonly MethodDefinition[] = [
     about: "a quarter of the depth, put on top of itself twice",
     init: ({ layers }) => ({ layers: quarters(layers)[0] }),
     plan: stackbert,
-    paper: { bert: 0.243 },
   },
   {
     name: "fpi",
@@ -82,7 +77,6 @@ export const methodDefinitions: readonly MethodDefinition[] = [
     about: "the source's units copied, the weights that read a unit divided among its copies",
     growth: { method: "fpi" },
     plan: full,
-    paper: { bert: 0.304 },
   },
   {
     name: "aki",
@@ -90,7 +84,6 @@ export const methodDefinitions: readonly MethodDefinition[] = [
     about: "as FPI, but new units come from the layer above",
     growth: { method: "aki" },
     plan: full,
-    paper: { bert: 0.384, gpt2: 0.47 },
   },
   {
     name: "aki-two-stage",
@@ -98,7 +91,6 @@ export const methodDefinitions: readonly MethodDefinition[] = [
     about: "grown by AKI; first parts of the network, then all of it: bert2BERT",
     growth: { method: "aki" },
     plan: twoStage,
-    paper: { bert: 0.452 },
   },
   {
     name: "two-stage",
@@ -113,7 +105,6 @@ export const methodDefinitions: readonly MethodDefinition[] = [
     about: "a single layer for 80 % of the steps, then all of them, the new ones random",
     init: () => ({ layers: 1 }),
     plan: ({ layers }) => expanded(0.8, { layers, depth: "random" }),
-    paper: { gpt2: 0.8 },
   },
   {
     name: "gradual-stack",
@@ -128,7 +119,6 @@ export const methodDefinitions: readonly MethodDefinition[] = [
     about: "a quarter of the layers; three times the middle quarter is put there once more",
     init: ({ layers }) => ({ layers: quarters(layers)[0] }),
     plan: ({ layers }) => gradually(layers, "middle"),
-    paper: { gpt2: 1 - 1 / 1.24 },
   },
   {
     name: "in-run",

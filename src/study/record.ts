@@ -18,6 +18,17 @@ import { keyOf } from "./identity.ts";
 const flops = z.strictObject({ exact: z.number(), paper: z.number() });
 const progress = { step: z.number(), tokens: z.number(), flops, seconds: z.number() };
 
+const taskScore = z.strictObject({
+  /** Of what was asked. */
+  key: z.string(),
+  /** Null: not a number. */
+  score: z.number().nullable(),
+  /** Over the seeds of the fine-tuning. */
+  spread: z.number().nullable().optional(),
+});
+
+export type TaskScore = z.infer<typeof taskScore>;
+
 const recordSchema = z.strictObject({
   format: z.literal(1),
   key: z.string(),
@@ -41,6 +52,8 @@ const recordSchema = z.strictObject({
       joules: z.number().optional(),
     }),
   ),
+  /** What its model scored in the study's tasks, by their names. */
+  tasks: z.record(z.string(), taskScore).optional(),
   evaluations: z.array(z.strictObject({ ...progress, stage: z.string(), loss: z.number(), accuracy: z.number() })),
   /** The training loss, the mean over each part of the run. */
   training: z.array(z.strictObject({ ...progress, loss: z.number() })),

@@ -3,6 +3,8 @@
  * should know before trusting them. Written as study.json, Markdown and report.html.
  */
 import { join } from "node:path";
+import { settingOf, sizeOf } from "../advise/advise.ts";
+import { claims } from "../advise/literature.ts";
 import { parameterCount } from "../model/table.ts";
 import { annealedCrossing, pairInterval } from "../report/annealed.ts";
 import type { Fact } from "../report/data.ts";
@@ -23,6 +25,7 @@ import { asJson } from "./identity.ts";
 import type { RunRecord } from "./record.ts";
 import { finalLoss, type StudyState, type Trial } from "./run.ts";
 import { REFERENCE, type StudyMethod } from "./settings.ts";
+import type { StudyTask } from "./tasks.ts";
 
 export interface WrittenResults {
   readonly data: StudyResults;
@@ -70,6 +73,7 @@ export async function studyResults(state: StudyState): Promise<StudyResults> {
   const done = state.trials.filter((trial) => trial.record !== undefined).length;
   const waiting = [...state.waiting.values()].reduce((sum, seeds) => sum + seeds.length, 0);
   const own = cells.ownSource === undefined ? 0 : 1;
+  const { dropout } = study.training.optimizer;
   const results: StudyResults = {
     title: study.title,
     about: study.about,
@@ -77,6 +81,12 @@ export async function studyResults(state: StudyState): Promise<StudyResults> {
     progress: { done: done + (source === undefined ? 0 : 1), all: state.trials.length + waiting + own },
     accounting: study.accounting,
     budget: cells.budget,
+    setting: settingOf(
+      cells.sourceModel,
+      cells.target,
+      cells.budget.tokens,
+      dropout === "config" ? undefined : dropout,
+    ),
     source:
       source === undefined || last === undefined
         ? null
@@ -99,6 +109,7 @@ interface MethodRuns {
   readonly runs: readonly StudyRun[];
   readonly missing: readonly number[];
   readonly annealed: readonly AnnealedRun[];
+  readonly tasks: StudyMethodResult["tasks"];
 }
 
 function runsOf(state: StudyState, method: StudyMethod): MethodRuns {
@@ -122,7 +133,23 @@ function runsOf(state: StudyState, method: StudyMethod): MethodRuns {
       ...(state.waiting.get(method.name) ?? []),
     ],
     annealed: method.branches === undefined ? [] : method.seeds.flatMap((seed) => annealedRun(branches, seed)),
+    tasks: scoresIn(
+      state.study.tasks,
+      chosen.map((trial) => trial.record),
+    ),
   };
+}
+
+function scoresIn(
+  tasks: readonly StudyTask[],
+  records: readonly (RunRecord | undefined)[],
+): StudyMethodResult["tasks"] {
+  if (tasks.length === 0) return undefined;
+  const scored = tasks.map(({ name, key, metric }) => {
+    const found = records.map((record) => (record?.tasks?.[name]?.key === key ? record.tasks[name].score : null));
+    return [name, { metric, score: spreadOf(found) }] as const;
+  });
+  return Object.fromEntries(scored);
 }
 
 /** A seed's annealed losses once all of its branches are done: a part of a curve would give other figures. */
@@ -167,20 +194,24 @@ function studyRun(
 async function methodResult(
   state: StudyState,
   method: StudyMethod,
-  { tried, rate, runs, missing, annealed }: MethodRuns,
+  { tried, rate, runs, missing, annealed, tasks }: MethodRuns,
   against: MethodRuns | undefined,
 ): Promise<StudyMethodResult> {
   const { cells, source } = state;
   const isReference = method.name === REFERENCE;
   const grown = method.growth !== undefined;
   const spent = grown && cells.source.kind === "run" ? source?.evaluations.at(-1) : undefined;
-  const type = cells.target.architecture.type;
+  const { definition } = method;
+  const claimed = claims.find(
+    (claim) => claim.method === definition?.name && claim.architecture === cells.target.architecture.type,
+  );
   const reference = against?.runs ?? [];
   const before = (on: On) => (grown ? (spent === undefined ? null : on(spent)) : undefined);
   const compared = !isReference && runs.length > 0 && ended(reference).length > 0;
   return {
     ...{ name: method.name, label: method.label, about: method.about, reference: isReference, grown },
-    paper: (method.label === method.definition?.label ? method.definition.paper?.[type] : undefined) ?? null,
+    begins: sizeOf(cells.beginsOf(method)),
+    paper: (method.label === definition?.label ? claimed?.saving : undefined) ?? null,
     trials: tried.map((trial) => ({
       rate: trial.rate,
       loss: finalLoss(trial.record) ?? null,
@@ -189,6 +220,7 @@ async function methodResult(
     rate: rate ?? null,
     runs,
     missing,
+    ...(tasks === undefined ? {} : { tasks }),
     final: spreadOf(runs.map((run) => (run.diverged === undefined ? (run.evaluations.at(-1)?.loss ?? null) : null))),
     savings: compared ? byAxis((on) => savingSpread(runs, reference, on, before(on))) : null,
     annealed,
@@ -208,7 +240,9 @@ function byAxis<R>(of: (on: On) => R): Record<SavingAxis, R> {
   };
 }
 
-function ended(runs: readonly StudyRun[]): readonly StudyRun[] {
+type Evaluated = Pick<StudyRun, "diverged" | "evaluations">;
+
+function ended<R extends Evaluated>(runs: readonly R[]): readonly R[] {
   return runs.filter((run) => run.diverged === undefined && run.evaluations.length > 0);
 }
 
@@ -237,10 +271,10 @@ export function savingSpread(
   };
 }
 
-/** The saving at equal annealed loss, against the reference's annealed ends. @param spent as for savingSpread */
+/** The saving at equal annealed loss, against the ends of reference runs. @param spent as for savingSpread */
 export function fairSaving(
   runs: readonly AnnealedRun[],
-  reference: readonly StudyRun[],
+  reference: readonly Evaluated[],
   on: On,
   spent: number | null | undefined,
 ): FairSaving {

@@ -17,6 +17,7 @@ import { resolveInputs, writeInputs } from "./inputs.ts";
 import type { Additions } from "./plans.ts";
 import { type RunRecord, readRunRecord, writeRunRecord } from "./record.ts";
 import type { Study, StudyMethod } from "./settings.ts";
+import { doTask, type StudyTask, tasksLeft } from "./tasks.ts";
 
 /** One run of a method. */
 export interface Trial {
@@ -72,17 +73,20 @@ export async function runStudy(study: Study, options: StudyOptions = {}): Promis
   await writeInputs(study, inputs);
   for (;;) {
     const state = await stateOf(cells);
-    const missing = missingCells(state, options.only);
-    if (missing.length === 0) return state;
     const all = state.trials.length + (cells.ownSource === undefined ? 0 : 1);
     const done =
       state.trials.filter((trial) => trial.record !== undefined).length + (state.source === undefined ? 0 : 1);
+    const begin = (one: Cell) => options.begin?.(one, done, all);
+    const work = [
+      ...missingTasks(state, options.only).map((given) => () => finishTask(study, ...given, options)),
+      ...missingCells(state, options.only).map((cell) => () => make(study, cell, { ...options, begin }, true)),
+    ];
+    if (work.length === 0) return state;
     let worked = false;
-    for (const cell of missing) {
+    for (const one of work) {
       check(options);
-      if (!(await make(study, cell, { ...options, begin: (one) => options.begin?.(one, done, all) }, true))) continue;
-      worked = true;
-      break;
+      worked = await one();
+      if (worked) break;
     }
     if (worked) await options.finished?.(await stateOf(cells));
     else await patience(options);
@@ -146,6 +150,25 @@ export function missingCells(state: StudyState, only?: readonly string[]): reado
   const own = ownSource !== undefined && state.source === undefined ? [ownSource] : [];
   const chosen = state.trials.filter(({ method }) => only === undefined || only.includes(method.name));
   return [...own, ...chosen.filter((trial) => trial.record === undefined).map((trial) => trial.cell)];
+}
+
+/** Tasks that are to be done now: on the models of runs with the chosen rate and the whole budget. */
+function missingTasks(state: StudyState, only?: readonly string[]): readonly (readonly [RunCell, StudyTask])[] {
+  return state.trials.flatMap(({ method, rate, share, cell, record }) => {
+    const counts = share === 1 && rate === state.rates.get(method.name) && (only?.includes(method.name) ?? true);
+    return counts ? tasksLeft(state.study, cell, record).map((task) => [cell, task] as const) : [];
+  });
+}
+
+/** @returns as `make` */
+function finishTask(study: Study, cell: RunCell, task: StudyTask, options: BuildOptions): Promise<boolean> {
+  return locked(study, cell, async () => {
+    const record = await readRunRecord(study.records, cell);
+    if (record !== undefined && tasksLeft(study, cell, record).includes(task)) {
+      await doTask(study, cell, record, task, options);
+    }
+    return true;
+  });
 }
 
 /**

@@ -114,6 +114,8 @@ export const studySchema = z.strictObject({
   checkpoint: z.strictObject({ every: z.int().min(0).default(100) }).prefault({}),
   log: runSchema.shape.log,
   engine: runSchema.shape.engine,
+  /** By their names: a TASK.yaml's keys less `model` and `out`, or a task without training and its `path`. */
+  tasks: z.record(z.string().regex(/^[\w.+-]+$/), z.looseObject({ task: z.string() })).default({}),
   methods: z.record(z.string().regex(/^[\w.+-]+$/), method.nullable()),
 });
 

@@ -14,6 +14,7 @@ import type { Branches } from "./branches.ts";
 import { asJson } from "./identity.ts";
 import { type MethodDefinition, type MethodGrowth, type MethodInit, methodDefinition, namedMethod } from "./methods.ts";
 import type { StudyFile } from "./schema.ts";
+import type { StudyTask } from "./tasks.ts";
 
 /** What the runs of a study have in common. */
 export type Training = Pick<
@@ -61,6 +62,7 @@ export interface Study
   readonly budget: { readonly tokens: number } | { readonly steps: number };
   readonly training: Training;
   readonly methods: readonly StudyMethod[];
+  readonly tasks: readonly StudyTask[];
 }
 
 /** What the inputs were known by, beside the records. */
@@ -126,6 +128,7 @@ export async function loadStudy(path: string, sets: readonly string[] = [], opti
     budget: tokens === undefined ? { steps: steps ?? 1 } : { tokens },
     accounting: read.accounting,
     training,
+    tasks: Object.keys(read.tasks).length === 0 ? [] : await (await import("./tasks.ts")).studyTasks(read, folder),
     methods: Object.entries(named).map(([name, method]) =>
       methodOf(name, method ?? {}, read, training, `${basename(path)} (methods.${name})`),
     ),

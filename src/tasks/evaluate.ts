@@ -11,7 +11,13 @@ import { perplexity } from "./perplexity.ts";
 import { Scorer, type ScorerOptions } from "./score.ts";
 import type { Task } from "./task.ts";
 
-export const tasks: readonly Task[] = [blimp, lambada, perplexity, minimalPairs, multipleChoice];
+const tasks: readonly Task[] = [blimp, lambada, perplexity, minimalPairs, multipleChoice];
+
+/** The figure that a task is judged by, a perplexity where nothing is right or wrong; undefined: there is no such task. */
+export function headlineOf(name: string): string | undefined {
+  if (!tasks.some((task) => task.name === name)) return undefined;
+  return name === perplexity.name ? "token" : "accuracy";
+}
 
 export interface TasksOptions extends UseOptions, ScorerOptions {
   /** A file for each example's scores, JSON Lines. */

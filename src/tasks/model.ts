@@ -8,8 +8,8 @@ import type { Model } from "../model/architecture.ts";
 import { headWayOut } from "../model/head.ts";
 import { openModel } from "../model/load.ts";
 import { supports } from "../model/objectives.ts";
-import { parameterCount, shapeOf } from "../model/table.ts";
-import { checkFinite } from "../train/step/state.ts";
+import { parameterCount } from "../model/table.ts";
+import { writeParameters } from "../train/step/state.ts";
 import { UserError } from "../util/errors.ts";
 import { checkMemory } from "../util/memory.ts";
 import { Programs } from "./forward.ts";
@@ -53,11 +53,7 @@ export async function withLanguageModel<T>(
     const template = templateOf(tokenizer.description.json);
     const engine = await openEngine({ kind, threads, precision: "f32" });
     try {
-      for (const parameter of model.parameters) {
-        const values = await weights.readF32(parameter.name);
-        checkFinite(values, parameter.name, folder);
-        await engine.write(parameter.name, shapeOf(parameter), values);
-      }
+      await writeParameters(engine, model, weights, folder);
       return await use({ folder, model, tokenizer, template, engine, programs: new Programs(engine), causal });
     } finally {
       await engine.close();

@@ -3,14 +3,13 @@
  * archive that hold something else, as a README does, are passed over.
  */
 import { createReadStream } from "node:fs";
-import { stat } from "node:fs/promises";
 import { readBlocks } from "../data/text/blocks.ts";
 import { beginsJsonLines } from "../data/text/json-lines.ts";
 import { decode } from "../data/text/lines.ts";
 import { findSources } from "../data/text/sources.ts";
 import { UserError } from "../util/errors.ts";
 import { isJsonObject, type Json, type JsonValue, parseJson, printable } from "../util/json.ts";
-import { systemError } from "../util/system.ts";
+import { statLasting, systemError } from "../util/system.ts";
 import { zippedFiles } from "./zip.ts";
 
 /** One line, and where it stands. */
@@ -56,7 +55,7 @@ export async function* jsonRows(path: string): AsyncGenerator<Row> {
 }
 
 async function* jsonLines(path: string): AsyncGenerator<Line> {
-  const isFolder = await stat(path).then(
+  const isFolder = await statLasting(path).then(
     (info) => info.isDirectory(),
     (error: unknown) => {
       throw systemError(error, path);

@@ -81,10 +81,8 @@ async function sampleFrom(
     return { number: i, prompt, ids: prompt, text: "", ended: undefined };
   });
   for (let start = 0; start < states.length; start += TOGETHER) {
-    const group = states.slice(start, start + TOGETHER);
-    for (let going = group; ; ) {
-      going = going.filter(({ ended }) => ended === undefined);
-      if (going.length === 0) break;
+    let going = states.slice(start, start + TOGETHER);
+    for (; going.length > 0; going = going.filter(({ ended }) => ended === undefined)) {
       const longest = Math.max(LEAST, ...going.map(({ ids }) => ids.length));
       const shape = { batch: bucketOf(going.length, TOGETHER), length: bucketOf(longest, positions), wanted: 1 };
       const sequences = going.map(({ ids }) => ({ ids, at: [ids.length - 1] }));

@@ -1,9 +1,12 @@
 /** What a run will take, before it starts: parameters, memory, operations, time. Nothing is written. */
-import { absence, runsInMemory } from "../engine/engines.ts";
+import { adviceOnGrown } from "../advise/advise.ts";
+import type { Share } from "../engine/engine.ts";
+import { absence, runsInMemory, shareOf } from "../engine/engines.ts";
 import type { Model } from "../model/architecture.ts";
 import { paperFlops } from "../model/flops.ts";
 import { parameterCount } from "../model/table.ts";
 import { workingBytes } from "../program/memory.ts";
+import { closing } from "../util/closing.ts";
 import { UserError } from "../util/errors.ts";
 import { checkMemory, has, inGigabytes, memoryRoom } from "../util/memory.ts";
 import { largestOf, type Measured, measureSpeed } from "./measure.ts";
@@ -12,6 +15,7 @@ import { type StageSpec, type SubModel, subModels } from "./plan/stage.ts";
 import type { LoadedRun } from "./run/settings.ts";
 import type { RunPlan } from "./run/setup.ts";
 import type { StepCommon } from "./step/compiled.ts";
+import { layoutOf } from "./step/state.ts";
 import { buildStep, formKey, trainedOf } from "./step/step.ts";
 import type { FlopsSoFar } from "./step/terms.ts";
 
@@ -64,9 +68,13 @@ export interface RunEstimate {
   readonly stages: readonly StageEstimate[];
   readonly flops: FlopsSoFar;
   readonly memory: RunMemory;
+  /** Where the run is for several devices: what each has of the largest step's program, in bytes. */
+  readonly share?: Share;
   /** Steps that are done, also by a run that it carries further; and the operations of the others. */
   readonly done: number;
   readonly left: FlopsSoFar;
+  /** Of a grown model: what growing it may save; undefined for another, and of a run that goes on. */
+  readonly advice: string | undefined;
   /** How fast its steps are here; where they were not timed, why not. */
   readonly measured: Measured | { readonly unmeasured: string };
 }
@@ -90,8 +98,8 @@ export async function estimateRun(
   run: LoadedRun,
   { measure = false, note = () => {} }: { readonly measure?: boolean; readonly note?: (text: string) => void } = {},
 ): Promise<RunEstimate> {
-  const open = await openRun(run, note);
-  try {
+  return closing(async (keep) => {
+    const open = keep(await openRun(run, note));
     const { plan, models, position } = open;
     const stages = plan.stages.map(({ name, start, end }, i): StageEstimate => {
       const subs = stepEstimates(models[i], plan.stages[i], plan.common);
@@ -112,21 +120,27 @@ export async function estimateRun(
         : ((await absence(open.engine)) ??
           (runsInMemory(open.engine) ? lacks(memory, run.file.where([]), note) : undefined) ??
           (measure ? undefined : "that was not asked for"));
+    const { dropout } = run.settings.optimizer;
+    const tokens = plan.steps * plan.size.tokensPerStep;
+    const { model, companions } = open.start;
     return {
       architecture: open.start.model.architecture.type,
       parameters: parameterCount(models[models.length - 1].parameters),
       steps: plan.steps,
-      tokens: plan.steps * plan.size.tokensPerStep,
+      tokens,
       stages,
       flops: sum("flops"),
       memory,
+      share: shareOfStep(plan, models, open.engine),
       done: position.step,
       left: sum("left"),
+      advice:
+        position.step > 0
+          ? undefined
+          : await adviceOnGrown(model, companions.growth, tokens, dropout === "config" ? undefined : dropout),
       measured: unmeasured === undefined ? await measureSpeed(run, open, longest, note) : { unmeasured },
     };
-  } finally {
-    await open.close();
-  }
+  });
 }
 
 /** What is said where a run can't be held; undefined where it can. */
@@ -158,6 +172,22 @@ export function memoryOf({ stages, common }: RunPlan, models: readonly Model[]):
     working = Math.max(working, workingBytes(buildStep(model, form, optimizer).batch));
   });
   return { state, working };
+}
+
+/** Of a step of the largest model, by all of its micro-batches; undefined where one device runs it. */
+function shareOfStep(
+  { stages, common: { loss, accumulate, optimizer } }: RunPlan,
+  models: readonly Model[],
+  engine: Parameters<typeof shareOf>[0],
+): Share | undefined {
+  const sizes = models.map(({ parameters }) => parameterCount(parameters));
+  const at = sizes.lastIndexOf(Math.max(...sizes));
+  const form = { loss, accumulate: 1, model: largestOf(stages[at], models[at]), head: stages[at].head };
+  const share = shareOf(engine, () => buildStep(models[at], form, optimizer).batch, layoutOf(models[at]));
+  if (share === undefined || accumulate === 1) return share;
+  const { devices, kept, gathered, reduced } = share;
+  // Beside parameters and two moments an accumulator.
+  return { devices, kept: (kept * 4) / 3, gathered: gathered * accumulate, reduced: reduced * accumulate };
 }
 
 /**

@@ -6,14 +6,15 @@ import { openEngine } from "../engine/engines.ts";
 import type { Model } from "../model/architecture.ts";
 import { openModel } from "../model/load.ts";
 import { type Objective, objectives, supports } from "../model/objectives.ts";
-import { parameterCount, shapeOf } from "../model/table.ts";
+import { parameterCount } from "../model/table.ts";
 import { workingBytes } from "../program/memory.ts";
+import { closing } from "../util/closing.ts";
 import { suggestion, UserError } from "../util/errors.ts";
 import { checkMemory } from "../util/memory.ts";
 import { compileEvaluation, evaluationProgram, runEvaluation } from "./evaluate.ts";
 import type { Evaluated } from "./run/metrics.ts";
 import { checkFit, type EvaluationForm, tokenizerOf } from "./run/setup.ts";
-import { checkFinite } from "./step/state.ts";
+import { writeParameters } from "./step/state.ts";
 
 export interface EvaluateOptions {
   /** Default: what the model has a head for. */
@@ -31,45 +32,30 @@ export interface EvaluateOptions {
 
 /** @throws UserError if model and data do not belong together */
 export async function evaluateFolder(folder: string, data: string, options: EvaluateOptions): Promise<Evaluated> {
-  const dataset = await openDataset(data);
-  try {
-    const opened = await openModel(folder);
-    try {
-      const { model, weights } = opened;
-      const objective = objectiveOf(model, folder, options.objective);
-      const fitting = await checkFit(model, folder, dataset, objective, await tokenizerOf(folder, dataset));
-      const documents = documentsOf(options.documents);
-      const batch = { sequences: options.sequences, accumulate: 1, masked: options.masked, documents };
-      const { perSequence, validationSequences } = dataSize(dataset, objective, batch);
-      const form: EvaluationForm = { objective, batch, length: dataset.info.length, perSequence };
-      const working = workingBytes(evaluationProgram(model, form));
-      const wayOut = "lower --sequences, or free memory";
-      checkMemory(4 * parameterCount(model.parameters) + working, "the evaluation", folder, wayOut);
-      const threads = options.threads ?? availableParallelism();
-      const engine = await openEngine({ kind: options.engine, threads, precision: "f32" });
-      try {
-        for (const parameter of model.parameters) {
-          const values = await weights.readF32(parameter.name);
-          checkFinite(values, parameter.name, folder);
-          await engine.write(parameter.name, shapeOf(parameter), values);
-        }
-        const executable = await compileEvaluation(engine, model, form);
-        let batches = 0;
-        const result = await runEvaluation(executable, fitting, form, () => {
-          options.progress?.(Math.min(++batches * options.sequences, validationSequences), validationSequences);
-          return false;
-        });
-        if (result === undefined) throw new Error("an evaluation that nobody stopped ended early");
-        return result;
-      } finally {
-        await engine.close();
-      }
-    } finally {
-      await opened.close();
-    }
-  } finally {
-    dataset.close();
-  }
+  return closing(async (keep) => {
+    const dataset = keep(await openDataset(data));
+    const { model, weights } = keep(await openModel(folder));
+    const objective = objectiveOf(model, folder, options.objective);
+    const fitting = await checkFit(model, folder, dataset, objective, await tokenizerOf(folder, dataset));
+    const documents = documentsOf(options.documents);
+    const batch = { sequences: options.sequences, accumulate: 1, masked: options.masked, documents };
+    const { perSequence, validationSequences } = dataSize(dataset, objective, batch);
+    const form: EvaluationForm = { objective, batch, length: dataset.info.length, perSequence };
+    const working = workingBytes(evaluationProgram(model, form));
+    const wayOut = "lower --sequences, or free memory";
+    checkMemory(4 * parameterCount(model.parameters) + working, "the evaluation", folder, wayOut);
+    const threads = options.threads ?? availableParallelism();
+    const engine = keep(await openEngine({ kind: options.engine, threads, precision: "f32" }));
+    await writeParameters(engine, model, weights, folder);
+    const executable = await compileEvaluation(engine, model, form);
+    let batches = 0;
+    const result = await runEvaluation(executable, fitting, form, () => {
+      options.progress?.(Math.min(++batches * options.sequences, validationSequences), validationSequences);
+      return false;
+    });
+    if (result === undefined) throw new Error("an evaluation that nobody stopped ended early");
+    return result;
+  });
 }
 
 function documentsOf(asked: string | undefined): "joined" | "apart" | undefined {

@@ -2,6 +2,7 @@
 import { trainingBatch } from "../data/batch/batches.ts";
 import { openEngine } from "../engine/engines.ts";
 import type { Model } from "../model/architecture.ts";
+import { closing } from "../util/closing.ts";
 import type { OpenRun } from "./open.ts";
 import { type Stage, type SubModel, subModels } from "./plan/stage.ts";
 import type { LoadedRun } from "./run/settings.ts";
@@ -31,8 +32,8 @@ export async function measureSpeed(
 ): Promise<Measured> {
   const { plan, dataset, start, models } = open;
   const stage = plan.stages[index];
-  const engine = await openEngine(open.engine, note);
-  try {
+  return closing(async (keep) => {
+    const engine = keep(await openEngine(open.engine, note));
     const model = models[index];
     await loadState(engine, start.model, start.parameters, start.where, start.moments);
     if (model !== start.model) {
@@ -56,9 +57,7 @@ export async function measureSpeed(
     const steps = times.slice(Math.min(1, times.length - 1));
     const flops = (1000 * compiled.flops.exact) / median(steps);
     return { flops, engine: engine.description, stage: stage.name, steps: steps.length };
-  } finally {
-    await engine.close();
-  }
+  });
 }
 
 /** Of the sub-models that a stage draws from the one with the most blocks, and the most of them trained. */

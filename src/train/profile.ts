@@ -3,6 +3,7 @@ import { trainingBatch } from "../data/batch/batches.ts";
 import { openDataset } from "../data/prepared/dataset.ts";
 import type { TensorData } from "../engine/engine.ts";
 import { openEngine } from "../engine/engines.ts";
+import { closing } from "../util/closing.ts";
 import { UserError } from "../util/errors.ts";
 import { median } from "./measure.ts";
 import { subModelAt } from "./plan/stage.ts";
@@ -32,56 +33,46 @@ const TIMED = 9;
  */
 export async function profileRun(run: LoadedRun, note: (text: string) => void = () => {}): Promise<StepProfile> {
   const { settings } = run;
-  const dataset = await openDataset(settings.data.from);
-  try {
-    const start = await openStart(run, dataset, note);
-    try {
-      const plan = await planRun(run, dataset, start.model, start.model.dimensions.layers, 0);
-      const fitting = await checkFit(start.model, start.where, dataset, plan.objective, start.tokenizer);
-      const engine = await openEngine(settings.engine, note);
-      try {
-        await loadState(engine, start.model, start.parameters, start.where, start.moments);
-        const [stage] = plan.stages;
-        const sub = subModelAt(stage, start.model.dimensions.layers, settings.seed, 0);
-        const { batch } = await new CompiledSteps(engine, start.model, plan.common).get(sub, stage.head);
-        const { seed, batch: form } = settings;
-        const inputs = (step: number): Record<string, TensorData> => {
-          const made = trainingBatch(fitting, { objective: plan.objective, seed, step, micro: 0, batch: form });
-          const key = plan.dropout ? dropoutKey(seed, step, 0, form.accumulate) : undefined;
-          const given = batchInputs(made, key);
-          return form.accumulate === 1 ? { ...given, rate: Float32Array.of(0) } : given;
-        };
-        if (batch.profile === undefined) {
-          const wayOut = "profile it on oneDNN: `bert2bert doctor` says how to get that";
-          throw new UserError(`the engine ${engine.kind} can't tell where its time goes`, "engine.kind", wayOut);
-        }
-        const profiles: Readonly<Record<string, number>>[] = [];
-        const steps: number[] = [];
-        for (let step = 0; step < WARM_UP + TIMED; step++) {
-          const given = inputs(step);
-          const began = performance.now();
-          await batch.run(given);
-          if (step >= WARM_UP) steps.push(performance.now() - began);
-          const profile = await batch.profile(given);
-          if (step >= WARM_UP) profiles.push(profile);
-        }
-        const medians = Object.keys(profiles[0]).map((of): [string, number] => [
-          of,
-          median(profiles.map((profile) => profile[of])),
-        ]);
-        return {
-          engine: engine.description,
-          stage: stage.name,
-          step: median(steps),
-          classes: Object.fromEntries(medians.sort((a, b) => b[1] - a[1])),
-        };
-      } finally {
-        await engine.close();
-      }
-    } finally {
-      await start.close();
+  return closing(async (keep) => {
+    const dataset = keep(await openDataset(settings.data.from));
+    const start = keep(await openStart(run, dataset, note));
+    const plan = await planRun(run, dataset, start.model, start.model.dimensions.layers, 0);
+    const fitting = await checkFit(start.model, start.where, dataset, plan.objective, start.tokenizer);
+    const engine = keep(await openEngine(settings.engine, note));
+    await loadState(engine, start.model, start.parameters, start.where, start.moments);
+    const [stage] = plan.stages;
+    const sub = subModelAt(stage, start.model.dimensions.layers, settings.seed, 0);
+    const { batch } = await new CompiledSteps(engine, start.model, plan.common).get(sub, stage.head);
+    const { seed, batch: form } = settings;
+    const inputs = (step: number): Record<string, TensorData> => {
+      const made = trainingBatch(fitting, { objective: plan.objective, seed, step, micro: 0, batch: form });
+      const key = plan.dropout ? dropoutKey(seed, step, 0, form.accumulate) : undefined;
+      const given = batchInputs(made, key);
+      return form.accumulate === 1 ? { ...given, rate: Float32Array.of(0) } : given;
+    };
+    if (batch.profile === undefined) {
+      const wayOut = "profile it on oneDNN: `bert2bert doctor` says how to get that";
+      throw new UserError(`the engine ${engine.kind} can't tell where its time goes`, "engine.kind", wayOut);
     }
-  } finally {
-    dataset.close();
-  }
+    const profiles: Readonly<Record<string, number>>[] = [];
+    const steps: number[] = [];
+    for (let step = 0; step < WARM_UP + TIMED; step++) {
+      const given = inputs(step);
+      const began = performance.now();
+      await batch.run(given);
+      if (step >= WARM_UP) steps.push(performance.now() - began);
+      const profile = await batch.profile(given);
+      if (step >= WARM_UP) profiles.push(profile);
+    }
+    const medians = Object.keys(profiles[0]).map((of): [string, number] => [
+      of,
+      median(profiles.map((profile) => profile[of])),
+    ]);
+    return {
+      engine: engine.description,
+      stage: stage.name,
+      step: median(steps),
+      classes: Object.fromEntries(medians.sort((a, b) => b[1] - a[1])),
+    };
+  });
 }

@@ -2,7 +2,8 @@
  * The recipe that this tool recommends for a model and its data, as the text of a RUN.yaml: what saved most in our own
  * studies (docs/results/bert-mini.md, gpt-mini.md), with the reasons beside the numbers. A starting point, not a law.
  */
-import { relative, sep } from "node:path";
+import { join, relative, sep } from "node:path";
+import { adviceOnGrown } from "../advise/advise.ts";
 import { growthFile, presentOf } from "../checkpoint/folder.ts";
 import { dataSize } from "../data/batch/batches.ts";
 import { openDataset } from "../data/prepared/dataset.ts";
@@ -11,6 +12,7 @@ import { addHead } from "../model/head.ts";
 import { openModel } from "../model/load.ts";
 import { supports } from "../model/objectives.ts";
 import { normsOnStream } from "../model/table.ts";
+import { readJsonObject } from "../util/json.ts";
 import { checkFit, tokenizerOf } from "./run/setup.ts";
 
 /** Tokens of a step: enough that a gradient is steady, few enough that a small budget has many steps. */
@@ -60,11 +62,13 @@ export async function recommendRun({ model: from, data, out, beside }: Recommend
     const norms = normsOnStream(model.parameters).length > 0 ? "post" : "pre";
     const rate = Number((RATE_TIMES_WIDTH[norms] / model.dimensions.hidden).toPrecision(1));
     const grown = (await presentOf(from, [growthFile])).length > 0;
+    const growth = grown ? await readJsonObject(join(from, growthFile)) : undefined;
+    const advice = await adviceOnGrown(model, growth, steps * size.tokensPerStep);
     const way = (path: string) => relative(beside, path).split(sep).join("/") || ".";
     const fact = (text: string) => JSON.stringify(text);
     const caution = unmeasured(model.architecture);
     return [
-      ...(caution === undefined ? [] : [`# ${caution}`]),
+      ...[caution, advice].flatMap((text) => (text === undefined ? [] : [`# ${text}`])),
       `out: ${fact(way(out))}`,
       `model: { from: ${fact(way(from))}${headless ? ", add-head: true } # it has no language-model head" : " }"}`,
       `data: { from: ${fact(way(data))} }`,

@@ -16,7 +16,7 @@ export class UserError extends Error {
 
   /** Foreign text in them stays on its line and can't reach the terminal's controls. */
   constructor(what: string, where: string, wayOut: string, options?: { cause?: unknown }) {
-    const [a, b, c] = [where, what, wayOut].map(oneLine);
+    const [a, b, c] = [where === "" ? '""' : where, what, wayOut].map(oneLine);
     super(`${a}: ${b}\nhint: ${c}`, options);
     this.what = b;
     this.where = a;

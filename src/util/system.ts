@@ -1,6 +1,8 @@
 /**
  * What the operating system refuses, said for a person: a missing file, a place that can't be written, a full disk.
  */
+import type { Stats } from "node:fs";
+import { stat } from "node:fs/promises";
 import { UserError } from "./errors.ts";
 
 /** By the system's error code: what is wrong and the way out. */
@@ -53,4 +55,11 @@ export function systemError(error: unknown, path?: string): unknown {
   return new UserError(meaning[0], path ?? own ?? "file system", meaning[1], {
     cause: error,
   });
+}
+
+/** What stands at a path that is read more than once. @throws UserError for a pipe, a terminal or a device: they can't be */
+export async function statLasting(path: string): Promise<Stats> {
+  const info = await stat(path);
+  if (info.isFile() || info.isDirectory()) return info;
+  throw new UserError("not a regular file", path, "write what it gives to a file, and name that");
 }

@@ -9,7 +9,8 @@ import { packageRoot } from "../../src/util/paths.ts";
 
 const python = process.env.BERT2BERT_XLA_CUDA_PYTHON;
 if (python === undefined) console.warn("skipped: compiling for an H100 (no BERT2BERT_XLA_CUDA_PYTHON)");
-const table = readFileSync(`${packageRoot()}docs/results/xla-traffic.md`, "utf8");
+const page = readFileSync(`${packageRoot()}docs/results/xla-traffic.md`, "utf8");
+const [table, meshes] = page.split("| of a mesh, MB |");
 const rows = new Map(
   [...table.matchAll(/^\| ([^|]+) \| ([^|]+) \| ([\d.]+) \| (\d+) \| ([\d.]+) \| (\d+) \| ([^|]+) \|$/gm)].map(
     (found) => [
@@ -26,6 +27,21 @@ test("the table: fused attention in each of twelve layers, within the bounds aim
   expect(gpt2?.traffic).toBeLessThan(110);
   for (const row of [bert, gpt2]) expect(row?.calls).toBe(24);
   for (const { sent } of rows.values()) expect(sent).not.toContain("all-to-all");
+});
+
+test("of meshes: what `plan` says each device keeps, a step gathers and adds up is what is compiled", () => {
+  const figures = [...meshes.matchAll(/^\| ([^|]+) ((?:\| \d+ ){6})\|$/gm)];
+  expect(figures.map(([, name]) => name.split(",")[0])).toEqual([
+    "GPT-2 small 256×1024",
+    "BERT-large 1024×128",
+    "a decoder of 1.1 billion 64×1024",
+  ]);
+  for (const [, name, numbers] of figures) {
+    const found = numbers.split("|").slice(1).map(Number);
+    for (const i of [0, 2, 4]) {
+      expect(Math.abs(found[i] / found[i + 1] - 1), `${name}: ${found[i]} and ${found[i + 1]} MB`).toBeLessThan(0.02);
+    }
+  }
 });
 
 test.skipIf(python === undefined)(

@@ -16,27 +16,18 @@ const words = [...special, "a", "b", "##a", "##b", "ab", "##c", "the"];
 const names = ["<s>", "</s>", "a", "b", "ab", "Ġ", "Ġa"];
 const numbered = (list: readonly string[]) => new Map(list.map((token, id) => [token, id]));
 
-const wordPiece = wordPieceJson({
-  vocabulary: numbered(words),
-  added: special.map((token, id) => specialToken(id, token)),
-  lowercase: true,
-  stripAccents: null,
-  chineseCharacters: true,
-  unknown: "[UNK]",
-  cls: ["[CLS]", 2],
-  sep: ["[SEP]", 3],
-});
-const byteLevel = byteLevelJson({
-  vocabulary: numbered(names),
-  merges: [
-    ["a", "b"],
-    ["Ġ", "a"],
-  ],
-  added: [specialToken(0, "<s>"), specialToken(1, "</s>")],
-  addPrefixSpace: false,
-  cls: ["<s>", 0],
-  sep: ["</s>", 1],
-});
+const wordPiece = {
+  ...wordPieceJson({}, { vocabulary: numbered(words), merges: [] }, { cls: "[CLS]", sep: "[SEP]" }),
+  added_tokens: special.map((token, id) => ({ ...specialToken(id, token) })),
+};
+const merges = [
+  ["a", "b"],
+  ["Ġ", "a"],
+];
+const byteLevel = {
+  ...byteLevelJson({}, { vocabulary: numbered(names), merges }, { cls: "<s>", sep: "</s>" }),
+  added_tokens: [{ ...specialToken(0, "<s>") }, { ...specialToken(1, "</s>") }],
+};
 
 /** Parts that the library has aborted at, or never returned from. */
 const hostile = {

@@ -190,7 +190,7 @@ test.each([
   ["gpt2-tiny", { add_cross_attention: true }, /`add_cross_attention`/],
   ["gpt2-tiny", { activation_function: "mish" }, /`activation_function`/],
   ["gpt2-tiny", { n_head: 5 }, /`n_embd` is 64, which 5 heads do not divide/],
-  ["gpt2-tiny", { n_layer: 0 }, /`n_layer` is 0/],
+  ["gpt2-tiny", { n_layer: -1 }, /`n_layer` is -1/],
   ["bert-tiny", { hidden_size: "64" }, /`hidden_size` is "64"/],
   ["bert-tiny", { layer_norm_eps: -1 }, /`layer_norm_eps`/],
   ["bert-tiny", { hidden_dropout_prob: 1 }, /`hidden_dropout_prob`/],

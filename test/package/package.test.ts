@@ -2,7 +2,7 @@
  * The package as its users get it: packed by `npm pack` in a copy of the repository, installed from the tarball into an empty
  * folder with npm's own settings, then used from the command line, from JavaScript and from a strict TypeScript project.
  */
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import {
   cpSync,
   existsSync,
@@ -14,6 +14,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { beforeAll, describe, expect, it } from "vitest";
 import { quickstartSettings } from "../../src/quickstart/settings.ts";
 import { packageRoot } from "../../src/util/paths.ts";
@@ -59,6 +60,7 @@ function registryAnswers(): boolean {
 
 describe.skipIf(!registryAnswers())("the tarball", () => {
   let packed: readonly string[] = [];
+  let file: string;
 
   beforeAll(() => {
     for (const name of readdirSync(packageRoot())) {
@@ -71,8 +73,9 @@ describe.skipIf(!registryAnswers())("the tarball", () => {
     packed = tarball.files.map(({ path }: { path: string }) => path);
     const after = readdirSync(join(packageRoot(), "node_modules", "onnxruntime-node"), { recursive: true }).length;
     expect(after).toBe(before);
+    file = join(clone, tarball.filename);
     mkdirSync(user);
-    run(user, "npm", ["install", "--no-audit", "--no-fund", join(clone, tarball.filename)]);
+    run(user, "npm", ["install", "--no-audit", "--no-fund", file]);
   });
 
   it("carries what computes on a CPU, for each platform, and nothing else of onnxruntime-node", () => {
@@ -128,6 +131,27 @@ describe.skipIf(!registryAnswers())("the tarball", () => {
     `;
     writeFileSync(join(user, "use.mjs"), program);
     expect(Number(run(user, process.execPath, ["use.mjs"]))).toBeLessThan(1e-5);
+  });
+
+  it.skipIf(process.platform === "win32")("begins the quickstart by npx in an empty folder", async () => {
+    const empty = join(temporary, "empty");
+    mkdirSync(empty);
+    const words = ["--yes", "--package", file, "--", "bert2bert", "quickstart"];
+    const child = spawn("npx", words, { cwd: empty, env, detached: true, stdio: ["ignore", "ignore", "pipe"] });
+    let said = "";
+    child.stderr.on("data", (data) => {
+      said += data;
+    });
+    const ended = new Promise((resolve) => child.on("close", resolve));
+    // Once it trains, all that it needs has been found; how it ends and carries on is tested elsewhere.
+    const metrics = () =>
+      readdirSync(empty, { recursive: true, encoding: "utf8" }).find((name) => /metrics\.jsonl$/.test(name));
+    while (metrics() === undefined && child.exitCode === null) await sleep(200);
+    if (child.exitCode === null) process.kill(-(child.pid ?? 0), "SIGKILL");
+    await ended;
+    expect(metrics(), said).toMatch(/^quickstart\/runs\//);
+    expect(readdirSync(empty)).toEqual(["quickstart"]);
+    expect(said).toMatch(/^1\. /m);
   });
 
   it("has types that hold in a strict project without skipLibCheck", () => {

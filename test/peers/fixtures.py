@@ -23,6 +23,10 @@ CASES = {
         num_hidden_layers=4, pad_token_id=0, cls_token_id=1, sep_token_id=2, local_attention=10)),
     "distilbert-tiny": ("DistilBertForMaskedLM", dict(vocab_size=90, max_position_embeddings=32, dim=32, n_heads=4, hidden_dim=44,
         n_layers=2, pad_token_id=0, dropout=0.0, attention_dropout=0.0)),
+    "mistral-tiny": ("MistralForCausalLM", dict(NOW, hidden_size=24, num_attention_heads=4, num_key_value_heads=2, head_dim=8,
+        intermediate_size=40, num_hidden_layers=2, sliding_window=7, tie_word_embeddings=False)),
+    "qwen2-tiny": ("Qwen2ForCausalLM", dict(NOW, hidden_size=32, num_attention_heads=4, num_key_value_heads=2,
+        intermediate_size=40, num_hidden_layers=2, tie_word_embeddings=True)),
 }
 
 

@@ -218,16 +218,12 @@ export function makeFolder(parent: string, seed: number): MadeFolder {
 
 /** tokenizer.json of a WordPiece tokenizer, in one of the forms that versions of the library write. */
 function wordPiece(draw: Draw, vocabulary: ReadonlyMap<string, number>): Mutable {
-  const usual = wordPieceJson({
-    vocabulary,
-    added: [],
-    lowercase: draw.chance(50),
-    stripAccents: draw.one(null, true, false),
-    chineseCharacters: draw.chance(70),
-    unknown: "[UNK]",
-    cls: ["[CLS]", vocabulary.get("[CLS]") ?? 0],
-    sep: ["[SEP]", vocabulary.get("[SEP]") ?? 0],
-  });
+  const settings = {
+    do_lower_case: draw.chance(50),
+    strip_accents: draw.one(null, true, false),
+    tokenize_chinese_chars: draw.chance(70),
+  };
+  const usual = wordPieceJson(settings, { vocabulary, merges: [] }, { cls: "[CLS]", sep: "[SEP]" });
   const { model, normalizer, pre_tokenizer } = usual;
   const { type, ...untyped } = model as Mutable;
   const stored = draw.chance(35) ? untyped : { type, ...untyped };

@@ -33,8 +33,11 @@ it.each([
   expect(recommend("model").stdout).toContain("decay: linear");
   const { stdout, code } = recommend("grown/");
   expect(code).toBe(0);
+  expect(stdout.split("\n")[0]).toMatch(/^# .*: growing \(.*\) saves about .* cells? measured, the nearest/);
   const path = join(folder, "run.yaml");
   writeFileSync(path, stdout);
+  const plan = cli(["plan", path, "--speed", "1"]);
+  expect(plan.stdout, plan.stderr).toMatch(/^advice {2}.*the source being free/m);
   const { settings } = await loadRun(path);
   expect(settings).toMatchObject({ objective, out: join(folder, "grown-run"), model: { from: join(folder, "grown") } });
   expect(stdout.includes("plan: { two-stage")).toBe(objective === "mlm");

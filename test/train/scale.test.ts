@@ -4,6 +4,8 @@ import { copyFileSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { parse } from "yaml";
+import { architectureOf } from "../../src/model/architectures.ts";
+import { parameterCount } from "../../src/model/table.ts";
 import { loadRun } from "../../src/train/run/settings.ts";
 import { packageRoot } from "../../src/util/paths.ts";
 import { cli, temporaryFolder } from "../support.ts";
@@ -20,6 +22,31 @@ test.each(["one-gpu", "eight-gpus", "cluster", "tpu"])("%s.yaml is planned", (na
   expect(stderr).toBe("");
   expect(code).toBe(0);
   expect(stdout).toContain("100000 (");
+  expect(stdout.includes("each keeps")).toBe(name !== "one-gpu");
+});
+
+test("a mesh's share: `fsdp` splits what is kept, and gathers it; every gradient is added up", () => {
+  const share = (mesh: string, ...sets: readonly string[]) => {
+    const path = join(folder, "eight-gpus.yaml");
+    const all = [`engine.mesh=${mesh}`, ...sets].flatMap((set) => ["--set", set]);
+    return JSON.parse(cli(["plan", path, "--speed", "1000", "--json", ...all]).stdout).share;
+  };
+  const [data, fsdp] = [share("{data: 8}"), share("{fsdp: 8}")];
+  const model = architectureOf(gpt2Config, "a test").model(gpt2Config, "a test");
+  const bytes = 4 * parameterCount(model.parameters);
+  const matrices = 4 * parameterCount(model.parameters.filter(({ dims }) => dims.length > 1));
+  const counts = 4 * model.parameters.length;
+  expect(data).toEqual({ devices: 8, kept: 3 * bytes + counts, gathered: 0, reduced: bytes });
+  expect(fsdp.kept).toBe(3 * (bytes - matrices + matrices / 8) + counts);
+  expect(fsdp.reduced).toBe(bytes);
+  // Products read bf16; what is looked up is gathered once, in f32, the tied matrix too.
+  const looked =
+    4 * parameterCount(model.parameters.filter(({ group, dims }) => group === "embedding" && dims.length > 1));
+  expect(fsdp.gathered).toBe((matrices - looked) / 2 + looked);
+  expect(share("{fsdp: 8}", "batch.accumulate=4")).toEqual({
+    ...fsdp,
+    ...{ kept: (fsdp.kept * 4) / 3, gathered: 4 * fsdp.gathered, reduced: 4 * bytes },
+  });
 });
 
 test("a cluster's run is not waited for", () => {

@@ -6,6 +6,7 @@ import { isUtf8 } from "node:buffer";
 import { open } from "node:fs/promises";
 import { UserError } from "../../util/errors.ts";
 import { printable } from "../../util/json.ts";
+import { statLasting } from "../../util/system.ts";
 
 /** A column's values in order, some at a time: texts, or null where there is none. */
 export type Texts = AsyncIterable<readonly (string | null)[]>;
@@ -41,6 +42,7 @@ function arrow(name: string, first: readonly number[], start: number): TableForm
 
 /** The format of a file of columns, by its first bytes; undefined for any other. */
 export async function tableFormatOf(path: string): Promise<TableFormat | undefined> {
+  await statLasting(path);
   const file = await open(path);
   try {
     const start = new Uint8Array(8);

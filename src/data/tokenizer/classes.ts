@@ -7,18 +7,10 @@
  * After models/auto/tokenization_auto.py and models/{bert,gpt2,roberta,gpt_neox,llama,qwen2,xlm_roberta}/tokenization_*.py
  * of transformers 5.24.
  */
-import { isJsonObject, type Json, type JsonValue } from "../../util/json.ts";
+import { isJsonObject, type Json } from "../../util/json.ts";
 import { componentsOf } from "./check.ts";
-import { bpeModel, byteLevelJson, type Vocabulary, wordPieceJson } from "./json.ts";
-import type { Role } from "./special.ts";
-
-/** What a class builds its tokenizer from. */
-export interface Parts {
-  readonly vocabulary: Vocabulary;
-  readonly merges: readonly JsonValue[];
-  /** tokenizer.json, if there is one. */
-  readonly json: Json | undefined;
-}
+import { bpeModel, byteLevelJson, type Parts, type Vocabulary, wordPieceJson } from "./json.ts";
+import type { RoleTokens } from "./special.ts";
 
 export interface TokenizerClass {
   readonly name: string;
@@ -29,18 +21,12 @@ export interface TokenizerClass {
   /** What it is read from where there is no tokenizer.json. */
   readonly files: readonly string[];
   /** The roles' tokens where no file names others. */
-  readonly tokens: Readonly<Partial<Record<Role, string>>>;
+  readonly tokens: RoleTokens;
   /** @param settings tokenizer_config.json's @returns tokenizer.json without added tokens */
-  build(settings: Json, parts: Parts, tokens: Readonly<Partial<Record<Role, string>>>): Json;
+  build(settings: Json, parts: Parts, tokens: RoleTokens): Json;
 }
 
 const words = (text: string): readonly string[] => text.split(" ");
-
-/** What stands before and after a sequence. */
-function around(vocabulary: Vocabulary, { cls = "", sep = "" }: Readonly<Partial<Record<Role, string>>>) {
-  const [first, last] = [vocabulary.get(cls), vocabulary.get(sep)];
-  return first === undefined || last === undefined ? {} : { cls: [cls, first] as const, sep: [sep, last] as const };
-}
 
 export const bert: TokenizerClass = {
   name: "BertTokenizer",
@@ -52,25 +38,10 @@ export const bert: TokenizerClass = {
   ),
   files: ["vocab.txt"],
   tokens: { cls: "[CLS]", sep: "[SEP]", mask: "[MASK]", pad: "[PAD]", unk: "[UNK]" },
-  build: (settings, { vocabulary }, roles) =>
-    wordPieceJson({
-      vocabulary,
-      added: [],
-      ...around(vocabulary, roles),
-      lowercase: settings.do_lower_case !== false,
-      stripAccents: typeof settings.strip_accents === "boolean" ? settings.strip_accents : null,
-      chineseCharacters: settings.tokenize_chinese_chars !== false,
-      unknown: roles.unk ?? "[UNK]",
-    }),
+  build: wordPieceJson,
 };
 
 const BYTE_LEVEL_FILES = ["vocab.json", "merges.txt"];
-const byteLevel = (settings: Json, { vocabulary, merges }: Parts, roles: Parameters<TokenizerClass["build"]>[2] = {}) =>
-  byteLevelJson({
-    ...{ vocabulary, merges, added: [], addPrefixSpace: settings.add_prefix_space === true },
-    ...around(vocabulary, roles),
-  });
-
 export const gpt2: TokenizerClass = {
   name: "GPT2Tokenizer",
   aliases: [],
@@ -79,7 +50,7 @@ export const gpt2: TokenizerClass = {
   ),
   files: BYTE_LEVEL_FILES,
   tokens: { bos: "<|endoftext|>", eos: "<|endoftext|>", unk: "<|endoftext|>" },
-  build: (settings, parts) => byteLevel(settings, parts),
+  build: (settings, parts) => byteLevelJson(settings, parts),
 };
 
 export const roberta: TokenizerClass = {
@@ -88,7 +59,7 @@ export const roberta: TokenizerClass = {
   modelTypes: words("bart bridgetower clap data2vec-text ibert lilt longformer mega mra roberta roberta-prelayernorm"),
   files: BYTE_LEVEL_FILES,
   tokens: { cls: "<s>", sep: "</s>", mask: "<mask>", pad: "<pad>", bos: "<s>", eos: "</s>", unk: "<unk>" },
-  build: byteLevel,
+  build: byteLevelJson,
 };
 
 const gptNeoX: TokenizerClass = {
@@ -97,7 +68,7 @@ const gptNeoX: TokenizerClass = {
   modelTypes: words("falcon_mamba gpt_neox mamba mamba2 mpt olmo olmoe rwkv xlstm"),
   files: BYTE_LEVEL_FILES,
   tokens: { ...gpt2.tokens, pad: "<|padding|>" },
-  build: (settings, parts) => ({ ...byteLevel(settings, parts), normalizer: { type: "NFC" } }),
+  build: (settings, parts) => ({ ...byteLevelJson(settings, parts), normalizer: { type: "NFC" } }),
 };
 
 const qwen2: TokenizerClass = {
@@ -109,7 +80,7 @@ const qwen2: TokenizerClass = {
   files: BYTE_LEVEL_FILES,
   tokens: { eos: "<|endoftext|>", pad: "<|endoftext|>", unk: "<|endoftext|>" },
   build(settings, parts) {
-    const json = byteLevel(settings, parts);
+    const json = byteLevelJson(settings, parts);
     const last = { ...componentsOf(json.pre_tokenizer)[0], use_regex: false };
     const split = { type: "Split", pattern: { Regex: QWEN2 }, behavior: "Isolated", invert: false };
     return {

@@ -12,9 +12,9 @@ import { UserError } from "../../util/errors.ts";
 import { decodeUtf8, isJsonObject, type Json, type JsonValue, parseJson, readJsonObject } from "../../util/json.ts";
 import { systemError } from "../../util/system.ts";
 import { componentsOf, vocabularyOf } from "./check.ts";
-import { classOf, GENERAL, guessed, type Parts } from "./classes.ts";
-import type { Vocabulary } from "./json.ts";
-import { type AddedToken, listOf, type Role, readSpecial, written } from "./special.ts";
+import { classOf, GENERAL, guessed } from "./classes.ts";
+import type { Parts, Vocabulary } from "./json.ts";
+import { type AddedToken, listOf, type RoleTokens, readSpecial, written } from "./special.ts";
 
 /** Bytes of the largest vocabulary or list of merges that is read. */
 const LARGEST = 2 ** 26;
@@ -22,7 +22,7 @@ const LARGEST = 2 ** 26;
 export interface TokenizerDescription {
   /** As tokenizer.json, without truncation, padding and randomness; added tokens in the order in which they are added. */
   readonly json: Json;
-  readonly roles: Readonly<Partial<Record<Role, string>>>;
+  readonly roles: RoleTokens;
   /** Every special token, those without a role included. */
   readonly special: readonly string[];
   /** The `tokenizer_class` by which the folder is read so, whatever model it belongs to. */
@@ -120,7 +120,7 @@ function firstOf(json: Json | undefined, config: Json, { bos }: TokenizerDescrip
 }
 
 /** What padding, if tokenizer.json has it, says of the padding token. */
-function paddingOf(json: Json | undefined): Readonly<Partial<Record<Role, string>>> {
+function paddingOf(json: Json | undefined): RoleTokens {
   const padding = json?.padding;
   return isJsonObject(padding) && typeof padding.pad_token === "string" ? { pad: padding.pad_token } : {};
 }
@@ -128,10 +128,10 @@ function paddingOf(json: Json | undefined): Readonly<Partial<Record<Role, string
 /** vocab.txt, or vocab.json and merges.txt. */
 async function readParts(folder: string, present: (name: string) => boolean): Promise<Parts> {
   const at = (name: string) => join(folder, name);
-  if (present("vocab.txt")) return { vocabulary: await readVocabTxt(at("vocab.txt")), merges: [], json: undefined };
+  if (present("vocab.txt")) return { vocabulary: await readVocabTxt(at("vocab.txt")), merges: [] };
   if (present("vocab.json") && present("merges.txt")) {
     const vocabulary = vocabularyOf(parseJson(await readText(at("vocab.json")), at("vocab.json")), at("vocab.json"));
-    return { vocabulary, merges: await readMerges(at("merges.txt"), vocabulary), json: undefined };
+    return { vocabulary, merges: await readMerges(at("merges.txt"), vocabulary) };
   }
   const wayOut = "name a folder with tokenizer.json, or vocab.txt, or vocab.json and merges.txt, or put them here";
   throw new UserError(existsSync(folder) ? "no tokenizer in this folder" : "no such folder", folder, wayOut);

@@ -13,7 +13,7 @@ import type { Vocabulary } from "./json.ts";
 /** Roles as transformers' special_tokens_map.json names them, without `_token`. */
 export const roles = ["cls", "sep", "mask", "pad", "bos", "eos", "unk"] as const;
 export type Role = (typeof roles)[number];
-type RoleTokens = Readonly<Partial<Record<Role, string>>>;
+export type RoleTokens = Readonly<Partial<Record<Role, string>>>;
 
 /** In this order transformers adds the roles' tokens. */
 const adding: readonly Role[] = ["bos", "eos", "unk", "sep", "pad", "cls", "mask"];

@@ -14,9 +14,10 @@ import type { Json } from "../../util/json.ts";
 import { packageVersion } from "../../util/paths.ts";
 import type { Fingerprint } from "../text/blocks.ts";
 import { findSources, namedField, type Reading } from "../text/sources.ts";
-import { bert, gpt2, type Parts, roberta } from "./classes.ts";
+import { bert, gpt2, roberta } from "./classes.ts";
+import type { Parts } from "./json.ts";
 import { learnMerges, type Merge, type Words } from "./merges.ts";
-import { type Role, specialToken } from "./special.ts";
+import { type RoleTokens, specialToken } from "./special.ts";
 import { openTokenizer } from "./tokenizer.ts";
 import { countWords } from "./word-counts.ts";
 
@@ -46,8 +47,6 @@ export interface TrainTokenizerResult {
   readonly already: boolean;
 }
 
-type Specials = Readonly<Partial<Record<Role, string>>>;
-
 /** Whose special tokens, in the order of their ids. */
 const specials = {
   bert: { of: bert, tokens: ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"] },
@@ -68,7 +67,7 @@ export async function trainTokenizer(options: TrainTokenizerOptions): Promise<Tr
   const started = performance.now();
   const sources = await findSources(options.paths, options);
   const { tokens, of } = specials[kind === "wordpiece" ? "bert" : (options.special ?? "gpt2")];
-  const roles: Specials = Object.fromEntries(Object.entries(of.tokens).sort());
+  const roles: RoleTokens = Object.fromEntries(Object.entries(of.tokens).sort());
   const config: Json = {
     tokenizer_class: of.name,
     model_max_length: of === gpt2 ? 1024 : 512,
@@ -83,7 +82,7 @@ export async function trainTokenizer(options: TrainTokenizerOptions): Promise<Tr
   }));
   const jsonOf = (names: readonly string[], merges: Parts["merges"]): Json => {
     const vocabulary = new Map(names.map((name, id) => [name, id]));
-    return { ...of.build(config, { vocabulary, merges, json: undefined }, roles), added_tokens: added };
+    return { ...of.build(config, { vocabulary, merges }, roles), added_tokens: added };
   };
   const fingerprints: Fingerprint[] = [];
   // The library gives each token the id it has in the vocabulary: no empty one will do.

@@ -1,10 +1,11 @@
 /**
  * ONNX models as bytes: a writer for the few messages of onnx.proto that a lowered program needs.
  *
- * Protocol Buffers wire format (field number and wire type as a varint key, then a varint, four bytes, or a length and
- * its bytes). Fields are written in the order of their numbers, so equal models are equal bytes. Weights are inputs of a
+ * Fields are written in the order of their numbers, so equal models are equal bytes. Weights are inputs of a
  * model and never stored in it; the only tensors inside are small constants (axes, shapes, scalars).
  */
+
+import { type Bytes, block, float, integer, join, message, text } from "../../util/protobuf.ts";
 
 /** onnx.TensorProto.DataType, as far as it is used. */
 export const onnxType = { float: 1, uint8: 2, int32: 6, int64: 7, bool: 9 } as const;
@@ -50,43 +51,6 @@ export interface OnnxModel {
   readonly inputs: readonly OnnxTensorType[];
   readonly outputs: readonly OnnxTensorType[];
 }
-
-type Bytes = Uint8Array<ArrayBuffer>;
-const utf8 = new TextEncoder();
-
-/** Two's complement base-128, least significant group first; negative numbers take ten bytes, as int64 does. */
-function varint(value: number): Bytes {
-  let rest = BigInt.asUintN(64, BigInt(value));
-  const bytes: number[] = [];
-  while (rest > 0x7fn) {
-    bytes.push(Number(rest & 0x7fn) | 0x80);
-    rest >>= 7n;
-  }
-  bytes.push(Number(rest));
-  return Uint8Array.from(bytes);
-}
-
-function join(parts: readonly Bytes[]): Bytes {
-  const whole = new Uint8Array(parts.reduce((total, part) => total + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
-}
-
-const integer = (field: number, value: number): Bytes => join([varint(field << 3), varint(value)]);
-
-function float(field: number, value: number): Bytes {
-  const bytes = new Uint8Array(4);
-  new DataView(bytes.buffer).setFloat32(0, value, true);
-  return join([varint((field << 3) | 5), bytes]);
-}
-
-const block = (field: number, bytes: Bytes): Bytes => join([varint((field << 3) | 2), varint(bytes.length), bytes]);
-const text = (field: number, value: string): Bytes => block(field, utf8.encode(value));
-const message = (field: number, ...parts: Bytes[]): Bytes => block(field, join(parts));
 
 /** AttributeProto: name 1, f 2, i 3, s 4, ints 8 (unpacked: onnx.proto is proto2 there), type 20. */
 function attribute(name: string, value: OnnxAttribute): Bytes {

@@ -6,11 +6,11 @@ import { fileURLToPath } from "node:url";
 import { type Program, size, type Type } from "../../program/graph.ts";
 import { UserError } from "../../util/errors.ts";
 import { type Device, DeviceEngine, type Tensors } from "../device.ts";
-import type { Engine, EngineKind, EngineSettings, Processes, Snapshot, TensorData } from "../engine.ts";
+import type { Engine, EngineKind, EngineSettings, Layout, Processes, Snapshot, TensorData } from "../engine.ts";
 import { CARRY_ON, Channel, type ChannelOptions, type Head, HostRefused, peerLost } from "./channel.ts";
 import type { Precision } from "./lower/lowering.ts";
 import { type Leaf, lower } from "./lower.ts";
-import { devicesOf, type Mesh, splitOfInput, splitOfState } from "./mesh.ts";
+import { devicesOf, type Mesh, type Split, shareOf, splitOfInput, splitOfState } from "./mesh.ts";
 import { INSTALL, isKnown, pythonOf } from "./python.ts";
 import { attentionTest, selfTest } from "./selftest.ts";
 import type { XlaSettings } from "./settings.ts";
@@ -21,6 +21,12 @@ export const xlaEngine: EngineKind = {
   kind: "xla",
   byNameOnly: true,
   checksMemory: true,
+  share: ({ precision, options }, program, layout) => {
+    const mesh: Mesh = Object(options?.mesh);
+    const devices = devicesOf(mesh);
+    const halves = precision === "bf16" || (precision === "auto" && options?.device !== "cpu");
+    return devices === 1 ? undefined : { devices, ...shareOf(program(), mesh, layout, halves) };
+  },
   waits: (options) => options?.hosts !== undefined,
   async probe() {
     try {
@@ -165,6 +171,7 @@ class XlaDevice implements Device<Program> {
   readonly #outputs = new Map<number, readonly Leaf[]>();
   /** What a program needs, in words. */
   readonly #needs = new Map<number, string>();
+  #layout: Layout = new Map();
   #snapshots = 0;
 
   constructor(channel: Channel, precision: Precision, mesh: Mesh, ahead: number, processes: Processes | undefined) {
@@ -175,10 +182,14 @@ class XlaDevice implements Device<Program> {
     this.processes = processes;
   }
 
+  layout(layout: Layout): void {
+    this.#layout = layout;
+  }
+
   async load(number: number, program: Program) {
-    const { text, states, inputs, updates, outputs, rows } = lower(program, this.#precision, this.#mesh);
+    const { text, states, inputs, updates, outputs, rows } = lower(program, this.#precision, this.#mesh, this.#layout);
     const donated = updates.map((name) => states.findIndex((state) => state.name === name));
-    const kept = states.map((leaf) => ({ ...leaf, state: true, split: splitOfState(this.#mesh, leaf.shape) }));
+    const kept = states.map((leaf) => ({ ...leaf, state: true, split: this.#splitOf(leaf.name, leaf) }));
     const given = inputs.map((leaf) => {
       return { ...leaf, state: false, split: splitOfInput(this.#mesh, program, leaf.name, leaf.shape) };
     });
@@ -205,7 +216,7 @@ class XlaDevice implements Device<Program> {
   }
 
   async write(name: string, { dtype, shape }: Type, data: TensorData): Promise<void> {
-    await this.#asked({ ask: "write", name, dtype, shape, split: splitOfState(this.#mesh, shape) }, [data]);
+    await this.#asked({ ask: "write", name, dtype, shape, split: this.#splitOf(name, { shape }) }, [data]);
   }
 
   async read(name: string, type: Type): Promise<TensorData> {
@@ -236,6 +247,10 @@ class XlaDevice implements Device<Program> {
   async close(): Promise<void> {
     if (this.processes !== undefined) await this.#channel.ask({ ask: "leave" }).catch(() => {});
     await this.#channel.close();
+  }
+
+  #splitOf(name: string, { shape }: Pick<Type, "shape">): Split {
+    return splitOfState(this.#mesh, shape, this.#layout.get(name));
   }
 
   /** @param need what is said where there was no memory left */

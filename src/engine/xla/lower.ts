@@ -3,7 +3,18 @@
  * the updates, then the outputs.
  */
 import { expand } from "../../program/expand.ts";
-import { type Builder, type Node, type Program, ProgramError, type Type, type Value } from "../../program/graph.ts";
+import {
+  type Builder,
+  type Node,
+  type Program,
+  ProgramError,
+  sameShape,
+  type Type,
+  type Value,
+} from "../../program/graph.ts";
+import { isOf } from "../../program/ops/index.ts";
+import { usesOf } from "../../program/uses.ts";
+import type { Layout } from "../engine.ts";
 import { Emitter, type Ref, typeOf, typeText } from "./emitter.ts";
 import { FusedAttention, fusedNodes } from "./fused.ts";
 import { axes } from "./lower/axes.ts";
@@ -12,7 +23,18 @@ import { elementwise } from "./lower/elementwise.ts";
 import type { Lowering, Precision } from "./lower/lowering.ts";
 import { products } from "./lower/products.ts";
 import { rows } from "./lower/rows.ts";
-import { devicesOf, isWhole, laid, type Mesh, meshText, splitOfState } from "./mesh.ts";
+import {
+  devicesOf,
+  everywhere,
+  isWhole,
+  laid,
+  type Mesh,
+  meshText,
+  ofParts,
+  readersOfWhole,
+  type Split,
+  splitOfState,
+} from "./mesh.ts";
 import { moves, storedAsHalves } from "./storage.ts";
 
 /** What has no entry is expanded, in place. */
@@ -37,7 +59,7 @@ export interface Module {
 }
 
 /** @throws ProgramError if an operation has neither a lowering nor an expansion */
-export function lower(program: Program, precision: Precision, mesh: Mesh = {}): Module {
+export function lower(program: Program, precision: Precision, mesh: Mesh = {}, layout: Layout = new Map()): Module {
   const e = new Emitter();
   const refs = new Map<number, Ref>();
   const found = ({ id }: Value): Ref => {
@@ -71,7 +93,7 @@ export function lower(program: Program, precision: Precision, mesh: Mesh = {}): 
   leaves.forEach(([, { id, dtype, shape }], i) => {
     refs.set(id, { name: `%arg${i}`, element: dtype, shape });
   });
-  const placed = placing(e, program, precision, mesh);
+  const placed = placing(e, program, precision, mesh, layout);
   const byCudnn = precision.halves && precision.fused ? fusedNodes(program) : new Set<Node>();
   const fused = new FusedAttention(e, mesh);
   for (const node of program.nodes) {
@@ -87,10 +109,13 @@ export function lower(program: Program, precision: Precision, mesh: Mesh = {}): 
             node.attrs,
           )
           .map(found);
+    // Added up on each device for all rows: split by columns, it would be sent row by row before that.
+    const added = isOf("scatterAdd", node) && node.attrs.groups === 1 && (mesh.fsdp ?? 1) > 1;
     node.outputs.forEach(({ id }, i) => {
       // What fused attention keeps for its gradient is its own.
       const half = stored.has(id) && !(byCudnn.has(node) && made[i].element === "f32");
-      const ref = half ? e.convert(made[i], "bf16") : made[i];
+      const whole = added ? laid(e, made[i], everywhere(made[i].shape)) : made[i];
+      const ref = half ? e.convert(whole, "bf16") : whole;
       // A number a row that is kept for the gradient: made anew there, its rows would be read again.
       refs.set(id, precision.halves && i > 0 && ref.shape.length === 1 ? e.barrier([ref])[0] : ref);
     });
@@ -141,27 +166,32 @@ function operands(e: Emitter, name: string, refs: readonly Ref[], anew: boolean)
   });
 }
 
-/** Operations that go element by element over what is kept, each device over its own part. */
-const ofParts = ["adamw", "globalNorm"];
-
 /**
  * Where an operand lies as a node reads it. Left alone, the partitioner splits some products instead of putting their
  * weights together. A gradient goes where its parameter lies; half the bytes travel where bf16 is what is read.
  */
-function placing(e: Emitter, program: Program, { halves }: Precision, mesh: Mesh) {
+function placing(e: Emitter, program: Program, { halves }: Precision, mesh: Mesh, layout: Layout) {
+  const uses = usesOf(program);
+  const splits = new Map<number, Split>();
+  const lie = ({ id, shape }: Value, name: string) => splits.set(id, splitOfState(mesh, shape, layout.get(name)));
   const kept = new Set([...program.states.values()].map(({ id }) => id));
-  const updates = new Set([...program.updates.values()].map(({ id }) => id));
-  return ({ op, outputs }: Node, { id, shape }: Value, ref: Ref): Ref => {
-    const split = splitOfState(mesh, shape);
-    if (isWhole(split)) return ref;
-    if (ofParts.includes(op.name) || outputs.some((output) => updates.has(output.id))) return laid(e, ref, split);
-    if (!kept.has(id)) return ref;
-    const read = halves && (op.name === "linear" || op.name === "matmul") ? e.convert(ref, "bf16") : ref;
-    return laid(
-      e,
-      read,
-      shape.map(() => []),
-    );
+  const changing = new Set<Node>();
+  for (const [name, value] of program.updates) {
+    const node = uses.producer(value);
+    if (node === undefined) continue;
+    changing.add(node);
+    for (const input of node.inputs) if (sameShape(input.shape, value.shape)) lie(input, name);
+  }
+  for (const [name, value] of program.states) lie(value, name);
+  return (node: Node, value: Value, ref: Ref): Ref => {
+    const split = splits.get(value.id);
+    if (split === undefined || isWhole(split)) return ref;
+    if (ofParts.has(node.op.name) || changing.has(node)) return laid(e, ref, split);
+    if (!kept.has(value.id)) return ref;
+    // Behind a barrier: XLA would put the f32 together and round that.
+    const rounded = halves && readersOfWhole(uses, value).inHalves;
+    const read = rounded ? e.barrier([laid(e, e.convert(ref, "bf16"), split)])[0] : ref;
+    return laid(e, read, everywhere(value.shape));
   };
 }
 

@@ -7,7 +7,7 @@ import type { HeadedModel } from "../../model/task-head.ts";
 import { RandomStream } from "../../util/random.ts";
 import { bucketOf, inputsAt } from "../forward.ts";
 import { encodeFor } from "../model.ts";
-import { formOf, type LossKind, type TaskForm } from "./programs.ts";
+import { formOf, type LossKind } from "./programs.ts";
 import type { Example } from "./table.ts";
 
 export interface Encoded {
@@ -62,8 +62,12 @@ export async function encodeTexts(
     const { ids: all, types } = fill(pieces, { A: A.subarray(0, a), B: B.subarray(0, b) });
     return { ids: all, types, labels: [labelOf(example)] };
   });
-  if (cut > 0) note?.(`${cut} of ${encoded.length} ${part} examples are longer than ${most} tokens and were cut`);
+  noteCut(note, cut, encoded.length, part, most);
   return encoded;
+}
+
+export function noteCut(note: Encoding["note"], cut: number, all: number, part: string, most: number): void {
+  if (cut > 0) note?.(`${cut} of ${all} ${part} examples are longer than ${most} tokens and were cut`);
 }
 
 /** The order of an epoch: a function of (seed, epoch). */
@@ -71,18 +75,13 @@ export function orderOf(count: number, seed: number, epoch: number): Uint32Array
   return new RandomStream(seed, "finetune/order", epoch).permutation(count);
 }
 
-export interface TaskBatch {
-  readonly form: TaskForm;
-  readonly inputs: Record<string, TensorData>;
-}
-
-/** @param batch rows of the program; those that are missing repeat the first and weigh nothing */
+/** A batch as a program of its form takes it. @param batch rows of the program; those that are missing repeat the first and weigh nothing */
 export function batchOf(
   { model, head }: Pick<HeadedModel, "model" | "head">,
   some: readonly Encoded[],
   batch: number,
   loss: LossKind,
-): TaskBatch {
+) {
   const length = bucketOf(Math.max(...some.map(({ ids }) => ids.length)), model.dimensions.positions);
   const form = formOf({ head }, batch, length, loss);
   const labels = loss === "values" ? new Float32Array(batch * form.labels) : new Int32Array(batch * form.labels);
@@ -97,5 +96,6 @@ export function batchOf(
     const read = head.reads === "all" ? at : [head.reads === "last" ? ids.length - 1 : 0];
     return { ids, at: read, types: model.dimensions.types > 1 ? types : [] };
   });
-  return { form, inputs: { ...inputsAt(model, sequences, form), labels, weights } };
+  const inputs: Record<string, TensorData> = { ...inputsAt(model, sequences, form), labels, weights };
+  return { form, inputs };
 }

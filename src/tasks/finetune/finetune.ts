@@ -7,7 +7,7 @@
  * end. All are written whole, so it can be stopped anywhere and started again with the same words.
  */
 import { existsSync } from "node:fs";
-import { readdir, readFile, rename } from "node:fs/promises";
+import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { templateOf } from "../../data/tokenizer/template.ts";
 import { openTokenizer } from "../../data/tokenizer/tokenizer.ts";
@@ -19,7 +19,8 @@ import { workingBytes } from "../../program/memory.ts";
 import { checkFiles, hashFile, hashFiles } from "../../store/checksums.ts";
 import { removeWhole, writeFileWhole } from "../../store/files.ts";
 import { takeLock } from "../../store/lock.ts";
-import { removeMade, syncFolder } from "../../store/places.ts";
+import { named } from "../../store/output.ts";
+import { removeMade } from "../../store/places.ts";
 import { clearFolder } from "../../store/temporary.ts";
 import { readCompanions } from "../../train/run/checkpoint.ts";
 import { UserError } from "../../util/errors.ts";
@@ -65,21 +66,13 @@ export async function finetune(task: LoadedTask, options: FinetuneOptions = {}):
     const text = await spelledOut(settings, opened);
     await checkPlace(task, text);
     const lock = await takeLock(join(out, lockFile), "the fine-tuning");
-    let unsaved = false;
+    const begin = () => writeFileWhole(join(out, settingsFile), text);
     try {
       await clearFolder(out);
-      await writeFileWhole(join(out, settingsFile), text);
-      return await finish(settings, await seedsOf(settings, data, headed, options));
-    } catch (error) {
-      unsaved = error instanceof UserError && !(await readdir(out)).some((name) => name.startsWith("seed-"));
-      throw error;
+      return await finish(settings, await seedsOf(settings, data, headed, begin, options));
     } finally {
       lock.release();
-      // Corrected, it can be given again.
-      if (unsaved) {
-        await removeWhole(join(out, settingsFile));
-        await removeMade(join(out, settingsFile));
-      }
+      await removeMade(join(out, settingsFile));
     }
   } finally {
     await opened.close();
@@ -91,6 +84,7 @@ async function seedsOf(
   settings: TaskSettings,
   data: TaskData,
   headed: (seed: number) => HeadedModel,
+  begin: () => Promise<void>,
   options: FinetuneOptions,
 ): Promise<readonly SeedResult[]> {
   const { out, model } = settings;
@@ -105,8 +99,8 @@ async function seedsOf(
       const path = join(place, resultFile);
       if (!existsSync(path)) {
         await clearFolder(place);
-        const run = { settings, seed, place, headed: headed(seed), engine, programs, data, companions, options };
-        await writeFileWhole(path, `${JSON.stringify(await trainSeed(run))}\n`);
+        const run = { settings, seed, place, headed: headed(seed), engine, programs, data, companions, begin };
+        await writeFileWhole(path, `${JSON.stringify(await trainSeed(run, options))}\n`);
       }
       const read = seedSchema.safeParse(await readJsonObject(path));
       if (!read.success) throw new UserError("damaged", path, "remove it: the seed is then done anew");
@@ -165,10 +159,7 @@ async function finish({ out, metric }: TaskSettings, seeds: readonly SeedResult[
   const folder = join(out, "model");
   const scores = seeds.map(({ score }) => score ?? Number.NaN);
   const best = seeds.reduce((a, b) => ((b.score ?? -Infinity) > (a.score ?? -Infinity) ? b : a));
-  if (!existsSync(folder)) {
-    await rename(join(out, `seed-${best.seed}`, "best"), folder);
-    await syncFolder(out);
-  }
+  if (!existsSync(folder)) await named(join(out, `seed-${best.seed}`, "best"), folder);
   for (const { seed } of seeds) {
     for (const name of ["last", "best"]) await removeWhole(join(out, `seed-${seed}`, name));
   }

@@ -35,14 +35,14 @@ interface Question {
 }
 
 const answers = z.array(z.object({ text: z.string(), answer_start: z.number() }));
+/** As `datasets` keeps them. */
+const listed = z
+  .object({ text: z.array(z.string()), answer_start: z.array(z.number()) })
+  .transform(({ text, answer_start }) => text.map((one, i) => ({ text: one, answer_start: answer_start[i] ?? 0 })));
+const row = z.object({ question: z.string(), context: z.string(), answers: z.union([answers, listed]) });
 const asked = z.object({ id: z.coerce.string(), question: z.string(), answers: answers.default([]) });
 const paragraph = z.object({ context: z.string(), qas: z.array(asked) });
 const squad = z.object({ data: z.array(z.object({ paragraphs: z.array(paragraph) })) });
-const row = z.tuple([
-  z.string(),
-  z.string(),
-  z.union([answers, z.object({ text: z.array(z.string()), answer_start: z.array(z.number()) })]),
-]);
 
 function checked<T>(schema: z.ZodType<T>, value: unknown, where: string, wayOut: string): T {
   const read = schema.safeParse(value);
@@ -64,11 +64,8 @@ async function readQuestions(path: string, data: TaskSettings["data"]): Promise<
     );
   });
   const wayOut = "name the columns of question and context in `data.text`, that of the answers in `data.label`";
-  return rows.map(({ cells, where }) => {
-    const [question, context, found] = checked(row, cells, where, wayOut);
-    if (Array.isArray(found)) return { question, context, answers: found, where };
-    const listed = found.text.map((text, i) => ({ text, answer_start: found.answer_start[i] ?? Number.NaN }));
-    return { question, context, answers: listed, where };
+  return rows.map(({ cells: [question, context, found], where }) => {
+    return { ...checked(row, { question, context, answers: found }, where, wayOut), where };
   });
 }
 

@@ -45,7 +45,8 @@ export interface SeedRun {
   readonly data: TaskData;
   /** What goes into its folders beside the weights. */
   readonly companions: Companions;
-  readonly options: FinetuneOptions;
+  /** Called before anything is written: what leaves nothing can be corrected and given again. */
+  begin(): Promise<void>;
 }
 
 const score = z.number().nullable();
@@ -67,27 +68,21 @@ export const seedSchema = z.object({
 export type SeedResult = z.infer<typeof seedSchema>;
 
 /** @throws Interrupted after saving @throws UserError if the loss is no number */
-export async function trainSeed(run: SeedRun): Promise<SeedResult> {
-  const { settings, seed, place, headed, engine, data, companions, options } = run;
+export async function trainSeed(run: SeedRun, options: FinetuneOptions): Promise<SeedResult> {
+  const { settings, seed, place, headed, engine, data, companions } = run;
   const { batch, epochs, optimizer, schedule, metric, patience, kind, task } = settings;
   const perEpoch = Math.ceil(data.train.length / batch);
   const steps = perEpoch * epochs;
-  let stand = await begin(run);
+  let stand = await loadStand(run);
   let saved = stand.step;
-  const write = (name: string, fill?: (temporary: string) => Promise<void>) => {
-    const value = stand.scores.at(stand.best)?.[metric];
-    return writeModel(
-      join(place, name),
-      engine,
-      headed.model,
-      companions,
-      {
-        title: `A ${headed.model.architecture.type} fine-tuned for ${task}`,
-        ...{ pipeline: kind.pipeline, text: ["Fine-tuned with bert2bert."] },
-        facts: [[`validation ${metric}`, String(value)]],
-      },
-      fill,
-    );
+  const write = async (name: string, fill?: (temporary: string) => Promise<void>) => {
+    await run.begin();
+    const card = {
+      title: `A ${headed.model.architecture.type} fine-tuned for ${task}`,
+      ...{ pipeline: kind.pipeline, text: ["Fine-tuned with bert2bert."] },
+      facts: [[`validation ${metric}`, String(stand.scores.at(stand.best)?.[metric])]] as const,
+    };
+    await writeModel(join(place, name), engine, headed.model, companions, card, fill);
   };
   const save = async () => {
     await write("last", async (temporary) => {
@@ -136,7 +131,7 @@ export async function trainSeed(run: SeedRun): Promise<SeedResult> {
 }
 
 /** Weights and moments into the engine: those of the folder where it has come so far already, else the beginning's. */
-async function begin({ headed, engine, settings, place }: SeedRun): Promise<Stand> {
+async function loadStand({ headed, engine, settings, place }: SeedRun): Promise<Stand> {
   const last = join(place, "last");
   await engine.drop(engine.names());
   if (!existsSync(last)) {

@@ -76,13 +76,14 @@ export interface LoadedTask {
  * @param options told where the model is found: in a run, on the Hub @throws UserError naming line or key
  */
 export async function loadTask(
-  task: string | TaskInput,
+  task: string | object,
   sets: readonly string[] = [],
   options: FindOptions = {},
 ): Promise<LoadedTask> {
   const file = new SettingsFile(task, sets);
   const given = file.checked(schema);
-  const folder = typeof task === "string" ? dirname(resolve(task)) : process.cwd();
+  const { beside = process.cwd() } = options;
+  const folder = typeof task === "string" ? dirname(resolve(task)) : beside;
   const at = (path: string) => resolve(folder, path);
   const kind = kinds[given.task];
   const known = kind.metrics;

@@ -54,32 +54,28 @@ export async function readExamples(path: string, columns: Columns): Promise<read
  */
 export async function readRows(
   path: string,
-  columns: Columns,
-  own?: (text: string, isJson: boolean) => readonly Line<JsonValue>[] | undefined,
+  { text: texts, label, header }: Columns,
+  own: (text: string, isJson: boolean) => readonly Line<JsonValue>[] | undefined = () => undefined,
 ): Promise<readonly Line<JsonValue>[]> {
-  const rows = await rowsIn(path, columns, own);
-  if (rows.length === 0) throw new UserError("it holds no examples", path, "give a file with some");
-  return rows;
-}
-
-async function rowsIn(path: string, columns: Columns, own: Parameters<typeof readRows>[2]) {
-  const wanted = [...columns.text, columns.label];
+  const wanted = [...texts, label];
   const format = await tableFormatOf(path).catch((error: unknown) => {
     throw systemError(error, path);
   });
-  if (format !== undefined) {
-    const { tableRows } = await import("./columns.ts");
-    return (await tableRows(path, format)).map((values, i) =>
-      cellsOf({ values, where: `${path}, row ${i + 1}` }, wanted),
-    );
-  }
-  const text = await contentOf(path);
-  const isJson = beginsJsonLines(Buffer.from(text.slice(0, 2 ** 16)));
-  const read = own?.(text, isJson);
-  if (read !== undefined) return read;
-  if (!isJson) return fromTable(text, path, columns.header, wanted);
-  const rows: Line<JsonValue>[] = [];
-  for await (const row of jsonRows(path)) rows.push(cellsOf(row, wanted));
+  const read = async () => {
+    if (format !== undefined) {
+      const rows = await (await import("./columns.ts")).tableRows(path, format);
+      return rows.map((values, i) => cellsOf({ values, where: `${path}, row ${i + 1}` }, wanted));
+    }
+    const text = await contentOf(path);
+    const isJson = beginsJsonLines(Buffer.from(text.slice(0, 2 ** 16)));
+    const found = own(text, isJson) ?? (isJson ? undefined : fromTable(text, path, header, wanted));
+    if (found !== undefined) return found;
+    const rows: Line<JsonValue>[] = [];
+    for await (const row of jsonRows(path)) rows.push(cellsOf(row, wanted));
+    return rows;
+  };
+  const rows = await read();
+  if (rows.length === 0) throw new UserError("it holds no examples", path, "give a file with some");
   return rows;
 }
 

@@ -8,7 +8,7 @@ import { UserError } from "../../util/errors.ts";
 import type { JsonValue } from "../../util/json.ts";
 import { largestAt } from "../forward.ts";
 import { encodeFor } from "../model.ts";
-import type { Encoded, Encoding } from "./examples.ts";
+import { type Encoded, type Encoding, noteCut } from "./examples.ts";
 import type { Kind } from "./kind.ts";
 import { accuracy } from "./metrics.ts";
 import type { TaskSettings } from "./settings.ts";
@@ -68,30 +68,28 @@ async function encodeSentences(
   sentences: readonly Sentence[],
   of: (label: string) => number,
 ): Promise<readonly Encoded[]> {
-  const texts = sentences.flatMap(({ words, where }) => words.map((word) => ({ text: ` ${word}`, where })));
-  const encoded = await encodeFor(
-    own,
-    texts.map(({ text }) => text),
-    (i) => texts[i].where,
-  );
+  const texts = sentences.flatMap(({ words }) => words.map((word) => ` ${word}`));
+  const wheres = sentences.flatMap(({ words, where }) => words.map(() => where));
+  const encoded = await encodeFor(own, texts, (i) => wheres[i]);
+  const room = most - addedBy(single);
   let [next, cut] = [0, 0];
-  const all = sentences.map(({ labels }): Encoded => {
-    const words = encoded.slice(next, next + labels.length);
-    next += labels.length;
-    const room = most - addedBy(single);
-    const A = words.flatMap((ids) => [...ids]);
+  const all = sentences.map((sentence): Encoded => {
+    const A: number[] = [];
+    const [at, labels]: [number[], number[]] = [[], []];
+    for (const label of sentence.labels) {
+      const word = encoded[next++];
+      // A word without any token has no label, nor has one that is cut off.
+      if (word.length > 0 && A.length < room) {
+        at.push(A.length);
+        labels.push(of(label));
+      }
+      A.push(...word);
+    }
     if (A.length > room) cut++;
     const { starts, ids, types } = fill(single, { A: A.slice(0, room) });
-    let at = 0;
-    // A word without any token has no label, nor has one that was cut off.
-    const firsts = words.flatMap((word, i) => {
-      at += word.length;
-      const first = at - word.length;
-      return word.length > 0 && first < room ? [{ at: starts.A + first, label: of(labels[i]) }] : [];
-    });
-    return { ids, types, at: firsts.map((one) => one.at), labels: firsts.map(({ label }) => label) };
+    return { ids, types, at: at.map((first) => starts.A + first), labels };
   });
-  if (cut > 0) note?.(`${cut} of ${all.length} ${part} examples are longer than ${most} tokens and were cut`);
+  noteCut(note, cut, all.length, part, most);
   return all;
 }
 

@@ -3,23 +3,20 @@
  * line of metrics. A pure function of the lines, so whatever becomes of a run, its file says what metrics.jsonl says; the
  * clock of an event is the seconds spent training. Formats: tensorflow/core/util/event.proto, framework/summary.proto.
  */
+import { double, float, integer, join, message, text } from "../../util/protobuf.ts";
 import type { MetricsLine } from "./metrics.ts";
 
 export const eventsFile = "events.out.tfevents.0.bert2bert";
 
-const utf8 = new TextEncoder();
-
 /** What a file begins with. */
 export function eventsHeader(): Uint8Array {
-  return record(message(double(1, 0), bytes(3, utf8.encode("brain.Event:2"))));
+  return record(join([double(1, 0), text(3, "brain.Event:2")]));
 }
 
 /** A line of metrics as a record. */
 export function eventOf(line: MetricsLine): Uint8Array {
-  const values = Object.entries(scalarsOf(line)).map(([tag, value]) =>
-    bytes(1, message(bytes(1, utf8.encode(tag)), float(2, value))),
-  );
-  return record(message(double(1, line.seconds), varint(2, line.step), bytes(5, message(...values))));
+  const values = Object.entries(scalarsOf(line)).map(([tag, value]) => message(1, text(1, tag), float(2, value)));
+  return record(join([double(1, line.seconds), integer(2, line.step), message(5, ...values)]));
 }
 
 /** A line's values by TensorBoard's tags, which are columns of the CSV too; what is no number is left out. */
@@ -40,37 +37,6 @@ export function scalarsOf(line: MetricsLine): Readonly<Record<string, number>> {
   }
   add("run", { tokens: line.tokens, flops: line.flops.exact });
   return found;
-}
-
-function message(...fields: readonly Uint8Array[]): Uint8Array {
-  return Buffer.concat(fields);
-}
-
-function varint(field: number, value: number): Uint8Array {
-  return Buffer.from([...digits(field * 8), ...digits(value)]);
-}
-
-function bytes(field: number, value: Uint8Array): Uint8Array {
-  return Buffer.concat([Buffer.from([...digits(field * 8 + 2), ...digits(value.length)]), value]);
-}
-
-function double(field: number, value: number): Uint8Array {
-  const data = Buffer.alloc(9);
-  data[0] = field * 8 + 1;
-  data.writeDoubleLE(value, 1);
-  return data;
-}
-
-function float(field: number, value: number): Uint8Array {
-  const data = Buffer.alloc(5);
-  data[0] = field * 8 + 5;
-  data.writeFloatLE(value, 1);
-  return data;
-}
-
-/** Base 128, least significant group first. */
-function digits(value: number): readonly number[] {
-  return value < 128 ? [value] : [(value % 128) + 128, ...digits(Math.floor(value / 128))];
 }
 
 function record(data: Uint8Array): Uint8Array {

@@ -4,10 +4,10 @@
 import { countNotFinite } from "../../checkpoint/finite.ts";
 import { openOptimizer, optimizerTensors } from "../../checkpoint/optimizer.ts";
 import type { TensorSource } from "../../checkpoint/write.ts";
-import type { Engine } from "../../engine/engine.ts";
+import type { Engine, Layout } from "../../engine/engine.ts";
 import type { Model } from "../../model/architecture.ts";
 import { initialise } from "../../model/init.ts";
-import { elements, type Parameter, shapeOf } from "../../model/table.ts";
+import { elements, type Parameter, shapeOf, splittable } from "../../model/table.ts";
 import { UserError } from "../../util/errors.ts";
 import { accumulatorName, momentNames } from "./step.ts";
 
@@ -39,11 +39,8 @@ export async function loadState(
   where: string,
   moments: string | undefined,
 ): Promise<void> {
-  for (const parameter of model.parameters) {
-    const values = await parameters.readF32(parameter.name);
-    checkFinite(values, parameter.name, where);
-    await engine.write(parameter.name, shapeOf(parameter), values);
-  }
+  engine.layout?.(layoutOf(model));
+  await writeParameters(engine, model, parameters, where);
   if (moments === undefined) return resetOptimizer(engine, model);
   const state = await openOptimizer(moments);
   if (state === undefined)
@@ -67,8 +64,34 @@ export async function loadState(
   }
 }
 
+/** Parameters, their moments and accumulators lie alike. */
+export function layoutOf(model: Model): Layout {
+  return new Map(
+    model.parameters.flatMap((parameter) => {
+      const { m, v } = momentNames(parameter.name);
+      return [parameter.name, m, v, accumulatorName(parameter.name)].map(
+        (name) => [name, splittable(parameter)] as const,
+      );
+    }),
+  );
+}
+
+/** Writes all parameters. @throws UserError if a weight is not finite */
+export async function writeParameters(
+  engine: Engine,
+  model: Model,
+  parameters: ParameterSource,
+  where: string,
+): Promise<void> {
+  for (const parameter of model.parameters) {
+    const values = await parameters.readF32(parameter.name);
+    checkFinite(values, parameter.name, where);
+    await engine.write(parameter.name, shapeOf(parameter), values);
+  }
+}
+
 /** @throws UserError if a weight is NaN or infinite */
-export function checkFinite(values: Float32Array, name: string, where: string): void {
+function checkFinite(values: Float32Array, name: string, where: string): void {
   if (countNotFinite(values) === 0) return;
   throw new UserError(
     `${name} holds NaN or infinity`,

@@ -46,6 +46,25 @@ describe.skipIf(!reachable)("places that can't be written", () => {
 });
 
 describe("paths", () => {
+  it("that are empty name no place to write: the current folder stays as it is", () => {
+    const folder = temporaryFolder();
+    cpSync(fixture("bert-tiny"), join(folder, "model"), { recursive: true });
+    mkdirSync(join(folder, "data"));
+    for (const name of ["thesis.txt", join("data", "mine.txt")]) writeFileSync(join(folder, name), "mine");
+    const before = contents(folder);
+    for (const words of [
+      ["grow", "model", "", "--method", "fpi", "--layers", "4"],
+      ["init", join("model", "config.json"), ""],
+      ["tokenizer", "train", "thesis.txt", "--out", "", "--kind", "wordpiece", "--vocab", "64"],
+      ["quickstart", "--out", ""],
+    ]) {
+      const stderr = "error: the place to write: the path is empty\nhint: name a file or folder\n";
+      expect(cli(words, { cwd: folder }), words.join(" ")).toEqual({ code: 2, stdout: "", stderr });
+      expect(contents(folder)).toEqual(before);
+    }
+    expect(cli(["inspect", ""], { cwd: folder }).stderr).toMatch(/^error: "": there is no such folder\n/);
+  });
+
   it("may hold spaces, letters of any script, quotes, `..` and links", () => {
     const folder = temporaryFolder();
     const odd = join(folder, "ein  Ordner", "模型 и 'модели' \"x\" ü😀");

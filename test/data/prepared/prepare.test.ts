@@ -38,14 +38,10 @@ const byteVocabulary = new Map(byteLetters.map((letter, id) => [letter, id]));
 const end = byteLetters.length - 1;
 writeFileSync(
   join(gpt2, "tokenizer.json"),
-  JSON.stringify(
-    byteLevelJson({
-      vocabulary: byteVocabulary,
-      merges: [],
-      added: [specialToken(end, "<|endoftext|>")],
-      addPrefixSpace: false,
-    }),
-  ),
+  JSON.stringify({
+    ...byteLevelJson({}, { vocabulary: byteVocabulary, merges: [] }),
+    added_tokens: [specialToken(end, "<|endoftext|>")],
+  }),
 );
 
 /** Documents of some lines of some words, of random lengths. */

@@ -21,7 +21,10 @@ function byteLevel(merges: readonly string[], added: readonly Json[], addPrefixS
     ...new Set([...added.map((token) => String(token.content)), ...bytes, ...pairs.map((p) => p.join(""))]),
   ];
   const vocabulary = new Map(names.map((name, id) => [name, id]));
-  return { ...byteLevelJson({ vocabulary, merges: pairs, added: [], addPrefixSpace }), added_tokens: numbered(added) };
+  return {
+    ...byteLevelJson({ add_prefix_space: addPrefixSpace }, { vocabulary, merges: pairs }),
+    added_tokens: numbered(added),
+  };
 }
 
 const wordPieces = [
@@ -45,10 +48,12 @@ wordPieces.push("zebra", "the", "##s", "0", "##0", "<", "й", "и", "##я");
 function wordPiece(added: readonly Json[], lowercase: boolean, chineseCharacters = true): Json {
   const first = wordPieces.slice(0, 5).map((token, id) => specialToken(id, token));
   const extra = added.map((token, i) => ({ ...token, id: wordPieces.length + i }));
-  const json = wordPieceJson({
-    ...{ vocabulary: new Map(wordPieces.map((name, id) => [name, id])), added: first, lowercase, stripAccents: null },
-    ...{ chineseCharacters, unknown: "[UNK]" },
-  });
+  const settings = { do_lower_case: lowercase, tokenize_chinese_chars: chineseCharacters };
+  const json = wordPieceJson(
+    settings,
+    { vocabulary: new Map(wordPieces.map((name, id) => [name, id])), merges: [] },
+    {},
+  );
   return { ...json, added_tokens: [...first.map((token) => ({ ...token })), ...extra] };
 }
 

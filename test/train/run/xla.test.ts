@@ -50,6 +50,7 @@ describe.skipIf(!found.usable)("fifty steps with dropout and accumulation", () =
       ["bf16", 5e-3, "{kind: xla, precision: bf16}"],
       ["over-data", 1e-5, "{kind: xla, mesh: {data: 2}}"],
       ["over-fsdp", 1e-5, "{kind: xla, mesh: {fsdp: 2}}"],
+      ["bf16-over-fsdp", 5e-3, "{kind: xla, precision: bf16, mesh: {fsdp: 2}}"],
     ];
     for (const [name, within, engine] of forms) {
       const xla = run(name, `engine=${engine}`);

@@ -374,6 +374,13 @@ export const growth: Group = {
       "<what to do>",
       "a typing error",
     ),
+    {
+      name: "advice for no number of tokens",
+      words: () => ["advise", fixture("bert-tiny"), "--layers", "4", "--tokens", "many"],
+      says: "--tokens: `<name>` is not a whole number above 0",
+      hint: "give one, such as 20M",
+      cause: "a typing error",
+    },
     grow(
       "a factor on copied layers",
       ["--layers", "4", "--method", "fpi", "--depth", "stack:0.1"],
@@ -541,6 +548,13 @@ export const growth: Group = {
       "--layers: `<value>` is no whole number of at least <n>",
       "give one",
       "a typing error",
+    ),
+    grow(
+      "a size that no file can hold",
+      ["--method", "fpi", "--hidden", "100000000"],
+      "target config: <n> parameters, more than a file can hold",
+      "lower its sizes",
+      "a digit too many; said at once, before memory is taken for it",
     ),
     {
       name: "more than the disk holds",

@@ -55,6 +55,13 @@ export const runs: Group = {
       cause: "`--beside` without `--serve`",
     },
     {
+      name: "a page on a port that there is not",
+      words: async (folder) => ["pretrain", await runFile(folder), "--serve", "99999"],
+      says: "--serve: `<value>` is no whole number from 0 to 65535",
+      hint: "give one",
+      cause: "a typing error",
+    },
+    {
       name: "a report of no run",
       words: async (folder) => ["report", folder, "--out", join(folder, "page.html")],
       says: "<folder>: it is no run: there is no metrics.jsonl",

@@ -367,6 +367,84 @@ export const tuning: Group = {
       ["<file>:1: `b` is no number", "a regression's labels are numbers"],
       "classes given to a regression",
     ),
+    finetune(
+      "no column of labels",
+      "a\t1\n",
+      { data: { train: "table", validation: "table", text: 1 } },
+      ["<file>:<n>: `data.label` is missing", "name a column, or from 1 give its number"],
+      "a key is missing",
+    ),
+    finetune(
+      "a column of lists",
+      '{"a": ["b"], "c": 1}\n',
+      data({ text: "a", label: "c" }),
+      ["<file>:1: column `a` holds no text", "write it as a string or a number"],
+      "words given to a classification",
+    ),
+    finetune(
+      "words and labels that do not pair",
+      '{"tokens": ["a", "b"], "ner_tags": ["O"]}\n',
+      { task: "token-classification", data: { train: "table", validation: "table" } },
+      ["<file>:1: 2 words and 1 labels", "give a list of words, and one of as many labels"],
+      "a label is missing",
+    ),
+    finetune(
+      "a word a line, by name",
+      "a O\n",
+      { task: "token-classification", data: { train: "table", validation: "table" } },
+      [
+        "<file>: columns go by name, and a file of a word a line has no header",
+        "give their numbers, from 1, in `data.text` and `data.label`",
+      ],
+      "CoNLL's columns without numbers",
+    ),
+    finetune(
+      "a word without its label",
+      "a O\n\nb\n",
+      { task: "token-classification", ...data({}) },
+      ["<file>:3: 1 columns, and the 2. is wanted", "mend the line, or name other columns in `data`"],
+      "a damaged line",
+    ),
+    finetune(
+      "a damaged table of columns",
+      "PAR1 and no more",
+      data({ text: "a", label: "b" }),
+      [
+        "<file>: broken Parquet file, or of a kind that is not read (parquet file invalid (footer != PAR1))",
+        "get it anew, or write its rows as JSON Lines",
+      ],
+      "a download that was cut off",
+    ),
+    finetune(
+      "questions that are none",
+      '{"version": "1.1", "data": [{"paragraphs": [{"context": 1}]}]}',
+      { task: "question-answering", data: { train: "table", validation: "table" } },
+      [
+        "<file>: no questions as SQuAD has them (data.0.paragraphs.0.context: Invalid input: expected string, received number)",
+        "get it anew",
+      ],
+      "a file of another kind",
+    ),
+    finetune(
+      "answers that are none",
+      '{"question": "a", "context": "b", "answers": "c"}\n',
+      { task: "question-answering", data: { train: "table", validation: "table" } },
+      [
+        "<file>:1: no questions as SQuAD has them (answers: Invalid input)",
+        "name the columns of question and context in `data.text`, that of the answers in `data.label`",
+      ],
+      "answers without their places",
+    ),
+    finetune(
+      "a question that is too long",
+      '{"question": "a b c d", "context": "b", "answers": []}\n',
+      { task: "question-answering", data: { train: "table", validation: "table" } },
+      [
+        "<file>:1: a question of <n> tokens leaves 1 for its context, and windows share 2",
+        "raise `length`, or lower `questions.stride`",
+      ],
+      "`length` is too small",
+    ),
     {
       ...finetune(
         "a label that was not trained",

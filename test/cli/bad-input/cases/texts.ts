@@ -279,11 +279,21 @@ export const corpora: Group = {
       "a share that is no number",
       "text.txt",
       enough,
-      "--validation: a share of <n>",
-      "name a share from 0 to below 1, such as 0.01",
-      "an option out of its range",
+      "--validation: `<value>` is no number from 0 to 1",
+      "give one",
+      "a typing error",
       ["--validation", "ten"],
     ),
+    {
+      name: "a text that can be read only once",
+      words: (folder) => {
+        const usual = ["--tokenizer", fixture("tokenizers", "uncased"), "--length", "16"];
+        return ["prepare", "/dev/zero", "--out", join(folder, "data"), ...usual];
+      },
+      says: "<file>: not a regular file",
+      hint: "write what it gives to a file, and name that",
+      cause: "a pipe or a device in place of a file, as `<(zcat texts.gz)` is one",
+    },
     {
       name: "a text that is not there",
       words: (folder) => [
