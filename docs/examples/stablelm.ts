@@ -21,14 +21,12 @@ export const stablelm: Architecture = decoderArchitecture({
     bos_token_id: 0,
     eos_token_id: 0,
   },
-  ownHeadWidth: false,
   biases(read) {
     read.only("qk_layernorm", false, "a norm of its own for each head is");
     read.only("use_parallel_residual", false, "an FFN beside attention is");
     read.only("hidden_dropout", 0, "dropout of what the FFN writes is");
-    return { qkv: read.flag("use_qkv_bias"), output: false, ffn: false };
+    return { qkv: read.flag("use_qkv_bias") };
   },
-  queryNorms: false,
   layerNorms: true,
   turnedShare: 0.25,
 });

@@ -4,16 +4,19 @@ import type { Command } from "@commander-js/extra-typings";
 import type { FloatDType } from "../checkpoint/dtype.ts";
 import type { ApplyOptions } from "../growth/apply.ts";
 import { depthRules } from "../growth/depth.ts";
+import { POSITION_RULES } from "../growth/extend.ts";
 import type { OptionDefinition } from "../growth/growth.ts";
 import { MAP_KINDS } from "../growth/maps.ts";
 import { methods } from "../growth/methods.ts";
 import { MOMENT_MODES } from "../growth/moments.ts";
 import type { GrowthPlan } from "../growth/plan.ts";
 import type { OpenModel } from "../model/load.ts";
-import { UserError } from "../util/errors.ts";
+import { named, UserError } from "../util/errors.ts";
 import { floatDType, modelFolder, wholeNumber } from "./options.ts";
 import { formatBytes, formatCount, note, Progress, print, printJson, table } from "./output.ts";
 import { checkSizes, sizeOptions, targetOf } from "./sizes.ts";
+
+const NEW_TOKENS = ["pieces", "fresh"] as const;
 
 type Flags = ReturnType<ReturnType<typeof declared>["opts"]>;
 
@@ -23,6 +26,22 @@ const declared = (command: Command) =>
       .argument("<source>", "a model folder: config.json and weights in safetensors", modelFolder)
       .argument("[out]", "the folder to write (not needed with --dry-run)"),
   )
+    .option(
+      "--vocab <n>",
+      "ids of the vocabulary (default: the source's, or as many as --tokenizer has)",
+      wholeNumber("--vocab", 1),
+    )
+    .option("--tokenizer <folder>", "the source's tokenizer with more tokens, which the grown model gets")
+    .option(
+      "--new-tokens <rows>",
+      `rows of new tokens: ${NEW_TOKENS.join(", ")} (the mean of what the old tokenizer cuts them into, or drawn)`,
+      "pieces",
+    )
+    .option("--positions <n>", "the most tokens of a text", wholeNumber("--positions", 1))
+    .option(
+      "--positions-by <rule>",
+      `how they get more: ${POSITION_RULES.join(", ")} (default: extend, which keeps those there are)`,
+    )
     .option("--method <name>", `how the width grows: ${methods.map((method) => method.name).join(", ")}`)
     .option("--map <kind>", `how new units find the ones they are made from: ${MAP_KINDS.join(", ")}`)
     .option("--depth <rule>", `how the depth grows: ${depthRules.map((rule) => rule.name).join(", ")}`)
@@ -83,7 +102,7 @@ async function grow(folder: string, out: string | undefined, flags: Flags): Prom
   const maxShardBytes = flags.maxShard === undefined ? undefined : parseSize(flags.maxShard, "--max-shard");
   const source = await openModel(folder);
   try {
-    const { plan: planned, dtype, keepNotFinite } = await planFrom(source, flags);
+    const { plan: planned, dtype, keepNotFinite, tokenizer } = await planFrom(source, flags);
     for (const remark of await remarks(source, planned.growth.target.outputs)) note(`${folder}: ${remark}`);
     await noteBeyond(source);
     const format = dtype ?? storedDType(source);
@@ -98,6 +117,7 @@ async function grow(folder: string, out: string | undefined, flags: Flags): Prom
       dtype: format,
       maxShardBytes,
       keepNotFinite,
+      tokenizer,
       progress: (done, total) => progress.update(() => `growing: ${Math.floor((100 * done) / total)} %`),
     });
     progress.end();
@@ -150,10 +170,20 @@ async function planFrom(source: OpenModel, flags: Flags): Promise<{ plan: Growth
   ]);
   if (flags.repeat !== undefined) {
     const { repeatedPlan } = await import("../growth/repeat.ts");
-    return repeatedPlan(source, flags.repeat);
+    const repeated = await repeatedPlan(source, flags.repeat);
+    const { tokenizer: hash } = repeated.plan.extension ?? {};
+    if (hash === undefined) return repeated;
+    const { openTokenizer } = await import("../data/tokenizer/tokenizer.ts");
+    const given = flags.tokenizer === undefined ? undefined : await openTokenizer(flags.tokenizer);
+    if (given?.info.hash === hash) return { ...repeated, tokenizer: flags.tokenizer };
+    const what =
+      given === undefined ? "it was grown for a tokenizer of more tokens" : "it was grown for another tokenizer";
+    throw new UserError(what, flags.repeat, "name the folder of that one with --tokenizer");
   }
+  const extending = await extensionOf(source, flags);
   const { method, map, depth, moments, seed } = flags;
-  checkSizes(flags);
+  const sizes = { ...flags, positionsBy: undefined, ...extending?.sizes };
+  checkSizes(sizes);
   if (method === undefined) {
     const known = methods.map((method) => method.name).join(", ");
     throw new UserError(
@@ -164,13 +194,44 @@ async function planFrom(source: OpenModel, flags: Flags): Promise<{ plan: Growth
   }
   const { model, folder } = source;
   const outputs = flags.addHead === true ? outputsWithLanguageModel(model, folder) : model.outputs;
-  const target = await targetOf(model, flags, outputs);
+  const target = await targetOf(model, sizes, outputs);
   const given: Record<string, string> = {};
   for (const [name, value] of Object.entries(flags)) {
     if (typeof value === "string" && distinctOptions().some((option) => option.name === name)) given[name] = value;
   }
-  const plan = planGrowth(source.model, target, { method, options: given, map, depth, moments, seed });
-  return { plan, dtype: await floatDType(flags.dtype), keepNotFinite: flags.keepNonfinite };
+  const { extension } = extending ?? {};
+  const plan = planGrowth(source.model, target, { method, options: given, map, depth, moments, seed, extension });
+  return { plan, dtype: await floatDType(flags.dtype), keepNotFinite: flags.keepNonfinite, tokenizer: flags.tokenizer };
+}
+
+/** What is asked for beyond width and depth; undefined for nothing. */
+async function extensionOf(source: OpenModel, flags: Flags) {
+  const { tokenizer, positions } = flags;
+  if (flags.vocab === undefined && tokenizer === undefined && positions === undefined) {
+    if (flags.positionsBy === undefined) return undefined;
+    throw new UserError("it says how there come to be more positions", "--positions-by", "add --positions N");
+  }
+  const by = named(
+    flags.positionsBy ?? "extend",
+    POSITION_RULES,
+    `positions can't be made by \`${flags.positionsBy}\``,
+    "--positions-by",
+  );
+  const rows = named(flags.newTokens, NEW_TOKENS, `new tokens can't get \`${flags.newTokens}\``, "--new-tokens");
+  const { vocab: there } = source.model.dimensions;
+  if (tokenizer === undefined) {
+    const sizes = { vocab: flags.vocab, positions, positionsBy: by };
+    return { sizes, extension: { pieces: new Map<number, readonly number[]>(), positions: by } };
+  }
+  const { newTokens } = await import("../data/tokenizer/pieces.ts");
+  const { vocabulary, hash, pieces } = await newTokens(source.folder, tokenizer, there);
+  const vocab = flags.vocab ?? Math.max(there, vocabulary);
+  if (vocab < vocabulary) {
+    const what = `${vocab} ids are too few for a tokenizer of ${vocabulary}`;
+    throw new UserError(what, "--vocab", "give at least as many, or leave it out");
+  }
+  const made = rows === "pieces" ? pieces : new Map<number, readonly number[]>();
+  return { sizes: { vocab, positions, positionsBy: by }, extension: { pieces: made, positions: by, tokenizer: hash } };
 }
 
 async function describe(plan: GrowthPlan, dtype: FloatDType, json: boolean, promise: string): Promise<void> {

@@ -1,5 +1,6 @@
 /** The target of a growth, as options say it: a config, or some of its sizes. */
 import type { Command, OptionValues } from "@commander-js/extra-typings";
+import type { PositionRule } from "../growth/extend.ts";
 import type { Model } from "../model/architecture.ts";
 import type { Outputs } from "../model/table.ts";
 import { UserError } from "../util/errors.ts";
@@ -12,6 +13,9 @@ export interface SizeFlags {
   readonly kvHeads?: number;
   readonly ffn?: number;
   readonly layers?: number;
+  readonly vocab?: number;
+  readonly positions?: number;
+  readonly positionsBy?: PositionRule;
 }
 
 export const sizeOptions = <A extends unknown[], O extends OptionValues>(command: Command<A, O>) =>
@@ -31,8 +35,8 @@ export const sizeOptions = <A extends unknown[], O extends OptionValues>(command
     .option("--ffn <n>", "FFN width", wholeNumber("--ffn", 1))
     .option("--layers <n>", "layers", wholeNumber("--layers", 1));
 
-function sizesOf({ hidden, heads, kvHeads, ffn, layers }: SizeFlags) {
-  return { hidden, heads, kvHeads, ffn, layers };
+function sizesOf({ hidden, heads, kvHeads, ffn, layers, vocab, positions, positionsBy }: SizeFlags) {
+  return { hidden, heads, kvHeads, ffn, layers, vocab, positions, positionsBy };
 }
 
 /** @throws UserError if the target is given twice */

@@ -42,6 +42,8 @@ export interface ApplyOptions {
   readonly dtype?: FloatDType;
   /** Largest shard, in bytes; default 5 GB. */
   readonly maxShardBytes?: number;
+  /** The tokenizer's folder; default: the source's. */
+  readonly tokenizer?: string;
   /** Take NaN and infinity over where the source has them; default: they are refused. */
   readonly keepNotFinite?: boolean;
   /** Told after each slice how many numbers of all are written. */
@@ -140,7 +142,10 @@ async function fill(
   if (optimizer !== undefined) await writeMoments(folder, plan, optimizer, tell);
   await writeConfig(folder, configOf(plan, dtype));
   const { positions } = plan.growth.target.dimensions;
-  await copyTokenizerFiles(source.folder, folder, (config) => withLimit(config, positions));
+  // A lower limit than the model's is meant, unless it was all that the source took.
+  const longer = positions > source.model.dimensions.positions;
+  const { tokenizer = source.folder } = options;
+  await copyTokenizerFiles(tokenizer, folder, (config) => withLimit(config, positions, !longer));
   await copyGenerationConfig(source.folder, folder);
   await fillFile(join(folder, growthFile), await record());
   await writeCard(folder, plan, await descentOf(source.folder), dtype, promiseWords(plan, dtype, source), vanished);

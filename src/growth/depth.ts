@@ -1,5 +1,5 @@
 /** The depth rules there are: one file under depth/ and one line here for each. */
-import { suggestion, UserError } from "../util/errors.ts";
+import { named, UserError } from "../util/errors.ts";
 import { interleave } from "./depth/interleave.ts";
 import { middle } from "./depth/middle.ts";
 import { overlap } from "./depth/overlap.ts";
@@ -14,11 +14,7 @@ export const depthRules: readonly DepthRule[] = [stack, interleave, zero, spread
 /** @param words a rule's name, with `:FACTOR` behind it for one that takes a factor @throws UserError if there is no such rule */
 export function depthRuleOf(words: string): DepthRule {
   const [name, factor] = words.split(/:(.*)/s);
-  const found = depthRules.find((rule) => rule.name === name);
-  if (found === undefined) {
-    const known = depthRules.map((rule) => rule.name);
-    throw new UserError(`there is no depth rule \`${name}\``, "--depth", suggestion(name, known));
-  }
+  const found = named(name, depthRules, `there is no depth rule \`${name}\``, "--depth");
   if (factor === undefined) return found;
   if (found.scaled === undefined) {
     throw new UserError(`\`${name}\` takes no factor`, "--depth", `write \`${name}\` alone`);

@@ -9,7 +9,7 @@
  */
 import type { Model } from "../model/architecture.ts";
 import { AXES, type Axis, axes, type Parameter } from "../model/table.ts";
-import { suggestion, UserError } from "../util/errors.ts";
+import { named } from "../util/errors.ts";
 import { RandomStream } from "../util/random.ts";
 
 export const MAP_KINDS = ["cyclic", "shuffled", "random"] as const;
@@ -17,9 +17,7 @@ export type MapKind = (typeof MAP_KINDS)[number];
 
 /** @throws UserError if it is none of MAP_KINDS */
 export function mapKind(name: string): MapKind {
-  const found = MAP_KINDS.find((kind) => kind === name);
-  if (found === undefined) throw new UserError(`there is no map \`${name}\``, "--map", suggestion(name, MAP_KINDS));
-  return found;
+  return named(name, MAP_KINDS, `there is no map \`${name}\``, "--map");
 }
 
 export interface UnitMap {

@@ -1,5 +1,5 @@
 /** The width methods there are: one file under methods/ and one line here for each. */
-import { suggestion, UserError } from "../util/errors.ts";
+import { named, suggestion, UserError } from "../util/errors.ts";
 import type { OptionValues, WidthMethod } from "./growth.ts";
 import { aki } from "./methods/aki.ts";
 import { direct } from "./methods/direct.ts";
@@ -27,10 +27,7 @@ export const methods: readonly WidthMethod[] = [
 
 /** @throws UserError if there is no such method */
 export function methodOf(name: string): WidthMethod {
-  const found = methods.find((method) => method.name === name);
-  if (found !== undefined) return found;
-  const known = methods.map((method) => method.name);
-  throw new UserError(`there is no method \`${name}\``, "--method", suggestion(name, known));
+  return named(name, methods, `there is no method \`${name}\``, "--method");
 }
 
 /**

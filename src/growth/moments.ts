@@ -8,14 +8,12 @@
  * the first steps would be missing where it is needed: up to (1 − 0.9ᵏ) / √(1 − 0.999ᵏ) = 6.6 times the rate in step 12.
  * What its other moments hold then slows its old entries for some hundred steps (measured: docs/methods.md).
  */
-import { suggestion, UserError } from "../util/errors.ts";
+import { named } from "../util/errors.ts";
 
 export const MOMENT_MODES = ["grow", "old-only", "drop"] as const;
 export type MomentMode = (typeof MOMENT_MODES)[number];
 
 /** @throws UserError if it is none of MOMENT_MODES */
 export function momentMode(name: string): MomentMode {
-  const found = MOMENT_MODES.find((mode) => mode === name);
-  if (found !== undefined) return found;
-  throw new UserError(`moments can't be treated as \`${name}\``, "--moments", suggestion(name, MOMENT_MODES));
+  return named(name, MOMENT_MODES, `moments can't be treated as \`${name}\``, "--moments");
 }

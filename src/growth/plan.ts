@@ -5,10 +5,19 @@
 import type { FloatDType } from "../checkpoint/dtype.ts";
 import { type Model, resizeModel } from "../model/architecture.ts";
 import { headWords, isAdded } from "../model/head.ts";
+import type { Rope } from "../model/rope.ts";
 import { AXES, type Dimensions, normName, type Outputs, type Parameter, shapeOf } from "../model/table.ts";
 import { UserError } from "../util/errors.ts";
 import type { Json } from "../util/json.ts";
 import { depthRuleOf, depthRules } from "./depth.ts";
+import {
+  beforeExtension,
+  type Extension,
+  extended,
+  extensionPromise,
+  type PositionRule,
+  stretchedModel,
+} from "./extend.ts";
 import type { Content, DepthRule, Growth, LayerOrigin, OptionValues, Promised, WidthMethod } from "./growth.ts";
 import { growthBy, weaker } from "./growth.ts";
 import { type AxisMaps, axisSizes, drawMaps, type MapKind, mapKind } from "./maps.ts";
@@ -31,6 +40,8 @@ export interface GrowthChoices {
   readonly seed?: number;
   /** Maps to use instead of drawing them, as growth.json holds them. */
   readonly maps?: AxisMaps;
+  /** How ids and positions are made that the source has not; absent: there are none. */
+  readonly extension?: Extension;
 }
 
 /** What one target parameter becomes. */
@@ -56,6 +67,8 @@ export interface GrowthPlan {
   readonly parameters: readonly PlannedParameter[];
   /** What is to be said of the target beside the promise, in sentences. */
   readonly notes: readonly string[];
+  /** How ids and positions are made that the source has not. */
+  readonly extension?: Extension;
   /** Of a learned method, once it has been learned: from what, and what it cost. */
   readonly learned?: Json;
 }
@@ -73,7 +86,8 @@ export function planGrowth(source: Model, asked: Model, choices: GrowthChoices):
   const mode = momentMode(choices.moments ?? "grow");
   const seed = choices.seed ?? 0;
   const eps = method.eps?.(source, asked) ?? source.settings.eps;
-  checkTarget(source, asked, eps);
+  const { extension } = choices;
+  checkTarget(source, asked, eps, extension);
   const { layers: from } = source.dimensions;
   const { layers: to } = asked.dimensions;
   const deeper = to > from;
@@ -91,9 +105,14 @@ export function planGrowth(source: Model, asked: Model, choices: GrowthChoices):
     choices.maps === undefined ? drawMaps(kind, source, target, seed) : fitting(choices.maps, source, target);
   const growth = growthBy(method, { source, target, drawn, options, seed });
   const width = method.promise(growth);
-  const promise = deeper ? weaker(width, depth.promise(growth)) : width;
+  const grown = deeper ? weaker(width, depth.promise(growth)) : width;
+  const more = extension && extensionPromise(growth, extension);
+  const promise = more === undefined ? grown : weaker(grown, more);
 
-  const table = new Map(target.parameters.map((parameter) => [`${parameter.layer} ${parameter.kind}`, parameter]));
+  const before = (parameter: Parameter) => (extension === undefined ? parameter : beforeExtension(parameter, source));
+  const table = new Map(
+    target.parameters.map((parameter) => [`${parameter.layer} ${parameter.kind}`, before(parameter)]),
+  );
   const widened = (content: Content) => (kindOf: string, layer: number | null) => {
     const parameter = table.get(`${layer} ${kindOf}`);
     if (parameter === undefined) throw new Error(`the target has no ${kindOf} in layer ${layer}`);
@@ -101,7 +120,11 @@ export function planGrowth(source: Model, asked: Model, choices: GrowthChoices):
   };
   const adjusted = (parameter: Parameter, content: Content): Recipe | undefined =>
     deeper && parameter.layer !== null ? depth.adjust?.(parameter, content, growth, widened(content)) : undefined;
-  const recipe = (parameter: Parameter, content: Content): Recipe => {
+  const recipe = (whole: Parameter, content: Content): Recipe => {
+    const made = recipeBefore(before(whole), content);
+    return extension === undefined ? made : extended(growth, whole, content, made, extension);
+  };
+  const recipeBefore = (parameter: Parameter, content: Content): Recipe => {
     const origin = parameter.layer === null ? undefined : layers[parameter.layer];
     const made = adjusted(parameter, content) ?? widened(content)(parameter.kind, origin?.from ?? null);
     if (content === "weight" || mode !== "old-only") return made;
@@ -125,7 +148,7 @@ export function planGrowth(source: Model, asked: Model, choices: GrowthChoices):
   });
   const remark = target.architecture.remark?.(target);
   const notes = [...headWords(source, target), ...(remark === undefined ? [] : [remark])];
-  return { growth, method, depth, mapKind: kind, momentMode: mode, layers, promise, parameters, notes };
+  return { growth, method, depth, mapKind: kind, momentMode: mode, layers, promise, parameters, notes, extension };
 }
 
 /** Whether numbers of a growth are rounded anew where they are stored in a format: some are other than the source's by a power of two. */
@@ -179,6 +202,11 @@ export interface TargetSizes {
   readonly kvHeads?: number;
   readonly ffn?: number;
   readonly layers?: number;
+  /** Default: the source's. More of them need an extension (GrowthChoices). */
+  readonly vocab?: number;
+  readonly positions?: number;
+  /** What rotary positions become; default extend. */
+  readonly positionsBy?: PositionRule;
 }
 
 /**
@@ -192,7 +220,7 @@ export function resizedModel(source: Model, sizes: TargetSizes, outputs: Outputs
     throw new UserError(
       "no target size is given",
       "grow",
-      "give --to CONFIG.json, or some of --hidden --heads --kv-heads --ffn --layers",
+      "give --to CONFIG.json, or some of --hidden --heads --kv-heads --ffn --layers --vocab --positions",
     );
   }
   const ofHeads = sizes.heads === undefined || architecture.ownHeadWidth ? from.hidden : sizes.heads * headWidth;
@@ -212,7 +240,11 @@ export function resizedModel(source: Model, sizes: TargetSizes, outputs: Outputs
   const kvHeads = sizes.kvHeads ?? kvHeadsFor(heads, from);
   const ffn = sizes.ffn ?? Math.round((from.ffn * hidden) / from.hidden);
   const layers = sizes.layers ?? from.layers;
-  return resizeModel({ ...source, outputs }, { hidden, heads, kvHeads, headWidth, ffn, layers }, "target config");
+  const { vocab, positions } = sizes;
+  const to = { hidden, heads, kvHeads, headWidth, ffn, layers, vocab, positions };
+  const model = resizeModel({ ...source, outputs }, to, "target config");
+  if (positions === undefined || sizes.positionsBy === undefined || sizes.positionsBy === "extend") return model;
+  return stretchedModel(model, sizes.positionsBy, positions / from.positions);
 }
 
 function kvHeadsFor(heads: number, from: Dimensions): number {
@@ -249,7 +281,7 @@ function wholeHeads(heads: number, hidden: number, from: Dimensions, where: stri
 }
 
 /** @param eps that the method needs @throws UserError if the target is smaller, cuts heads, or is another network */
-function checkTarget(source: Model, target: Model, eps: number): void {
+function checkTarget(source: Model, target: Model, eps: number, extension: Extension | undefined): void {
   const from = source.dimensions;
   const to = target.dimensions;
   const where = "target";
@@ -267,8 +299,12 @@ function checkTarget(source: Model, target: Model, eps: number): void {
   }
   if (to.headWidth !== from.headWidth) throw wholeHeads(to.heads, to.hidden, from, where);
   const differences: [string, unknown, unknown][] = [
-    ["vocabulary", from.vocab, to.vocab],
-    ["number of positions", from.positions, to.positions],
+    ["vocabulary", extension === undefined ? from.vocab : Math.max(from.vocab, to.vocab), to.vocab],
+    [
+      "number of positions",
+      extension === undefined ? from.positions : Math.max(from.positions, to.positions),
+      to.positions,
+    ],
     ["number of token types", from.types, to.types],
     [
       `${normName(source.parameters)} eps`,
@@ -279,6 +315,7 @@ function checkTarget(source: Model, target: Model, eps: number): void {
     ["head's activation", source.settings.transform, target.settings.transform],
     ["language-model head", source.outputs.lm === "none" ? target.outputs.lm : source.outputs.lm, target.outputs.lm],
     ...oddKinds(source, target),
+    ...(extension === undefined || extension.positions === "extend" ? attentionForms(source, target) : []),
     ["attention scale", source.settings.attentionScale, target.settings.attentionScale],
     ["padding id", paddingRow(source), paddingRow(target)],
   ];
@@ -304,6 +341,25 @@ function oddKinds(source: Model, target: Model): [string, unknown, unknown][] {
   );
   const odd = [...from, ...to].filter((kind) => !from.has(kind) || !to.has(kind));
   return odd.map((kind) => [kind, from.has(kind) ? "there" : "none", to.has(kind) ? "there" : "none"]);
+}
+
+/** How blocks attend: by each kind of them, and, where as many blocks stay, of which kind each is. */
+function attentionForms(source: Model, target: Model): [string, unknown, unknown][] {
+  const deeper = target.dimensions.layers > source.dimensions.layers;
+  // Those of a deeper target are still to be made from the source's, where it has some.
+  const kinds = ({ kinds }: Model) => (deeper ? kinds && "there" : kinds?.join(", "));
+  const lowest = (rope: Rope | undefined) => rope && Math.min(...rope.frequencies);
+  const forms = [...new Set(source.kinds ?? [undefined])].flatMap((kind): [string, unknown, unknown][] => {
+    const of = kind === undefined ? "" : ` of ${kind}`;
+    const [is, would] = [source.network.attends(kind), target.network.attends(kind)];
+    return [
+      [`attention window${of}`, is.window, would.window],
+      [`lowest rotary frequency${of}`, lowest(is.rope), lowest(would.rope)],
+      [`list of rotary frequencies${of}`, is.rope?.frequencies.join(), would.rope?.frequencies.join()],
+      [`rotary scale${of}`, is.rope?.scale, would.rope?.scale],
+    ];
+  });
+  return [["blocks' kinds", kinds(source), kinds(target)], ...forms];
 }
 
 /** The row of padding, which positions may be counted from. */

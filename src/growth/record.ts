@@ -2,13 +2,15 @@
  * growth.json: what was grown from what and how, enough to repeat it bit for bit and to hold the result to its promise.
  */
 import { join } from "node:path";
+import { z } from "zod";
 import { type FloatDType, floatDTypes } from "../checkpoint/dtype.ts";
 import { growthFile, presentOf } from "../checkpoint/folder.ts";
 import { AXES, axes, type Sizes } from "../model/table.ts";
 import { UserError } from "../util/errors.ts";
-import { isJsonObject, type Json, type JsonValue, readJsonObject } from "../util/json.ts";
+import { type Json, type JsonValue, readJsonObject } from "../util/json.ts";
 import { packageVersion } from "../util/paths.ts";
-import type { OptionValues, Promised } from "./growth.ts";
+import { type Extension, POSITION_RULES } from "./extend.ts";
+import type { Promised } from "./growth.ts";
 import { type AxisMaps, mapKind, unitMap } from "./maps.ts";
 import { type GrowthChoices, type GrowthPlan, roundedIn } from "./plan.ts";
 
@@ -63,9 +65,15 @@ export function recordOf(
     // In float32 a share of a third is rounded too, which no bar notices.
     promise: { ...plan.promise, ...(dtype === "F32" ? {} : { rounded: roundedIn(plan, dtype) }) },
     ...(growth.target.outputs.lm === growth.source.outputs.lm ? {} : { addHead: true }),
+    ...(plan.extension === undefined ? {} : { extension: extensionJson(plan.extension) }),
     ...(notFinite === 0 ? {} : { not_finite: notFinite }),
     ...(plan.learned === undefined ? {} : { learned: plan.learned }),
   };
+}
+
+function extensionJson({ pieces, positions, tokenizer }: Extension): Json {
+  const listed = Object.fromEntries([...pieces].map(([id, made]) => [String(id), [...made]]));
+  return { positions, pieces: listed, ...(tokenizer === undefined ? {} : { tokenizer }) };
 }
 
 /** JSON with lists of numbers on one line each, so that maps stay readable. */
@@ -83,117 +91,79 @@ export async function readRecord(folder: string): Promise<GrowthRecord> {
   return parseRecord(await readJsonObject(path), path);
 }
 
+const count = z.number();
+const sizes = z
+  .object({ layers: count, hidden: count, heads: count, kvHeads: count.optional(), headWidth: count, ffn: count })
+  // Before heads could share keys and values there was no number of those that do.
+  .transform((read): Sizes => ({ ...read, kvHeads: read.kvHeads ?? read.heads }));
+const promise = z.discriminatedUnion("kind", [
+  z.object({ kind: z.enum(["exact", "none"]), reason: z.string() }),
+  z.object({ kind: z.literal("near"), within: z.number(), reason: z.string() }),
+]);
+const map = z.object({ source: count, of: z.array(count) }).transform(({ source, of }, context) => {
+  try {
+    return unitMap(source, Uint32Array.from(of));
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    context.addIssue(error.message);
+    return z.NEVER;
+  }
+});
+const schema = z.object({
+  source: z.object({ files: z.record(z.string(), z.string()), dimensions: sizes }),
+  target: z.object({ dtype: z.enum(floatDTypes), config: z.record(z.string(), z.json()) }),
+  method: z.object({ name: z.string(), options: z.record(z.string(), z.union([z.string(), count])) }),
+  depth: z.object({ rule: z.string() }),
+  moments: z.string(),
+  seed: count,
+  map: z.string(),
+  maps: z.record(z.string(), map),
+  promise,
+  not_finite: count.default(0),
+  extension: z
+    .object({
+      positions: z.enum(POSITION_RULES),
+      pieces: z
+        .record(z.string(), z.array(count))
+        .transform((read) => new Map(Object.entries(read).map(([id, made]) => [Number(id), made]))),
+      tokenizer: z.string().optional(),
+    })
+    .optional(),
+});
+
 /** @param where the file, for messages @throws UserError if it can't be understood */
 export function parseRecord(json: Json, where: string): GrowthRecord {
-  const read = new Reader(json, where);
   if (!READ.includes(json.format)) {
-    const wayOut = "use the version of bert2bert that wrote it (`versions`)";
-    throw new UserError(
-      `its format is ${JSON.stringify(json.format ?? null)}, this version reads ${READ.join(" and ")}`,
-      where,
-      wayOut,
-    );
+    const what = `its format is ${JSON.stringify(json.format ?? null)}, this version reads ${READ.join(" and ")}`;
+    throw new UserError(what, where, "use the version of bert2bert that wrote it (`versions`)");
   }
-  const [source, target, method, depth] = ["source", "target", "method", "depth"].map((key) => read.inner(key));
-  const dtype = floatDTypes.find((known) => known === target.text("dtype"));
-  if (dtype === undefined) throw read.refusal("target.dtype");
-  const maps = read.inner("maps");
-  const map = (name: string) => {
-    const inner = maps.inner(name);
-    try {
-      return unitMap(inner.number("source"), Uint32Array.from(inner.numbers("of")));
-    } catch (error) {
-      throw error instanceof RangeError ? maps.refusal(name) : error;
-    }
-  };
-  return {
-    source: source.inner("files").texts(),
-    sourceSizes: sizesOf(source.inner("dimensions")),
-    targetConfig: target.inner("config").json,
-    choices: {
-      method: method.text("name"),
-      options: method.inner("options").options(),
-      map: mapKind(read.text("map")),
-      depth: depth.text("rule"),
-      moments: read.text("moments"),
-      seed: read.number("seed"),
-      maps: new Map(axes.filter((axis) => AXES[axis].name in maps.json).map((axis) => [axis, map(AXES[axis].name)])),
-    },
-    dtype,
-    promise: promiseOf(read.inner("promise")),
-    addHead: json.addHead === true,
-    notFinite: json.not_finite === undefined ? 0 : read.number("not_finite"),
-  };
-}
-
-function sizesOf(read: Reader): Sizes {
-  const [layers, hidden, heads, headWidth, ffn] = ["layers", "hidden", "heads", "headWidth", "ffn"].map((key) => {
-    return read.number(key);
+  const { success, data, error } = schema.safeParse(json);
+  if (!success) {
+    const path = error.issues[0].path.join(".");
+    throw new UserError(`\`${path}\` is missing or not as expected`, where, "grow the model again");
+  }
+  const { source, target, method, depth, moments, seed, maps } = data;
+  const axisMaps = axes.flatMap((axis) => {
+    const { name } = AXES[axis];
+    return Object.hasOwn(maps, name) ? [[axis, maps[name]] as const] : [];
   });
-  return { layers, hidden, heads, kvHeads: "kvHeads" in read.json ? read.number("kvHeads") : heads, headWidth, ffn };
-}
-
-function promiseOf(read: Reader): Promised {
-  const kind = read.text("kind");
-  const reason = read.text("reason");
-  if (kind === "near") return { kind, within: read.number("within"), reason };
-  if (kind === "exact" || kind === "none") return { kind, reason };
-  throw read.refusal("kind");
-}
-
-/** A JSON object, each value checked as it is read. */
-class Reader {
-  readonly json: Json;
-  readonly #where: string;
-  readonly #path: string;
-
-  constructor(json: Json, where: string, path = "") {
-    this.json = json;
-    this.#where = where;
-    this.#path = path;
-  }
-
-  refusal(key: string): UserError {
-    return new UserError(`\`${this.#path}${key}\` is missing or not as expected`, this.#where, "grow the model again");
-  }
-
-  inner(key: string): Reader {
-    const value = this.json[key];
-    if (!isJsonObject(value)) throw this.refusal(key);
-    return new Reader(value, this.#where, `${this.#path}${key}.`);
-  }
-
-  text(key: string): string {
-    const value = this.json[key];
-    if (typeof value !== "string") throw this.refusal(key);
-    return value;
-  }
-
-  number(key: string): number {
-    const value = this.json[key];
-    if (typeof value !== "number") throw this.refusal(key);
-    return value;
-  }
-
-  numbers(key: string): readonly number[] {
-    const value: JsonValue | undefined = this.json[key];
-    if (!Array.isArray(value)) throw this.refusal(key);
-    return value.map((item: JsonValue) => {
-      if (typeof item !== "number") throw this.refusal(key);
-      return item;
-    });
-  }
-
-  texts(): Readonly<Record<string, string>> {
-    return Object.fromEntries(Object.keys(this.json).map((key) => [key, this.text(key)]));
-  }
-
-  options(): OptionValues {
-    return Object.fromEntries(
-      Object.entries(this.json).map(([key, value]) => {
-        if (typeof value !== "string" && typeof value !== "number") throw this.refusal(key);
-        return [key, value];
-      }),
-    );
-  }
+  return {
+    source: source.files,
+    sourceSizes: source.dimensions,
+    targetConfig: target.config,
+    choices: {
+      method: method.name,
+      options: method.options,
+      map: mapKind(data.map),
+      depth: depth.rule,
+      moments,
+      seed,
+      maps: new Map(axisMaps),
+      extension: data.extension,
+    },
+    dtype: target.dtype,
+    promise: data.promise,
+    addHead: json.addHead === true,
+    notFinite: data.not_finite,
+  };
 }

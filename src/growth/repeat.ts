@@ -1,5 +1,5 @@
 /** Repeats a growth from its growth.json alone: the same source gives the same bytes. */
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import type { FloatDType } from "../checkpoint/dtype.ts";
 import { configFile } from "../checkpoint/folder.ts";
 import { optimizerFile } from "../checkpoint/optimizer.ts";
@@ -38,8 +38,16 @@ export async function checkSource(source: OpenModel, record: GrowthRecord, where
     ...(sharded ? [join(source.folder, indexFile)] : []),
     ...(record.source[optimizerFile] === undefined ? [] : [join(source.folder, optimizerFile)]),
   ]);
-  for (const name of new Set([...Object.keys(record.source), ...Object.keys(hashes)])) {
-    if (hashes[name] === record.source[name]) continue;
+  // Once files of folders below were recorded by their names alone.
+  const read = { ...record.source };
+  for (const name of Object.keys(hashes)) {
+    const before = basename(name);
+    if (name in read || !(before in read) || before in hashes) continue;
+    read[name] = read[before];
+    delete read[before];
+  }
+  for (const name of new Set([...Object.keys(read), ...Object.keys(hashes)])) {
+    if (hashes[name] === read[name]) continue;
     throw new UserError(
       `${name} of ${source.folder} is not the one it was grown from`,
       where,

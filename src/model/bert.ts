@@ -16,8 +16,7 @@ export const bert: Architecture = encoderArchitecture({
     modelClass("BertModel", "pooler"),
   ],
   lm: {
-    dense: "cls.predictions.transform.dense",
-    norm: "cls.predictions.transform.LayerNorm",
+    transform: { dense: "cls.predictions.transform.dense", norm: "cls.predictions.transform.LayerNorm" },
     bias: "cls.predictions.bias",
     decoder: "cls.predictions.decoder",
   },
@@ -30,8 +29,7 @@ export const bert: Architecture = encoderArchitecture({
       pooler: true,
       out: "classifier",
       bias: true,
-      drops: true,
+      drops: ["out"],
     },
   },
-  positionsAfterPadding: false,
 });

@@ -19,6 +19,28 @@ const ACTIVATIONS: readonly (readonly [Activation, readonly string[]])[] = [
   ["silu", ["silu", "swish"]],
 ];
 
+/** What transformers' configs call what most of them have. */
+export const usualKeys = {
+  layers: "num_hidden_layers",
+  hidden: "hidden_size",
+  heads: "num_attention_heads",
+  kvHeads: "num_key_value_heads",
+  headWidth: "head_dim",
+  ffn: "intermediate_size",
+  vocab: "vocab_size",
+  positions: "max_position_embeddings",
+  types: "type_vocab_size",
+  eps: "layer_norm_eps",
+  activation: "hidden_act",
+  dropout: "hidden_dropout_prob",
+  embeddingDropout: "hidden_dropout_prob",
+  attentionDropout: "attention_probs_dropout_prob",
+  innerDropout: "mlp_dropout",
+};
+
+/** What the config of an architecture calls them. One that is not among its defaults it has not. */
+export type Keys = Readonly<Record<keyof typeof usualKeys, string>>;
+
 /** The most that a size may be: no tensor is longer in any library. */
 const LARGEST = 2 ** 31 - 1;
 
@@ -26,11 +48,18 @@ const LARGEST = 2 ** 31 - 1;
 export class ConfigReader {
   readonly #values: Json;
   readonly #where: string;
+  readonly #known: Json;
 
-  /** @param where the file, for messages */
-  constructor(values: Json, where: string) {
+  /** @param where the file, for messages @param known those of `Keys` that it has; default: those that are there */
+  constructor(values: Json, where: string, known = values) {
     this.#values = values;
     this.#where = where;
+    this.#known = known;
+  }
+
+  /** Whether a config of the architecture may have a key. */
+  has(key: string): boolean {
+    return Object.hasOwn(this.#known, key);
   }
 
   #refuse(key: string, what: string, wayOut: string): never {
@@ -70,8 +99,9 @@ export class ConfigReader {
     this.#refuse(key, `is ${show(value)}, not a number above 0`, `set \`${key}\` to one`);
   }
 
-  /** A dropout rate in [0, 1). */
+  /** A dropout rate in [0, 1); 0 where the config has no key for it. */
   rate(key: string): number {
+    if (!this.has(key)) return 0;
     const value = this.#values[key];
     if (typeof value === "number" && value >= 0 && value < 1) return value;
     this.#refuse(key, `is ${show(value)}, not a rate from 0 to below 1`, `set \`${key}\` to one, 0 for none`);
@@ -103,46 +133,55 @@ export class ConfigReader {
     );
   }
 
-  /** Hidden size, and heads of it that each have keys and values of their own. */
-  attention(hiddenKey: string, headsKey: string): Pick<Dimensions, "hidden" | "heads" | "kvHeads" | "headWidth"> {
-    const hidden = this.count(hiddenKey);
-    const heads = this.count(headsKey);
-    if (hidden % heads !== 0) {
-      this.#refuse(
-        hiddenKey,
-        `is ${hidden}, which ${heads} heads do not divide`,
-        `make it a multiple of \`${headsKey}\``,
-      );
+  /** The sizes of a network. @param keys what its config calls them @param uncounted rows of the position table before the first */
+  dimensions(keys: Keys, uncounted: number): Dimensions {
+    const hidden = this.count(keys.hidden);
+    const heads = this.count(keys.heads);
+    const own = this.#given(keys.headWidth);
+    if (own === undefined && hidden % heads !== 0) {
+      const what = `is ${hidden}, which ${heads} heads do not divide`;
+      this.#refuse(keys.hidden, what, `make it a multiple of \`${keys.heads}\``);
     }
-    return { hidden, heads, kvHeads: heads, headWidth: hidden / heads };
+    const shared = this.#given(keys.kvHeads);
+    const kvHeads = shared === undefined ? heads : this.count(shared);
+    if (shared !== undefined && heads % kvHeads !== 0) {
+      const wayOut = `make \`${shared}\` a divisor of \`${keys.heads}\``;
+      this.#refuse(shared, `is ${kvHeads}, which does not divide ${heads} heads`, wayOut);
+    }
+    return {
+      layers: this.layers(keys.layers),
+      hidden,
+      heads,
+      kvHeads,
+      headWidth: own === undefined ? hidden / heads : this.count(own),
+      ffn: this.count(keys.ffn),
+      vocab: this.count(keys.vocab),
+      positions: this.count(keys.positions) - uncounted,
+      types: this.has(keys.types) ? this.count(keys.types) : 0,
+    };
   }
 
-  /** Attention whose heads may share keys and values, and be of a width of their own. @param own whether they may */
-  groupedAttention(own: boolean): Pick<Dimensions, "hidden" | "heads" | "kvHeads" | "headWidth"> {
-    const [kvKey, widthKey] = ["num_key_value_heads", "head_dim"];
-    const given = this.#values[widthKey] ?? null;
-    const plain =
-      own && given !== null
-        ? {
-            hidden: this.count("hidden_size"),
-            heads: this.count("num_attention_heads"),
-            headWidth: this.count(widthKey),
-          }
-        : this.attention("hidden_size", "num_attention_heads");
-    const { heads } = plain;
-    const kvHeads = (this.#values[kvKey] ?? null) === null ? heads : this.count(kvKey);
-    if (heads % kvHeads !== 0) {
-      const wayOut = `make \`${kvKey}\` a divisor of \`num_attention_heads\``;
-      this.#refuse(kvKey, `is ${kvHeads}, which does not divide ${heads} heads`, wayOut);
-    }
-    this.paired(given === null ? "hidden_size" : widthKey, plain.headWidth);
-    return { ...plain, kvHeads };
+  /** A key that the config has, and not as null. */
+  #given(key: string): string | undefined {
+    return this.has(key) && (this.#values[key] ?? null) !== null ? key : undefined;
   }
 
-  /** Refuses heads of an odd width, which rotary positions can't pair. @param key that makes them so */
-  paired(key: string, headWidth: number): void {
+  /** The padding id, and whether its row starts at zero; undefined where the config has none. */
+  padding(zero = true): { readonly row: number; readonly zero: boolean } | undefined {
+    const row = this.countOrNull("pad_token_id");
+    if (row === null) return undefined;
+    this.below("pad_token_id", row, this.count("vocab_size"), "vocab_size");
+    return { row, zero };
+  }
+
+  /** Refuses heads of an odd width, which rotary positions can't pair. */
+  paired(keys: Keys, headWidth: number): void {
     if (headWidth % 2 === 0) return;
-    this.#refuse(key, `makes heads ${headWidth} wide`, "rotary positions pair a head's units: make it even");
+    this.#refuse(
+      this.#given(keys.headWidth) ?? keys.hidden,
+      `makes heads ${headWidth} wide`,
+      "rotary positions pair a head's units: make it even",
+    );
   }
 
   /** A word of a list for each block, or nothing where the key is absent. */

@@ -2,22 +2,14 @@
  * What every architecture does alike, made from what is its own (Definition): a config read into a model, stored names
  * into parameters, sizes into a config, and classes of transformers into outputs.
  */
-import { ProgramError } from "../program/graph.ts";
 import { UserError } from "../util/errors.ts";
 import type { Json } from "../util/json.ts";
-import type { Architecture, ForwardResult, Model, ModelSettings, Spelling } from "./architecture.ts";
-import { classOf, type ModelClass } from "./classes.ts";
-import { ConfigReader, namedClass } from "./config.ts";
-import {
-  type Dimensions,
-  has,
-  OUTPUTS,
-  type Output,
-  type Outputs,
-  type Parameter,
-  parameterCount,
-  type Sizes,
-} from "./table.ts";
+import type { Architecture, Model, ModelSettings, Spelling } from "./architecture.ts";
+import { classOf } from "./classes.ts";
+import { ConfigReader, type Keys, namedClass, usualKeys } from "./config.ts";
+import type { Network } from "./network.ts";
+import { parametersOf } from "./parameters.ts";
+import { type Changes, type Dimensions, has, OUTPUTS, type Output, type Outputs, parameterCount } from "./table.ts";
 
 /** Names beyond those of the parameter table. A full name is one without the network's prefix. */
 export interface Names {
@@ -25,8 +17,6 @@ export interface Names {
   readonly prefix: string;
   /** Spellings of the past and today's, in place of it. */
   readonly past?: readonly (readonly [RegExp, string])[];
-  /** Tied copies that some checkpoints store, and the parameters they repeat. */
-  readonly copies: Readonly<Record<string, string>>;
   /** Stored by some versions without being a parameter. */
   readonly buffers: RegExp;
   /** Heads that transformers' classes for tasks (classification, question answering) store in place of ours. */
@@ -38,56 +28,44 @@ export interface Names {
 }
 
 /** A config read. */
-export interface Network {
-  readonly dimensions: Dimensions;
-  readonly settings: ModelSettings;
+export interface Described extends Network {
+  /** Beyond those that stand under its keys. */
+  readonly settings?: Partial<ModelSettings>;
   /** The blocks' kinds, where they differ. */
   readonly kinds?: readonly string[];
-  /** Whether the language model's logits are made by the token embedding. */
-  readonly tied: boolean;
-  /** @param base what stands before the network's own names */
-  table(outputs: Outputs, base: string): readonly Parameter[];
 }
 
 /** What an architecture's file says. */
-export interface Definition {
-  /** config.json's model_type. */
-  readonly type: string;
-  /** What transformers' configuration class fills in, less what does not concern the network. */
+export interface Definition
+  extends Pick<Architecture, "type" | "classes" | "taskHeads" | "remark">,
+    Partial<Pick<Architecture, "studied" | "withKinds" | "stretched">> {
+  /** What transformers' configuration class fills in, less what does not concern the network: the keys that are read. */
   readonly defaults: Json;
   /** Other keys that its config may use, and its own for them. */
   readonly aliases?: Readonly<Record<string, string>>;
-  /** What its config calls the sizes and the norms' eps; `headWidth` only where it need not be hidden size / heads. */
-  readonly keys: Readonly<Partial<Record<keyof Sizes | "eps", string>>>;
-  /** The first is the class of a config that names none, the last the bare model. */
-  readonly classes: readonly ModelClass[];
+  /** What its config calls the sizes, the norms' eps, the activation and the rates of dropout, where that is not usual. */
+  readonly keys?: Partial<Keys>;
   readonly names: Names;
-  /** Whether growing it has been measured in a study of ours; default no. */
-  readonly studied?: true;
   /** Whether its head may be a matrix of its own. */
   readonly untied?: boolean;
   /** What its language model is trained for. */
   readonly objective: "mlm" | "clm";
-  /** @throws UserError for what the table does not describe */
-  read(config: Json, reader: ConfigReader): Network;
+  /** Whether positions count from the padding id + 1, and only what is not padding. */
+  readonly positionsAfterPadding?: boolean;
+  /** A config with what is a rule there, rather than a value, worked out: as it is read. */
+  readonly filled?: (config: Json) => Json;
+  /** @throws UserError for what a network can't describe */
+  network(config: Json, read: ConfigReader, dimensions: Dimensions): Described;
   /** Default: the sizes under their keys. */
   readonly resize?: Architecture["resize"];
-  readonly withKinds?: Architecture["withKinds"];
-  readonly taskHeads?: Architecture["taskHeads"];
-  readonly remark?: Architecture["remark"];
-  readonly positions?: Architecture["positions"];
-  /** Outputs that no model of the architecture has are left out. */
-  forward(
-    ...given: Parameters<Architecture["forward"]>
-  ): Pick<ForwardResult, "hidden" | "lmLogits"> & Partial<ForwardResult>;
 }
 
-/** A config with sizes and eps under their keys. */
-export function resized(keys: Definition["keys"], config: Json, to: Parameters<Architecture["resize"]>[1]): Json {
-  const names = ["layers", "hidden", "heads", "kvHeads", "headWidth", "ffn", "eps"] as const;
+/** A config with sizes and eps under those of the keys that its defaults have. */
+export function resized(keys: Partial<Keys>, defaults: Json, config: Json, to: Changes): Json {
+  const names = ["layers", "hidden", "heads", "kvHeads", "headWidth", "ffn", "eps", "vocab", "positions"] as const;
   const set = names.flatMap((name) => {
-    const [key, size] = [keys[name], to[name]];
-    return key === undefined || size === undefined ? [] : [[key, size] as const];
+    const [key = "", size] = [keys[name], to[name]];
+    return Object.hasOwn(defaults, key) && size !== undefined ? [[key, size] as const] : [];
   });
   return { ...config, ...Object.fromEntries(set) };
 }
@@ -100,7 +78,8 @@ export function ownKeys(aliases: Definition["aliases"] = {}, config: Json): Json
 }
 
 export function defineArchitecture(definition: Definition): Architecture {
-  const { type, aliases, classes, names, keys } = definition;
+  const { aliases, classes, names, filled = (config) => config } = definition;
+  const keys: Keys = { ...usualKeys, ...definition.keys };
   const every = OUTPUTS.filter((output) => classes.some((one) => one.outputs.includes(output)));
 
   /** A name as today's spelling has it, without the prefix. */
@@ -112,8 +91,25 @@ export function defineArchitecture(definition: Definition): Architecture {
   /** A config read as a model with these outputs, whether or not its head may be tied. */
   function tableOf(given: Json, where: string, present: readonly Output[]): Model {
     const config: Json = { ...definition.defaults, ...ownKeys(aliases, given) };
-    const { dimensions, settings, tied, table, kinds } = definition.read(config, new ConfigReader(config, where));
-    const lm = tied ? "tied" : "untied";
+    const read = new ConfigReader(filled(config), where, definition.defaults);
+    const before = definition.positionsAfterPadding ? read.count("pad_token_id", 0) + 1 : 0;
+    read.below("pad_token_id", before, read.count(keys.positions), keys.positions);
+    const dimensions = read.dimensions(keys, before);
+    const { settings: beyond, kinds, ...network } = definition.network(config, read, dimensions);
+    if (network.attends(kinds?.[0]).rope !== undefined) read.paired(keys, dimensions.headWidth);
+    const settings: ModelSettings = {
+      eps: beyond?.eps ?? read.positive(keys.eps),
+      activation: read.activation(keys.activation),
+      attentionScale: 1 / Math.sqrt(dimensions.headWidth),
+      dropout: {
+        embedding: read.rate(keys.embeddingDropout),
+        attention: read.rate(keys.attentionDropout),
+        hidden: read.rate(keys.dropout),
+        inner: read.rate(keys.innerDropout),
+      },
+      ...beyond,
+    };
+    const lm = read.flag("tie_word_embeddings") ? "tied" : "untied";
     const outputs: Outputs = {
       lm: present.includes("lm") ? lm : "none",
       pooler: present.includes("pooler"),
@@ -122,13 +118,13 @@ export function defineArchitecture(definition: Definition): Architecture {
     const base = outputs.lm !== "none" || outputs.nsp ? names.prefix : "";
     // The bare model is the last: it stands for one without any output of its own as well.
     const written = { ...config, architectures: [(classOf(classes, present) ?? classes[classes.length - 1]).name] };
-    const parameters = table(outputs, base);
+    const parameters = parametersOf(network, dimensions, outputs, base);
     // Above this a file's offsets are no numbers any more; and growth makes maps as long as these sizes.
     const count = parameterCount(parameters);
     if (!Number.isSafeInteger(4 * count)) {
       throw new UserError(`${count.toExponential(1)} parameters, more than a file can hold`, where, "lower its sizes");
     }
-    return { architecture, config: written, dimensions, outputs, parameters, settings, kinds };
+    return { architecture, config: written, dimensions, outputs, network, parameters, settings, kinds };
   }
 
   function modelWith(config: Json, where: string, present: readonly Output[]): Model {
@@ -140,10 +136,9 @@ export function defineArchitecture(definition: Definition): Architecture {
   }
 
   const architecture: Architecture = {
-    type,
-    ownHeadWidth: keys.headWidth !== undefined,
+    type: definition.type,
+    ownHeadWidth: Object.hasOwn(definition.defaults, keys.headWidth),
     studied: definition.studied === true,
-
     classes,
 
     model(config, where, outputs) {
@@ -159,13 +154,13 @@ export function defineArchitecture(definition: Definition): Architecture {
 
     outputsStored(config, where, stored) {
       const held = new Set(Array.from(stored, full));
-      const { parameters } = tableOf(config, where, every);
+      const { parameters, network } = tableOf(config, where, every);
       const found = every.filter((output) => {
         const own = parameters.filter((one) => one.output === output && names.shared?.test(full(one.name)) !== true);
         // One tensor will do: what else of it is missing is then named.
         if (own.length > 0) return own.some(({ name }) => held.has(full(name)));
         // An output without a tensor of its own leaves no trace but a tied copy: else the class says whether it is there.
-        if (Object.keys(names.copies).some((name) => held.has(name))) return true;
+        if (Object.keys(copiesOf(network)).some((name) => held.has(name))) return true;
         const named = classes.find((one) => one.name === namedClass(config));
         return named?.outputs.includes(output) ?? ![...held].some((name) => names.tasks.test(name));
       });
@@ -176,7 +171,7 @@ export function defineArchitecture(definition: Definition): Architecture {
       const known = new Map<string, Spelling>();
       for (const { name } of tableOf(model.config, "config", every).parameters) known.set(full(name), HEAD);
       const own = new Map(model.parameters.map(({ name }) => [full(name), name]));
-      for (const [copy, copied] of Object.entries(names.copies)) {
+      for (const [copy, copied] of Object.entries(copiesOf(model.network))) {
         const of = model.outputs.lm === "tied" ? own.get(copied) : undefined;
         known.set(copy, of === undefined ? HEAD : { kind: "copy", of });
       }
@@ -190,8 +185,11 @@ export function defineArchitecture(definition: Definition): Architecture {
       };
     },
 
-    resize(config, to) {
-      const made = definition.resize?.(config, to) ?? resized(keys, ownKeys(aliases, config), to);
+    resize(config, sizes) {
+      const padding = Number(config.pad_token_id ?? definition.defaults.pad_token_id);
+      const before = definition.positionsAfterPadding ? padding + 1 : 0;
+      const to = { ...sizes, positions: sizes.positions && sizes.positions + before };
+      const made = definition.resize?.(config, to) ?? resized(keys, definition.defaults, ownKeys(aliases, config), to);
       const { layer_types: kinds, ...rest } = made;
       const { withKinds } = definition;
       if (withKinds === undefined || !Array.isArray(kinds) || (to.layers ?? kinds.length) === kinds.length) return made;
@@ -207,13 +205,10 @@ export function defineArchitecture(definition: Definition): Architecture {
     ],
 
     withKinds: definition.withKinds,
+    stretched: definition.stretched,
     taskHeads: definition.taskHeads,
 
     remark: definition.remark,
-
-    positions: definition.positions ?? (() => undefined),
-
-    forward: (...given) => ({ pooled: missing, nspLogits: missing, ...definition.forward(...given) }),
   };
   return architecture;
 }
@@ -221,6 +216,8 @@ export function defineArchitecture(definition: Definition): Architecture {
 /** Of an output that the model has not. */
 const HEAD: Spelling = { kind: "head" };
 
-function missing(): never {
-  throw new ProgramError("no model of this architecture has that output");
+/** Tied copies that some checkpoints store, and the parameters they repeat. */
+function copiesOf({ lm, embedding }: Network): Readonly<Record<string, string>> {
+  const { decoder, bias } = lm;
+  return { [`${decoder}.weight`]: embedding.words, ...(bias === undefined ? {} : { [`${decoder}.bias`]: bias }) };
 }

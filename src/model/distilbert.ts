@@ -5,6 +5,7 @@
 import type { Architecture } from "./architecture.ts";
 import { modelClass } from "./classes.ts";
 import { encoderArchitecture } from "./encoder.ts";
+import { spansHead, tokensHead } from "./task-head.ts";
 
 export const distilbert: Architecture = encoderArchitecture({
   type: "distilbert",
@@ -32,31 +33,31 @@ export const distilbert: Architecture = encoderArchitecture({
     ffn: "hidden_dim",
     activation: "activation",
     dropout: "dropout",
+    embeddingDropout: "dropout",
     attentionDropout: "attention_dropout",
   },
   aliases: { hidden_size: "dim", num_attention_heads: "n_heads", num_hidden_layers: "n_layers" },
   eps: 1e-12,
-  untyped: true,
-  keepsAttention: true,
   untied: true,
-  names: {
-    blocks: "transformer.layer",
-    query: "attention.q_lin",
-    key: "attention.k_lin",
-    value: "attention.v_lin",
-    attention: "attention.out_lin",
-    attentionNorm: "sa_layer_norm",
-    inner: "ffn.lin1",
-    ffn: "ffn.lin2",
-    ffnNorm: "output_layer_norm",
+  blocks: "transformer.layer",
+  attention: {
+    reads: ["attention.q_lin", "attention.k_lin", "attention.v_lin"],
+    writes: "attention.out_lin",
+    norm: "sa_layer_norm",
+    keeps: true,
   },
+  ffn: { reads: ["ffn.lin1"], writes: "ffn.lin2", norm: "output_layer_norm" },
   classes: [modelClass("DistilBertForMaskedLM", "lm"), modelClass("DistilBertModel")],
+  taskHeads: {
+    ...{ ...tokensHead("DistilBert"), ...spansHead("DistilBert", true) },
+    sequence: {
+      ...{ name: "DistilBertForSequenceClassification", reads: "first", bias: true, drops: ["out"] },
+      ...{ dense: "pre_classifier", activation: "relu", out: "classifier" },
+    },
+  },
   lm: {
-    dense: "vocab_transform",
-    norm: "vocab_layer_norm",
+    transform: { dense: "vocab_transform", norm: "vocab_layer_norm" },
     bias: "vocab_projector.bias",
     decoder: "vocab_projector",
   },
-  nsp: undefined,
-  positionsAfterPadding: false,
 });

@@ -52,6 +52,17 @@ export function headWords(source: Model, target: Model): readonly string[] {
   ];
 }
 
+/** Reads the parameters of a model with another head than the one that is open, which has the rest of it. @param seed of what is drawn */
+export function readingWithHead({ model: source, weights }: OpenModel, { parameters }: Model, seed: number) {
+  const byName = new Map(parameters.map((parameter) => [parameter.name, parameter]));
+  return async (name: string): Promise<Float32Array> => {
+    const parameter = byName.get(name);
+    if (parameter === undefined) throw new RangeError(`no parameter ${name}`);
+    const own = counterpart(source, parameter);
+    return own === undefined ? initialise(parameter, seed) : weights.readF32(own.name);
+  };
+}
+
 /** An open model with a language-model head, as a run starts from it. @param seed of what is drawn @throws UserError if it has one */
 export function addHead(
   opened: OpenModel,
@@ -61,12 +72,6 @@ export function addHead(
 } {
   const { folder, model: source, config } = opened;
   const model = source.architecture.model(config, folder, outputsWithLanguageModel(source, folder));
-  const byName = new Map(model.parameters.map((parameter) => [parameter.name, parameter]));
-  const readF32 = async (name: string) => {
-    const parameter = byName.get(name);
-    if (parameter === undefined) throw new RangeError(`no parameter ${name}`);
-    const own = counterpart(source, parameter);
-    return own === undefined ? initialise(parameter, seed) : opened.weights.readF32(own.name);
-  };
+  const readF32 = readingWithHead(opened, model, seed);
   return { folder, model, weights: { readF32 }, close: () => opened.close() };
 }

@@ -6,11 +6,9 @@ export const llama: Architecture = decoderArchitecture({
   type: "llama",
   title: "Llama",
   defaults: { bos_token_id: 1, eos_token_id: 2, attention_bias: false, mlp_bias: false, head_dim: null },
-  ownHeadWidth: true,
   biases: (read) => ({
     qkv: read.flag("attention_bias"),
     output: read.flag("attention_bias"),
     ffn: read.flag("mlp_bias"),
   }),
-  queryNorms: false,
 });

@@ -14,9 +14,6 @@ export const mistral: Architecture = decoderArchitecture({
     max_position_embeddings: 131072,
     sliding_window: 4096,
   },
-  ownHeadWidth: true,
-  biases: () => ({ qkv: false, output: false, ffn: false }),
-  queryNorms: false,
   kinds: ({ sliding_window: window }, read, layers) =>
     window === null || read.count("sliding_window") === 0 ? undefined : new Array<string>(layers).fill(SLIDING),
 });

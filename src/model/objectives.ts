@@ -9,6 +9,7 @@ import type { ProgramBuilder } from "../program/builder.ts";
 import { type DType, ProgramError, type Value } from "../program/graph.ts";
 import { add, argmax, crossEntropy, equal, mul, positive, reduceSum, reshape, slice } from "../program/ops/index.ts";
 import type { Model, ModelSettings } from "./architecture.ts";
+import { forward } from "./forward.ts";
 
 export type Objective = "mlm" | "mlm+nsp" | "clm";
 
@@ -101,7 +102,7 @@ export function buildLoss(b: ProgramBuilder, model: Model, options: LossOptions)
     prefix: true,
     gather: causal ? undefined : input("gather", predictions, "i32"),
   };
-  const { hidden, lmLogits, pooled, nspLogits } = model.architecture.forward(b, model, inputs, {
+  const { hidden, lmLogits, pooled, nspLogits } = forward(b, model, inputs, {
     batch,
     length,
     layers: options.layers,

@@ -30,20 +30,15 @@ export const qwen2: Architecture = decoderArchitecture({
   type: "qwen2",
   title: "Qwen2",
   defaults,
-  ownHeadWidth: false,
-  biases: () => ({ qkv: true, output: false, ffn: false }),
-  queryNorms: false,
+  biases: () => ({ qkv: true }),
   kinds,
-  saysKinds: true,
 });
 
 export const qwen3: Architecture = decoderArchitecture({
   type: "qwen3",
   title: "Qwen3",
   defaults: { ...defaults, head_dim: 128, attention_bias: false },
-  ownHeadWidth: true,
-  biases: (read) => ({ qkv: read.flag("attention_bias"), output: read.flag("attention_bias"), ffn: false }),
+  biases: (read) => ({ qkv: read.flag("attention_bias"), output: read.flag("attention_bias") }),
   queryNorms: true,
   kinds,
-  saysKinds: true,
 });

@@ -9,20 +9,21 @@ import { modelClass } from "./classes.ts";
 import { encoderArchitecture, encoderDefaults, type Flavour } from "./encoder.ts";
 import { spansHead, tokensHead } from "./task-head.ts";
 
-const lm: Flavour["lm"] = {
-  dense: "lm_head.dense",
-  norm: "lm_head.layer_norm",
-  bias: "lm_head.bias",
-  decoder: "lm_head.decoder",
+const head: Pick<Flavour, "lm" | "transform"> = {
+  lm: {
+    transform: { dense: "lm_head.dense", norm: "lm_head.layer_norm" },
+    bias: "lm_head.bias",
+    decoder: "lm_head.decoder",
+  },
   // transformers' RobertaLMHead takes this one whatever the config's `hidden_act`.
-  activation: "gelu-erf",
+  transform: "gelu-erf",
 };
 
 /** RobertaClassificationHead: a dense layer of its own on the first token, then the classes. */
 const taskHeads = (title: string): Architecture["taskHeads"] => ({
   ...{ ...tokensHead(title), ...spansHead(title) },
   sequence: {
-    ...{ name: `${title}ForSequenceClassification`, reads: "first", bias: true, drops: true },
+    ...{ name: `${title}ForSequenceClassification`, reads: "first", bias: true, drops: ["dense", "out"] },
     ...{ dense: "classifier.dense", out: "classifier.out_proj" },
   },
 });
@@ -34,8 +35,7 @@ export const roberta: Architecture = encoderArchitecture({
   // transformers' RobertaConfig.
   defaults: { ...encoderDefaults, model_type: "roberta", vocab_size: 50265, ...special },
   classes: [modelClass("RobertaForMaskedLM", "lm"), modelClass("RobertaModel", "pooler")],
-  lm,
-  nsp: undefined,
+  ...head,
   taskHeads: taskHeads("Roberta"),
   positionsAfterPadding: true,
 });
@@ -47,8 +47,7 @@ export const xlmRoberta: Architecture = encoderArchitecture({
   // transformers' XLMRobertaConfig.
   defaults: { ...encoderDefaults, model_type: "xlm-roberta", ...special },
   classes: [modelClass("XLMRobertaForMaskedLM", "lm"), modelClass("XLMRobertaModel", "pooler")],
-  lm,
-  nsp: undefined,
+  ...head,
   taskHeads: taskHeads("XLMRoberta"),
   positionsAfterPadding: true,
 });

@@ -4,12 +4,7 @@ import { ProgramError, type Value } from "../program/graph.ts";
 import type { Model } from "./architecture.ts";
 import { type Norm, type Parameter, shapeOf } from "./table.ts";
 
-export interface LinearStates {
-  readonly weight: Value;
-  readonly bias: Value | null;
-}
-
-export interface NormStates {
+interface NormStates {
   readonly kind: Norm["kind"];
   readonly gain: Value;
   readonly shift: Value | null;
@@ -34,22 +29,11 @@ export class ModelStates {
     return this.#b.state(parameter.name, shapeOf(parameter));
   }
 
-  linear(kind: string): LinearStates {
-    return { weight: this.value(`${kind}.weight`), bias: this.valueIf(`${kind}.bias`) };
-  }
-
   /** Undefined where the table has none of that name. */
-  normIf(kind: string): NormStates | undefined {
+  normIf(kind: string | undefined): NormStates | undefined {
     const is = this.#parameters.get(`${kind}.weight`)?.norm;
     if (is === undefined) return undefined;
     return { kind: is.kind, gain: this.value(`${kind}.weight`), shift: this.valueIf(`${kind}.bias`) };
-  }
-
-  /** @throws ProgramError if the table has no such norm */
-  norm(kind: string): NormStates {
-    const norm = this.normIf(kind);
-    if (norm === undefined) throw new ProgramError(`block ${this.#layer ?? "none"} has no norm ${kind}`);
-    return norm;
   }
 
   /** Null where the table has none of that name. */

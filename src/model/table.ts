@@ -155,8 +155,11 @@ export interface Dimensions {
   readonly types: number;
 }
 
-/** The dimensions that a growth decides; a head's width stays, and is said where the config can. */
+/** The dimensions that a growth in width and depth decides; a head's width stays, and is said where the config can. */
 export type Sizes = Pick<Dimensions, "layers" | "hidden" | "heads" | "kvHeads" | "headWidth" | "ffn">;
+
+/** What a config can be changed to; absent keeps. */
+export type Changes = Partial<Sizes & Pick<Dimensions, "vocab" | "positions"> & { readonly eps: number }>;
 
 export const OUTPUTS = ["lm", "pooler", "nsp"] as const;
 export type Output = (typeof OUTPUTS)[number];

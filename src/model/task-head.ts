@@ -7,10 +7,13 @@ import type { Value } from "../program/graph.ts";
 import { dropout, linear, tanh } from "../program/ops/index.ts";
 import { UserError } from "../util/errors.ts";
 import type { Json } from "../util/json.ts";
-import type { ForwardResult, Model } from "./architecture.ts";
-import { initialise } from "./init.ts";
+import type { Model } from "./architecture.ts";
+import type { Activation } from "./config.ts";
+import type { ForwardResult } from "./forward.ts";
+import { activated } from "./frame.ts";
+import { readingWithHead } from "./head.ts";
 import type { OpenModel } from "./load.ts";
-import { linearLayer, out, type Place, reads } from "./parameters.ts";
+import { drawn, linearLayer, out, type Place, reads } from "./parameters.ts";
 import { ModelStates } from "./states.ts";
 
 /** A head as an architecture describes it. */
@@ -21,13 +24,18 @@ export interface TaskHead {
   readonly reads: "first" | "last" | "all";
   /** Whether the network's own pooler comes before it. */
   readonly pooler?: boolean;
-  /** A layer of the hidden size with tanh before the last one. */
+  /** Whether the transform of the language model's head does. */
+  readonly transform?: boolean;
+  /** A layer of the hidden size before the last one, and its activation, by default tanh. */
   readonly dense?: string;
+  readonly activation?: Activation;
   /** The layer that makes the logits, and whether it has a bias. */
   readonly out: string;
   readonly bias: boolean;
-  /** Whether dropout stands before each of its layers. */
-  readonly drops: boolean;
+  /** Keys that a config says it with. */
+  readonly config?: Json;
+  /** Before which of its layers dropout stands. */
+  readonly drops: readonly ("dense" | "out")[];
 }
 
 /** The kinds of tasks there are heads for. */
@@ -36,10 +44,12 @@ export type TaskHeads = Readonly<Partial<Record<TaskKind, TaskHead>>>;
 
 /** The heads that read all positions: transformers has them alike in its classes. @param title a class's name begins with */
 export function tokensHead(title: string, out = "classifier"): TaskHeads {
-  return { tokens: { name: `${title}ForTokenClassification`, reads: "all", out, bias: true, drops: true } };
+  return { tokens: { name: `${title}ForTokenClassification`, reads: "all", out, bias: true, drops: ["out"] } };
 }
-export function spansHead(title: string): TaskHeads {
-  return { spans: { name: `${title}ForQuestionAnswering`, reads: "all", out: "qa_outputs", bias: true, drops: false } };
+/** @param drops whether dropout stands before its layer */
+export function spansHead(title: string, drops = false): TaskHeads {
+  const head = { name: `${title}ForQuestionAnswering`, reads: "all", out: "qa_outputs", bias: true } as const;
+  return { spans: { ...head, drops: drops ? ["out"] : [] } };
 }
 
 /** A network with a head for a task. */
@@ -70,24 +80,24 @@ export function withTaskHead(
   const bare = architecture.model(opened.config, folder, { lm: "none", pooler: head.pooler ?? false, nsp: false });
   const full = architecture.model(opened.config, folder, { lm: "tied", pooler: false, nsp: false });
   const prefix = full.parameters[0].name.slice(0, -bare.parameters[0].name.length);
-  const drawn = bare.parameters.find(({ init }) => init.kind === "normal")?.init ?? { kind: "normal", std: 0.02 };
-  const init = { ...drawn, zeroRow: undefined };
+  const init = drawn(bare.network.drawing);
   const place: Place = { prefix: "", layer: null, group: "head" };
   const { hidden } = bare.dimensions;
   const read = reads(["hidden", hidden]);
+  const { dense, norm } = (head.transform && bare.network.lm.transform) || {};
+  const transform = [dense, norm].flatMap((name) => [`${name}.weight`, `${name}.bias`]);
   const parameters = [
     ...bare.parameters.map((parameter) => ({ ...parameter, name: prefix + parameter.name })),
+    ...full.parameters.filter(({ kind }) => transform.includes(kind)),
     ...(head.dense === undefined ? [] : linearLayer(place, head.dense, "head", [out(["pooler", hidden]), read], init)),
     ...linearLayer(place, head.out, "head", [out(["label", labels]), read], init, head.bias),
   ];
-  const model: Model = { ...bare, parameters, config: { ...bare.config, ...config, architectures: [head.name] } };
-  const readF32 = async (name: string) => {
-    const parameter = parameters.find((one) => one.name === name);
-    if (parameter === undefined) throw new RangeError(`no parameter ${name}`);
-    const own = source.parameters.find((one) => one.kind === parameter.kind && one.layer === parameter.layer);
-    return own === undefined ? initialise(parameter, seed) : opened.weights.readF32(own.name);
+  const model: Model = {
+    ...bare,
+    parameters,
+    config: { ...bare.config, ...head.config, ...config, architectures: [head.name] },
   };
-  return { model, head, readF32 };
+  return { model, head, readF32: readingWithHead(opened, model, seed) };
 }
 
 /** The logits of rows of the final hidden state [n, hidden] → [n, labels]. @param drop where dropout is on */
@@ -95,16 +105,21 @@ export function taskLogits(
   b: ProgramBuilder,
   { model, head }: Pick<HeadedModel, "model" | "head">,
   rows: Value,
-  { pooled }: Pick<ForwardResult, "pooled">,
+  { pooled, transformed }: Pick<ForwardResult, "pooled" | "transformed">,
   drop?: { readonly rate: number; readonly key: Value },
 ): Value {
   const states = new ModelStates(b, model);
-  const dropped = (x: Value, place: string) =>
-    drop === undefined || !head.drops ? x : dropout(b, x, drop.key, drop.rate, `dropout/head/${place}`);
-  const layer = (x: Value, kind: string) => {
-    const { weight, bias } = states.linear(kind);
-    return linear(b, dropped(x, kind), weight, bias, { transposeWeight: true });
+  const layer = (rows: Value, kind: string, place: "dense" | "out") => {
+    const drops = drop !== undefined && head.drops.includes(place);
+    const x = drops ? dropout(b, rows, drop.key, drop.rate, `dropout/head/${kind}`) : rows;
+    const [weight, bias] = [states.value(`${kind}.weight`), states.valueIf(`${kind}.bias`)];
+    return linear(b, x, weight, bias, { transposeWeight: true });
   };
-  const first = head.pooler ? pooled(rows) : rows;
-  return layer(head.dense === undefined ? first : tanh(b, layer(first, head.dense)), head.out);
+  let x = head.pooler ? pooled(rows) : rows;
+  if (head.transform) x = transformed(x);
+  if (head.dense !== undefined) {
+    x = layer(x, head.dense, "dense");
+    x = head.activation === undefined ? tanh(b, x) : activated(b, x, head.activation);
+  }
+  return layer(x, head.out, "out");
 }

@@ -9,6 +9,7 @@
 import { writeSafetensors } from "../checkpoint/write.ts";
 import type { Engine, TensorData } from "../engine/engine.ts";
 import type { Model } from "../model/architecture.ts";
+import { forward, positionsOf } from "../model/forward.ts";
 import type { ParameterWeights } from "../model/load.ts";
 import { parameterCount, runsAlong, shapeOf } from "../model/table.ts";
 import { ProgramBuilder } from "../program/builder.ts";
@@ -81,7 +82,7 @@ function probeProgram(
   const optional = (name: string, data: TensorData | undefined) => (data === undefined ? undefined : input(name, data));
   const { batch, length } = inputs;
   const { architecture, outputs, dimensions } = model;
-  const { hidden, lmLogits, pooled, nspLogits } = architecture.forward(
+  const { hidden, lmLogits, pooled, nspLogits } = forward(
     b,
     model,
     {
@@ -89,7 +90,7 @@ function probeProgram(
       types: optional("types", inputs.types),
       mask: optional("mask", inputs.mask),
       padding: optional("padding", options.gradients ? paddingOf(model, inputs.ids) : undefined),
-      positions: optional("positions", architecture.positions(model, inputs.ids, length)),
+      positions: optional("positions", positionsOf(model, inputs.ids, length)),
     },
     { batch, length },
   );

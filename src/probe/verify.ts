@@ -258,7 +258,8 @@ function largestDifference(
   const width = source.shape[source.shape.length - 1];
   const grownWidth = grown.shape[grown.shape.length - 1];
   const rows = source.data.length / width;
-  const units = map === undefined ? grownWidth : copiesOf(map);
+  // A grown model may have logits of ids that the source has not.
+  const units = map === undefined ? Math.min(width, grownWidth) : copiesOf(map);
   const sums = new Float64Array(width);
   let largest = 0;
   const compare = (value: number, wanted: number) => {

@@ -7,7 +7,7 @@
  */
 import { createHash } from "node:crypto";
 import { readFile, stat } from "node:fs/promises";
-import { basename, join } from "node:path";
+import { dirname, join, relative, sep } from "node:path";
 import { UserError } from "../util/errors.ts";
 import { errorCode, systemError } from "../util/system.ts";
 import { addFile, hashApart, LARGE } from "./hashing.ts";
@@ -104,8 +104,8 @@ export async function hashFile(path: string): Promise<string> {
 }
 
 /**
- * sha256 of each file, in hexadecimal, by its name without the folder. Large ones are read by another thread: what this
- * one does meanwhile goes on.
+ * sha256 of each file, in hexadecimal, by its path in the folder that holds them all. Large ones are read by another
+ * thread: what this one does meanwhile goes on.
  * @param signal ends it; it then fails @throws UserError if one can't be read
  */
 export async function hashFiles(
@@ -113,7 +113,17 @@ export async function hashFiles(
   signal?: AbortSignal,
 ): Promise<Readonly<Record<string, string>>> {
   const hashes: Record<string, string> = {};
-  for (const path of [...paths].sort()) hashes[basename(path)] = await hashAside(path, signal);
+  const folder = paths.map(dirname).reduce(
+    (above, one) => {
+      let common = above;
+      while (relative(common, one).startsWith("..")) common = dirname(common);
+      return common;
+    },
+    dirname(paths[0] ?? "."),
+  );
+  for (const path of [...paths].sort()) {
+    hashes[relative(folder, path).replaceAll(sep, "/")] = await hashAside(path, signal);
+  }
   return hashes;
 }
 

@@ -3,7 +3,9 @@
  * little is computed for nothing, and what the language model's head says at chosen positions.
  */
 import type { Engine, Executable, TensorData } from "../engine/engine.ts";
-import type { ForwardInputs, Model } from "../model/architecture.ts";
+import type { Model } from "../model/architecture.ts";
+import { forward, positionsOf } from "../model/forward.ts";
+import type { ForwardInputs } from "../model/frame.ts";
 import { paddingOf } from "../probe/probe.ts";
 import { ProgramBuilder } from "../program/builder.ts";
 import type { DType, Program, Value } from "../program/graph.ts";
@@ -41,7 +43,7 @@ export function sequenceInputs(b: ProgramBuilder, model: Model, shape: Shape, tr
   const { batch, length, wanted } = shape;
   const input = (name: string, count: number, dtype: DType = "i32") => b.input(name, [count], dtype, batch);
   const ids = paddingIds(model, length);
-  const counted = model.architecture.positions(model, ids, length) !== undefined;
+  const counted = positionsOf(model, ids, length) !== undefined;
   const padded = trains && wanted === length && paddingOf(model, ids) !== undefined;
   return {
     ids: input("ids", batch * length),
@@ -72,7 +74,7 @@ export function inputsAt(model: Model, sequences: readonly Sequence[], shape: Sh
     for (let i = 0; i < wanted; i++)
       gather[row * wanted + i] = row * length + (at === undefined ? i : (at[i] ?? at[0]));
   }
-  const positions = model.architecture.positions(model, ids, length);
+  const positions = positionsOf(model, ids, length);
   const padding = paddingOf(model, ids) ?? new Float32Array(ids.length);
   return { ids, types, mask, padding, gather, ...(positions === undefined ? {} : { positions }) };
 }
@@ -100,7 +102,7 @@ export function programAt(
   build: (b: ProgramBuilder, logits: Value) => void,
 ): Program {
   const b = new ProgramBuilder();
-  const { hidden, lmLogits } = model.architecture.forward(b, model, sequenceInputs(b, model, shape, false), shape);
+  const { hidden, lmLogits } = forward(b, model, sequenceInputs(b, model, shape, false), shape);
   build(b, lmLogits(hidden[hidden.length - 1]));
   const program = b.build();
   checkMemory(workingBytes(program), "a batch", folder, "give shorter texts, or a smaller --window where there is one");

@@ -48,6 +48,18 @@ export function suggestion(name: string, known: readonly string[]): string {
   return near === undefined ? `known are ${known.join(", ")}` : `did you mean \`${near}\`?`;
 }
 
+/** The one of a list that has a name. @param what is wrong where none has @throws UserError proposing the nearest */
+export function named<T extends string | { readonly name: string }>(
+  name: string,
+  list: readonly T[],
+  what: string,
+  where: string,
+): T {
+  const names = list.map((one) => (typeof one === "string" ? one : one.name));
+  if (names.includes(name)) return list[names.indexOf(name)];
+  throw new UserError(what, where, suggestion(name, names));
+}
+
 function editDistance(a: string, b: string): number {
   let previous = Array.from({ length: b.length + 1 }, (_, j) => j);
   for (let i = 1; i <= a.length; i++) {

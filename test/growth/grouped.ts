@@ -7,95 +7,58 @@
 import type { Architecture, Model } from "../../src/model/architecture.ts";
 import { modelClass } from "../../src/model/classes.ts";
 import { defineArchitecture } from "../../src/model/define.ts";
-import { linearLayer, matrix, norm, out, type Place, reads } from "../../src/model/parameters.ts";
-import { elements, type Init, type Norm, type Parameter } from "../../src/model/table.ts";
+import { elements } from "../../src/model/table.ts";
 import { RandomStream } from "../../src/util/random.ts";
-
-const rms = (sees: Norm["sees"], of: string): Norm => ({ kind: "rms", shift: false, sees, of });
 
 export const grouped: Architecture = defineArchitecture({
   type: "grouped",
-  defaults: { model_type: "grouped", tie_word_embeddings: true, query_norms: false, rms_norm_eps: 1e-2 },
-  keys: {
-    layers: "num_hidden_layers",
-    hidden: "hidden_size",
-    heads: "num_attention_heads",
-    kvHeads: "num_key_value_heads",
-    headWidth: "head_dim",
-    ffn: "intermediate_size",
-    eps: "rms_norm_eps",
+  defaults: {
+    model_type: "grouped",
+    tie_word_embeddings: true,
+    query_norms: false,
+    rms_norm_eps: 1e-2,
+    vocab_size: 7,
+    hidden_size: 6,
+    num_hidden_layers: 2,
+    num_attention_heads: 4,
+    intermediate_size: 3,
+    max_position_embeddings: 64,
+    num_key_value_heads: null,
+    head_dim: null,
+    hidden_act: "silu",
   },
+  keys: { eps: "rms_norm_eps" },
   classes: [modelClass("GroupedForCausalLM", "lm"), modelClass("GroupedModel")],
-  names: {
-    prefix: "model.",
-    copies: { "lm_head.weight": "embed_tokens.weight" },
-    buffers: /rotary_emb/,
-    tasks: /^score\./,
-  },
+  names: { prefix: "model.", buffers: /rotary_emb/, tasks: /^score\./ },
   untied: true,
   objective: "clm",
-
-  read(_, read) {
-    const d = {
-      layers: read.layers("num_hidden_layers"),
-      hidden: read.count("hidden_size"),
-      heads: read.count("num_attention_heads"),
-      kvHeads: read.count("num_key_value_heads"),
-      headWidth: read.count("head_dim"),
-      ffn: read.count("intermediate_size"),
-      vocab: read.count("vocab_size"),
-      positions: 64,
-      types: 0,
-    };
+  network(_, read) {
     const queryNorms = read.flag("query_norms");
-    const init: Init = { kind: "normal", std: 0.5 };
     return {
-      dimensions: d,
-      tied: read.flag("tie_word_embeddings"),
-      settings: {
-        eps: read.positive("rms_norm_eps"),
-        activation: "relu",
-        attentionScale: 1 / Math.sqrt(d.headWidth),
-        dropout: { embedding: 0, attention: 0, hidden: 0 },
+      drawing: { std: 0.5 },
+      embedding: { words: "embed_tokens.weight" },
+      blocks: "layers",
+      norm: { kind: "rms", shift: false },
+      attention: {
+        norm: "input_layernorm",
+        reads: ["q_proj", "k_proj", "v_proj"],
+        writes: "o_proj",
+        biases: { reads: true, writes: false },
+        grouped: true,
+        queryNorm: queryNorms ? "q_norm" : undefined,
+        keyNorm: queryNorms ? "k_norm" : undefined,
       },
-      table(outputs, base) {
-        const stream = out(["hidden", d.hidden]);
-        const fromStream = reads(["hidden", d.hidden]);
-        const group = d.heads / d.kvHeads;
-        const queries = out(["kv", d.kvHeads], ["group", group], ["head", d.headWidth]);
-        const fromHeads = reads(["kv", d.kvHeads], ["group", group], ["head", d.headWidth]);
-        const keys = out(["kv", d.kvHeads], ["head", d.headWidth]);
-        const vocab = out(["vocab", d.vocab]);
-        const entry: Place = { prefix: base, layer: null, group: "embedding" };
-        const table: Parameter[] = [matrix(entry, "embed_tokens.weight", "embedding", [vocab, stream], init)];
-        for (let layer = 0; layer < d.layers; layer++) {
-          const block: Place = { prefix: `${base}layers.${layer}.`, layer, group: "block" };
-          const perHead = (kind: string) =>
-            queryNorms ? norm(block, kind, out(["head", d.headWidth]), rms("query", kind)) : [];
-          table.push(
-            ...norm(block, "input_layernorm", stream, rms("branch", "attention")),
-            ...linearLayer(block, "q_proj", "branch-input", [queries, fromStream], init),
-            ...linearLayer(block, "k_proj", "branch-input", [keys, fromStream], init),
-            ...linearLayer(block, "v_proj", "branch-input", [keys, fromStream], init),
-            ...perHead("q_norm"),
-            ...perHead("k_norm"),
-            matrix(block, "o_proj.weight", "branch-output", [stream, fromHeads], init),
-            ...norm(block, "post_attention_layernorm", stream, rms("branch", "ffn")),
-            matrix(block, "gate_up_proj.weight", "branch-input", [out(["fused", 2], ["ffn", d.ffn]), fromStream], init),
-            matrix(block, "down_proj.weight", "branch-output", [stream, reads(["ffn", d.ffn])], init),
-          );
-        }
-        const final: Place = { prefix: base, layer: null, group: "head" };
-        table.push(...norm(final, "norm", outputs.lm === "tied" ? fromStream : stream, rms("head", "final")));
-        const head: Place = { prefix: "", layer: null, group: "head", output: "lm" };
-        if (outputs.lm === "untied") table.push(matrix(head, "lm_head.weight", "head", [vocab, fromStream], init));
-        return table;
+      attends: () => ({ causal: true }),
+      ffn: {
+        norm: "post_attention_layernorm",
+        reads: ["gate_up_proj"],
+        writes: "down_proj",
+        biases: { reads: false, writes: false },
+        gated: true,
       },
+      final: "norm",
+      lm: { decoder: "lm_head" },
     };
-  },
-
-  forward() {
-    throw new Error("it is computed by the tests alone");
   },
 });
 

@@ -5,7 +5,7 @@ import { depthRuleOf, depthRules } from "../../src/growth/depth.ts";
 import { methods } from "../../src/growth/methods.ts";
 import { type GrowthChoices, planGrowth, resizedModel, type TargetSizes, targetModel } from "../../src/growth/plan.ts";
 import { architectureOf } from "../../src/model/architectures.ts";
-import { parseJsonObject } from "../../src/util/json.ts";
+import { type Json, parseJsonObject } from "../../src/util/json.ts";
 import { fixture } from "../support.ts";
 
 function model(name: string) {
@@ -74,6 +74,52 @@ describe("depth rules", () => {
       expect(growth.target.config.layer_types, name).toEqual(layers.map(({ from }) => layer_types[from]));
       expect(growth.target.kinds, name).toEqual(growth.target.config.layer_types);
     }
+  });
+
+  it.each<[Json, Json, string]>([
+    [{ model_type: "llama" }, { rope_theta: 500 }, "lowest rotary frequency is 0.0"],
+    [{ model_type: "llama" }, { rope_parameters: { rope_type: "linear", factor: 2 } }, "lowest rotary frequency is"],
+    [
+      { model_type: "llama", head_dim: 8, rope_parameters: { rope_type: "yarn", factor: 4, beta_fast: 64 } },
+      { rope_parameters: { rope_type: "yarn", factor: 4, beta_fast: 2 } },
+      "list of rotary frequencies is",
+    ],
+    [
+      { model_type: "mistral", sliding_window: 4 },
+      { sliding_window: 5 },
+      "attention window of sliding_attention is 4, the source's 3",
+    ],
+    [{ model_type: "mistral", sliding_window: null }, { sliding_window: 5 }, "blocks' kinds is sliding_attention"],
+    [
+      { model_type: "mistral", sliding_window: 5 },
+      { sliding_window: null, num_hidden_layers: 3 },
+      "blocks' kinds is none",
+    ],
+    [
+      { model_type: "qwen2", use_sliding_window: true, sliding_window: 4 },
+      { max_window_layers: 1 },
+      "blocks' kinds is full_attention, sliding_attention, the source's full_attention, full_attention",
+    ],
+    [{ model_type: "modernbert" }, { global_rope_theta: 999 }, "lowest rotary frequency of full_attention is"],
+    [
+      { model_type: "modernbert" },
+      { local_attention: 12, num_hidden_layers: 4 },
+      "attention window of sliding_attention is 6",
+    ],
+  ])("a target that attends otherwise is refused by name: %j with %j", (own, change, message) => {
+    const sizes = {
+      vocab_size: 11,
+      hidden_size: 16,
+      intermediate_size: 6,
+      num_attention_heads: 4,
+      num_hidden_layers: 2,
+    };
+    const config = { num_key_value_heads: 2, pad_token_id: 1, ...sizes, ...own };
+    const wider = { ...config, hidden_size: 32, num_attention_heads: 8, num_key_value_heads: 4 };
+    const source = architectureOf(config, "test").model(config, "test");
+    const plan = (to: Json) => () => planGrowth(source, targetModel(source, to, "to"), { method: "fpi" });
+    expect(plan(wider)).not.toThrow();
+    expect(plan({ ...wider, ...change })).toThrow(message);
   });
 
   it("continue every source layer exactly once, in order", () => {

@@ -25,6 +25,8 @@ const small = architectures.flatMap((architecture) =>
     const config = {
       ...{ model_type: architecture.type, vocab_size: 13, pad_token_id: 1, tie_word_embeddings: tied },
       ...positions,
+      // Heads are two units wide here: both turn.
+      partial_rotary_factor: 1,
     };
     const made = unless(() => architecture.model(config, architecture.type));
     if (made === undefined) return [];

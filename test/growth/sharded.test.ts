@@ -92,6 +92,35 @@ describe("a model in shards", () => {
     }
   });
 
+  it("may be of one name in two folders below: each is recorded, and looked at", () => {
+    const root = temporaryFolder();
+    const source = made(root, "--max-shard", "100KB");
+    const index: { weight_map: Record<string, string> } = JSON.parse(readFileSync(join(source, indexName), "utf8"));
+    const places = new Map(shardsOf(source).map((name, i) => [name, `${i}/model.safetensors`]));
+    for (const [name, place] of places) {
+      mkdirSync(join(source, place, ".."));
+      renameSync(join(source, name), join(source, place));
+    }
+    const weight_map = Object.fromEntries(Object.entries(index.weight_map).map(([n, of]) => [n, places.get(of)]));
+    writeFileSync(join(source, indexName), JSON.stringify({ ...index, weight_map }));
+    rmSync(join(source, "SHA256SUMS"));
+    const grown = join(root, "grown");
+    const grow = ["grow", source, grown, "--hidden", "128", "--method", "fpi"];
+    expect(cli(grow).code).toBe(0);
+    const record: { source: { files: Record<string, string> } } = JSON.parse(
+      readFileSync(join(grown, "growth.json"), "utf8"),
+    );
+    expect(Object.keys(record.source.files)).toEqual(expect.arrayContaining([...places.values()]));
+    expect(cli(["verify", source, grown]).code).toBe(0);
+    const first = join(source, "0", "model.safetensors");
+    const bytes = readFileSync(first);
+    bytes[bytes.length - 1] ^= 1;
+    writeFileSync(first, bytes);
+    const refused = cli(["verify", source, grown]);
+    expect(refused.code).toBe(2);
+    expect(refused.stderr).toContain("0/model.safetensors of");
+  });
+
   it("that does not fit into memory is refused at once, with the way out", () => {
     const root = temporaryFolder();
     const source = made(root);

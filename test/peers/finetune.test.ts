@@ -28,7 +28,11 @@ const root = temporaryFolder();
 const steps = 20;
 
 /** A run of 20 steps, and all that a loop elsewhere needs to take the same ones. */
-async function trained(kind: "bert" | "roberta" | "gpt2", task: "classification" | "regression", layerDecay: number) {
+async function trained(
+  kind: "bert" | "roberta" | "distilbert" | "modernbert" | "gpt2",
+  task: "classification" | "regression",
+  layerDecay: number,
+) {
   const from = await smallModel(root, kind);
   const train = writeTable(join(root, `${kind}.tsv`), 6 * steps, 1);
   const text: [string, string] | string = task === "regression" ? ["a", "b"] : "a";
@@ -91,6 +95,7 @@ async function trained(kind: "bert" | "roberta" | "gpt2", task: "classification"
 
 const quiet = {
   ...{ hidden_dropout_prob: 0, attention_probs_dropout_prob: 0, classifier_dropout: 0 },
+  ...{ dropout: 0, attention_dropout: 0, seq_classif_dropout: 0 },
   ...{ resid_pdrop: 0, embd_pdrop: 0, attn_pdrop: 0 },
 };
 
@@ -100,6 +105,8 @@ describe.skipIf(peer === undefined)("fine-tuning", () => {
       await trained("bert", "classification", 1),
       await trained("roberta", "regression", 1),
       await trained("gpt2", "classification", 0.8),
+      await trained("distilbert", "classification", 0.9),
+      await trained("modernbert", "classification", 1),
     ];
     const [path, out] = [join(root, "cases.json"), join(root, "losses.json")];
     writeFileSync(path, JSON.stringify(all.map((one) => one.case)));
@@ -112,7 +119,13 @@ describe.skipIf(peer === undefined)("fine-tuning", () => {
       }
     }
     const said = JSON.parse(peer?.run(script, ["open", ...all.map(({ result }) => result.model)]) ?? "");
-    expect(said).toEqual(["Bert", "Roberta", "GPT2"].map((name) => [`${name}ForSequenceClassification`, [], []]));
+    expect(said).toEqual(
+      ["Bert", "Roberta", "GPT2", "DistilBert", "ModernBert"].map((name) => [
+        `${name}ForSequenceClassification`,
+        [],
+        [],
+      ]),
+    );
   });
 });
 

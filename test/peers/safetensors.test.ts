@@ -12,7 +12,7 @@ import { UserError } from "../../src/util/errors.ts";
 import { RandomStream } from "../../src/util/random.ts";
 import { bad, fileOf, good } from "../checkpoint/headers.ts";
 import { Dice, mutate } from "../faults/fuzz.ts";
-import { python, temporaryFolder } from "../support.ts";
+import { cli, python, temporaryFolder } from "../support.ts";
 
 const peer = python(["safetensors", "torch", "huggingface_hub"]);
 
@@ -215,3 +215,31 @@ function generated(i: number): Uint8Array {
   }
   return fileOf(text === "" ? JSON.stringify(header) : text, Math.max(0, position));
 }
+
+it.skipIf(python(["transformers"]) === undefined)(
+  "shards as transformers saves them grow to the same bytes as a whole file",
+  async () => {
+    const root = temporaryFolder();
+    peer?.run(
+      `
+import sys, transformers as t
+config = t.LlamaConfig(vocab_size=90, hidden_size=32, num_attention_heads=4, num_key_value_heads=2, intermediate_size=44,
+    num_hidden_layers=3, max_position_embeddings=32)
+model = t.LlamaForCausalLM(config)
+model.save_pretrained(sys.argv[1] + "/whole")
+model.save_pretrained(sys.argv[1] + "/shards", max_shard_size="20KB")
+`,
+      [root],
+    );
+    const bytes = ["whole", "shards"].map((name) => {
+      const out = join(root, `${name}-grown`);
+      const done = cli(["grow", join(root, name), out, "--hidden", "64", "--method", "fpi"]);
+      expect(done.code, done.stderr).toBe(0);
+      return readFileSync(join(out, "model.safetensors"));
+    });
+    const weights = await openWeights(join(root, "shards"));
+    expect(weights.files.length).toBeGreaterThan(2);
+    await weights.close();
+    expect(bytes[1].equals(bytes[0])).toBe(true);
+  },
+);

@@ -16,6 +16,14 @@ const encoder = {
 const configs: Readonly<Record<string, Json>> = {
   bert: { model_type: "bert", architectures: ["BertForMaskedLM"], ...encoder, max_position_embeddings: 40 },
   roberta: { model_type: "roberta", ...encoder, vocab_size: 1200, max_position_embeddings: 42, type_vocab_size: 1 },
+  distilbert: {
+    ...{ model_type: "distilbert", vocab_size: 2000, dim: 32, n_layers: 2, n_heads: 2, hidden_dim: 64 },
+    max_position_embeddings: 40,
+  },
+  modernbert: {
+    ...{ model_type: "modernbert", ...encoder, max_position_embeddings: 40, local_attention: 8, classifier_bias: true },
+    ...{ pad_token_id: 0, cls_token_id: 2, sep_token_id: 3, bos_token_id: 2, eos_token_id: 3, norm_bias: true },
+  },
   gpt2: { model_type: "gpt2", vocab_size: 1200, n_positions: 40, n_embd: 32, n_layer: 2, n_head: 2, eos_token_id: 0 },
 };
 
@@ -23,7 +31,9 @@ const configs: Readonly<Record<string, Json>> = {
 export async function smallModel(root: string, kind: keyof typeof configs, more: Json = {}): Promise<string> {
   const folder = join(root, kind);
   await createModel({ ...configs[kind], ...more }, "config.json", folder, { seed: 2 });
-  cpSync(fixture("tokenizers", kind === "bert" ? "uncased" : kind), folder, { recursive: true });
+  cpSync(fixture("tokenizers", ["bert", "distilbert", "modernbert"].includes(kind) ? "uncased" : kind), folder, {
+    recursive: true,
+  });
   return folder;
 }
 

@@ -45,6 +45,16 @@ export async function describeTokenizer(folder: string): Promise<TokenizerDescri
     throw new UserError("`split_special_tokens` is not supported", at("tokenizer_config.json"), wayOut);
   }
   const json = present("tokenizer.json") ? await readJsonObject(at("tokenizer.json")) : undefined;
+  const model = ["tokenizer.model", "spiece.model", "sentencepiece.bpe.model"].find(present);
+  if (json === undefined && model !== undefined && !["vocab.txt", "vocab.json"].some(present)) {
+    const said = JSON.stringify(folder);
+    const wayOut = `have transformers convert it, once: python -c 'from transformers import AutoTokenizer as T; T.from_pretrained(${said}).save_pretrained(${said})'`;
+    throw new UserError(
+      `its tokenizer is ${model} alone, in SentencePiece's own format, which is not read here`,
+      folder,
+      wayOut,
+    );
+  }
   const { known: named, unknown } = classOf(await read(configFile), config, json);
   if (json === undefined && unknown !== undefined) {
     const wayOut =

@@ -1,5 +1,6 @@
 /** The programs of fine-tuning: a step of one batch, and what the head says of one. Losses are transformers' own. */
 import type { Model } from "../../model/architecture.ts";
+import { forward } from "../../model/forward.ts";
 import { type Parameter, shapeOf } from "../../model/table.ts";
 import { type HeadedModel, taskLogits } from "../../model/task-head.ts";
 import { ProgramBuilder } from "../../program/builder.ts";
@@ -41,7 +42,7 @@ function logitsOf(b: ProgramBuilder, headed: HeadedModel, form: TaskForm, rate: 
   const key = rate > 0 ? b.input("key", [2], "i32") : undefined;
   const rates = { embedding: rate, attention: rate, hidden: rate };
   const { batch, length } = form;
-  const result = model.architecture.forward(b, model, inputs, {
+  const result = forward(b, model, inputs, {
     ...{ batch, length },
     dropout: key === undefined ? undefined : { rates, key },
   });

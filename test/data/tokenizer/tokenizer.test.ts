@@ -98,6 +98,11 @@ test("the hash is of what ids depend on, not of how it is written", async () => 
 test("what is no tokenizer is refused", async () => {
   const refused = async (path: string, message: RegExp) => expect(openTokenizer(path)).rejects.toThrow(message);
   await refused(write("nothing", { "config.json": "{}" }), /no tokenizer in this folder/);
+  const piece = { "tokenizer.model": "not looked at", "config.json": JSON.stringify({ model_type: "mystery" }) };
+  await refused(
+    write("piece", piece),
+    /its tokenizer is tokenizer\.model alone[\s\S]*T\.from_pretrained\("[^"]*piece"\)\.save/,
+  );
   await refused(write("damaged", { "tokenizer.json": { model: { type: "BPE" } } }), /not a tokenizer that can be read/);
   await refused(write("words", { "vocab.txt": "one\ntwo\n" }), /no \[UNK\] among its tokens/);
   const vocab = { "vocab.json": byteVocabulary([]) };

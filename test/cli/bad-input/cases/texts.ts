@@ -435,6 +435,16 @@ export const tokenizers: Group = {
       "another folder is meant",
     ),
     tokenizer(
+      "a SentencePiece model alone",
+      (folder) => {
+        writeFileSync(join(folder, "tokenizer.model"), "");
+        writeFileSync(join(folder, "config.json"), '{"model_type": "llama"}');
+      },
+      "<folder>: its tokenizer is tokenizer.model alone, in SentencePiece's own format, which is not read here",
+      `have transformers convert it, once: python -c 'from transformers import AutoTokenizer as T; T.from_pretrained("<folder>").save_pretrained("<folder>")'`,
+      "older folders of Llama, Mistral and their kin have no tokenizer.json",
+    ),
+    tokenizer(
       "a tokenizer.json that is no JSON",
       (folder) => writeFileSync(join(folder, "tokenizer.json"), "{"),
       "<file>: not valid JSON (<reason>)",

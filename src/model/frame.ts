@@ -1,12 +1,7 @@
-/**
- * The transformer's parts that architectures share, over values: embeddings, attention, layers. What a block is made of,
- * and which parameter is which, is the architecture's to say. Dropout stands where transformers has it: on the embeddings, on the attention's
- * probabilities, on what each branch writes into the stream.
- */
+/** What every part of one forward pass shares: the blocks that run, the rows that are read, dropout and attention. */
 import type { ProgramBuilder } from "../program/builder.ts";
 import { ProgramError, type Value } from "../program/graph.ts";
 import {
-  add,
   attention,
   concat,
   constant,
@@ -16,28 +11,75 @@ import {
   gelu,
   layerNorm,
   linear,
-  mul,
   relu,
   reshape,
   rmsNorm,
   rotary,
+  rotations,
   scale,
   silu,
   slice,
   stopGradient,
   sub,
 } from "../program/ops/index.ts";
-import type { ForwardInputs, ForwardOptions, Model, ModelSettings } from "./architecture.ts";
-import type { LinearStates, NormStates } from "./states.ts";
+import type { Model, ModelSettings } from "./architecture.ts";
+import type { Activation } from "./config.ts";
+import type { AttentionForm } from "./network.ts";
+import type { Rope } from "./rope.ts";
+import type { ModelStates } from "./states.ts";
 
-/** How attention reads. */
-export interface AttentionForm {
-  /** Only what came before. */
-  readonly causal: boolean;
-  /** The largest distance that is seen; absent: any. */
-  readonly window?: number;
-  /** Of rotary positions, [2, length, width / 2]. */
-  readonly turns?: Value;
+export interface ForwardInputs {
+  /** Token ids [batch · length], i32. */
+  readonly ids: Value;
+  /** Token types [batch · length], i32; absent: all 0. */
+  readonly types?: Value;
+  /** Rows of the position table [batch · length], i32; absent: 0, 1, 2 … from the architecture's own offset. */
+  readonly positions?: Value;
+  /** 1 at a token, 0 at padding, [batch · length], f32; absent: no padding. */
+  readonly mask?: Value;
+  /** Whether padding, where there is some, only ever ends a sequence; default no. */
+  readonly prefix?: boolean;
+  /**
+   * Which document each token belongs to, [batch · length], i32, and with `gather` those of the gathered positions,
+   * [batch · perSequence]: attention then stays inside a document; absent: a sequence is one.
+   */
+  readonly documents?: { readonly all: Value; readonly gathered?: Value };
+  /**
+   * 1 where the id is the padding id, else 0, [batch · length], f32: rows looked up there pass no gradient back, as
+   * PyTorch's `padding_idx` has it. Needed only where padding is read by something (it is not where `mask` hides it).
+   */
+  readonly padding?: Value;
+  /**
+   * Flat indices [batch · perSequence] into batch · length, i32: the only positions whose final hidden state is read.
+   * Then the last block runs its queries, output projection and FFN at those alone.
+   */
+  readonly gather?: Value;
+}
+
+export interface ForwardOptions {
+  readonly batch: number;
+  readonly length: number;
+  /** How many blocks run, from the bottom; default all. */
+  readonly layers?: number;
+  /** The lowest block that trains: nothing is computed backward below it (embeddings train with block 0); default 0. */
+  readonly trainFrom?: number;
+  /** With `gather`: position 0 of each sequence is kept too, before those gathered from it; default no. */
+  readonly keepFirst?: boolean;
+  /** Dropout on, with the rates given and the key i32[2] = (seed, step); absent: off. */
+  readonly dropout?: { readonly rates: ModelSettings["dropout"]; readonly key: Value };
+}
+
+export function activated(b: ProgramBuilder, x: Value, which: Activation): Value {
+  switch (which) {
+    case "gelu-erf":
+      return gelu(b, x, "erf");
+    case "gelu-tanh":
+      return gelu(b, x, "tanh");
+    case "relu":
+      return relu(b, x);
+    case "silu":
+      return silu(b, x);
+  }
 }
 
 /** What every part of one forward pass needs to know. */
@@ -46,14 +88,13 @@ export class Frame {
   readonly settings: ModelSettings;
   readonly batch: number;
   readonly length: number;
-  readonly hidden: number;
   readonly heads: number;
   readonly kvHeads: number;
   readonly headWidth: number;
   /** Blocks that run. */
   readonly layers: number;
-  /** Weights are stored [inputs, outputs] rather than [outputs, inputs]. */
-  readonly inputMajor: boolean;
+  readonly #inputMajor: boolean;
+  readonly #turns = new Map<Rope, Value>();
   readonly #trainFrom: number;
   readonly #dropout: ForwardOptions["dropout"];
   readonly #gather: Value | undefined;
@@ -62,23 +103,16 @@ export class Frame {
   readonly #prefix: boolean | undefined;
   readonly #documents: ForwardInputs["documents"];
 
-  constructor(
-    b: ProgramBuilder,
-    model: Model,
-    inputs: ForwardInputs,
-    options: ForwardOptions,
-    layout: { readonly inputMajor: boolean },
-  ) {
+  constructor(b: ProgramBuilder, model: Model, inputs: ForwardInputs, options: ForwardOptions) {
     this.b = b;
     this.settings = model.settings;
     this.batch = options.batch;
     this.length = options.length;
-    this.hidden = model.dimensions.hidden;
     this.heads = model.dimensions.heads;
     this.kvHeads = model.dimensions.kvHeads;
     this.headWidth = model.dimensions.headWidth;
     this.layers = options.layers ?? model.dimensions.layers;
-    this.inputMajor = layout.inputMajor;
+    this.#inputMajor = model.network.inputMajor ?? false;
     this.#trainFrom = options.trainFrom ?? 0;
     this.#dropout = options.dropout;
     this.#gather = inputs.gather;
@@ -88,37 +122,31 @@ export class Frame {
     this.#keyBias = inputs.mask === undefined ? undefined : paddingBias(b, inputs.mask, this.batch, this.length);
   }
 
-  linear(x: Value, states: LinearStates): Value {
-    return linear(this.b, x, states.weight, states.bias, { transposeWeight: !this.inputMajor });
+  linear(x: Value, states: ModelStates, kind: string): Value {
+    const [weight, bias] = [states.value(`${kind}.weight`), states.valueIf(`${kind}.bias`)];
+    return linear(this.b, x, weight, bias, { transposeWeight: !this.#inputMajor });
   }
 
-  norm(x: Value, states: NormStates): Value {
+  /** Rows as they are where the table has no such norm. */
+  norm(x: Value, states: ModelStates, kind: string | undefined): Value {
     const { eps } = this.settings;
-    if (states.kind === "rms") return rmsNorm(this.b, x, states.gain, eps).y;
-    const shift = states.shift ?? constant(this.b, 0, states.gain.shape);
-    return layerNorm(this.b, x, states.gain, shift, eps).y;
+    const norm = states.normIf(kind);
+    if (norm === undefined) return x;
+    if (norm.kind === "rms") return rmsNorm(this.b, x, norm.gain, eps).y;
+    return layerNorm(this.b, x, norm.gain, norm.shift ?? constant(this.b, 0, norm.gain.shape), eps).y;
   }
 
   /** Rows [n, heads · width] normed over each head's own units, where there is a norm. */
-  headNorm(x: Value, states: NormStates | undefined): Value {
-    if (states === undefined) return x;
-    const width = states.gain.shape[0];
+  headNorm(x: Value, states: ModelStates, kind: string | undefined): Value {
+    if (states.normIf(kind) === undefined) return x;
+    const width = this.headWidth;
     const rows = reshape(this.b, x, [(x.shape[0] * x.shape[1]) / width, width]);
-    return reshape(this.b, this.norm(rows, states), x.shape);
+    return reshape(this.b, this.norm(rows, states, kind), x.shape);
   }
 
   /** @param which default: the config's */
   activation(x: Value, which = this.settings.activation): Value {
-    switch (which) {
-      case "gelu-erf":
-        return gelu(this.b, x, "erf");
-      case "gelu-tanh":
-        return gelu(this.b, x, "tanh");
-      case "relu":
-        return relu(this.b, x);
-      case "silu":
-        return silu(this.b, x);
-    }
+    return activated(this.b, x, which);
   }
 
   dropout(x: Value, kind: "embedding" | "hidden" | "inner", place: string): Value {
@@ -154,7 +182,7 @@ export class Frame {
   }
 
   /** Attention of rows [batch · queries, heads · head width] to all positions → rows of the same shape. */
-  attend(q: Value, k: Value, v: Value, layer: number, { causal, window, turns }: AttentionForm): Value {
+  attend(q: Value, k: Value, v: Value, layer: number, { causal, window, rope }: AttentionForm): Value {
     const { b, batch, length, heads, kvHeads } = this;
     const queries = q.shape[0] / batch;
     const on = this.#dropout;
@@ -167,12 +195,19 @@ export class Frame {
             stream: `dropout/${layer}/probabilities`,
           });
     const [q3, k3, v3] = [q, k, v].map((x) => reshape(b, x, [batch, x.shape[0] / batch, x.shape[1]]));
-    const turned = (x: Value) => (turns === undefined ? x : this.#turned(x, turns));
+    const turned = (x: Value) => (rope === undefined ? x : this.#turned(x, this.#turnsOf(rope)));
     const { attentionScale: scale } = this.settings;
     const padding = { bias: this.#keyBias, prefix: this.#prefix };
     const seen = { heads, kvHeads, causal, window, scale, ...padding, mask, apart: this.#apart(queries) };
     const { out } = attention(b, turned(q3), turned(k3), v3, seen);
     return reshape(b, out, q.shape);
+  }
+
+  /** [2, length, turned units / 2]; the same value for all blocks of the same positions. */
+  #turnsOf(rope: Rope): Value {
+    const turns = this.#turns.get(rope) ?? rotations(this.b, this.length, rope.frequencies, rope.scale);
+    this.#turns.set(rope, turns);
+    return turns;
   }
 
   /** Rows [batch, n, heads · width] with as many units of each head turned as there are turns for, the first ones. */
@@ -201,82 +236,4 @@ export class Frame {
 /** Added to the scores of keys [batch, length]: 0 at a token, large and negative at padding. */
 function paddingBias(b: ProgramBuilder, mask: Value, batch: number, length: number): Value {
   return scale(b, sub(b, reshape(b, mask, [batch, length]), constant(b, 1)), 1e30);
-}
-
-/** The rows [n, hidden] as they are, passing no gradient back where `where` [n] is 1. */
-function withoutGradient(b: ProgramBuilder, rows: Value, where: Value): Value {
-  const column = reshape(b, where, [where.shape[0], 1]);
-  return add(b, mul(b, rows, sub(b, constant(b, 1), column)), mul(b, stopGradient(b, rows), column));
-}
-
-/** The token embeddings of the ids, [batch · length, hidden]; padding's pass no gradient back where it is said which are. */
-export function lookUp(frame: Frame, inputs: ForwardInputs, word: Value): Value {
-  return held(frame, inputs, gather(frame.b, word, inputs.ids));
-}
-
-function held({ b }: Frame, { padding }: ForwardInputs, looked: Value): Value {
-  return padding === undefined ? looked : withoutGradient(b, looked, padding);
-}
-
-/**
- * The sum of token, type and position embeddings, [batch · length, hidden].
- * @param tables of types and positions; types may be absent
- * @param offset the row of the first position where no positions are given
- */
-export function embed(
-  frame: Frame,
-  inputs: ForwardInputs,
-  tables: { readonly word: Value; readonly position: Value; readonly type?: Value },
-  offset: number,
-): Value {
-  const { b, batch, length, hidden } = frame;
-  let sum = lookUp(frame, inputs, tables.word);
-  if (tables.type !== undefined) {
-    const types = inputs.types === undefined ? slice(b, tables.type, 0, 0, 1) : gather(b, tables.type, inputs.types);
-    sum = add(b, sum, types);
-  }
-  if (inputs.positions !== undefined) {
-    // Positions that are given may themselves hold padding's row.
-    return add(b, sum, held(frame, inputs, gather(b, tables.position, inputs.positions)));
-  }
-  const inOrder = slice(b, tables.position, 0, offset, offset + length);
-  return reshape(b, add(b, reshape(b, sum, [batch, length, hidden]), inOrder), [batch * length, hidden]);
-}
-
-export interface GatedStates {
-  readonly attentionNorm: NormStates | undefined;
-  /** Norms of each head's queries and keys, where there are any. */
-  readonly queryNorm?: NormStates;
-  readonly keyNorm?: NormStates;
-  readonly attentionOutput: LinearStates;
-  readonly ffnNorm: NormStates;
-  readonly ffnOutput: LinearStates;
-}
-
-/** What reads the normed stream: queries, keys and values; and the FFN's gate, which the activation is for, and its units. */
-export interface GatedInputs {
-  qkv(x: Value): readonly Value[];
-  gate(x: Value): readonly Value[];
-}
-
-/** Norm, attention with rotary positions, residual sum; norm, gated FFN (Shazeer 2020), residual sum. */
-export function gatedBlock(
-  frame: Frame,
-  stream: Value,
-  states: GatedStates,
-  inputs: GatedInputs,
-  layer: number,
-  form: AttentionForm,
-): Value {
-  const { b } = frame;
-  const x = frame.entry(stream, layer);
-  const normed = states.attentionNorm === undefined ? x : frame.norm(x, states.attentionNorm);
-  const [q, k, v] = inputs.qkv(normed);
-  const [query, key] = [frame.headNorm(q, states.queryNorm), frame.headNorm(k, states.keyNorm)];
-  const read = frame.kept(frame.attend(query, key, v, layer, form), layer);
-  const attended = frame.dropout(frame.linear(read, states.attentionOutput), "hidden", `${layer}/attention`);
-  const middle = add(b, frame.kept(x, layer), attended);
-  const [gate, units] = inputs.gate(frame.norm(middle, states.ffnNorm));
-  const inner = frame.dropout(mul(b, frame.activation(gate), units), "inner", `${layer}/inner`);
-  return add(b, middle, frame.linear(inner, states.ffnOutput));
 }
