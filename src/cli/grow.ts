@@ -181,7 +181,10 @@ async function planFrom(source: OpenModel, flags: Flags): Promise<{ plan: Growth
     throw new UserError(what, flags.repeat, "name the folder of that one with --tokenizer");
   }
   const extending = await extensionOf(source, flags);
-  const { method, map, depth, moments, seed } = flags;
+  const { map, depth, moments, seed, to, hidden, heads, kvHeads, ffn, layers } = flags;
+  // More ids or positions alone: every method leaves the rest as it is.
+  const stays = [to, hidden, heads, kvHeads, ffn, layers].every((given) => given === undefined);
+  const method = flags.method ?? (extending !== undefined && stays ? "fpi" : undefined);
   const sizes = { ...flags, positionsBy: undefined, ...extending?.sizes };
   checkSizes(sizes);
   if (method === undefined) {

@@ -207,6 +207,11 @@ describe("a tokenizer with more tokens", () => {
     const fresh = join(root, "fresh");
     expect(cli(["grow", from, fresh, "--tokenizer", more, "--new-tokens", "fresh", ...words]).code).toBe(0);
     expect(bytes(fresh).equals(bytes(grown))).toBe(false);
+    const wider = join(root, "more-rows");
+    expect(cli(["grow", from, wider, "--vocab", String(vocabulary + 3)]).code).toBe(0);
+    expect(cli(["grow", from, join(root, "none"), "--vocab", "999", "--layers", "5"]).stderr).toContain(
+      "no method is named",
+    );
     expect(await openOptimizer(grown)).toBeUndefined();
     const written = parseJsonObject(readFileSync(record, "utf8"), record).extension;
     expect(isJsonObject(written) && written.positions).toBe("extend");
