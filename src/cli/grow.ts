@@ -184,7 +184,7 @@ async function planFrom(source: OpenModel, flags: Flags): Promise<{ plan: Growth
   const { map, depth, moments, seed, to, hidden, heads, kvHeads, ffn, layers } = flags;
   // More ids or positions alone: every method leaves the rest as it is.
   const stays = [to, hidden, heads, kvHeads, ffn, layers].every((given) => given === undefined);
-  const method = flags.method ?? (extending !== undefined && stays ? "fpi" : undefined);
+  const method = flags.method ?? (extending !== undefined && stays ? methods[0].name : undefined);
   const sizes = { ...flags, positionsBy: undefined, ...extending?.sizes };
   checkSizes(sizes);
   if (method === undefined) {

@@ -1,21 +1,13 @@
 /** The target of a growth, as options say it: a config, or some of its sizes. */
 import type { Command, OptionValues } from "@commander-js/extra-typings";
-import type { PositionRule } from "../growth/extend.ts";
+import type { TargetSizes } from "../growth/plan.ts";
 import type { Model } from "../model/architecture.ts";
 import type { Outputs } from "../model/table.ts";
 import { UserError } from "../util/errors.ts";
 import { wholeNumber } from "./options.ts";
 
-export interface SizeFlags {
+export interface SizeFlags extends TargetSizes {
   readonly to?: string;
-  readonly hidden?: number;
-  readonly heads?: number;
-  readonly kvHeads?: number;
-  readonly ffn?: number;
-  readonly layers?: number;
-  readonly vocab?: number;
-  readonly positions?: number;
-  readonly positionsBy?: PositionRule;
 }
 
 export const sizeOptions = <A extends unknown[], O extends OptionValues>(command: Command<A, O>) =>

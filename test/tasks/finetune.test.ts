@@ -1,6 +1,6 @@
 /** `finetune`: files as they come, what is cut, seeds and early stopping; stopped and killed anywhere it ends with the same bytes. */
 import { spawn } from "node:child_process";
-import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { longestFirst } from "../../src/tasks/finetune/examples.ts";
@@ -10,16 +10,11 @@ import { readExamples } from "../../src/tasks/finetune/table.ts";
 import { Interrupted } from "../../src/util/errors.ts";
 import { packageRoot } from "../../src/util/paths.ts";
 import { temporaryFolder } from "../support.ts";
-import { smallModel, writeTable } from "./models.ts";
+import { filesIn, smallModel, writeTable } from "./models.ts";
 
 const root = temporaryFolder();
+const file = filesIn(root);
 let count = 0;
-
-function file(text: string): string {
-  const path = join(root, `file-${count++}`);
-  writeFileSync(path, text);
-  return path;
-}
 
 describe("examples", () => {
   const read = async (text: string, columns: Parameters<typeof readExamples>[1]) =>

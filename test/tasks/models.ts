@@ -6,6 +6,16 @@ import type { Json } from "../../src/util/json.ts";
 import { RandomStream } from "../../src/util/random.ts";
 import { fixture } from "../support.ts";
 
+/** Writes texts into files of a folder, each into one of its own. */
+export function filesIn(root: string): (text: string) => string {
+  let count = 0;
+  return (text) => {
+    const path = join(root, `file-${count++}`);
+    writeFileSync(path, text);
+    return path;
+  };
+}
+
 const encoder = {
   vocab_size: 2000,
   hidden_size: 32,

@@ -1,6 +1,6 @@
 /** What a task is read from: tables of columns, a word a line, questions; and the two kinds of tasks of all positions, stopped and killed. */
 import { spawn } from "node:child_process";
-import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { finetune } from "../../src/tasks/finetune/finetune.ts";
@@ -10,16 +10,11 @@ import { Interrupted } from "../../src/util/errors.ts";
 import { packageRoot } from "../../src/util/paths.ts";
 import { RandomStream } from "../../src/util/random.ts";
 import { fixture, temporaryFolder } from "../support.ts";
-import { sentencesOf, smallModel, writeQuestions } from "./models.ts";
+import { filesIn, sentencesOf, smallModel, writeQuestions } from "./models.ts";
 
 const root = temporaryFolder();
+const file = filesIn(root);
 let count = 0;
-
-function file(text: string): string {
-  const path = join(root, `file-${count++}`);
-  writeFileSync(path, text);
-  return path;
-}
 
 describe("tables of columns", () => {
   const cells = async (name: string, columns: Columns) =>
