@@ -289,12 +289,15 @@ function checkTarget(source: Model, target: Model, eps: number, extension: Exten
   const grown = [...axisSizes(source.parameters)].map(
     ([axis, size]) => [AXES[axis].said ?? AXES[axis].name, size, sizes.get(axis)] as const,
   );
+  const { said: groups } = AXES.group;
   for (const [name, is, would] of [...grown, ["layers", from.layers, to.layers] as const]) {
     if (would === undefined || would >= is) continue;
     throw new UserError(
       `${name} would shrink from ${is} to ${would}`,
       where,
-      `give at least the source's ${is}: models only grow`,
+      name === groups
+        ? `${to.kvHeads} key-value heads need at least ${to.kvHeads * is} heads: models only grow`
+        : `give at least the source's ${is}: models only grow`,
     );
   }
   if (to.headWidth !== from.headWidth) throw wholeHeads(to.heads, to.hidden, from, where);

@@ -258,6 +258,8 @@ describe("a dimension that is a product of axes", () => {
     expect(() => planOf({}, { heads: 6, kvHeads: 6 }, { method: "fpi" })).toThrow(
       "query heads to each key-value head would shrink from 2 to 1",
     );
+    const wayOut = "6 key-value heads need at least 12 heads: models only grow";
+    expect(() => planOf({}, { heads: 6, kvHeads: 6 }, { method: "fpi" })).toThrow(expect.objectContaining({ wayOut }));
     expect(() => planOf({}, { heads: 7 }, { method: "fpi" })).toThrow("7 heads are neither groups of 2");
     expect(planOf({}, { heads: 6 }, { method: "fpi" }).growth.target.dimensions.kvHeads).toBe(3);
   });
