@@ -1,6 +1,6 @@
 /** What a study will run, before it does: its runs with what each costs. Nothing runs and nothing is written. */
 import { existsSync } from "node:fs";
-import type { FlopsSoFar } from "../train/step/terms.ts";
+import { bothCounts, type FlopsSoFar } from "../train/step/terms.ts";
 import { cellFolder } from "./build.ts";
 import type { RunCell } from "./cells.ts";
 import type { RunRecord } from "./record.ts";
@@ -52,7 +52,7 @@ export function scheduleOf(state: StudyState, only?: readonly string[], speed?: 
     waiting: Object.fromEntries(state.waiting),
     left: {
       runs: left.length,
-      flops: { exact: sum((run) => run.flops.exact), paper: sum((run) => run.flops.paper) },
+      flops: bothCounts((count) => sum((run) => run.flops[count])),
       seconds: sum((run) => run.seconds),
     },
     speed: reckoned,
@@ -65,7 +65,7 @@ function ownFlops({ flops, start }: RunCell, trunks: Set<string>): FlopsSoFar {
   const { key, steps, flops: whole } = start.trunk;
   const shared = trunks.has(key) ? start.step / steps : start.step / steps - 1;
   trunks.add(key);
-  return { exact: flops.exact - shared * whole.exact, paper: flops.paper - shared * whole.paper };
+  return bothCounts((count) => flops[count] - shared * whole[count]);
 }
 
 function measuredSpeed({ trials, source }: StudyState): number | undefined {
