@@ -65,8 +65,7 @@ export function picture(spec: ChartSpec): string {
 export function wholeRange(curves: readonly (readonly Point[])[], floor = Number.POSITIVE_INFINITY): [number, number] {
   const values = curves.flat().map(([, y]) => y);
   if (values.length === 0) return [0, 1];
-  const low = least(values, floor);
-  return padded(low, most(values, low));
+  return padded(Math.min(floor, ...values), Math.max(...values));
 }
 
 /**
@@ -76,25 +75,15 @@ export function wholeRange(curves: readonly (readonly Point[])[], floor = Number
 export function closeRange(curves: readonly (readonly Point[])[], floor = Number.POSITIVE_INFINITY): [number, number] {
   const all = curves.flat();
   if (all.length === 0) return [0, 1];
-  const end = most(
-    all.map(([x]) => x),
-    0,
-  );
+  const end = Math.max(0, ...all.map(([x]) => x));
   const values = all.map(([, y]) => y);
-  const low = least(values, floor);
+  const low = Math.min(floor, ...values);
   const early = curves.flatMap((curve) => curve.find(([x]) => x >= end / 4)?.[1] ?? []);
-  return padded(low, Math.min(most(values, low), low + (most(early, low) - low) * 1.1));
+  return padded(low, Math.min(Math.max(...values), low + (Math.max(low, ...early) - low) * 1.1));
 }
 
-function least(values: readonly number[], from: number): number {
-  return values.reduce((a, b) => Math.min(a, b), from);
-}
-
-function most(values: readonly number[], from: number): number {
-  return values.reduce((a, b) => Math.max(a, b), from);
-}
-
-function padded(low: number, high: number): [number, number] {
+function padded(low: number, top: number): [number, number] {
+  const high = Math.max(low, top);
   const span = high - low > 0 ? high - low : Math.max(Math.abs(low) * 0.1, 1e-3);
   return [Math.max(0, low - span * 0.06), high + span * 0.02];
 }
@@ -124,7 +113,7 @@ function draw(spec: ChartSpec, size: keyof typeof SIZES): string {
   const [left, top, floor] = [52, 30, height - 46];
   const right = width - (named ? Math.min(250, longest * BOLD + 18) : 12);
   const xs = series.flatMap(({ points, faint = [] }) => [...points, ...faint]).map(([value]) => value);
-  const xEnd = most(xs, bracket?.to ?? 0);
+  const xEnd = Math.max(bracket?.to ?? 0, ...xs);
   const [yLow, yHigh] = spec.y;
   const x = (value: number) => left + (xEnd > 0 ? value / xEnd : 0) * (right - left);
   const y = (value: number) => top + ((yHigh - value) / (yHigh - yLow)) * (floor - top);

@@ -43,7 +43,7 @@ export async function methodPlan(
   const model = startOf(study, method, source, target, additions);
   const raw = method.plan ?? method.definition?.plan(target.dimensions) ?? "full";
   const plan = await stagesOf(study, raw, model.dimensions.layers, additions, [...at, "plan"]);
-  const ends = placed(study, [...at, "plan"], () =>
+  const ends = fitting(study, [...at, "plan"], () =>
     plan.reduce((now, { grow }) => (grow === undefined ? now : stageGrowthPlan(now, grow, 0).growth.target), model),
   );
   for (const axis of ["layers", "hidden", "heads", "ffn"] as const) {
@@ -58,7 +58,7 @@ export async function methodPlan(
 function startOf(study: Study, method: StudyMethod, source: Model, target: Model, additions: Additions): Model {
   const { growth } = method;
   if (growth !== undefined) {
-    placed(study, ["methods", method.name], () =>
+    fitting(study, ["methods", method.name], () =>
       checkLearned(planGrowth(source, target, { ...growth, method: growthMethod(growth.method, additions) })),
     );
     return target;
@@ -66,19 +66,9 @@ function startOf(study: Study, method: StudyMethod, source: Model, target: Model
   const init = method.init ?? method.definition?.init?.(target.dimensions) ?? {};
   const narrower = init.hidden !== undefined || init.heads !== undefined;
   const { layers } = target.dimensions;
-  return placed(study, ["methods", method.name, "init"], () =>
+  return fitting(study, ["methods", method.name, "init"], () =>
     narrower ? resizedModel(target, init) : resizeModel(target, { layers, ...init }, "target"),
   );
-}
-
-/** Does what finds that models do not fit. @throws UserError where the study's file says so */
-function placed<T>(study: Study, at: readonly string[], work: () => T): T {
-  try {
-    return work();
-  } catch (error) {
-    if (!(error instanceof UserError)) throw error;
-    throw study.file.error(at, `${error.where}: ${error.what}`, error.wayOut);
-  }
 }
 
 /** A plan as written, a program's own by name included, as stages. @throws UserError */
@@ -101,12 +91,13 @@ export async function stagesOf(
   return stages;
 }
 
-/** Does what may find that a plan does not fit. @throws UserError where it is written */
+/** Does what may find that a plan or a model does not fit. @throws UserError where it is written */
 export function fitting<T>(study: Study, at: readonly string[], work: () => T): T {
   try {
     return work();
   } catch (error) {
-    if (!(error instanceof PlanError)) throw error;
-    throw study.file.error(at, error.message, "change the plan, or the budget");
+    if (error instanceof PlanError) throw study.file.error(at, error.message, "change the plan, or the budget");
+    if (error instanceof UserError) throw study.file.error(at, `${error.where}: ${error.what}`, error.wayOut);
+    throw error;
   }
 }

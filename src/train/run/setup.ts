@@ -26,6 +26,7 @@ import type { StepCommon } from "../step/compiled.ts";
 import { batchInputs, dropoutKey } from "../step/inputs.ts";
 import { parametrized } from "../step/parametrization.ts";
 import { drawn, type ParameterSource } from "../step/state.ts";
+import type { OptimizerRule } from "../step/step.ts";
 import { type Checkpoint, type Companions, checkpointOf, readCompanions } from "./checkpoint.ts";
 import { runFile, storedRun } from "./folder.ts";
 import {
@@ -193,7 +194,7 @@ export interface RunPlan {
 /** What all steps of a run have in common. @param perSequence positions of a sequence that are predicted */
 export function stepCommon(
   settings: Pick<RunSettings, "objective" | "batch"> & {
-    readonly optimizer: Omit<RunSettings["optimizer"], "moments">;
+    readonly optimizer: OptimizerRule & Pick<RunSettings["optimizer"], "dropout">;
   },
   model: Model,
   length: number,
