@@ -27,8 +27,8 @@ export function cellsOf(study: string, results: StudyResults): readonly GridCell
     const made = (over: number, measure: GridCell["measure"], own: Saving, charged: Saving): GridCell[] => {
       const [reuse, allIn] = method.grown ? [own, charged] : [null, own];
       if (reuse === null && allIn === null) return [];
-      const { name, begins: from = common.to } = method;
-      return [{ study, method: name, ...common, from, tokens: over, reuse, allIn, measure }];
+      const { name, label, begins: from = common.to } = method;
+      return [{ study, method: name, ...(label === name ? {} : { label }), ...common, from, tokens: over, reuse, allIn, measure }];
     };
     const on = (point: EvaluationPoint) => point.flops[accounting];
     const spent = method.grown ? (source?.flops[accounting] ?? null) : undefined;
