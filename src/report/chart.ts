@@ -56,9 +56,21 @@ export function chart(spec: ChartSpec): string {
 
 /** The wide drawing as a file of its own, with the page's colours and letters: for a README. */
 export function picture(spec: ChartSpec): string {
-  return draw(spec, "wide")
-    .replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ')
-    .replace(/<title/, `<style>${PICTURE_STYLE}</style><title`);
+  return draw(spec, "wide", true);
+}
+
+/** @param alone whether it is a file of its own, with the page's colours and letters */
+export function svg(
+  id: string,
+  width: number,
+  height: number,
+  title: string,
+  description: string,
+  parts: readonly string[],
+  alone: boolean,
+): string {
+  const [space, style] = alone ? ['xmlns="http://www.w3.org/2000/svg" ', `<style>${PICTURE_STYLE}</style>`] : ["", ""];
+  return `<svg ${space}viewBox="0 0 ${width} ${height}" role="img" aria-labelledby="${id}-t ${id}-d">${style}<title id="${id}-t">${text(title)}</title><desc id="${id}-d">${text(description)}</desc>${parts.join("")}</svg>`;
 }
 
 /** A vertical range that shows the whole of all curves. */
@@ -105,7 +117,7 @@ interface Field {
   readonly floor: number;
 }
 
-function draw(spec: ChartSpec, size: keyof typeof SIZES): string {
+function draw(spec: ChartSpec, size: keyof typeof SIZES, alone = false): string {
   const { series, level, bracket } = spec;
   const named = size === "wide" && (spec.labels ?? series.length > 1);
   const { width, height, across, up } = SIZES[size];
@@ -185,7 +197,7 @@ function draw(spec: ChartSpec, size: keyof typeof SIZES): string {
   }
   if (named) parts.push(endLabels(series, field));
 
-  return `<svg viewBox="0 0 ${width} ${height}" role="img" aria-labelledby="${id}-t ${id}-d"><title id="${id}-t">${text(spec.title)}</title><desc id="${id}-d">${text(spec.description)}</desc>${parts.join("")}</svg>`;
+  return svg(id, width, height, spec.title, spec.description, parts, alone);
 }
 
 /** Ticks with their words, and a title with the unit they share. */
@@ -273,7 +285,7 @@ function line(x1: number, x2: number, y1: number, y2: number, style: string): st
   return `<line x1="${n(x1)}" x2="${n(x2)}" y1="${n(y1)}" y2="${n(y2)}" ${style}/>`;
 }
 
-function label(x: number, y: number, value: string, anchor: string, classes: string, more = ""): string {
+export function label(x: number, y: number, value: string, anchor: string, classes: string, more = ""): string {
   return `<text x="${n(x)}" y="${n(y)}" text-anchor="${anchor}" class="${classes}"${more}>${text(value)}</text>`;
 }
 
