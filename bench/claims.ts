@@ -10,11 +10,11 @@ import { type Claim, claims } from "../src/advise/literature.ts";
 import type { EvaluationPoint } from "../src/report/data.ts";
 import { percent } from "../src/report/format.ts";
 import type { Spread, StudyMethodResult, StudyResults } from "../src/report/study-data.ts";
-import { type MeasuredSaving, surfacePicture, surfaceTable } from "../src/report/surface.ts";
 import { markdownTable } from "../src/report/table.ts";
 import { writeFileWhole } from "../src/store/files.ts";
 import { fairSaving } from "../src/study/results.ts";
 import { packageRoot } from "../src/util/paths.ts";
+import { type MeasuredSaving, surfacePicture, surfaceTable } from "./surface.ts";
 
 type Saving = GridCell["reuse"];
 
@@ -30,7 +30,19 @@ export function cellsOf(study: string, results: StudyResults): readonly GridCell
       const [reuse, allIn] = method.grown ? [own, charged] : [null, own];
       if (reuse === null && allIn === null) return [];
       const { name, label, begins: from = common.to } = method;
-      return [{ study, method: name, ...(label === name ? {} : { label }), ...common, from, tokens: over, reuse, allIn, measure }];
+      return [
+        {
+          study,
+          method: name,
+          ...(label === name ? {} : { label }),
+          ...common,
+          from,
+          tokens: over,
+          reuse,
+          allIn,
+          measure,
+        },
+      ];
     };
     const on = (point: EvaluationPoint) => point.flops[accounting];
     const spent = method.grown ? (source?.flops[accounting] ?? null) : undefined;

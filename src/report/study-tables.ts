@@ -48,20 +48,30 @@ export function annealedTable({ accounting, methods }: StudyResults): Table {
   const shown = methods.filter((method) => method.annealed.length > 0);
   const points = ({ annealed }: StudyMethodResult) => annealed.flatMap((run) => run.points);
   const shares = [...new Set(shown.flatMap(points).map(({ share }) => share))].sort((a, b) => a - b);
+  const at = (method: StudyMethodResult, share: number) =>
+    points(method).flatMap((point) => (point.share === share ? [point.loss] : []));
   return tableBy(
     "Savings at equal annealed loss",
     shown,
     [
       ["Method", ({ label }) => label],
       ...shares.map((share): Column<StudyMethodResult> => {
-        const losses = (method: StudyMethodResult) =>
-          points(method).flatMap((point) => (point.share === share ? [point.loss] : []));
-        return [`At ${Math.round(100 * share)} %`, (method) => meanLoss(losses(method), "")];
+        return [`At ${Math.round(100 * share)} %`, (method) => meanLoss(at(method, share), "")];
       }),
+      [
+        "Ends against the best other",
+        (method) => {
+          const [own, ...others] = [method, ...shown.filter((one) => one !== method)].map((one) => at(one, 1));
+          const ends = others.filter((losses) => losses.length > 0).map(mean);
+          if (own.length === 0 || ends.length === 0) return "–";
+          const apart = mean(own) - Math.min(...ends);
+          return `${lossText(Math.abs(apart))} ${apart > 0 ? "above" : "below"}`;
+        },
+      ],
       ["Saving", ({ reference, fair }) => (reference ? "reference" : fairText(fair?.[accounting]))],
       ["All-in", ({ reference, fair }) => (reference ? "" : fairText(fair?.[accounting], "allIn"))],
     ],
-    "Each loss is the end of a branch: the method's trunk, annealed so that it ends at that share of the budget. Saving: 1 − what the method spends for the reference's final loss along its row (linear in the logarithm of FLOPs) ÷ what the reference spent; speed-up: the same as time won back. Of several seeds: the mean over all pairs, with its 95 % interval (Welch's). All-in charges the source's own training; a method without a source has paid everything in its saving.",
+    "Each loss is the end of a branch: the method's trunk, annealed so that it ends at that share of the budget. Against the best other: how far it ends, at the whole budget, above or below the lowest of all other methods. Saving: 1 − what the method spends for the reference's final loss along its row (linear in the logarithm of FLOPs) ÷ what the reference spent; speed-up: the same as time won back. Of several seeds: the mean over all pairs, with its 95 % interval (Welch's). All-in charges the source's own training; a method without a source has paid everything in its saving.",
   );
 }
 

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { annealedCrossing, pairInterval } from "../../src/report/annealed.ts";
-import type { AnnealedRun, StudyRun } from "../../src/report/study-data.ts";
+import type { AnnealedRun, StudyMethodResult, StudyRun } from "../../src/report/study-data.ts";
+import { annealedTable } from "../../src/report/study-tables.ts";
 import { fairSaving } from "../../src/study/results.ts";
 import { RandomStream } from "../../src/util/random.ts";
 
@@ -93,5 +94,42 @@ describe("the saving at equal annealed loss", () => {
     const two = pairInterval([[0.2], [0.4]]);
     expect(one).toEqual(two);
     expect(one.low).toBeLessThan(0.2);
+  });
+});
+
+describe("the table of annealed losses", () => {
+  const none = { mean: null, low: null, high: null, count: 0, missing: 0 };
+  const method = (name: string, ...ends: readonly number[]): StudyMethodResult => ({
+    ...{
+      name,
+      label: name,
+      about: "",
+      reference: name === "scratch",
+      grown: false,
+      paper: null,
+      trials: [],
+      rate: 1e-3,
+    },
+    ...{ runs: [], missing: [], final: none, savings: null, fair: null, settings: [] },
+    annealed: ends.map((loss, seed) => ({ seed, points: [{ ...annealed(seed, () => loss).points[0], share: 1 }] })),
+  });
+  const columnOf = (...methods: readonly StudyMethodResult[]) => {
+    const { columns, rows } = annealedTable({
+      ...{ title: "", about: [], discussion: [], progress: { done: 1, all: 1 }, accounting: "exact", facts: [] },
+      ...{
+        budget: { steps: 1, tokens: 1, flops: { exact: 1, paper: 1 } },
+        source: null,
+        notes: [],
+        settings: [],
+        methods,
+      },
+    });
+    return rows.map((row) => row[columns.indexOf("Ends against the best other")]);
+  };
+
+  it("says how far each method ends above or below the best of the others, by the means over its seeds", () => {
+    const [scratch, first, second] = [method("scratch", 3.9), method("direct", 3.81, 3.83), method("aki", 3.79)];
+    expect(columnOf(scratch, first, second)).toEqual(["0.110 above", "0.030 above", "0.030 below"]);
+    expect(columnOf(scratch)).toEqual(["–"]);
   });
 });

@@ -2,10 +2,10 @@
  * Savings over the size of the step and the length of training: a field for each pair, its colour and its number what the
  * best method measured there saved, and dashes where nothing was measured. As a picture of its own, and as a table.
  */
-import { label, svg } from "./chart.ts";
-import type { Table } from "./data.ts";
-import { text } from "./html.ts";
-import { known, tableBy } from "./table.ts";
+import { label, svg } from "../src/report/chart.ts";
+import type { Table } from "../src/report/data.ts";
+import { text } from "../src/report/html.ts";
+import { known, tableBy } from "../src/report/table.ts";
 
 /** What one method saved at one place. */
 export interface MeasuredSaving {
