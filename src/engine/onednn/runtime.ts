@@ -7,10 +7,9 @@
  */
 import { type Node, size, type Type } from "../../program/graph.ts";
 import * as ops from "../../program/ops/index.ts";
-import type { Tensors } from "../device.ts";
+import type { Device, Tensors } from "../device.ts";
 import type { TensorData } from "../engine.ts";
 import { kernels as referenceKernels } from "../reference/kernels.ts";
-import type { Served } from "../worker.ts";
 import { Arena, RESERVED_BYTES } from "./arena.ts";
 import type { View } from "./descriptors.ts";
 import type { Library } from "./library.ts";
@@ -36,7 +35,7 @@ interface Loaded {
   generation: number;
 }
 
-export class Runtime implements Served<Plan> {
+export class Runtime implements Device<Plan> {
   readonly #arena = new Arena();
   readonly #primitives: Primitives;
   readonly #team: Team;
@@ -81,7 +80,7 @@ export class Runtime implements Served<Plan> {
     }
   }
 
-  load(id: number, plan: Plan): void {
+  load(id: number, plan: Plan): undefined {
     this.#loaded.set(id, { plan, calls: [], scratch: 0, generation: -1 });
   }
 

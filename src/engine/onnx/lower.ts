@@ -228,7 +228,7 @@ class Planner {
       emitter.bind(sums, emitter.node("ReduceSumSquare", [emitter.name({ id, dtype, shape }), axes], attributes));
       return sums;
     });
-    const { model, outputs } = emitter.encode(name, feeds, [...made, ...squares]);
+    const { model, outputs } = emitter.model(name, feeds, [...made, ...squares]);
     const fetches = [...made, ...squares].map(({ id, dtype, shape }, i) => {
       const place: Place = { at: "result", index: this.#results++ };
       const tensor = { place, dtype, shape };

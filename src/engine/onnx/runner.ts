@@ -5,9 +5,8 @@
 import type { InferenceSession, Tensor as OrtTensor } from "onnxruntime-node";
 import { type Attributes, type NoAttributes, size, type Type } from "../../program/graph.ts";
 import { type AttributesOf, dropoutNumbers } from "../../program/ops/index.ts";
-import type { Tensors } from "../device.ts";
+import type { Device, Tensors } from "../device.ts";
 import type { TensorData } from "../engine.ts";
-import type { Served } from "../worker.ts";
 import { type Flags, guarded } from "./guard.ts";
 import { Kernels, type Operand } from "./kernels.ts";
 import { library } from "./library.ts";
@@ -40,7 +39,7 @@ export interface RunnerSettings {
   readonly flags: Flags;
 }
 
-export class Runner implements Served<Plan> {
+export class Runner implements Device<Plan> {
   readonly #threads: number;
   readonly #flags: Flags;
   readonly #arena = new Arena();
@@ -99,7 +98,7 @@ export class Runner implements Served<Plan> {
     return library.env.versions.node ?? library.env.versions.common;
   }
 
-  async load(program: number, plan: Plan): Promise<void> {
+  async load(program: number, plan: Plan): Promise<undefined> {
     const sessions = new Map<GraphStep, InferenceSession>();
     try {
       for (const step of plan.steps) {
@@ -179,7 +178,12 @@ export class Runner implements Served<Plan> {
         // Errors reach the caller as they are; a second copy on stderr helps nobody.
         logSeverityLevel: 4,
       };
-      return await guarded(this.#flags, () => library.InferenceSession.create(step.model, options));
+      const [{ create, toBinary }, { ModelProtoSchema }] = await Promise.all([
+        import("@bufbuild/protobuf"),
+        import("onnx-buf"),
+      ]);
+      const bytes = toBinary(ModelProtoSchema, create(ModelProtoSchema, step.model));
+      return await guarded(this.#flags, () => library.InferenceSession.create(bytes, options));
     } catch (error) {
       throw new Error(`${step.name}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
     }

@@ -1,8 +1,7 @@
 /** Primitives in ONNX, one or two nodes each. */
 import { size } from "../../../program/graph.ts";
 import { type AttributesOf, type Band, HIDDEN, rotationNumbers } from "../../../program/ops/index.ts";
-import type { Emitter } from "../emitter.ts";
-import { onnxType } from "../protobuf.ts";
+import { type Emitter, onnxType } from "../emitter.ts";
 import type { Lowering, Lowerings } from "./lowering.ts";
 
 /** An operator that takes the inputs as they are. */
