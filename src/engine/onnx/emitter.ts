@@ -34,9 +34,16 @@ const IR_VERSION = 9n;
 /** A lowering names its operators in ONNX's domain, or in onnxruntime's own with this prefix. */
 const CONTRIBUTED = "com.microsoft.";
 
+interface Made {
+  readonly op: string;
+  readonly inputs: readonly string[];
+  readonly attributes: Readonly<Record<string, OnnxAttribute>>;
+}
+
 export class Emitter {
   readonly #nodes: MessageInitShape<typeof NodeProtoSchema>[] = [];
   readonly #made = new Map<string, readonly string[]>();
+  readonly #makers = new Map<string, Made>();
   readonly #constants = new Map<string, MessageInitShape<typeof TensorProtoSchema> & { readonly name: string }>();
   readonly #values = new Map<number, string>();
   #serial = 0;
@@ -54,6 +61,11 @@ export class Emitter {
 
   knows(value: Value): boolean {
     return this.#values.has(value.id);
+  }
+
+  /** The node that gives what has this name; undefined where none does. */
+  maker(name: string): Made | undefined {
+    return this.#makers.get(name);
   }
 
   /** Adds a node (or finds its equal) and returns the names of its outputs. */
@@ -75,6 +87,7 @@ export class Emitter {
     const node = { input: [...inputs], output: names, name: `${type}_${serial}`, opType: type, attribute: named };
     this.#nodes.push({ ...node, ...where });
     this.#made.set(key, names);
+    for (const one of names) this.#makers.set(one, { op, inputs, attributes });
     return names;
   }
 
@@ -133,9 +146,16 @@ export class Emitter {
       const made = this.name(value);
       return free.delete(made) ? made : this.#copy(made, value);
     });
+    // What a lowering made and another took the place of is not computed.
+    const needed = new Set(names);
+    const nodes = this.#nodes.toReversed().filter(({ input = [], output = [] }) => {
+      const read = output.some((one) => needed.has(one));
+      if (read) for (const one of input) needed.add(one);
+      return read;
+    });
     const graph = {
       name,
-      node: this.#nodes,
+      node: nodes.reverse(),
       initializer: [...this.#constants.values()],
       input: inputs.map((input) => type(input.name, input.value)),
       output: outputs.map((value, i) => type(names[i], value)),

@@ -53,32 +53,33 @@ export class Runner implements Device<Plan> {
       const [t, clip, rate] = [4, 5, 6].map((i) => this.#reals(step.inputs[i], run).data[0]);
       const { beta1, beta2, decay, eps } = step.attrs;
       const [p, m, v] = [0, 2, 3].map((from, i) => this.#changing(step, run, i, from));
-      this.#kernels.adamw(p, this.#reals(step.inputs[1], run), m, v, {
-        clip,
-        beta1,
-        beta2,
-        keep: 1 - rate * decay,
-        step: rate / (1 - beta1 ** (t + 1)),
-        root: 1 / Math.sqrt(1 - beta2 ** (t + 1)),
-        eps,
-      });
+      const keep = 1 - rate * decay;
+      const move = rate / (1 - beta1 ** (t + 1));
+      const root = 1 / Math.sqrt(1 - beta2 ** (t + 1));
+      const numbers = [clip, beta1, 1 - beta1, beta2, 1 - beta2, keep, move, root, eps];
+      this.#kernels.pieces("adamw", [p, this.#reals(step.inputs[1], run), m, v], ...numbers);
       this.#reals(step.outputs[3], run).data[0] = t + 1;
     },
     globalNorm: ({ attrs: { squared }, inputs, outputs }, run) => {
       const squares = inputs.reduce((sum, input, i) => {
         const numbers = this.#reals(input, run);
-        return sum + (squared[i] === 1 ? total(numbers.data) : this.#kernels.sumSquares(numbers));
+        return sum + (squared[i] === 1 ? total(numbers.data) : this.#kernels.pieces("sumSquares", [numbers]));
       }, 0);
       this.#reals(outputs[0], run).data[0] = Math.sqrt(squares);
     },
     dropoutMask: ({ attrs, inputs, outputs }, run) => {
       const [seed, step] = this.#operand(inputs[0], run).data;
-      const out = { ...this.#reals(outputs[0], run), changed: true };
-      this.#kernels.dropoutMask(out, { seed, step, ...dropoutNumbers(attrs) });
+      const { threshold, kept, stream } = dropoutNumbers(attrs);
+      const { data, block } = this.#operand(outputs[0], run);
+      if (block === undefined) throw new Error("a dropout pattern has no room of its own");
+      // The kernel writes whole groups of 32 elements, for which there is room.
+      const groups = Math.ceil(data.length / 32);
+      this.#kernels.of(block, "dropoutMask")(data.byteOffset, 0, groups, seed, step, stream, threshold, kept);
     },
     add: (step, run) => {
       const target = samePlace(step.outputs[0], step.inputs[1]) ? 1 : 0;
-      this.#kernels.accumulate(this.#changing(step, run, 0, target), this.#reals(step.inputs[1 - target], run));
+      const [sum, other] = [this.#changing(step, run, 0, target), this.#reals(step.inputs[1 - target], run)];
+      this.#kernels.pieces("accumulate", [sum, other]);
     },
     scatterAdd: ({ inputs, outputs }, run) => {
       const table = this.#reals(outputs[0], run).data;

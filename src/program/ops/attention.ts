@@ -76,8 +76,9 @@ export const attentionOp = operation<AttentionAttributes>(
       const keys = k.shape[1];
       const { heads, kvHeads } = attrs;
       const probabilities = [batch, heads, queries, keys];
-      const queryHeads = grouped(b, splitHeads(b, scale(b, q, attrs.scale), heads), kvHeads);
-      let scores = reshape(b, matmul(b, queryHeads, splitHeads(b, k, kvHeads), { transposeY: true }), probabilities);
+      const queryHeads = grouped(b, splitHeads(b, q, heads), kvHeads);
+      const products = matmul(b, queryHeads, splitHeads(b, k, kvHeads), { transposeY: true });
+      let scores = reshape(b, scale(b, products, attrs.scale), probabilities);
       if (bias !== undefined) scores = add(b, scores, reshape(b, bias, [batch, 1, 1, keys]));
       const band = bandOf(attrs, keys);
       if (band !== undefined) scores = add(b, scores, bandBias(b, queries, keys, band));
@@ -170,9 +171,10 @@ export const attentionGradOp = operation<Heads>(
       const dProbs = masked(reshape(b, slopes, probs.shape));
       const rows = reduceSum(b, reshape(b, mul(b, g, out), [batch, queries, heads, perHead]), [3], true);
       const dScores = grouped(b, mul(b, probs, sub(b, dProbs, transpose(b, rows, [0, 2, 1, 3]))), kvHeads);
-      const dq = reshape(b, matmul(b, dScores, splitHeads(b, k, kvHeads)), [batch, heads, queries, perHead]);
+      const dq = scale(b, matmul(b, dScores, splitHeads(b, k, kvHeads)), attrs.scale);
       const dk = matmul(b, dScores, grouped(b, splitHeads(b, q, heads), kvHeads), { transposeX: true });
-      return [scale(b, joinHeads(b, dq), attrs.scale), scale(b, joinHeads(b, dk), attrs.scale), joinHeads(b, dv)];
+      const ofQueries = joinHeads(b, reshape(b, dq, [batch, heads, queries, perHead]));
+      return [ofQueries, joinHeads(b, scale(b, dk, attrs.scale)), joinHeads(b, dv)];
     },
   },
 );
