@@ -13,10 +13,10 @@ import { DeviceEngine, type Tensors } from "../device.ts";
 import type { Engine, EngineKind, EngineSettings } from "../engine.ts";
 import { basics, functions, selfTest } from "../selftest.ts";
 import { WorkerDevice } from "../worker.ts";
-import { Unimplemented } from "./descriptors.ts";
 import { LibraryUnusable, loadLibrary } from "./library.ts";
 import { lowerings } from "./lowerings.ts";
 import { Planner } from "./planner.ts";
+import { Unimplemented } from "./primitives.ts";
 import { Runtime } from "./runtime.ts";
 import type { Plan } from "./steps.ts";
 

@@ -11,9 +11,8 @@ import type { Device, Tensors } from "../device.ts";
 import type { TensorData } from "../engine.ts";
 import { kernels as referenceKernels } from "../reference/kernels.ts";
 import { Arena, RESERVED_BYTES } from "./arena.ts";
-import type { View } from "./descriptors.ts";
 import type { Library } from "./library.ts";
-import { Primitives } from "./primitives.ts";
+import { Primitives, type View } from "./primitives.ts";
 import { bytesOf, type Plan, type Step, type StepClass, type Window } from "./steps.ts";
 import { Team } from "./team.ts";
 

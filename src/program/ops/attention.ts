@@ -64,10 +64,10 @@ export const attentionOp = operation<AttentionAttributes>(
   ),
   {
     gradient(b, [g], { inputs, outputs: [out, probs], attrs }, wanted) {
-      const [q, k, v] = inputs;
       const { mask } = optional(inputs, attrs);
-      const { dq, dk, dv } = attentionGrad(b, { g, q, k, v, out, probs, mask }, attrs);
-      return [wanted[0] ? dq : null, wanted[1] ? dk : null, wanted[2] ? dv : null];
+      const { heads, kvHeads, scale } = attrs;
+      const given = [g, ...inputs.slice(0, 3), out, probs, ...(mask === undefined ? [] : [mask])];
+      return b.apply(attentionGradOp, given, { heads, kvHeads, scale }).map((slope, i) => (wanted[i] ? slope : null));
     },
     expand(b, inputs, attrs) {
       const [q, k, v] = inputs;
@@ -178,17 +178,6 @@ export const attentionGradOp = operation<Heads>(
     },
   },
 );
-
-export function attentionGrad(
-  b: Builder,
-  inputs: Readonly<Record<"g" | "q" | "k" | "v" | "out" | "probs", Value>> & { readonly mask?: Value },
-  { heads, kvHeads = heads, scale }: Pick<Heads, "heads" | "scale"> & Partial<Heads>,
-): Readonly<Record<"dq" | "dk" | "dv", Value>> {
-  const { g, q, k, v, out, probs, mask } = inputs;
-  const values = [g, q, k, v, out, probs, mask].filter((value) => value !== undefined);
-  const [dq, dk, dv] = b.apply(attentionGradOp, values, { heads, kvHeads, scale });
-  return { dq, dk, dv };
-}
 
 /** Why queries of a width and keys of a width are not so many heads. */
 function unfit(width: number, ofKeys: number, { heads, kvHeads }: Heads): string | false {
