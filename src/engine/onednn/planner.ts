@@ -8,9 +8,10 @@
 import { type Node, type Program, sameShape, size, type Type, type Value } from "../../program/graph.ts";
 import { type Uses, usesOf } from "../../program/uses.ts";
 import { readsHalves } from "../precision.ts";
+import { rowMajorStrides } from "../reference/strides.ts";
 import { lowerings } from "./lowerings.ts";
 import { bytesOf, type Plan, type Step, type Window, windowsOf } from "./steps.ts";
-import { denseStrides, isDense, restrided, subWindow } from "./views.ts";
+import { isDense, restrided, subWindow } from "./views.ts";
 
 interface Buffer {
   readonly bytes: number;
@@ -106,7 +107,7 @@ export class Planner {
     const stored = this.stored(value);
     if (stored.type === type) return stored;
     const known = this.#casts.get(value.id);
-    if (known !== undefined) return { ...known, dims: stored.dims, strides: denseStrides(stored.dims) };
+    if (known !== undefined) return { ...known, dims: stored.dims, strides: rowMajorStrides(stored.dims) };
     const cast = this.scratch(stored.dims, type);
     this.push({ of: "cast", do: "reorder", x: flat(stored), y: flat(cast) });
     this.#casts.set(value.id, cast);
@@ -218,7 +219,7 @@ export class Planner {
       this.push({ of: "elementwise", do: "fill", x: ones, value: 1 });
       this.#ones.set(key, ones);
     }
-    return { ...ones, dims, strides: denseStrides(dims) };
+    return { ...ones, dims, strides: rowMajorStrides(dims) };
   }
 
   push(step: Step): void {
@@ -336,7 +337,7 @@ export class Planner {
 }
 
 export function dense(base: Window["base"], dims: readonly number[], type: Window["type"] = "f32"): Window {
-  return { base, skip: 0, dims, strides: denseStrides(dims), type };
+  return { base, skip: 0, dims, strides: rowMajorStrides(dims), type };
 }
 
 /** One row of all elements: oneDNN's casts are quickest on those. */

@@ -9,7 +9,7 @@
  * lowering can choose another way.
  */
 import { type Algorithm, type Argument, type Handle, type Library, shared } from "./library.ts";
-import type { AfterProduct, PrimitiveStep } from "./steps.ts";
+import type { AfterProduct, PrimitiveStep, Window } from "./steps.ts";
 
 /** A strided window on the arena. Strides count elements. */
 export interface View {
@@ -78,7 +78,7 @@ export class Primitives {
   }
 
   /** A step made ready: what is returned does it. @param at where a window of the step lies */
-  make<W>(step: PrimitiveStep<W>, at: (window: W) => View): () => void {
+  make(step: PrimitiveStep, at: (window: Window) => View): () => void {
     const { constants } = this.#library;
     switch (step.do) {
       case "matmul": {
@@ -194,9 +194,9 @@ export class Primitives {
   }
 
   /** Post-operations of a product, and the operands they read, by their numbers as arguments. */
-  #after<W>(
-    after: readonly AfterProduct<W>[],
-    at: (window: W) => View,
+  #after(
+    after: readonly AfterProduct[],
+    at: (window: Window) => View,
   ): { attributes: Handle; operands: readonly (readonly [number, View])[] } {
     if (after.length === 0) return { attributes: 0, operands: [] };
     const { constants } = this.#library;
