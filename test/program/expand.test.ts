@@ -1,6 +1,5 @@
 /** Expansion keeps what a program computes and costs; FLOPs against a count by hand. */
 import { describe, expect, test } from "vitest";
-import { evaluate } from "../../src/engine/reference/evaluate.ts";
 import type { Numbers } from "../../src/engine/reference/kernels.ts";
 import { ProgramBuilder } from "../../src/program/builder.ts";
 import { differentiate } from "../../src/program/differentiate.ts";
@@ -8,6 +7,7 @@ import { expand } from "../../src/program/expand.ts";
 import { flops } from "../../src/program/flops.ts";
 import type { Program } from "../../src/program/graph.ts";
 import * as ops from "../../src/program/ops/index.ts";
+import { evaluate } from "./evaluate.ts";
 import { randomNumbers } from "./finite.ts";
 import * as slopes from "./slopes.ts";
 

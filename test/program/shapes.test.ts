@@ -1,7 +1,6 @@
 /** Shape rules: properties over random shapes, and for every operation inputs that it must refuse. */
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { evaluate } from "../../src/engine/reference/evaluate.ts";
 import { ProgramBuilder } from "../../src/program/builder.ts";
 import {
   type Builder,
@@ -13,6 +12,7 @@ import {
   type Value,
 } from "../../src/program/graph.ts";
 import * as ops from "../../src/program/ops/index.ts";
+import { evaluate } from "./evaluate.ts";
 import { randomNumbers } from "./finite.ts";
 import * as slopes from "./slopes.ts";
 

@@ -63,7 +63,7 @@ export class Planner {
 
   /** Where a value lies, in f32 (or i32): where it is stored as bf16, a copy. */
   window(value: Value): Window {
-    return this.#as(value, "f32");
+    return this.as(value, "f32");
   }
 
   /** Where a value lies as it is stored, row after row: a copy where it is a part of something wider. */
@@ -95,15 +95,11 @@ export class Planner {
 
   /** Where a value lies as the operand of a product: bf16 in that precision, a copy where it is stored as f32. */
   operand(value: Value): Window {
-    return this.#as(value, this.#halves ? "bf16" : "f32");
+    return this.as(value, this.#halves ? "bf16" : "f32");
   }
 
   /** A value's window in a type that the reader needs. */
   as(value: Value, type: Window["type"]): Window {
-    return this.#as(value, type);
-  }
-
-  #as(value: Value, type: Window["type"]): Window {
     const stored = this.stored(value);
     if (stored.type === type) return stored;
     const known = this.#casts.get(value.id);
@@ -278,13 +274,12 @@ export class Planner {
       lower(this, node);
     });
     this.#at = program.nodes.length;
-    for (const value of program.outputs.values()) forever(this.window(value));
+    const outputs = [...program.outputs].map(([name, value]) => {
+      const window = this.window(value);
+      forever(window);
+      return { name, type: typeOf(value), window };
+    });
     this.#updateStates();
-    const outputs = [...program.outputs].map(([name, value]) => ({
-      name,
-      type: typeOf(value),
-      window: this.window(value),
-    }));
     return { steps: this.#steps, ...layOut(this.#buffers), inputs, outputs };
   }
 
