@@ -4,6 +4,7 @@
  */
 import { expand } from "../../program/expand.ts";
 import type { Program, Value } from "../../program/graph.ts";
+import { usesOf } from "../../program/uses.ts";
 import { kernels, type Numbers } from "./kernels.ts";
 
 export interface Evaluation {
@@ -34,19 +35,13 @@ export function run(
   ] as const) {
     for (const [name, { id }] of leaves) values.set(id, known(numbers.get(name), name));
   }
-  const lastUse = new Map<number, number>();
-  program.nodes.forEach((node, i) => {
-    for (const { id } of node.inputs) lastUse.set(id, i);
-  });
-  for (const { id } of [...program.outputs.values(), ...program.updates.values()]) {
-    lastUse.set(id, Number.POSITIVE_INFINITY);
-  }
-  program.nodes.forEach((node, i) => {
+  const { readers, isKept } = usesOf(program);
+  for (const node of program.nodes) {
     const numbers = node.inputs.map(({ id }) => known(values.get(id), node.op.name));
     const [output] = node.outputs;
     values.set(output.id, known(kernels.get(node.op.name), node.op.name).run(numbers, node.attrs, node));
-    for (const { id } of node.inputs) if (lastUse.get(id) === i) values.delete(id);
-  });
+    for (const value of node.inputs) if (readers(value).at(-1) === node && !isKept(value)) values.delete(value.id);
+  }
   const results = (named: ReadonlyMap<string, Value>) =>
     new Map([...named].map(([name, { id }]) => [name, known(values.get(id), name)]));
   return { outputs: results(program.outputs), updates: results(program.updates) };
