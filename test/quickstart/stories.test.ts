@@ -88,12 +88,12 @@ describe("agreement", () => {
     for (const text of narrated) {
       // Morals, questions and infinitives stand outside the tense.
       const body = text.replace(
-        /It is good to be .*|And that is the end.*|So ends .*|[A-Z][^.?!]*\?|\b(?:not|to|could|can) [a-z]+/g,
+        /It is good to be .*|And that is the end.*|So ends .*|[A-Z][^.?!]*\?|\b(?:not|to|could|can)(?: not)? [a-z]+/g,
         "",
       );
       const found = (set: ReadonlySet<string>) => wordsOf(body).filter((word) => set.has(word) && !ALIKE.has(word));
       const [before, now] = [found(past), found(present)];
-      expect(before.length === 0 ? [] : now, text).toEqual([]);
+      expect(now.length > before.length ? before : now, text).toEqual([]);
       if (before.length > 0) told++;
       if (now.length > 0) toldNow++;
     }
@@ -131,7 +131,7 @@ describe("agreement", () => {
 
 describe("the grammar", () => {
   it("has no name that it does not say, and no text that no story uses", () => {
-    const all = Array.from({ length: 3000 }, (_, i) => story(SEED, i)).join(" ");
+    const all = Array.from({ length: 1000 }, (_, i) => story(SEED, i)).join(" ");
     expect(all).not.toMatch(/[{}<>[\]|^]/);
     for (const trade of listOf(grammar.trades)) expect(all).toContain(textsOf(trade)[0]);
     for (const { one, many } of foods) expect([one, many].filter((word) => all.includes(word))).toEqual([one, many]);
@@ -139,4 +139,4 @@ describe("the grammar", () => {
 });
 
 /** Adjectives that look like a verb's form. */
-const ALIKE = new Set(["left", "painted"]);
+const ALIKE = new Set(["left", "painted", "saw"]);
