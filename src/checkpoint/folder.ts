@@ -28,13 +28,19 @@ export const tokenizerFiles: readonly string[] = [
   "merges.txt",
 ];
 
-/** A folder's `config.json`. @throws UserError if it is missing or no JSON object */
-export async function readConfig(folder: string): Promise<Json> {
-  const present = await readdir(folder).catch((error: unknown) => {
+/** What a folder holds, in order. @throws UserError if it is none */
+export async function namesIn(folder: string): Promise<readonly string[]> {
+  const names = await readdir(folder).catch((error: unknown) => {
     if (errorCode(error) === "ENOENT") throw new UserError("there is no such folder", folder, "check the path");
     if (errorCode(error) === "ENOTDIR") throw new UserError("it is a file, not a folder", folder, "name the folder");
     throw systemError(error, folder);
   });
+  return names.sort();
+}
+
+/** A folder's `config.json`. @throws UserError if it is missing or no JSON object */
+export async function readConfig(folder: string): Promise<Json> {
+  const present = await namesIn(folder);
   if (!present.includes(configFile) && present.includes(adapterFile)) {
     const wayOut = "merge it into its base model in peft (merge_and_unload), save that and name its folder";
     throw new UserError("it holds an adapter, not a model", folder, wayOut);

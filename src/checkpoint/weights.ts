@@ -5,12 +5,12 @@
  * The index is held against the shards: each tensor stands in exactly the shard that is named for it, and no shard
  * lies outside the folder. Weights in pickle files are refused: reading them can run any program they carry.
  */
-import { access, readdir } from "node:fs/promises";
+import { access } from "node:fs/promises";
 import { join } from "node:path";
 import { checkInside } from "../store/links.ts";
 import { UserError } from "../util/errors.ts";
 import { isJsonObject, printable, readJsonObject } from "../util/json.ts";
-import { errorCode, systemError } from "../util/system.ts";
+import { namesIn } from "./folder.ts";
 import { openSafetensors, type SafetensorsFile } from "./safetensors.ts";
 
 export const weightsFile = "model.safetensors";
@@ -61,22 +61,20 @@ function weightsOf(folder: string, files: readonly SafetensorsFile[]) {
   };
 }
 
-/**
- * Opens a model folder's weights.
- * @param fileName a single safetensors file of the folder, instead of the usual names
- * @throws UserError if they are missing, damaged, in a pickle, or differ from their index
- */
-export async function openWeights(folder: string, fileName?: string): Promise<Weights> {
-  const present = await list(folder);
-  await checkInside(folder, fileName ?? weightsFile);
-  if (fileName !== undefined) {
-    if (isPickle(fileName)) throw pickled(folder, fileName);
-    return weightsOf(folder, [await openSafetensors(join(folder, fileName))]);
-  }
+/** Opens a model folder's weights. @throws UserError if they are missing, damaged, in a pickle, or differ from their index */
+export async function openWeights(folder: string): Promise<Weights> {
+  const present = await namesIn(folder);
+  await checkInside(folder, weightsFile);
   if (present.includes(weightsFile)) return weightsOf(folder, [await openSafetensors(join(folder, weightsFile))]);
   if (present.includes(indexFile)) return openShards(folder, present);
-  const pickle = present.find(isPickle);
-  if (pickle !== undefined) throw pickled(folder, pickle);
+  const pickle = present.find((name) => /\.(bin|pt|pth|ckpt|pkl|pickle)$|\.bin\.index\.json$/.test(name));
+  if (pickle !== undefined) {
+    throw new UserError(
+      `its weights are in ${printable(pickle)}, a pickle, which is never opened: it can run any program`,
+      folder,
+      "where you trust it, open it in transformers and save it with save_pretrained(FOLDER, safe_serialization=True)",
+    );
+  }
   const foreign = present.find((name) => name.endsWith(".h5") || name.endsWith(".msgpack"));
   if (foreign !== undefined) {
     throw new UserError(
@@ -155,28 +153,4 @@ async function openShards(folder: string, present: readonly string[]): Promise<W
     await Promise.all(opened.map((file) => file.close()));
     throw error;
   }
-}
-
-async function list(folder: string): Promise<readonly string[]> {
-  try {
-    return (await readdir(folder)).sort();
-  } catch (error) {
-    if (errorCode(error) === "ENOENT") throw new UserError("there is no such folder", folder, "check the path");
-    if (errorCode(error) === "ENOTDIR") {
-      throw new UserError("it is a file, not a model folder", folder, "name the folder that holds config.json");
-    }
-    throw systemError(error, folder);
-  }
-}
-
-function isPickle(name: string): boolean {
-  return /\.(bin|pt|pth|ckpt|pkl|pickle)$/.test(name) || /\.bin\.index\.json$/.test(name);
-}
-
-function pickled(folder: string, name: string): UserError {
-  return new UserError(
-    `its weights are in ${printable(name)}, a pickle, which is never opened: it can run any program`,
-    folder,
-    "where you trust it, open it in transformers and save it with save_pretrained(FOLDER, safe_serialization=True)",
-  );
 }

@@ -6,7 +6,15 @@ import type { FloatDType } from "../checkpoint/dtype.ts";
 import { type Model, resizeModel } from "../model/architecture.ts";
 import { headWords, isAdded } from "../model/head.ts";
 import type { Rope } from "../model/rope.ts";
-import { AXES, type Dimensions, normName, type Outputs, type Parameter, shapeOf } from "../model/table.ts";
+import {
+  AXES,
+  type Changes,
+  type Dimensions,
+  normName,
+  type Outputs,
+  type Parameter,
+  shapeOf,
+} from "../model/table.ts";
 import { UserError } from "../util/errors.ts";
 import type { Json } from "../util/json.ts";
 import { depthRuleOf, depthRules } from "./depth.ts";
@@ -160,14 +168,10 @@ export function roundedIn({ parameters }: Pick<GrowthPlan, "parameters">, dtype:
 function withKindsOf(source: Model, target: Model, layers: readonly LayerOrigin[]): Model {
   const { architecture } = target;
   const kinds = layers.map(({ from }) => source.kinds?.[from] ?? "");
-  if (
-    source.kinds === undefined ||
-    source.kinds.length === 0 ||
-    kinds.every((kind, layer) => kind === target.kinds?.[layer])
-  )
-    return target;
-  if (architecture.withKinds === undefined)
+  if (!source.kinds?.length || kinds.join() === target.kinds?.join()) return target;
+  if (architecture.withKinds === undefined) {
     throw new Error(`${architecture.type} can't say what kind its blocks are of`);
+  }
   return architecture.model(architecture.withKinds(target.config, kinds), "target config", target.outputs);
 }
 
@@ -194,20 +198,15 @@ export function checkLearned(plan: Pick<GrowthPlan, "method" | "learned">): void
   );
 }
 
-/** Sizes asked for; what is not said follows: the rest of the width from `hidden`, the depth from the source. */
-export interface TargetSizes {
-  readonly hidden?: number;
-  readonly heads?: number;
-  /** Default: as many as leave each as many query heads as the source's have, or else the source's. */
-  readonly kvHeads?: number;
-  readonly ffn?: number;
-  readonly layers?: number;
-  /** Default: the source's. More of them need an extension (GrowthChoices). */
-  readonly vocab?: number;
-  readonly positions?: number;
+/**
+ * Sizes asked for; what is not said follows: the rest of the width from `hidden`, heads of keys and values from the
+ * source's groups, or else its number of them, all else from the source. More ids or positions need an extension
+ * (GrowthChoices).
+ */
+export type TargetSizes = Omit<Changes, "headWidth" | "eps"> & {
   /** What rotary positions become; default extend. */
   readonly positionsBy?: PositionRule;
-}
+};
 
 /**
  * The model of a size, otherwise like the source. @param outputs which it has; default: the source's
@@ -301,19 +300,13 @@ function checkTarget(source: Model, target: Model, eps: number, extension: Exten
     );
   }
   if (to.headWidth !== from.headWidth) throw wholeHeads(to.heads, to.hidden, from, where);
+  const needed = target.settings.eps === eps;
+  const more = (is: number, would: number) => (extension === undefined ? is : Math.max(is, would));
   const differences: [string, unknown, unknown][] = [
-    ["vocabulary", extension === undefined ? from.vocab : Math.max(from.vocab, to.vocab), to.vocab],
-    [
-      "number of positions",
-      extension === undefined ? from.positions : Math.max(from.positions, to.positions),
-      to.positions,
-    ],
+    ["vocabulary", more(from.vocab, to.vocab), to.vocab],
+    ["number of positions", more(from.positions, to.positions), to.positions],
     ["number of token types", from.types, to.types],
-    [
-      `${normName(source.parameters)} eps`,
-      target.settings.eps === eps ? eps : source.settings.eps,
-      target.settings.eps,
-    ],
+    [`${normName(source.parameters)} eps`, needed ? eps : source.settings.eps, target.settings.eps],
     ["activation", source.settings.activation, target.settings.activation],
     ["head's activation", source.settings.transform, target.settings.transform],
     ["language-model head", source.outputs.lm === "none" ? target.outputs.lm : source.outputs.lm, target.outputs.lm],
