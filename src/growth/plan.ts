@@ -28,7 +28,7 @@ import {
 } from "./extend.ts";
 import type { Content, DepthRule, Growth, LayerOrigin, OptionValues, Promised, WidthMethod } from "./growth.ts";
 import { growthBy, weaker } from "./growth.ts";
-import { type AxisMaps, axisSizes, drawMaps, type MapKind, mapKind } from "./maps.ts";
+import { type AxisMaps, axisSizes, type MapKind, mapKind, mapsBetween } from "./maps.ts";
 import { methodOf, optionsOf } from "./methods.ts";
 import { type MomentMode, momentMode } from "./moments.ts";
 import { constant, type Recipe } from "./recipe.ts";
@@ -109,8 +109,7 @@ export function planGrowth(source: Model, asked: Model, choices: GrowthChoices):
     : Array.from({ length: to }, (_, layer): LayerOrigin => ({ from: layer, fresh: false }));
   const sized = asked.settings.eps === eps ? asked : resizeModel(asked, { eps }, "target config");
   const target = withKindsOf(source, sized, layers);
-  const drawn =
-    choices.maps === undefined ? drawMaps(kind, source, target, seed) : fitting(choices.maps, source, target);
+  const drawn = mapsBetween(source, target, kind, seed, choices.maps);
   const growth = growthBy(method, { source, target, drawn, options, seed });
   const width = method.promise(growth);
   const grown = deeper ? weaker(width, depth.promise(growth)) : width;
@@ -173,19 +172,6 @@ function withKindsOf(source: Model, target: Model, layers: readonly LayerOrigin[
     throw new Error(`${architecture.type} can't say what kind its blocks are of`);
   }
   return architecture.model(architecture.withKinds(target.config, kinds), "target config", target.outputs);
-}
-
-/** Those of the maps that these models need. @throws UserError if one is missing or of another size */
-function fitting(maps: AxisMaps, source: Model, target: Model): AxisMaps {
-  const to = axisSizes(target.parameters);
-  return new Map(
-    [...axisSizes(source.parameters)].map(([axis, size]) => {
-      const map = maps.get(axis);
-      if (map?.source === size && map.of.length === (to.get(axis) ?? size)) return [axis, map];
-      const what = `the map of ${AXES[axis].name} is not one from ${size} units to ${to.get(axis)}`;
-      throw new UserError(what, "maps", "use the maps with the models that they were drawn for");
-    }),
-  );
 }
 
 /** @throws UserError for a plan whose weights are still to be learned */

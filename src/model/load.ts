@@ -112,7 +112,6 @@ function match(model: Model, weights: Weights): Match {
     const spelling = spell(unwrapped(name));
     if (spelling.kind === "copy") copies.set(name, spelling.of);
     if (spelling.kind === "head") headsLeftOut.push(name);
-    if (spelling.kind === "copy" || spelling.kind === "ignored" || spelling.kind === "head") leftOut.push(name);
     if (spelling.kind === "unknown") {
       throw new UserError(
         `tensor ${printable(name)} is none that a ${model.architecture.type} of ${model.dimensions.layers} layers has`,
@@ -120,7 +119,10 @@ function match(model: Model, weights: Weights): Match {
         "check that config.json belongs to these weights; drop tensors of heads of your own in transformers",
       );
     }
-    if (spelling.kind !== "parameter") continue;
+    if (spelling.kind !== "parameter") {
+      leftOut.push(name);
+      continue;
+    }
     const other = stored.get(spelling.name);
     if (other !== undefined) {
       const both = `${printable(other)} and ${printable(name)} are two spellings of one parameter`;
