@@ -3,13 +3,13 @@
  * below which a loss begins to say something about a method. Worked out once, and kept with the records.
  */
 import { existsSync } from "node:fs";
-import { join } from "node:path";
 import { z } from "zod";
 import { type Dataset, openDataset, type Part } from "../data/prepared/dataset.ts";
 import { writeFileWhole } from "../store/files.ts";
 import { closing } from "../util/closing.ts";
 import { readJsonObject } from "../util/json.ts";
 import type { DataCell, GivenCell } from "./cells.ts";
+import { recordPath } from "./record.ts";
 
 const schema = z.strictObject({ format: z.literal(1), trainingTokens: z.number(), unigramLoss: z.number() });
 
@@ -41,24 +41,20 @@ function counts(part: Part, vocabulary: number): Float64Array {
   return found;
 }
 
-function placeOf(records: string, cell: DataCell | GivenCell): string {
-  return join(records, `${cell.id}.json`);
-}
-
 /** Keeps it beside the runs' records, if it is not there yet. @param folder the prepared data */
 export async function writeFrequencies(records: string, cell: DataCell | GivenCell, folder: string): Promise<void> {
-  const path = placeOf(records, cell);
+  const path = recordPath(records, cell);
   if (existsSync(path)) return;
   return closing(async (keep) => {
     const dataset = keep(await openDataset(folder));
-    const loss = unigramLoss(dataset);
-    const record = { format: 1, trainingTokens: dataset.info.train.tokens, unigramLoss: loss };
+    const trainingTokens = dataset.info.train.tokens;
+    const record = { format: 1, trainingTokens, unigramLoss: unigramLoss(dataset) };
     await writeFileWhole(path, `${JSON.stringify(record, null, 2)}\n`);
   });
 }
 
 /** What was kept; undefined where it was not. */
 export async function readFrequencies(records: string, cell: DataCell | GivenCell) {
-  const path = placeOf(records, cell);
+  const path = recordPath(records, cell);
   return existsSync(path) ? schema.safeParse(await readJsonObject(path)).data : undefined;
 }

@@ -66,8 +66,9 @@ export type RunRecord = z.infer<typeof recordSchema>;
 /** Points of the training loss that a record keeps. */
 const TRAINING_POINTS = 100;
 
-export function recordPath(records: string, cell: RunCell): string {
-  return join(records, `${cell.id}.json`);
+/** Where what is kept of a cell stands. */
+export function recordPath(records: string, { id }: Pick<RunCell, "id">): string {
+  return join(records, `${id}.json`);
 }
 
 /** A cell's record; undefined where there is none. @throws UserError if it is damaged, or another cell's */

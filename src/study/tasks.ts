@@ -58,15 +58,12 @@ export async function studyTasks(
     };
     return { ...known, metric, run };
   };
-  const all: StudyTask[] = [];
-  for (const [name, keys] of Object.entries(tasks)) {
-    const task = await read(name, keys).catch((error: unknown) => {
+  const located = ([name, keys]: [string, StudyFile["tasks"][string]]) =>
+    read(name, keys).catch((error: unknown) => {
       if (!(error instanceof UserError)) throw error;
       throw file.error(["tasks", name], error.what, error.wayOut);
     });
-    all.push(task);
-  }
-  return all;
+  return Promise.all(Object.entries(tasks).map(located));
 }
 
 /** What is still to be done on the model that a run ended with. */

@@ -11,7 +11,7 @@ import { workingBytes } from "../program/memory.ts";
 import { closing } from "../util/closing.ts";
 import { suggestion, UserError } from "../util/errors.ts";
 import { checkMemory } from "../util/memory.ts";
-import { compileEvaluation, evaluationProgram, runEvaluation } from "./evaluate.ts";
+import { evaluationProgram, runEvaluation } from "./evaluate.ts";
 import type { Evaluated } from "./run/metrics.ts";
 import { checkFit, type EvaluationForm, tokenizerOf } from "./run/setup.ts";
 import { writeParameters } from "./step/state.ts";
@@ -41,13 +41,13 @@ export async function evaluateFolder(folder: string, data: string, options: Eval
     const batch = { sequences: options.sequences, accumulate: 1, masked: options.masked, documents };
     const { perSequence, validationSequences } = dataSize(dataset, objective, batch);
     const form: EvaluationForm = { objective, batch, length: dataset.info.length, perSequence };
-    const working = workingBytes(evaluationProgram(model, form));
+    const program = evaluationProgram(model, form);
     const wayOut = "lower --sequences, or free memory";
-    checkMemory(4 * parameterCount(model.parameters) + working, "the evaluation", folder, wayOut);
+    checkMemory(4 * parameterCount(model.parameters) + workingBytes(program), "the evaluation", folder, wayOut);
     const threads = options.threads ?? availableParallelism();
     const engine = keep(await openEngine({ kind: options.engine, threads, precision: "f32" }));
     await writeParameters(engine, model, weights, folder);
-    const executable = await compileEvaluation(engine, model, form);
+    const executable = await engine.compile(program);
     let batches = 0;
     const result = await runEvaluation(executable, fitting, form, () => {
       options.progress?.(Math.min(++batches * options.sequences, validationSequences), validationSequences);

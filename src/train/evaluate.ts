@@ -1,7 +1,7 @@
 /** Loss, perplexity and accuracy on the validation part: whole model, dropout off, masks and pairs that no seed changes. */
 import { validationBatches } from "../data/batch/batches.ts";
 import type { Dataset } from "../data/prepared/dataset.ts";
-import type { Engine, Executable } from "../engine/engine.ts";
+import type { Executable } from "../engine/engine.ts";
 import type { Model } from "../model/architecture.ts";
 import { inputsOf } from "../model/objectives.ts";
 import type { Program } from "../program/graph.ts";
@@ -14,11 +14,6 @@ export function evaluationProgram(model: Model, form: EvaluationForm): Program {
   const { objective, batch, length, perSequence } = form;
   const documents = batch.documents === "apart";
   return buildEvaluation(model, { ...inputsOf(objective), documents, batch: batch.sequences, length, perSequence });
-}
-
-/** Compiles the evaluation of a model whose parameters the engine holds. */
-export function compileEvaluation(engine: Engine, model: Model, form: EvaluationForm): Promise<Executable> {
-  return engine.compile(evaluationProgram(model, form));
 }
 
 /** Runs it over the validation part. @param stop asked between batches; true ends it @returns undefined if stopped */

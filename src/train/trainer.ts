@@ -11,7 +11,7 @@ import { temporaryName } from "../store/temporary.ts";
 import { type EnergyMeter, openEnergyMeter } from "../util/energy.ts";
 import { Interrupted, UserError } from "../util/errors.ts";
 import { diagnose, look } from "./diagnose.ts";
-import { compileEvaluation, runEvaluation } from "./evaluate.ts";
+import { evaluationProgram, runEvaluation } from "./evaluate.ts";
 import { growStage, growthPlace } from "./growth.ts";
 import { rateAt } from "./plan/schedule.ts";
 import { type Stage, type StageGrowth, type SubModel, stageAt, subModelAt, subModels } from "./plan/stage.ts";
@@ -279,7 +279,7 @@ export class Trainer {
     if (this.#run.plan.size.validationSequences === 0) return true;
     const { evaluation: form } = this.#run.plan;
     const { step, tokens, flops, seconds } = this.#position;
-    this.#evaluation ??= await compileEvaluation(this.#run.engine, this.#model, form);
+    this.#evaluation ??= await this.#run.engine.compile(evaluationProgram(this.#model, form));
     const evaluation = await runEvaluation(this.#evaluation, this.#run.dataset, form, stopped);
     if (evaluation === undefined) return false;
     if (!Number.isFinite(evaluation.loss)) {

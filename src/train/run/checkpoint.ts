@@ -229,11 +229,17 @@ async function openCheckpoint(folder: string): Promise<OpenCheckpoint> {
   if (!(await checkFiles(folder))) {
     throw new UserError(`there is no ${checksumsFile}`, folder, "use another checkpoint");
   }
-  const checkpoint = await readCheckpoint(folder);
+  const path = join(folder, trainerFile);
+  const read = trainerSchema.safeParse(await readJsonObject(path));
+  if (!read.success) {
+    const key = read.error.issues[0].path.at(-1);
+    throw new UserError(`\`${String(key)}\` is missing or damaged`, path, "use another checkpoint");
+  }
+  const { run: facts, ...position } = read.data;
   const optimizer = await openOptimizer(folder);
   if (optimizer === undefined) throw new UserError(`there is no ${optimizerFile}`, folder, "use another checkpoint");
   await optimizer.close();
-  return { checkpoint, opened: await openModel(folder, { compareCopies: false }) };
+  return { checkpoint: { folder, position, facts }, opened: await openModel(folder, { compareCopies: false }) };
 }
 
 /** The checkpoint of a run after `step` steps. @throws UserError if it has none, or it is damaged */
@@ -270,15 +276,4 @@ export async function newestCheckpoint(
   if (steps.length === 0) return undefined;
   const what = `none of the run's checkpoints is whole (${steps.map((step) => `step-${step}`).join(", ")})`;
   throw new UserError(what, all, "put back a good copy of one, or remove this folder to begin the run anew");
-}
-
-async function readCheckpoint(folder: string): Promise<Checkpoint> {
-  const path = join(folder, trainerFile);
-  const read = trainerSchema.safeParse(await readJsonObject(path));
-  if (!read.success) {
-    const key = read.error.issues[0].path.at(-1);
-    throw new UserError(`\`${String(key)}\` is missing or damaged`, path, "use another checkpoint");
-  }
-  const { run: facts, ...position } = read.data;
-  return { folder, position, facts };
 }

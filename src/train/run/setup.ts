@@ -187,8 +187,6 @@ export interface RunPlan {
   readonly size: DataSize;
   readonly common: StepCommon;
   readonly evaluation: EvaluationForm;
-  /** Whether the programs have dropout. */
-  readonly dropout: boolean;
 }
 
 /** What all steps of a run have in common. @param perSequence positions of a sequence that are predicted */
@@ -235,7 +233,7 @@ export function batchOf(
 ): Record<string, TensorData> {
   const { seed, batch } = settings;
   const made = trainingBatch(dataset, { objective: plan.objective, seed, step, micro, batch });
-  return batchInputs(made, plan.dropout ? dropoutKey(seed, step, micro, batch.accumulate) : undefined);
+  return batchInputs(made, plan.common.loss.dropout && dropoutKey(seed, step, micro, batch.accumulate));
 }
 
 /** A value of a program that is larger is refused before anything is built of it: 128 GiB in float32. */
@@ -285,7 +283,6 @@ export async function planRun(
     steps,
     stages,
     size,
-    dropout: common.loss.dropout !== undefined,
     common,
     evaluation: {
       objective,
