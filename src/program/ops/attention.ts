@@ -76,9 +76,8 @@ export const attentionOp = operation<AttentionAttributes>(
       const keys = k.shape[1];
       const { heads, kvHeads } = attrs;
       const probabilities = [batch, heads, queries, keys];
-      const queryHeads = grouped(b, splitHeads(b, q, heads), kvHeads);
-      const products = matmul(b, queryHeads, splitHeads(b, k, kvHeads), { transposeY: true });
-      let scores = reshape(b, scale(b, products, attrs.scale), probabilities);
+      const queryHeads = grouped(b, splitHeads(b, scale(b, q, attrs.scale), heads), kvHeads);
+      let scores = reshape(b, matmul(b, queryHeads, splitHeads(b, k, kvHeads), { transposeY: true }), probabilities);
       if (bias !== undefined) scores = add(b, scores, reshape(b, bias, [batch, 1, 1, keys]));
       const band = bandOf(attrs, keys);
       if (band !== undefined) scores = add(b, scores, bandBias(b, queries, keys, band));
