@@ -27,11 +27,12 @@ npm run -s build
 npx tsc -p tsconfig.bench.json
 node bench/run.mjs gpu/store "$work/store"
 app=$work/app
-mkdir -p "$app/node_modules/@koromix" "$app/node_modules/@bufbuild" "$app/bench"
+mkdir -p "$app/node_modules"/{@koromix,@bufbuild,@commander-js} "$app/bench"
 cp -r dist package.json "$app"
 cp -r bench/gpu bench/peers bench/study "$app/bench"
-cp -rL node_modules/{commander,yaml,zod,koffi,onnxruntime-common} "$app/node_modules"
+cp -rL node_modules/{commander,yaml,zod,koffi,onnxruntime-common,tinyqueue} "$app/node_modules"
 cp -rL node_modules/@bufbuild/protobuf "$app/node_modules/@bufbuild"
+cp -rL node_modules/@commander-js/extra-typings "$app/node_modules/@commander-js"
 cp -rL node_modules/@koromix/koffi-linux-x64 "$app/node_modules/@koromix"
 mkdir "$app/node_modules/tokenizers"
 cp node_modules/tokenizers/{package.json,index.js,LICENSE,tokenizers.linux-x64-gnu.node} "$app/node_modules/tokenizers"
