@@ -27,15 +27,17 @@ npm run -s build
 npx tsc -p tsconfig.bench.json
 node bench/run.mjs gpu/store "$work/store"
 app=$work/app
-mkdir -p "$app/node_modules/@koromix" "$app/bench"
+mkdir -p "$app/node_modules"/{@koromix,@bufbuild,@commander-js} "$app/bench"
 cp -r dist package.json "$app"
 cp -r bench/gpu bench/peers bench/study "$app/bench"
-cp -rL node_modules/{commander,yaml,zod,koffi,onnxruntime-common} "$app/node_modules"
+cp -rL node_modules/{commander,yaml,zod,koffi,onnxruntime-common,tinyqueue} "$app/node_modules"
+cp -rL node_modules/@bufbuild/protobuf "$app/node_modules/@bufbuild"
+cp -rL node_modules/@commander-js/extra-typings "$app/node_modules/@commander-js"
 cp -rL node_modules/@koromix/koffi-linux-x64 "$app/node_modules/@koromix"
 mkdir "$app/node_modules/tokenizers"
 cp node_modules/tokenizers/{package.json,index.js,LICENSE,tokenizers.linux-x64-gnu.node} "$app/node_modules/tokenizers"
 find "$app" \( -name '*.d.ts' -o -name '*.d.cts' -o -name '*.d.mts' -o -name '*.map' \) -delete
-rm -rf "$app/node_modules/koffi"/{vendor,doc} "$app/node_modules/zod/src"
+rm -rf "$app/node_modules/koffi"/{vendor,doc} "$app/node_modules/zod/src" "$app/node_modules/@bufbuild/protobuf/dist/cjs"
 # What finished cells of the study left, so that they are not run again.
 for study in gpt-12 bert-12; do
   [ ! -d "docs/results/$study/records" ] || { mkdir -p "$app/records" && cp -r "docs/results/$study/records" "$app/records/$study"; }

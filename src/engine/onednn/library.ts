@@ -25,43 +25,25 @@ export interface Version {
   readonly patch: number;
 }
 
-/** The numbers that differ between the major versions. */
-export type Constants = Readonly<Record<keyof typeof constants2, number>>;
+/** The numbers that differ between the major versions: of 2.x and of 3.x. */
+const numbers = {
+  relu: [31, 32],
+  tanh: [47, 33],
+  geluErf: [48, 49],
+  geluTanh: [207, 43],
+  swish: [223, 44],
+  exp: [191, 42],
+  log: [239, 45],
+  sqrt: [111, 37],
+  linear: [127, 38],
+  pow: [32, 48],
+  useScale: [8, 2],
+  useShift: [16, 4],
+  postOpBase: [16384, 32768],
+} as const;
 
 /** oneDNN's element-wise functions. */
-export type Algorithm = Exclude<keyof Constants, "useScale" | "useShift" | "postOpBase">;
-
-const constants2 = {
-  relu: 31,
-  tanh: 47,
-  geluErf: 48,
-  geluTanh: 207,
-  swish: 223,
-  exp: 191,
-  log: 239,
-  sqrt: 111,
-  linear: 127,
-  pow: 32,
-  useScale: 8,
-  useShift: 16,
-  postOpBase: 16384,
-};
-
-const constants3: Constants = {
-  relu: 32,
-  tanh: 33,
-  geluErf: 49,
-  geluTanh: 43,
-  swish: 44,
-  exp: 42,
-  log: 45,
-  sqrt: 37,
-  linear: 38,
-  pow: 48,
-  useScale: 2,
-  useShift: 4,
-  postOpBase: 32768,
-};
+export type Algorithm = Exclude<keyof typeof numbers, "useScale" | "useShift" | "postOpBase">;
 
 /** The same in both versions. */
 export const shared = {
@@ -82,7 +64,7 @@ export const shared = {
 export interface Library {
   readonly path: string;
   readonly version: Version;
-  readonly constants: Constants;
+  number(of: keyof typeof numbers): number;
   /** C functions by name, declared on first use. */
   call(name: string, ...types: readonly string[]): Call;
   /** Threads for oneDNN's own parallel loops, of the thread that calls. */
@@ -151,7 +133,7 @@ export function loadLibrary(): Library {
     return {
       path,
       version,
-      constants: version.major === 2 ? constants2 : constants3,
+      number: (of) => numbers[of][version.major === 2 ? 0 : 1],
       call(name, ...types) {
         const known = declared.get(name);
         if (known !== undefined) return known;

@@ -79,7 +79,7 @@ export class Primitives {
 
   /** A step made ready: what is returned does it. @param at where a window of the step lies */
   make(step: PrimitiveStep, at: (window: Window) => View): () => void {
-    const { constants } = this.#library;
+    const { number } = this.#library;
     switch (step.do) {
       case "matmul": {
         const [a, b, c, bias] = [at(step.a), at(step.b), at(step.c), step.bias && at(step.bias)];
@@ -98,7 +98,7 @@ export class Primitives {
       case "eltwiseBackward": {
         const [x, dy, dx] = [at(step.x), at(step.dy), at(step.dx)];
         const views = [...this.#ofThree(dx), this.#of(dy), this.#of(x)];
-        const args = [int(constants[step.algorithm]), ...views, float(step.alpha), float(0)];
+        const args = [int(number(step.algorithm)), ...views, float(step.alpha), float(0)];
         const hint = this.#eltwise(step.algorithm, x, x, 0, 0);
         return this.#primitive(this.#describe("eltwise_backward", args, 0, hint), { src: x, diffDst: dy, diffSrc: dx });
       }
@@ -120,7 +120,7 @@ export class Primitives {
         const affine = { scale: at(step.gain), shift: at(step.shift) };
         const slopes = { diffScale: at(step.dgain), diffShift: at(step.dshift) };
         const views = [...this.#ofThree(diffSrc), ...[diffDst, src, mean].map((view) => this.#of(view))];
-        const flags: Typed = ["uint", constants.useScale | constants.useShift];
+        const flags: Typed = ["uint", number("useScale") | number("useShift")];
         const args = [int(shared.backward), ...views, float(step.eps), flags];
         const hint = this.#layerNorm(src, diffSrc, mean, step.eps);
         const pd = this.#describe("layer_normalization_backward", args, 0, hint);
@@ -182,14 +182,19 @@ export class Primitives {
   }
 
   #eltwise(algorithm: Algorithm, x: View, y: View, alpha: number, beta: number): Handle {
-    const kind = [int(shared.forwardTraining), int(this.#library.constants[algorithm])];
+    const kind = [int(shared.forwardTraining), int(this.#library.number(algorithm))];
     return this.#describe("eltwise_forward", [...kind, this.#of(x), ...this.#ofThree(y), float(alpha), float(beta)]);
   }
 
   #layerNorm(x: View, y: View, mean: View, eps: number): Handle {
-    const { useScale, useShift } = this.#library.constants;
+    const { number } = this.#library;
     const views = [this.#of(x), ...this.#ofThree(y), this.#of(mean)];
-    const args: Typed[] = [int(shared.forwardTraining), ...views, float(eps), ["uint", useScale | useShift]];
+    const args: Typed[] = [
+      int(shared.forwardTraining),
+      ...views,
+      float(eps),
+      ["uint", number("useScale") | number("useShift")],
+    ];
     return this.#describe("layer_normalization_forward", args);
   }
 
@@ -199,7 +204,7 @@ export class Primitives {
     at: (window: Window) => View,
   ): { attributes: Handle; operands: readonly (readonly [number, View])[] } {
     if (after.length === 0) return { attributes: 0, operands: [] };
-    const { constants } = this.#library;
+    const { number } = this.#library;
     const attributes = this.#made("dnnl_primitive_attr_create", []);
     const chain = this.#made("dnnl_post_ops_create", []);
     const operands: (readonly [number, View])[] = [];
@@ -208,10 +213,10 @@ export class Primitives {
       if (step.kind === "add") {
         const view = at(step.operand);
         append("dnnl_post_ops_append_binary", [int(shared.add), this.#of(view)]);
-        operands.push([(constants.postOpBase * (index + 1)) | argument.src1, view]);
+        operands.push([(number("postOpBase") * (index + 1)) | argument.src1, view]);
       } else {
         const scale = this.#isThree ? [] : [float(1)];
-        const linear = [int(constants.linear), float(step.factor), float(0)];
+        const linear = [int(number("linear")), float(step.factor), float(0)];
         append("dnnl_post_ops_append_eltwise", [...scale, ...linear]);
       }
     });

@@ -230,7 +230,8 @@ def snapshot(head, _):
                 taken[name] = one
             continue
         try:
-            taken[name] = jax.numpy.copy(states[name])
+            # Nothing is compiled for that, as it is for a copy of each shape.
+            taken[name] = jax.device_put(states[name], states[name].sharding, may_alias=False)
         except jax.errors.JaxRuntimeError:
             taken[name] = local(states[name])
     return {}, []
