@@ -2,7 +2,7 @@
  * The library's public names. Everything else is internal and may change in any version.
  */
 export { type FloatDType, floatDTypes, type StoredDType } from "./checkpoint/dtype.ts";
-export { type ModelFolder, openModelFolder, readConfig } from "./checkpoint/folder.ts";
+export { readConfig } from "./checkpoint/folder.ts";
 export { openSafetensors, type SafetensorsFile, type StoredTensor } from "./checkpoint/safetensors.ts";
 export { openWeights, type Weights } from "./checkpoint/weights.ts";
 export { parseSize, type TensorSource, type WriteOptions, type Written, writeWeights } from "./checkpoint/write.ts";

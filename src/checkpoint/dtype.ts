@@ -11,33 +11,41 @@
  */
 import { countNotFinite } from "./finite.ts";
 
-/** Bits of one element, in safetensors' own order of formats (by alignment, then as listed there). */
-const widths = {
-  BOOL: 8,
-  F4: 4,
-  F6_E2M3: 6,
-  F6_E3M2: 6,
-  U8: 8,
-  I8: 8,
-  F8_E5M2: 8,
-  F8_E4M3: 8,
-  F8_E8M0: 8,
-  F8_E4M3FNUZ: 8,
-  F8_E5M2FNUZ: 8,
-  I16: 16,
-  U16: 16,
-  F16: 16,
-  BF16: 16,
-  I32: 32,
-  U32: 32,
-  F32: 32,
-  C64: 64,
-  F64: 64,
-  I64: 64,
-  U64: 64,
-} as const;
+type Format = readonly [
+  bits: number,
+  Numbers?: new (buffer: ArrayBufferLike, byteOffset: number, length: number) => Iterable<number | bigint>,
+];
 
-export type StoredDType = keyof typeof widths;
+/**
+ * In safetensors' own order of formats (by alignment, then as listed there): bits of one element, and of one that is a
+ * plain number the array that reads it.
+ */
+const formats = {
+  BOOL: [8, Uint8Array],
+  F4: [4],
+  F6_E2M3: [6],
+  F6_E3M2: [6],
+  U8: [8, Uint8Array],
+  I8: [8, Int8Array],
+  F8_E5M2: [8],
+  F8_E4M3: [8],
+  F8_E8M0: [8],
+  F8_E4M3FNUZ: [8],
+  F8_E5M2FNUZ: [8],
+  I16: [16, Int16Array],
+  U16: [16, Uint16Array],
+  F16: [16, Uint16Array],
+  BF16: [16, Uint16Array],
+  I32: [32, Int32Array],
+  U32: [32, Uint32Array],
+  F32: [32, Float32Array],
+  C64: [64],
+  F64: [64, Float64Array],
+  I64: [64, BigInt64Array],
+  U64: [64, BigUint64Array],
+} as const satisfies Readonly<Record<string, Format>>;
+
+export type StoredDType = keyof typeof formats;
 
 /** The formats that weights are written in. */
 export type FloatDType = "F32" | "F16" | "BF16";
@@ -48,29 +56,29 @@ export const floatDTypes: readonly FloatDType[] = ["F32", "F16", "BF16"];
 export const configNames = { F32: "float32", F16: "float16", BF16: "bfloat16" } as const;
 
 /** Formats by safetensors' order: Python's writer puts later ones first. */
-export const storedDTypes: readonly string[] = Object.keys(widths);
+export const storedDTypes: readonly string[] = Object.keys(formats);
 
 export function isStoredDType(name: string): name is StoredDType {
-  return Object.hasOwn(widths, name);
+  return Object.hasOwn(formats, name);
 }
 
 export function isFloatDType(name: string): name is FloatDType {
-  return name === "F32" || name === "F16" || name === "BF16";
+  return Object.hasOwn(configNames, name);
 }
 
 /** Bits of one element. */
 export function bitsOf(dtype: StoredDType): number {
-  return widths[dtype];
+  return formats[dtype][0];
 }
 
 /** Bytes of one element. */
 export function widthOf(dtype: FloatDType): number {
-  return widths[dtype] / 8;
+  return formats[dtype][0] / 8;
 }
 
 /** Whether `toFloat32` can read it: all but complex numbers and those of a byte or less that are not integers. */
 export function isReadable(dtype: StoredDType): boolean {
-  return dtype === "BOOL" || dtype === "U8" || dtype === "I8" || (widths[dtype] >= 16 && dtype !== "C64");
+  return formats[dtype].length > 1;
 }
 
 /**
@@ -78,38 +86,13 @@ export function isReadable(dtype: StoredDType): boolean {
  * @throws RangeError for a format that `isReadable` denies
  */
 export function toFloat32(bytes: Uint8Array, dtype: StoredDType): Float32Array {
-  const width = widths[dtype] / 8;
-  const { buffer, byteOffset } = bytes.byteOffset % Math.max(1, width) === 0 ? bytes : bytes.slice();
-  const count = bytes.byteLength / width;
-  switch (dtype) {
-    case "F32":
-      return new Float32Array(buffer, byteOffset, count);
-    case "F16":
-      return fromHalf(new Uint16Array(buffer, byteOffset, count));
-    case "BF16":
-      return fromBrain(new Uint16Array(buffer, byteOffset, count));
-    case "F64":
-      return Float32Array.from(new Float64Array(buffer, byteOffset, count));
-    case "I64":
-      return Float32Array.from(new BigInt64Array(buffer, byteOffset, count), Number);
-    case "U64":
-      return Float32Array.from(new BigUint64Array(buffer, byteOffset, count), Number);
-    case "I32":
-      return Float32Array.from(new Int32Array(buffer, byteOffset, count));
-    case "U32":
-      return Float32Array.from(new Uint32Array(buffer, byteOffset, count));
-    case "I16":
-      return Float32Array.from(new Int16Array(buffer, byteOffset, count));
-    case "U16":
-      return Float32Array.from(new Uint16Array(buffer, byteOffset, count));
-    case "I8":
-      return Float32Array.from(new Int8Array(buffer, byteOffset, count));
-    case "U8":
-    case "BOOL":
-      return Float32Array.from(new Uint8Array(buffer, byteOffset, count));
-    default:
-      throw new RangeError(`${dtype} can't be read as float32`);
-  }
+  const [bits, Numbers]: Format = formats[dtype];
+  if (Numbers === undefined) throw new RangeError(`${dtype} can't be read as float32`);
+  const { buffer, byteOffset } = bytes.byteOffset % (bits / 8) === 0 ? bytes : bytes.slice();
+  const stored = new Numbers(buffer, byteOffset, (8 * bytes.byteLength) / bits);
+  if (stored instanceof Float32Array) return stored;
+  if (stored instanceof Uint16Array && dtype !== "U16") return (dtype === "F16" ? fromHalf : fromBrain)(stored);
+  return Float32Array.from(stored, Number);
 }
 
 /** What numbers lose on their way into a format, counted. */

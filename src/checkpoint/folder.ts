@@ -10,8 +10,6 @@ import { copyInto, fillFile } from "../store/output.ts";
 import { UserError } from "../util/errors.ts";
 import { type Json, type JsonValue, readJsonObject } from "../util/json.ts";
 import { errorCode, systemError } from "../util/system.ts";
-import { optimizerFile, trainerFile } from "./optimizer.ts";
-import { openWeights, type Weights } from "./weights.ts";
 
 export const configFile = "config.json";
 export const generationConfigFile = "generation_config.json";
@@ -30,42 +28,19 @@ export const tokenizerFiles: readonly string[] = [
   "merges.txt",
 ];
 
-/** An open model folder: everything read but the weights, of which only the headers are. */
-export interface ModelFolder {
-  readonly path: string;
-  readonly config: Json;
-  readonly weights: Weights;
-  /** The tokenizer files that are there. */
-  readonly tokenizer: readonly string[];
-  /** `growth.json`, if the model was grown by this package. */
-  readonly growth: Json | undefined;
-  /** `trainer.json`, if it is a checkpoint of a run. */
-  readonly trainer: Json | undefined;
-  /** Whether the optimizer's state lies beside the weights. */
-  readonly optimizer: boolean;
-  close(): Promise<void>;
-}
-
-/** @throws UserError if the folder, its config or its weights are missing or damaged */
-export async function openModelFolder(path: string): Promise<ModelFolder> {
-  const config = await readConfig(path);
-  const [growth, trainer, optimizer, tokenizer] = await Promise.all([
-    readIfThere(path, growthFile),
-    readIfThere(path, trainerFile),
-    isFile(join(path, optimizerFile)),
-    presentOf(path, tokenizerFiles),
-  ]);
-  const weights = await openWeights(path);
-  return { path, config, weights, tokenizer, growth, trainer, optimizer, close: () => weights.close() };
-}
-
-/** A folder's `config.json`. @throws UserError if it is missing or no JSON object */
-export async function readConfig(folder: string): Promise<Json> {
-  const present = await readdir(folder).catch((error: unknown) => {
+/** What a folder holds, in order. @throws UserError if it is none */
+export async function namesIn(folder: string): Promise<readonly string[]> {
+  const names = await readdir(folder).catch((error: unknown) => {
     if (errorCode(error) === "ENOENT") throw new UserError("there is no such folder", folder, "check the path");
     if (errorCode(error) === "ENOTDIR") throw new UserError("it is a file, not a folder", folder, "name the folder");
     throw systemError(error, folder);
   });
+  return names.sort();
+}
+
+/** A folder's `config.json`. @throws UserError if it is missing or no JSON object */
+export async function readConfig(folder: string): Promise<Json> {
+  const present = await namesIn(folder);
   if (!present.includes(configFile) && present.includes(adapterFile)) {
     const wayOut = "merge it into its base model in peft (merge_and_unload), save that and name its folder";
     throw new UserError("it holds an adapter, not a model", folder, wayOut);
@@ -143,10 +118,6 @@ async function copyFiles(from: string, to: string, names: readonly string[]): Pr
     });
   }
   return present;
-}
-
-async function readIfThere(folder: string, name: string): Promise<Json | undefined> {
-  return (await isFile(join(folder, name))) ? readJsonObject(join(folder, name)) : undefined;
 }
 
 async function isFile(path: string): Promise<boolean> {

@@ -26,52 +26,39 @@ export interface ParameterState {
 }
 
 /** The open state of a checkpoint's optimizer. */
-export class OptimizerState {
-  readonly path: string;
+export type OptimizerState = ReturnType<typeof checked>;
+
+/** @throws UserError unless each parameter has both moments of one shape and its steps, and nothing else is there */
+function checked(file: SafetensorsFile) {
+  const refusal = (what: string) =>
+    new UserError(what, file.path, "use the file that belongs to the checkpoint, or remove it to start afresh");
   /** Each parameter's shape, by name. */
-  readonly shapes: ReadonlyMap<string, readonly number[]>;
-  readonly #file: SafetensorsFile;
-
-  /** @throws UserError unless each parameter has both moments of one shape and its steps, and nothing else is there */
-  constructor(file: SafetensorsFile) {
-    this.path = file.path;
-    this.#file = file;
-    const shapes = new Map<string, readonly number[]>();
-    for (const { name, dtype, shape } of file.tensors.values()) {
-      const [, part, parameter] = /^(m|v|steps)\/(.+)$/s.exec(name) ?? [];
-      if (part === undefined) throw this.#refusal(`tensor ${printable(name)} is no moment and no step count`);
-      if (dtype !== "F32") throw this.#refusal(`tensor ${printable(name)} is ${dtype}, not F32`);
-      const twin = part === "m" ? undefined : file.tensors.get(`m/${parameter}`);
-      if (part === "m") {
-        if (!file.tensors.has(`v/${parameter}`) || !file.tensors.has(`steps/${parameter}`)) {
-          throw this.#refusal(`parameter ${printable(parameter)} has m/ but not both v/ and steps/`);
-        }
-        shapes.set(parameter, shape);
-      } else if (twin === undefined) {
-        throw this.#refusal(`parameter ${printable(parameter)} has ${part}/ but no m/`);
-      } else if (part === "v" ? shape.join() !== twin.shape.join() : shape.length > 0) {
-        throw this.#refusal(`tensor ${printable(name)} has the shape [${shape.join(", ")}]`);
+  const shapes = new Map<string, readonly number[]>();
+  for (const { name, dtype, shape } of file.tensors.values()) {
+    const [, part, parameter] = /^(m|v|steps)\/(.+)$/s.exec(name) ?? [];
+    if (part === undefined) throw refusal(`tensor ${printable(name)} is no moment and no step count`);
+    if (dtype !== "F32") throw refusal(`tensor ${printable(name)} is ${dtype}, not F32`);
+    const twin = part === "m" ? undefined : file.tensors.get(`m/${parameter}`);
+    if (part === "m") {
+      if (!file.tensors.has(`v/${parameter}`) || !file.tensors.has(`steps/${parameter}`)) {
+        throw refusal(`parameter ${printable(parameter)} has m/ but not both v/ and steps/`);
       }
+      shapes.set(parameter, shape);
+    } else if (twin === undefined) {
+      throw refusal(`parameter ${printable(parameter)} has ${part}/ but no m/`);
+    } else if (part === "v" ? shape.join() !== twin.shape.join() : shape.length > 0) {
+      throw refusal(`tensor ${printable(name)} has the shape [${shape.join(", ")}]`);
     }
-    this.shapes = shapes;
   }
-
-  /** A moment's elements; as Weights.readF32. */
-  read(which: Moment, parameter: string, start?: number, count?: number, into?: ArrayBuffer): Promise<Float32Array> {
-    return this.#file.readF32(`${which}/${parameter}`, start, count, into);
-  }
-
-  async steps(parameter: string): Promise<number> {
-    return (await this.#file.readF32(`steps/${parameter}`))[0];
-  }
-
-  close(): Promise<void> {
-    return this.#file.close();
-  }
-
-  #refusal(what: string): UserError {
-    return new UserError(what, this.path, "use the file that belongs to the checkpoint, or remove it to start afresh");
-  }
+  return {
+    path: file.path,
+    shapes,
+    /** A moment's elements; as Weights.readF32. */
+    read: (which: Moment, parameter: string, start?: number, count?: number, into?: ArrayBuffer) =>
+      file.readF32(`${which}/${parameter}`, start, count, into),
+    steps: async (parameter: string) => (await file.readF32(`steps/${parameter}`))[0],
+    close: () => file.close(),
+  };
 }
 
 /** The optimizer's state beside a checkpoint; undefined where there is none. @throws UserError if it is damaged */
@@ -85,7 +72,7 @@ export async function openOptimizer(folder: string): Promise<OptimizerState | un
   await checkInside(folder, optimizerFile);
   const file = await openSafetensors(path);
   try {
-    return new OptimizerState(file);
+    return checked(file);
   } catch (error) {
     await file.close();
     throw error;

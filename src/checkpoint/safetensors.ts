@@ -29,30 +29,16 @@ const longestHeader = 100_000_000;
 const getAnew = "the file is damaged or was not written by safetensors: get it anew";
 
 /** An open file whose header has been checked. */
-export class SafetensorsFile {
-  readonly path: string;
-  readonly tensors: ReadonlyMap<string, StoredTensor>;
-  /** The header's `__metadata__`. */
-  readonly metadata: ReadonlyMap<string, string>;
-  readonly #handle: FileHandle;
+export type SafetensorsFile = ReturnType<typeof reading>;
 
-  /** @internal */
-  constructor(
-    path: string,
-    handle: FileHandle,
-    tensors: ReadonlyMap<string, StoredTensor>,
-    metadata: ReadonlyMap<string, string>,
-  ) {
-    this.path = path;
-    this.#handle = handle;
-    this.tensors = tensors;
-    this.metadata = metadata;
-  }
+/** @param header what `parseHeader` found, `metadata` being the header's `__metadata__` */
+function reading(path: string, handle: FileHandle, header: ReturnType<typeof parseHeader>) {
+  const { tensors } = header;
 
   /** @throws UserError if there is no such tensor */
-  info(name: string): StoredTensor {
-    const tensor = this.tensors.get(name);
-    if (tensor === undefined) throw new UserError(`there is no tensor ${printable(name)}`, this.path, "check the file");
+  function info(name: string): StoredTensor {
+    const tensor = tensors.get(name);
+    if (tensor === undefined) throw new UserError(`there is no tensor ${printable(name)}`, path, "check the file");
     return tensor;
   }
 
@@ -61,8 +47,8 @@ export class SafetensorsFile {
    * @param start first element; @param count elements, default to the end
    * @param into memory to use where it is large enough; default: own memory each time
    */
-  async read(name: string, start = 0, count?: number, into?: ArrayBuffer): Promise<Uint8Array> {
-    const tensor = this.info(name);
+  async function read(name: string, start = 0, count?: number, into?: ArrayBuffer): Promise<Uint8Array> {
+    const tensor = info(name);
     const width = bitsOf(tensor.dtype) / 8;
     const elements = tensor.bytes / width;
     const wanted = count ?? elements - start;
@@ -72,26 +58,21 @@ export class SafetensorsFile {
     const length = wanted * width;
     const reused = into !== undefined && into.byteLength >= length;
     const bytes = reused ? new Uint8Array(into, 0, length) : new Uint8Array(length);
-    await readFully(this.#handle, bytes, tensor.offset + start * width, this.path);
+    await readFully(handle, bytes, tensor.offset + start * width, path);
     return bytes;
   }
 
   /** As `read`, in float32: `into` holds the numbers where they are stored as such. @throws UserError for a dtype that is no plain number */
-  async readF32(name: string, start = 0, count?: number, into?: ArrayBuffer): Promise<Float32Array> {
-    const { dtype } = this.info(name);
+  async function readF32(name: string, start = 0, count?: number, into?: ArrayBuffer): Promise<Float32Array> {
+    const { dtype } = info(name);
     if (!isReadable(dtype)) {
-      throw new UserError(
-        `tensor ${printable(name)} is stored as ${dtype}`,
-        this.path,
-        "convert it to F32, F16 or BF16 first",
-      );
+      const what = `tensor ${printable(name)} is stored as ${dtype}`;
+      throw new UserError(what, path, "convert it to F32, F16 or BF16 first");
     }
-    return toFloat32(await this.read(name, start, count, into), dtype);
+    return toFloat32(await read(name, start, count, into), dtype);
   }
 
-  close(): Promise<void> {
-    return this.#handle.close();
-  }
+  return { path, ...header, info, read, readF32, close: () => handle.close() };
 }
 
 /** Opens a file and checks its header. @throws UserError naming the file and what is wrong with it */
@@ -118,8 +99,7 @@ export async function openSafetensors(path: string): Promise<SafetensorsFile> {
     }
     const header = new Uint8Array(length);
     await readFully(handle, header, 8, path);
-    const { tensors, metadata } = parseHeader(header, size, path);
-    return new SafetensorsFile(path, handle, tensors, metadata);
+    return reading(path, handle, parseHeader(header, size, path));
   } catch (error) {
     await handle.close();
     throw systemError(error, path);
@@ -135,7 +115,7 @@ export function parseHeader(
   header: Uint8Array,
   size: number,
   where: string,
-): { tensors: Map<string, StoredTensor>; metadata: Map<string, string> } {
+): { readonly tensors: ReadonlyMap<string, StoredTensor>; readonly metadata: ReadonlyMap<string, string> } {
   if (header[0] !== 0x7b) throw new UserError("its header does not start with {", where, getAnew);
   const parsed = parseJsonObject(decodeUtf8(header, `${where}, header`), `${where}, header`, {
     depth: 3,

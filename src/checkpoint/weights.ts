@@ -5,100 +5,76 @@
  * The index is held against the shards: each tensor stands in exactly the shard that is named for it, and no shard
  * lies outside the folder. Weights in pickle files are refused: reading them can run any program they carry.
  */
-import { access, readdir } from "node:fs/promises";
+import { access } from "node:fs/promises";
 import { join } from "node:path";
 import { checkInside } from "../store/links.ts";
 import { UserError } from "../util/errors.ts";
 import { isJsonObject, printable, readJsonObject } from "../util/json.ts";
-import { errorCode, systemError } from "../util/system.ts";
-import { openSafetensors, type SafetensorsFile, type StoredTensor } from "./safetensors.ts";
+import { namesIn } from "./folder.ts";
+import { openSafetensors, type SafetensorsFile } from "./safetensors.ts";
 
 export const weightsFile = "model.safetensors";
 export const indexFile = "model.safetensors.index.json";
 
 /** The open weights of a model, whatever files hold them. */
-export class Weights {
-  readonly folder: string;
-  readonly #files: readonly SafetensorsFile[];
-  readonly #fileOf = new Map<string, SafetensorsFile>();
+export type Weights = ReturnType<typeof weightsOf>;
 
-  /** @throws UserError if two files hold a tensor of one name */
-  constructor(folder: string, files: readonly SafetensorsFile[]) {
-    this.folder = folder;
-    this.#files = files;
-    for (const file of files) {
-      for (const name of file.tensors.keys()) {
-        const other = this.#fileOf.get(name);
-        if (other !== undefined) {
-          throw new UserError(`tensor ${printable(name)} also stands in ${other.path}`, file.path, "save it again");
-        }
-        this.#fileOf.set(name, file);
+/** @throws UserError if two files hold a tensor of one name */
+function weightsOf(folder: string, files: readonly SafetensorsFile[]) {
+  const fileOf = new Map<string, SafetensorsFile>();
+  for (const file of files) {
+    for (const name of file.tensors.keys()) {
+      const other = fileOf.get(name);
+      if (other !== undefined) {
+        throw new UserError(`tensor ${printable(name)} also stands in ${other.path}`, file.path, "save it again");
       }
+      fileOf.set(name, file);
     }
   }
-
-  /** The files that hold the weights, as full paths. */
-  get files(): readonly string[] {
-    return this.#files.map((file) => file.path);
-  }
-
-  /** The stored tensors' names, as spelled in the files, in the files' order. */
-  names(): readonly string[] {
-    return [...this.#fileOf.keys()];
-  }
-
-  has(name: string): boolean {
-    return this.#fileOf.has(name);
-  }
-
   /** @throws UserError if there is no such tensor */
-  info(name: string): StoredTensor {
-    return this.#file(name).info(name);
-  }
-
-  /** The file that holds a tensor. @throws UserError if there is no such tensor */
-  pathOf(name: string): string {
-    return this.#file(name).path;
-  }
-
-  /**
-   * A tensor's elements in row-major order, in float32.
-   * @param start first element; @param count how many, default to the end
-   * @param into memory to use where it can be; default: own memory each time
-   */
-  readF32(name: string, start?: number, count?: number, into?: ArrayBuffer): Promise<Float32Array> {
-    return this.#file(name).readF32(name, start, count, into);
-  }
-
-  async close(): Promise<void> {
-    await Promise.all(this.#files.map((file) => file.close()));
-  }
-
-  #file(name: string): SafetensorsFile {
-    const file = this.#fileOf.get(name);
-    if (file === undefined) {
-      throw new UserError(`there is no tensor ${printable(name)}`, this.folder, "check that it is the model you mean");
-    }
-    return file;
-  }
+  const holding = (name: string): SafetensorsFile => {
+    const file = fileOf.get(name);
+    if (file !== undefined) return file;
+    throw new UserError(`there is no tensor ${printable(name)}`, folder, "check that it is the model you mean");
+  };
+  return {
+    folder,
+    /** The files that hold the weights, as full paths. */
+    files: files.map((file) => file.path),
+    /** The stored tensors' names, as spelled in the files, in the files' order. */
+    names: (): readonly string[] => [...fileOf.keys()],
+    has: (name: string) => fileOf.has(name),
+    /** @throws UserError if there is no such tensor */
+    info: (name: string) => holding(name).info(name),
+    /** The file that holds a tensor. @throws UserError if there is no such tensor */
+    pathOf: (name: string) => holding(name).path,
+    /**
+     * A tensor's elements in row-major order, in float32.
+     * @param start first element; @param count how many, default to the end
+     * @param into memory to use where it can be; default: own memory each time
+     */
+    readF32: async (name: string, start?: number, count?: number, into?: ArrayBuffer) =>
+      holding(name).readF32(name, start, count, into),
+    async close(): Promise<void> {
+      await Promise.all(files.map((file) => file.close()));
+    },
+  };
 }
 
-/**
- * Opens a model folder's weights.
- * @param fileName a single safetensors file of the folder, instead of the usual names
- * @throws UserError if they are missing, damaged, in a pickle, or differ from their index
- */
-export async function openWeights(folder: string, fileName?: string): Promise<Weights> {
-  const present = await list(folder);
-  await checkInside(folder, fileName ?? weightsFile);
-  if (fileName !== undefined) {
-    if (isPickle(fileName)) throw pickled(folder, fileName);
-    return new Weights(folder, [await openSafetensors(join(folder, fileName))]);
-  }
-  if (present.includes(weightsFile)) return new Weights(folder, [await openSafetensors(join(folder, weightsFile))]);
+/** Opens a model folder's weights. @throws UserError if they are missing, damaged, in a pickle, or differ from their index */
+export async function openWeights(folder: string): Promise<Weights> {
+  const present = await namesIn(folder);
+  await checkInside(folder, weightsFile);
+  if (present.includes(weightsFile)) return weightsOf(folder, [await openSafetensors(join(folder, weightsFile))]);
   if (present.includes(indexFile)) return openShards(folder, present);
-  const pickle = present.find(isPickle);
-  if (pickle !== undefined) throw pickled(folder, pickle);
+  const pickle = present.find((name) => /\.(bin|pt|pth|ckpt|pkl|pickle)$|\.bin\.index\.json$/.test(name));
+  if (pickle !== undefined) {
+    throw new UserError(
+      `its weights are in ${printable(pickle)}, a pickle, which is never opened: it can run any program`,
+      folder,
+      "where you trust it, open it in transformers and save it with save_pretrained(FOLDER, safe_serialization=True)",
+    );
+  }
   const foreign = present.find((name) => name.endsWith(".h5") || name.endsWith(".msgpack"));
   if (foreign !== undefined) {
     throw new UserError(
@@ -163,7 +139,7 @@ async function openShards(folder: string, present: readonly string[]): Promise<W
         );
       }
     }
-    const weights = new Weights(folder, opened);
+    const weights = weightsOf(folder, opened);
     for (const [name, shard] of shardOf) {
       if (weights.has(name)) continue;
       throw new UserError(
@@ -177,28 +153,4 @@ async function openShards(folder: string, present: readonly string[]): Promise<W
     await Promise.all(opened.map((file) => file.close()));
     throw error;
   }
-}
-
-async function list(folder: string): Promise<readonly string[]> {
-  try {
-    return (await readdir(folder)).sort();
-  } catch (error) {
-    if (errorCode(error) === "ENOENT") throw new UserError("there is no such folder", folder, "check the path");
-    if (errorCode(error) === "ENOTDIR") {
-      throw new UserError("it is a file, not a model folder", folder, "name the folder that holds config.json");
-    }
-    throw systemError(error, folder);
-  }
-}
-
-function isPickle(name: string): boolean {
-  return /\.(bin|pt|pth|ckpt|pkl|pickle)$/.test(name) || /\.bin\.index\.json$/.test(name);
-}
-
-function pickled(folder: string, name: string): UserError {
-  return new UserError(
-    `its weights are in ${printable(name)}, a pickle, which is never opened: it can run any program`,
-    folder,
-    "where you trust it, open it in transformers and save it with save_pretrained(FOLDER, safe_serialization=True)",
-  );
 }

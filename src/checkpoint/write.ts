@@ -43,8 +43,6 @@ export interface WriteOptions {
   readonly maxShardBytes?: number;
   /** A single file of this name, whatever its size, instead of the usual names. */
   readonly fileName?: string;
-  /** The header's `__metadata__`; default {format: "pt"}, which transformers asks for. */
-  readonly metadata?: Readonly<Record<string, string>>;
   /** Tensors whose NaN and infinity are written as they are; in all others they are refused. */
   readonly keep?: ReadonlySet<string>;
   /** What is to be done about NaN and infinity, for the message. */
@@ -69,12 +67,11 @@ export async function writeWeights(
   tensors: readonly TensorSource[],
   options: WriteOptions = {},
 ): Promise<Written> {
-  const metadata = options.metadata ?? { format: "pt" };
   const bytes = sizeOf(tensors);
   await checkRoom(folder, bytes);
   const losses = new Map<TensorSource, Losses>();
   const write = (name: string, part: readonly TensorSource[]) =>
-    fillFile(join(folder, name), (file) => fill(file, part, metadata, losses), sizeOf(part));
+    fillFile(join(folder, name), (file) => fill(file, part, losses, { format: "pt" }), sizeOf(part));
   const shards = options.fileName === undefined ? splitIntoShards(tensors, options.maxShardBytes ?? 5e9) : [tensors];
   if (shards.length === 1) {
     const name = options.fileName ?? weightsFile;
@@ -150,19 +147,16 @@ function splitIntoShards(tensors: readonly TensorSource[], most: number): Tensor
 }
 
 /** Writes one safetensors file that is no model, under its final name only when whole. @throws UserError */
-export function writeSafetensors(
-  path: string,
-  tensors: readonly TensorSource[],
-  metadata: Readonly<Record<string, string>> = {},
-): Promise<void> {
-  return writeFileWhole(path, (file) => fill(file, tensors, metadata, new Map()));
+export function writeSafetensors(path: string, tensors: readonly TensorSource[]): Promise<void> {
+  return writeFileWhole(path, (file) => fill(file, tensors, new Map()));
 }
 
+/** @param metadata the header's `__metadata__`: transformers asks for {format: "pt"} */
 async function fill(
   file: OutputFile,
   tensors: readonly TensorSource[],
-  metadata: Readonly<Record<string, string>>,
   losses: Map<TensorSource, Losses>,
+  metadata?: Readonly<Record<string, string>>,
 ): Promise<void> {
   const rank = (tensor: TensorSource) => storedDTypes.indexOf(tensor.dtype);
   const sorted = [...tensors].sort((a, b) => rank(b) - rank(a) || compareBytes(a.name, b.name));
@@ -200,13 +194,10 @@ function wrongLength(tensor: TensorSource): Error {
   return new Error(`tensor ${tensor.name} [${tensor.shape}] was given another number of elements`);
 }
 
-function header(sorted: readonly TensorSource[], metadata: Readonly<Record<string, string>>): Uint8Array {
+function header(sorted: readonly TensorSource[], metadata: Readonly<Record<string, string>> | undefined): Uint8Array {
   const members: string[] = [];
   const seen = new Set<string>();
-  if (Object.keys(metadata).length > 0) {
-    const ordered = Object.entries(metadata).sort(([a], [b]) => compareBytes(a, b));
-    members.push(`"__metadata__":${JSON.stringify(Object.fromEntries(ordered))}`);
-  }
+  if (metadata !== undefined) members.push(`"__metadata__":${JSON.stringify(metadata)}`);
   let position = 0;
   for (const tensor of sorted) {
     if (seen.has(tensor.name) || tensor.name === "__metadata__") throw new Error(`tensor ${tensor.name} comes twice`);

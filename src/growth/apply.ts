@@ -3,7 +3,7 @@
  */
 
 import { join } from "node:path";
-import { type Descent, descentOf, writeModelCard } from "../checkpoint/card.ts";
+import { descentOf, writeModelCard } from "../checkpoint/card.ts";
 import { configNames, type FloatDType, widthOf } from "../checkpoint/dtype.ts";
 import { countNotFinite } from "../checkpoint/finite.ts";
 import {
@@ -30,10 +30,10 @@ import { checkHashes, hashFiles } from "../store/checksums.ts";
 import { holdsAlready, writeFolderWhole } from "../store/files.ts";
 import { fillFile } from "../store/output.ts";
 import { UserError } from "../util/errors.ts";
-import type { Json } from "../util/json.ts";
 import type { Promised } from "./growth.ts";
 import { checkLearned, type GrowthPlan, roundedIn } from "./plan.ts";
 import { Reader } from "./reader.ts";
+import { constant } from "./recipe.ts";
 import { recordOf, recordText } from "./record.ts";
 import { SLICE, SliceMemory, slices } from "./slices.ts";
 
@@ -105,8 +105,23 @@ export async function applyGrowth(
     };
     const origin = async () => `grow, shards of ${options.maxShardBytes}\n${await recorded()}`;
     if (await holdsAlready(out, origin)) return { ...applied, already: true };
-    const write = (folder: string) => fill(folder, plan, source, optimizer, dtype, options, recorded, kept);
-    return { ...applied, vanished: await writeFolderWhole(out, write, { origin }), already: false };
+    const total = parameters * (moments ? 3 : 1);
+    let done = 0;
+    const tell = (count: number) => {
+      done += count;
+      options.progress?.(done, total);
+    };
+    const fill = async (folder: string) => {
+      // The source is hashed by another thread meanwhile. What it finds is thrown where it is awaited, and not before.
+      recorded().catch(() => {});
+      const vanished = await writeGrown(folder, plan, source, dtype, options.maxShardBytes, kept, tell);
+      if (optimizer !== undefined) await writeMoments(folder, plan, optimizer, tell);
+      await writeBeside(folder, plan, source, dtype, options.tokenizer);
+      await fillFile(join(folder, growthFile), await recorded());
+      await writeCard(folder, plan, source, dtype, vanished);
+      return vanished;
+    };
+    return { ...applied, vanished: await writeFolderWhole(out, fill, { origin }), already: false };
   } finally {
     // Where the growth failed, its source may still be being hashed.
     end.abort();
@@ -114,42 +129,45 @@ export async function applyGrowth(
   }
 }
 
-async function fill(
+/** @param kept the source's parameters that may stay NaN or infinite @returns how many weights are 0 once stored, and were not */
+async function writeGrown(
   folder: string,
   plan: GrowthPlan,
   source: OpenModel,
-  optimizer: OptimizerState | undefined,
   dtype: FloatDType,
-  options: ApplyOptions,
-  record: () => Promise<string>,
+  maxShardBytes: number | undefined,
   kept: ReadonlyMap<string, number>,
+  tell: (count: number) => void,
 ): Promise<number> {
-  // The source is hashed by another thread meanwhile. What it finds is thrown where it is awaited, and not before.
-  record().catch(() => {});
-  const tell = counter(plan, optimizer !== undefined, options.progress);
   const reader = new Reader((name, start, count, into) => source.weights.readF32(name, start, count, into));
   const memory = new SliceMemory();
   const weights = plan.parameters.map(({ parameter, shape, weight }): OutputTensor => {
-    const data = () => slices(weight, reader, memory, tell);
-    return { name: parameter.name, dtype, shape, data };
+    return { name: parameter.name, dtype, shape, data: () => slices(weight, reader, memory, tell) };
   });
   const reading = plan.parameters.filter(({ weight }) => weight.reads.some((name) => kept.has(name)));
   const { vanished } = await writeWeights(folder, weights, {
-    maxShardBytes: options.maxShardBytes,
+    maxShardBytes,
     keep: new Set(reading.map(({ parameter }) => parameter.name)),
     wayOut: "use another checkpoint, or take over what the source has: --keep-nonfinite",
   });
-  if (optimizer !== undefined) await writeMoments(folder, plan, optimizer, tell);
-  await writeConfig(folder, configOf(plan, dtype));
-  const { positions } = plan.growth.target.dimensions;
+  return vanished;
+}
+
+/** The config, the tokenizer's files and generation_config.json. @param tokenizer its folder; default: the source's */
+async function writeBeside(
+  folder: string,
+  { growth: { target } }: GrowthPlan,
+  source: OpenModel,
+  dtype: FloatDType,
+  tokenizer = source.folder,
+): Promise<void> {
+  const { torch_dtype: _, ...config } = target.config;
+  await writeConfig(folder, { ...config, dtype: configNames[dtype] });
+  const { positions } = target.dimensions;
   // A lower limit than the model's is meant, unless it was all that the source took.
   const longer = positions > source.model.dimensions.positions;
-  const { tokenizer = source.folder } = options;
   await copyTokenizerFiles(tokenizer, folder, (config) => withLimit(config, positions, !longer));
   await copyGenerationConfig(source.folder, folder);
-  await fillFile(join(folder, growthFile), await record());
-  await writeCard(folder, plan, await descentOf(source.folder), dtype, promiseWords(plan, dtype, source), vanished);
-  return vanished;
 }
 
 /** How many numbers are NaN or infinite, by parameter of the source that has some. */
@@ -166,24 +184,19 @@ async function notFiniteOf(source: OpenModel): Promise<Map<string, number>> {
   return found;
 }
 
-/** SHA-256 of what the growth reads. @throws UserError if the source's own SHA256SUMS says otherwise */
+/** The files that a growth reads. @param moments whether the optimizer's state is one of them */
+export function filesOf({ folder, weights }: OpenModel, moments: boolean): readonly string[] {
+  const beside = [configFile, ...(weights.files.length > 1 ? [indexFile] : []), ...(moments ? [optimizerFile] : [])];
+  return [...weights.files, ...beside.map((name) => join(folder, name))];
+}
+
+/** SHA-256 of them. @throws UserError if the source's own SHA256SUMS says otherwise */
 async function sourceHashes(source: OpenModel, optimizer: OptimizerState | undefined, signal: AbortSignal) {
-  const paths = [
-    join(source.folder, configFile),
-    ...source.weights.files,
-    ...(source.weights.files.length > 1 ? [join(source.folder, indexFile)] : []),
-    ...(optimizer === undefined ? [] : [optimizer.path]),
-  ];
-  const hashes = await hashFiles(paths, signal);
+  const hashes = await hashFiles(filesOf(source, optimizer !== undefined), signal);
   // A config may be edited by hand; weights are not.
   const weights = Object.entries(hashes).filter(([name]) => name.endsWith(".safetensors"));
   await checkHashes(source.folder, new Map(weights));
   return hashes;
-}
-
-function configOf(plan: GrowthPlan, dtype: FloatDType): Json {
-  const { torch_dtype: _, ...config } = plan.growth.target.config;
-  return { ...config, dtype: configNames[dtype] };
 }
 
 async function writeMoments(
@@ -192,31 +205,18 @@ async function writeMoments(
   optimizer: OptimizerState,
   tell: (count: number) => void,
 ): Promise<void> {
-  const readers = {
-    m: new Reader((name, start, count, into) => optimizer.read("m", name, start, count, into)),
-    v: new Reader((name, start, count, into) => optimizer.read("v", name, start, count, into)),
-  };
+  const reader = (which: Moment) =>
+    new Reader((name, start, count, into) => optimizer.read(which, name, start, count, into));
+  const readers = { m: reader("m"), v: reader("v") };
   const memory = new SliceMemory();
   const states = plan.parameters.map(({ parameter, shape, moments }) => ({
     name: parameter.name,
     shape,
-    moment: (which: Moment) => {
-      if (moments === undefined) return zeros(elements(parameter), tell);
-      return slices(moments[which], readers[which], memory, tell);
-    },
+    moment: (which: Moment) => slices(moments?.[which] ?? constant(shape, 0), readers[which], memory, tell),
     steps: async () => (moments?.stepsOf === undefined ? 0 : optimizer.steps(moments.stepsOf)),
   }));
   const wayOut = "use another checkpoint, or --moments drop";
   await writeWeights(folder, optimizerTensors(states), { fileName: optimizerFile, wayOut });
-}
-
-function* zeros(count: number, tell: (count: number) => void): Generator<Float32Array> {
-  const slice = new Float32Array(Math.min(count, SLICE));
-  for (let start = 0; start < count; start += SLICE) {
-    const part = slice.subarray(0, Math.min(SLICE, count - start));
-    yield part;
-    tell(part.length);
-  }
 }
 
 function checkOptimizer(plan: GrowthPlan, optimizer: OptimizerState): void {
@@ -233,21 +233,11 @@ function checkOptimizer(plan: GrowthPlan, optimizer: OptimizerState): void {
   }
 }
 
-function counter(plan: GrowthPlan, moments: boolean, progress: ApplyOptions["progress"]): (count: number) => void {
-  const total = parameterCount(plan.growth.target.parameters) * (moments ? 3 : 1);
-  let done = 0;
-  return (count) => {
-    done += count;
-    progress?.(done, total);
-  };
-}
-
 async function writeCard(
   folder: string,
   plan: GrowthPlan,
-  descent: Descent,
+  opened: OpenModel,
   dtype: FloatDType,
-  promise: string,
   vanished: number,
 ): Promise<void> {
   const { source, target, options } = plan.growth;
@@ -259,10 +249,10 @@ async function writeCard(
     title: `A ${type} of ${size(target.dimensions)}, grown from one of ${size(source.dimensions)}`,
     tags: [type],
     pipeline: pipelineOf(target),
-    descent,
+    descent: await descentOf(opened.folder),
     text: [
       `Grown by bert2bert with ${plan.method.name} (${plan.method.description}; ${plan.method.paper.title}, ${plan.method.paper.url}) and meant to be pre-trained further.`,
-      promise,
+      promiseWords(plan, dtype, opened),
       ...plan.notes,
       "`growth.json` holds all that is needed to repeat the growth bit for bit.",
     ],

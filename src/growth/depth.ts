@@ -1,11 +1,7 @@
-/** The depth rules there are: one file under depth/ and one line here for each. */
+/** The depth rules there are: a file under depth/, or an order of layers in depth/repeated.ts, and one line here for each. */
 import { named, UserError } from "../util/errors.ts";
-import { interleave } from "./depth/interleave.ts";
-import { middle } from "./depth/middle.ts";
-import { overlap } from "./depth/overlap.ts";
 import { random } from "./depth/random.ts";
-import { spread } from "./depth/spread.ts";
-import { stack } from "./depth/stack.ts";
+import { interleave, middle, overlap, spread, stack } from "./depth/repeated.ts";
 import { zero } from "./depth/zero.ts";
 import type { DepthRule } from "./growth.ts";
 

@@ -5,21 +5,10 @@ import type { Json } from "../util/json.ts";
 import { sourceParameter } from "./growth.ts";
 import { type GrowthPlan, type PlannedParameter, roundedIn } from "./plan.ts";
 
-/** Parameters that become the same thing in the same way, whatever their layer. */
-export interface DescribedGroup {
-  /** The name; of several, the name within a layer and the layers. */
-  readonly name: string;
-  /** How many parameters they are. */
-  readonly count: number;
-  /** The source's shape; of what it has not, []. */
-  readonly from: readonly number[];
-  readonly to: readonly number[];
-  readonly words: string;
-  /** Numbers in all of them. */
-  readonly parameters: number;
-}
+export type DescribedGroup = ReturnType<typeof describeGroups>[number];
 
-export function describeGroups(plan: GrowthPlan): readonly DescribedGroup[] {
+/** Parameters that become the same thing in the same way, whatever their layer. */
+export function describeGroups(plan: GrowthPlan) {
   const groups = new Map<string, PlannedParameter[]>();
   for (const planned of plan.parameters) {
     const key = `${planned.parameter.kind}\n${planned.weight.words}`;
@@ -28,11 +17,15 @@ export function describeGroups(plan: GrowthPlan): readonly DescribedGroup[] {
   return [...groups.values()].map((group) => {
     const [{ parameter, shape, weight, added }] = group;
     return {
+      /** The name; of several, the name within a layer and the layers. */
       name: group.length > 1 ? `${parameter.kind}, layers ${ranges(group)}` : parameter.name,
+      /** How many parameters they are. */
       count: group.length,
+      /** The source's shape; of what it has not, []. */
       from: added ? [] : shapeOf(sourceParameter(plan.growth, parameter, originOf(plan, parameter.layer))),
       to: shape,
       words: weight.words,
+      /** Numbers in all of them. */
       parameters: group.length * elements(parameter),
     };
   });

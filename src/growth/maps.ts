@@ -9,7 +9,7 @@
  */
 import type { Model } from "../model/architecture.ts";
 import { AXES, type Axis, axes, type Parameter } from "../model/table.ts";
-import { named } from "../util/errors.ts";
+import { named, UserError } from "../util/errors.ts";
 import { RandomStream } from "../util/random.ts";
 
 export const MAP_KINDS = ["cyclic", "shuffled", "random"] as const;
@@ -87,11 +87,20 @@ export function axisSizes(parameters: readonly Parameter[]): ReadonlyMap<Axis, n
   return new Map(mapped.flatMap((axis) => (sizes.has(axis) ? [[axis, sizes.get(axis) ?? 0]] : [])));
 }
 
-export function drawMaps(kind: MapKind, source: Model, target: Model, seed: number): AxisMaps {
+/**
+ * The maps from one model to another: drawn, or those that are given. @param kind of those drawn
+ * @throws UserError if one of those given is missing or of another size
+ */
+export function mapsBetween(source: Model, target: Model, kind: MapKind, seed: number, given?: AxisMaps): AxisMaps {
   const to = axisSizes(target.parameters);
   return new Map(
     [...axisSizes(source.parameters)].map(([axis, size]) => {
-      return [axis, makeMap(kind, size, to.get(axis) ?? size, seed, `map/${AXES[axis].name}`)];
+      const [wanted, { name }] = [to.get(axis) ?? size, AXES[axis]];
+      if (given === undefined) return [axis, makeMap(kind, size, wanted, seed, `map/${name}`)];
+      const map = given.get(axis);
+      if (map?.source === size && map.of.length === wanted) return [axis, map];
+      const what = `the map of ${name} is not one from ${size} units to ${wanted}`;
+      throw new UserError(what, "maps", "use the maps with the models that they were drawn for");
     }),
   );
 }

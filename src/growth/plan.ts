@@ -6,7 +6,15 @@ import type { FloatDType } from "../checkpoint/dtype.ts";
 import { type Model, resizeModel } from "../model/architecture.ts";
 import { headWords, isAdded } from "../model/head.ts";
 import type { Rope } from "../model/rope.ts";
-import { AXES, type Dimensions, normName, type Outputs, type Parameter, shapeOf } from "../model/table.ts";
+import {
+  AXES,
+  type Changes,
+  type Dimensions,
+  normName,
+  type Outputs,
+  type Parameter,
+  shapeOf,
+} from "../model/table.ts";
 import { UserError } from "../util/errors.ts";
 import type { Json } from "../util/json.ts";
 import { depthRuleOf, depthRules } from "./depth.ts";
@@ -20,7 +28,7 @@ import {
 } from "./extend.ts";
 import type { Content, DepthRule, Growth, LayerOrigin, OptionValues, Promised, WidthMethod } from "./growth.ts";
 import { growthBy, weaker } from "./growth.ts";
-import { type AxisMaps, axisSizes, drawMaps, type MapKind, mapKind } from "./maps.ts";
+import { type AxisMaps, axisSizes, type MapKind, mapKind, mapsBetween } from "./maps.ts";
 import { methodOf, optionsOf } from "./methods.ts";
 import { type MomentMode, momentMode } from "./moments.ts";
 import { constant, type Recipe } from "./recipe.ts";
@@ -101,8 +109,7 @@ export function planGrowth(source: Model, asked: Model, choices: GrowthChoices):
     : Array.from({ length: to }, (_, layer): LayerOrigin => ({ from: layer, fresh: false }));
   const sized = asked.settings.eps === eps ? asked : resizeModel(asked, { eps }, "target config");
   const target = withKindsOf(source, sized, layers);
-  const drawn =
-    choices.maps === undefined ? drawMaps(kind, source, target, seed) : fitting(choices.maps, source, target);
+  const drawn = mapsBetween(source, target, kind, seed, choices.maps);
   const growth = growthBy(method, { source, target, drawn, options, seed });
   const width = method.promise(growth);
   const grown = deeper ? weaker(width, depth.promise(growth)) : width;
@@ -160,28 +167,11 @@ export function roundedIn({ parameters }: Pick<GrowthPlan, "parameters">, dtype:
 function withKindsOf(source: Model, target: Model, layers: readonly LayerOrigin[]): Model {
   const { architecture } = target;
   const kinds = layers.map(({ from }) => source.kinds?.[from] ?? "");
-  if (
-    source.kinds === undefined ||
-    source.kinds.length === 0 ||
-    kinds.every((kind, layer) => kind === target.kinds?.[layer])
-  )
-    return target;
-  if (architecture.withKinds === undefined)
+  if (!source.kinds?.length || kinds.join() === target.kinds?.join()) return target;
+  if (architecture.withKinds === undefined) {
     throw new Error(`${architecture.type} can't say what kind its blocks are of`);
+  }
   return architecture.model(architecture.withKinds(target.config, kinds), "target config", target.outputs);
-}
-
-/** Those of the maps that these models need. @throws UserError if one is missing or of another size */
-function fitting(maps: AxisMaps, source: Model, target: Model): AxisMaps {
-  const to = axisSizes(target.parameters);
-  return new Map(
-    [...axisSizes(source.parameters)].map(([axis, size]) => {
-      const map = maps.get(axis);
-      if (map?.source === size && map.of.length === (to.get(axis) ?? size)) return [axis, map];
-      const what = `the map of ${AXES[axis].name} is not one from ${size} units to ${to.get(axis)}`;
-      throw new UserError(what, "maps", "use the maps with the models that they were drawn for");
-    }),
-  );
 }
 
 /** @throws UserError for a plan whose weights are still to be learned */
@@ -194,20 +184,15 @@ export function checkLearned(plan: Pick<GrowthPlan, "method" | "learned">): void
   );
 }
 
-/** Sizes asked for; what is not said follows: the rest of the width from `hidden`, the depth from the source. */
-export interface TargetSizes {
-  readonly hidden?: number;
-  readonly heads?: number;
-  /** Default: as many as leave each as many query heads as the source's have, or else the source's. */
-  readonly kvHeads?: number;
-  readonly ffn?: number;
-  readonly layers?: number;
-  /** Default: the source's. More of them need an extension (GrowthChoices). */
-  readonly vocab?: number;
-  readonly positions?: number;
+/**
+ * Sizes asked for; what is not said follows: the rest of the width from `hidden`, heads of keys and values from the
+ * source's groups, or else its number of them, all else from the source. More ids or positions need an extension
+ * (GrowthChoices).
+ */
+export type TargetSizes = Omit<Changes, "headWidth" | "eps"> & {
   /** What rotary positions become; default extend. */
   readonly positionsBy?: PositionRule;
-}
+};
 
 /**
  * The model of a size, otherwise like the source. @param outputs which it has; default: the source's
@@ -301,19 +286,13 @@ function checkTarget(source: Model, target: Model, eps: number, extension: Exten
     );
   }
   if (to.headWidth !== from.headWidth) throw wholeHeads(to.heads, to.hidden, from, where);
+  const needed = target.settings.eps === eps;
+  const more = (is: number, would: number) => (extension === undefined ? is : Math.max(is, would));
   const differences: [string, unknown, unknown][] = [
-    ["vocabulary", extension === undefined ? from.vocab : Math.max(from.vocab, to.vocab), to.vocab],
-    [
-      "number of positions",
-      extension === undefined ? from.positions : Math.max(from.positions, to.positions),
-      to.positions,
-    ],
+    ["vocabulary", more(from.vocab, to.vocab), to.vocab],
+    ["number of positions", more(from.positions, to.positions), to.positions],
     ["number of token types", from.types, to.types],
-    [
-      `${normName(source.parameters)} eps`,
-      target.settings.eps === eps ? eps : source.settings.eps,
-      target.settings.eps,
-    ],
+    [`${normName(source.parameters)} eps`, needed ? eps : source.settings.eps, target.settings.eps],
     ["activation", source.settings.activation, target.settings.activation],
     ["head's activation", source.settings.transform, target.settings.transform],
     ["language-model head", source.outputs.lm === "none" ? target.outputs.lm : source.outputs.lm, target.outputs.lm],

@@ -253,6 +253,16 @@ export function summed(parts: readonly (readonly [Recipe, number])[], words: str
   };
 }
 
+/** What is worked out once for each source that it is read from. */
+export function onceFor<T>(compute: (source: TensorSource) => Promise<T>): typeof compute {
+  const known = new WeakMap<TensorSource, Promise<T>>();
+  return (source) => {
+    const found = known.get(source) ?? compute(source);
+    known.set(source, found);
+    return found;
+  };
+}
+
 /** At every index along dimension `d` the mean over it of a recipe that is of another extent there, or the same. */
 export function averaged(base: Recipe, d: number, shape: readonly number[]): Recipe {
   const width = rowWidth(shape);
@@ -275,8 +285,7 @@ export function averaged(base: Recipe, d: number, shape: readonly number[]): Rec
   }
   // Over rows: one row of means serves all of them.
   if (shape.length !== 2) throw new RangeError("means over the rows of matrices alone");
-  const known = new WeakMap<TensorSource, Promise<Float64Array>>();
-  const compute = async (source: TensorSource) => {
+  const means = onceFor(async (source) => {
     const sums = new Float64Array(width);
     const row = new Float32Array(width);
     for (let r = 0; r < base.shape[0]; r++) {
@@ -284,13 +293,11 @@ export function averaged(base: Recipe, d: number, shape: readonly number[]): Rec
       for (let j = 0; j < width; j++) sums[j] += row[j] / base.shape[0];
     }
     return sums;
-  };
+  });
   return {
     ...common,
     async fill(out, _row, source) {
-      const found = known.get(source) ?? compute(source);
-      known.set(source, found);
-      const row = await found;
+      const row = await means(source);
       for (let r = 0; r < out.length; r += width) out.set(row, r);
     },
   };
@@ -321,7 +328,7 @@ export function choose(dim: number, chosen: Uint8Array, first: Recipe, second: R
         const other = takeSpare(out.length);
         await first.fill(out, row, source);
         await second.fill(other.subarray(0, out.length), row, source);
-        const runs = equalRuns(chosen, 0, width).filter((run) => run.value === 1);
+        const runs = equalRuns(chosen).filter((run) => run.value === 1);
         for (let r = 0; r < out.length; r += width) {
           for (const run of runs) out.set(other.subarray(r + run.start, r + run.end), r + run.start);
         }
@@ -336,18 +343,18 @@ export function choose(dim: number, chosen: Uint8Array, first: Recipe, second: R
       const perRow = Uint8Array.from({ length: out.length / width }, (_, r) => {
         return chosen[Math.floor((row + r) / inner) % shape[dim]];
       });
-      for (const { value, start, end } of equalRuns(perRow, 0, perRow.length)) {
+      for (const { value, start, end } of equalRuns(perRow)) {
         await options[value].fill(out.subarray(start * width, end * width), row + start, source);
       }
     },
   };
 }
 
-function equalRuns(values: Uint8Array, from: number, to: number): { value: number; start: number; end: number }[] {
+function equalRuns(values: Uint8Array): { value: number; start: number; end: number }[] {
   const runs: { value: number; start: number; end: number }[] = [];
-  for (let start = from; start < to; ) {
+  for (let start = 0; start < values.length; ) {
     let end = start + 1;
-    while (end < to && values[end] === values[start]) end++;
+    while (values[end] === values[start]) end++;
     runs.push({ value: values[start], start, end });
     start = end;
   }

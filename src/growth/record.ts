@@ -10,7 +10,6 @@ import { UserError } from "../util/errors.ts";
 import { type Json, type JsonValue, readJsonObject } from "../util/json.ts";
 import { packageVersion } from "../util/paths.ts";
 import { type Extension, POSITION_RULES } from "./extend.ts";
-import type { Promised } from "./growth.ts";
 import { type AxisMaps, mapKind, unitMap } from "./maps.ts";
 import { type GrowthChoices, type GrowthPlan, roundedIn } from "./plan.ts";
 
@@ -20,22 +19,7 @@ const FORMAT = 2;
 /** In format 1 a map stood there for axes that the model has not, too. */
 const READ: readonly JsonValue[] = [1, FORMAT];
 
-export interface GrowthRecord {
-  /** The source's files and their sha256 in hexadecimal. */
-  readonly source: Readonly<Record<string, string>>;
-  readonly sourceSizes: Sizes;
-  /** The target's config before its dtype was set. */
-  readonly targetConfig: Json;
-  /** The choices that lead to the same bytes, the maps as they were drawn. */
-  readonly choices: GrowthChoices & { readonly maps: AxisMaps };
-  /** The format the result's weights are stored in. */
-  readonly dtype: FloatDType;
-  readonly promise: Promised;
-  /** Whether a language-model head was drawn that the source lacks. */
-  readonly addHead: boolean;
-  /** The source's weights that are NaN or infinite and were kept so. */
-  readonly notFinite: number;
-}
+export type GrowthRecord = ReturnType<typeof parseRecord>;
 
 /**
  * @param source the source's files and their sha256 @param withMoments whether the optimizer's state was grown too
@@ -132,7 +116,7 @@ const schema = z.object({
 });
 
 /** @param where the file, for messages @throws UserError if it can't be understood */
-export function parseRecord(json: Json, where: string): GrowthRecord {
+export function parseRecord(json: Json, where: string) {
   if (!READ.includes(json.format)) {
     const what = `its format is ${JSON.stringify(json.format ?? null)}, this version reads ${READ.join(" and ")}`;
     throw new UserError(what, where, "use the version of bert2bert that wrote it (`versions`)");
@@ -147,23 +131,30 @@ export function parseRecord(json: Json, where: string): GrowthRecord {
     const { name } = AXES[axis];
     return Object.hasOwn(maps, name) ? [[axis, maps[name]] as const] : [];
   });
+  /** The choices that lead to the same bytes, the maps as they were drawn. */
+  const choices: GrowthChoices & { readonly maps: AxisMaps } = {
+    method: method.name,
+    options: method.options,
+    map: mapKind(data.map),
+    depth: depth.rule,
+    moments,
+    seed,
+    maps: new Map(axisMaps),
+    extension: data.extension,
+  };
   return {
+    /** The source's files and their sha256 in hexadecimal. */
     source: source.files,
     sourceSizes: source.dimensions,
+    /** The target's config before its dtype was set. */
     targetConfig: target.config,
-    choices: {
-      method: method.name,
-      options: method.options,
-      map: mapKind(data.map),
-      depth: depth.rule,
-      moments,
-      seed,
-      maps: new Map(axisMaps),
-      extension: data.extension,
-    },
+    choices,
+    /** The format the result's weights are stored in. */
     dtype: target.dtype,
     promise: data.promise,
+    /** Whether a language-model head was drawn that the source lacks. */
     addHead: json.addHead === true,
+    /** The source's weights that are NaN or infinite and were kept so. */
     notFinite: data.not_finite,
   };
 }

@@ -1,14 +1,13 @@
 /** Repeats a growth from its growth.json alone: the same source gives the same bytes. */
-import { basename, join } from "node:path";
+import { basename } from "node:path";
 import type { FloatDType } from "../checkpoint/dtype.ts";
-import { configFile } from "../checkpoint/folder.ts";
 import { optimizerFile } from "../checkpoint/optimizer.ts";
-import { indexFile } from "../checkpoint/weights.ts";
 import { outputsWithLanguageModel } from "../model/head.ts";
 import type { OpenModel } from "../model/load.ts";
 import { hashFiles } from "../store/checksums.ts";
 import { UserError } from "../util/errors.ts";
 import { readJsonObject } from "../util/json.ts";
+import { filesOf } from "./apply.ts";
 import { type GrowthPlan, planGrowth, targetModel } from "./plan.ts";
 import { type GrowthRecord, parseRecord } from "./record.ts";
 
@@ -31,13 +30,7 @@ export async function repeatedPlan(
 
 /** @param where the record's file, for messages @throws UserError if a file of the source is not the one recorded */
 export async function checkSource(source: OpenModel, record: GrowthRecord, where: string): Promise<void> {
-  const sharded = source.weights.files.length > 1;
-  const hashes = await hashFiles([
-    join(source.folder, configFile),
-    ...source.weights.files,
-    ...(sharded ? [join(source.folder, indexFile)] : []),
-    ...(record.source[optimizerFile] === undefined ? [] : [join(source.folder, optimizerFile)]),
-  ]);
+  const hashes = await hashFiles(filesOf(source, record.source[optimizerFile] !== undefined));
   // Once files of folders below were recorded by their names alone.
   const read = { ...record.source };
   for (const name of Object.keys(hashes)) {

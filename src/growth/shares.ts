@@ -14,7 +14,7 @@ import { AXES, type Axis, elements, type Parameter, shapeOf } from "../model/tab
 import { RandomStream } from "../util/random.ts";
 import { type Growth, type OptionDefinition, seenByNorms, sourceParameter } from "./growth.ts";
 import { copiesOf, type UnitMap } from "./maps.ts";
-import { type Recipe, rowWidth, type TensorSource } from "./recipe.ts";
+import { onceFor, type Recipe, rowWidth, type TensorSource } from "./recipe.ts";
 
 export const noiseOption: OptionDefinition = {
   name: "noise",
@@ -120,19 +120,12 @@ export function withNoise(
 
 const CHUNK = 2 ** 20;
 
-/** Of a source tensor; worked out once for each source it is read from. */
 function rootMeanSquare(name: string, count: number): (source: TensorSource) => Promise<number> {
-  const known = new WeakMap<TensorSource, Promise<number>>();
-  const compute = async (source: TensorSource) => {
+  return onceFor(async (source) => {
     let sum = 0;
     for (let start = 0; start < count; start += CHUNK) {
       for (const value of await source.read(name, start, Math.min(CHUNK, count - start))) sum += value * value;
     }
     return Math.sqrt(sum / count);
-  };
-  return (source) => {
-    const found = known.get(source) ?? compute(source);
-    known.set(source, found);
-    return found;
-  };
+  });
 }

@@ -60,15 +60,9 @@ export async function createModel(config: Json, where: string, folder: string, o
       title: `A ${model.architecture.type} that has not been trained`,
       tags: [model.architecture.type],
       text: ["Random weights, drawn as transformers draws them, to begin pre-training from."],
-      facts: [
-        ["seed", String(options.seed)],
-        ["parameters", String(all)],
-        ["layers", String(layers)],
-        ["hidden size", String(hidden)],
-        ["heads", String(heads)],
-        ["FFN", String(ffn)],
-        ["vocabulary", String(vocab)],
-      ],
+      facts: Object.entries({
+        ...{ seed: options.seed, parameters: all, layers, "hidden size": hidden, heads, FFN: ffn, vocabulary: vocab },
+      }).map(([name, value]) => [name, String(value)]),
     });
   };
   await writeFolderWhole(folder, fill, { origin });

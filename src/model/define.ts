@@ -127,14 +127,6 @@ export function defineArchitecture(definition: Definition): Architecture {
     return { architecture, config: written, dimensions, outputs, network, parameters, settings, kinds };
   }
 
-  function modelWith(config: Json, where: string, present: readonly Output[]): Model {
-    const { untied = false } = definition;
-    const reader = new ConfigReader(config, where);
-    if (present.includes("lm") && !untied)
-      reader.only("tie_word_embeddings", true, "a head not tied to the embeddings is");
-    return tableOf(config, where, present);
-  }
-
   const architecture: Architecture = {
     type: definition.type,
     ownHeadWidth: Object.hasOwn(definition.defaults, keys.headWidth),
@@ -142,14 +134,16 @@ export function defineArchitecture(definition: Definition): Architecture {
     classes,
 
     model(config, where, outputs) {
-      if (outputs !== undefined)
-        return modelWith(
-          config,
-          where,
-          OUTPUTS.filter((output) => has(outputs, output)),
-        );
-      const named = new ConfigReader(config, where).className(classes.map((one) => one.name));
-      return modelWith(config, where, (classes.find((one) => one.name === named) ?? classes[0]).outputs);
+      const reader = new ConfigReader(config, where);
+      const named = outputs === undefined ? reader.className(classes.map((one) => one.name)) : undefined;
+      const present =
+        outputs === undefined
+          ? (classes.find((one) => one.name === named) ?? classes[0]).outputs
+          : OUTPUTS.filter((output) => has(outputs, output));
+      if (present.includes("lm") && definition.untied !== true) {
+        reader.only("tie_word_embeddings", true, "a head not tied to the embeddings is");
+      }
+      return tableOf(config, where, present);
     },
 
     outputsStored(config, where, stored) {

@@ -85,51 +85,35 @@ export function activated(b: ProgramBuilder, x: Value, which: Activation): Value
 /** What every part of one forward pass needs to know. */
 export class Frame {
   readonly b: ProgramBuilder;
-  readonly settings: ModelSettings;
   readonly batch: number;
   readonly length: number;
-  readonly heads: number;
-  readonly kvHeads: number;
-  readonly headWidth: number;
   /** Blocks that run. */
   readonly layers: number;
-  readonly #inputMajor: boolean;
+  readonly #model: Model;
+  readonly #inputs: ForwardInputs;
+  readonly #options: ForwardOptions;
   readonly #turns = new Map<Rope, Value>();
-  readonly #trainFrom: number;
-  readonly #dropout: ForwardOptions["dropout"];
-  readonly #gather: Value | undefined;
-  readonly #keepFirst: boolean;
   readonly #keyBias: Value | undefined;
-  readonly #prefix: boolean | undefined;
-  readonly #documents: ForwardInputs["documents"];
 
   constructor(b: ProgramBuilder, model: Model, inputs: ForwardInputs, options: ForwardOptions) {
     this.b = b;
-    this.settings = model.settings;
     this.batch = options.batch;
     this.length = options.length;
-    this.heads = model.dimensions.heads;
-    this.kvHeads = model.dimensions.kvHeads;
-    this.headWidth = model.dimensions.headWidth;
     this.layers = options.layers ?? model.dimensions.layers;
-    this.#inputMajor = model.network.inputMajor ?? false;
-    this.#trainFrom = options.trainFrom ?? 0;
-    this.#dropout = options.dropout;
-    this.#gather = inputs.gather;
-    this.#keepFirst = options.keepFirst ?? false;
-    this.#documents = inputs.documents;
-    this.#prefix = inputs.prefix;
+    this.#model = model;
+    this.#inputs = inputs;
+    this.#options = options;
     this.#keyBias = inputs.mask === undefined ? undefined : paddingBias(b, inputs.mask, this.batch, this.length);
   }
 
   linear(x: Value, states: ModelStates, kind: string): Value {
     const [weight, bias] = [states.value(`${kind}.weight`), states.valueIf(`${kind}.bias`)];
-    return linear(this.b, x, weight, bias, { transposeWeight: !this.#inputMajor });
+    return linear(this.b, x, weight, bias, { transposeWeight: !this.#model.network.inputMajor });
   }
 
   /** Rows as they are where the table has no such norm. */
   norm(x: Value, states: ModelStates, kind: string | undefined): Value {
-    const { eps } = this.settings;
+    const { eps } = this.#model.settings;
     const norm = states.normIf(kind);
     if (norm === undefined) return x;
     if (norm.kind === "rms") return rmsNorm(this.b, x, norm.gain, eps).y;
@@ -139,18 +123,18 @@ export class Frame {
   /** Rows [n, heads · width] normed over each head's own units, where there is a norm. */
   headNorm(x: Value, states: ModelStates, kind: string | undefined): Value {
     if (states.normIf(kind) === undefined) return x;
-    const width = this.headWidth;
+    const width = this.#model.dimensions.headWidth;
     const rows = reshape(this.b, x, [(x.shape[0] * x.shape[1]) / width, width]);
     return reshape(this.b, this.norm(rows, states, kind), x.shape);
   }
 
   /** @param which default: the config's */
-  activation(x: Value, which = this.settings.activation): Value {
+  activation(x: Value, which = this.#model.settings.activation): Value {
     return activated(this.b, x, which);
   }
 
   dropout(x: Value, kind: "embedding" | "hidden" | "inner", place: string): Value {
-    const on = this.#dropout;
+    const on = this.#options.dropout;
     return on === undefined ? x : dropout(this.b, x, on.key, on.rates[kind] ?? 0, `dropout/${place}`);
   }
 
@@ -159,7 +143,7 @@ export class Frame {
    * differentiated (embeddings train with block 0, so there it does).
    */
   entry(stream: Value, layer: number): Value {
-    return layer > 0 && layer === this.#trainFrom ? stopGradient(this.b, stream) : stream;
+    return layer > 0 && layer === (this.#options.trainFrom ?? 0) ? stopGradient(this.b, stream) : stream;
   }
 
   /** The stream as the embeddings leave it: all of its rows, but where there is no block those that are read. */
@@ -169,12 +153,12 @@ export class Frame {
 
   /** The rows of [batch · length, hidden] that are read of a block's output: all, but in the last block the gathered ones. */
   kept(rows: Value, layer: number): Value {
-    const indices = this.#gather;
+    const indices = this.#inputs.gather;
     if (indices === undefined || layer !== this.layers - 1) return rows;
     const { b, batch, length } = this;
     const width = rows.shape[1];
     const chosen = gather(b, rows, indices, batch);
-    if (!this.#keepFirst) return chosen;
+    if (!this.#options.keepFirst) return chosen;
     const perSequence = indices.shape[0] / batch;
     const first = slice(b, reshape(b, rows, [batch, length, width]), 1, 0, 1);
     const both = concat(b, [first, reshape(b, chosen, [batch, perSequence, width])], 1);
@@ -183,9 +167,10 @@ export class Frame {
 
   /** Attention of rows [batch · queries, heads · head width] to all positions → rows of the same shape. */
   attend(q: Value, k: Value, v: Value, layer: number, { causal, window, rope }: AttentionForm): Value {
-    const { b, batch, length, heads, kvHeads } = this;
+    const { b, batch, length } = this;
+    const { heads, kvHeads } = this.#model.dimensions;
     const queries = q.shape[0] / batch;
-    const on = this.#dropout;
+    const on = this.#options.dropout;
     const mask =
       on === undefined || on.rates.attention === 0
         ? undefined
@@ -196,8 +181,8 @@ export class Frame {
           });
     const [q3, k3, v3] = [q, k, v].map((x) => reshape(b, x, [batch, x.shape[0] / batch, x.shape[1]]));
     const turned = (x: Value) => (rope === undefined ? x : this.#turned(x, this.#turnsOf(rope)));
-    const { attentionScale: scale } = this.settings;
-    const padding = { bias: this.#keyBias, prefix: this.#prefix };
+    const { attentionScale: scale } = this.#model.settings;
+    const padding = { bias: this.#keyBias, prefix: this.#inputs.prefix };
     const seen = { heads, kvHeads, causal, window, scale, ...padding, mask, apart: this.#apart(queries) };
     const { out } = attention(b, turned(q3), turned(k3), v3, seen);
     return reshape(b, out, q.shape);
@@ -214,7 +199,7 @@ export class Frame {
   #turned(x: Value, turns: Value): Value {
     const { b } = this;
     const [batch, rows, all] = x.shape;
-    const [width, turned] = [this.headWidth, 2 * turns.shape[2]];
+    const [width, turned] = [this.#model.dimensions.headWidth, 2 * turns.shape[2]];
     if (turned === width) return rotary(b, x, turns);
     const each = reshape(b, x, [batch, rows, all / width, width]);
     const first = reshape(b, slice(b, each, 3, 0, turned), [batch, rows, (all / width) * turned]);
@@ -225,8 +210,8 @@ export class Frame {
   /** The documents of so many queries a sequence, and of all keys. */
   #apart(queries: number): { readonly queries: Value; readonly keys: Value } | undefined {
     const { b, batch, length } = this;
-    if (this.#documents === undefined) return undefined;
-    const { all, gathered } = this.#documents;
+    if (this.#inputs.documents === undefined) return undefined;
+    const { all, gathered } = this.#inputs.documents;
     const asked = queries === length ? all : gathered;
     if (asked === undefined) throw new ProgramError("the documents of the gathered positions are missing");
     return { queries: reshape(b, asked, [batch, queries]), keys: reshape(b, all, [batch, length]) };

@@ -17,52 +17,38 @@ import { shapeOf } from "./table.ts";
 const WRAPPERS = /(?<=^|\.)(?:module|_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\./g;
 
 /** A checkpoint's parameters, by their names in the table. */
-export class ParameterWeights {
-  readonly #weights: Weights;
-  readonly #stored: ReadonlyMap<string, string>;
-  /** Stored tensors that the model does not use: buffers, tied copies, heads that its class does not hold beside the rest. */
-  readonly leftOut: readonly string[];
-  /** Those of them that are of heads. */
-  readonly headsLeftOut: readonly string[];
+export type ParameterWeights = ReturnType<typeof parametersIn>;
 
-  constructor(weights: Weights, { stored, leftOut, headsLeftOut }: Match) {
-    this.#weights = weights;
-    this.#stored = stored;
-    this.leftOut = leftOut;
-    this.headsLeftOut = headsLeftOut;
-  }
-
-  /** The files that hold them, as full paths. */
-  get files(): readonly string[] {
-    return this.#weights.files;
-  }
-
+function parametersIn(weights: Weights, { stored, leftOut, headsLeftOut }: Match) {
   /** What a parameter is called in the files. @throws RangeError for a name that is not in the table */
-  storedName(name: string): string {
-    const stored = this.#stored.get(name);
-    if (stored === undefined) throw new RangeError(`no parameter ${name}`);
-    return stored;
-  }
-
-  /** The format a parameter is stored in. */
-  dtype(name: string): FloatDType {
-    const { dtype } = this.#weights.info(this.storedName(name));
-    if (!isFloatDType(dtype)) throw new RangeError(`${name} is stored as ${dtype}`);
-    return dtype;
-  }
-
-  /**
-   * A parameter's elements in row-major order, in float32.
-   * @param start first element @param count default to the end
-   * @param into memory to use where it can be; default: own memory each time
-   */
-  readF32(name: string, start?: number, count?: number, into?: ArrayBuffer): Promise<Float32Array> {
-    return this.#weights.readF32(this.storedName(name), start, count, into);
-  }
-
-  close(): Promise<void> {
-    return this.#weights.close();
-  }
+  const storedName = (name: string): string => {
+    const found = stored.get(name);
+    if (found === undefined) throw new RangeError(`no parameter ${name}`);
+    return found;
+  };
+  return {
+    /** The files that hold them, as full paths. */
+    files: weights.files,
+    /** Stored tensors that the model does not use: buffers, tied copies, heads that its class does not hold beside the rest. */
+    leftOut,
+    /** Those of them that are of heads. */
+    headsLeftOut,
+    storedName,
+    /** The format a parameter is stored in. */
+    dtype(name: string): FloatDType {
+      const { dtype } = weights.info(storedName(name));
+      if (!isFloatDType(dtype)) throw new RangeError(`${name} is stored as ${dtype}`);
+      return dtype;
+    },
+    /**
+     * A parameter's elements in row-major order, in float32.
+     * @param start first element @param count default to the end
+     * @param into memory to use where it can be; default: own memory each time
+     */
+    readF32: async (name: string, start?: number, count?: number, into?: ArrayBuffer) =>
+      weights.readF32(storedName(name), start, count, into),
+    close: () => weights.close(),
+  };
 }
 
 export interface OpenModel {
@@ -95,7 +81,7 @@ export async function openModel(folder: string, options: { compareCopies?: boole
     if (options.compareCopies ?? true) {
       for (const [copy, name] of copies) await compare(weights, copy, stored.get(name) ?? name);
     }
-    const parameters = new ParameterWeights(weights, matched);
+    const parameters = parametersIn(weights, matched);
     return { folder, model, config, weights: parameters, close: () => parameters.close() };
   } catch (error) {
     await weights.close();
@@ -126,7 +112,6 @@ function match(model: Model, weights: Weights): Match {
     const spelling = spell(unwrapped(name));
     if (spelling.kind === "copy") copies.set(name, spelling.of);
     if (spelling.kind === "head") headsLeftOut.push(name);
-    if (spelling.kind === "copy" || spelling.kind === "ignored" || spelling.kind === "head") leftOut.push(name);
     if (spelling.kind === "unknown") {
       throw new UserError(
         `tensor ${printable(name)} is none that a ${model.architecture.type} of ${model.dimensions.layers} layers has`,
@@ -134,7 +119,10 @@ function match(model: Model, weights: Weights): Match {
         "check that config.json belongs to these weights; drop tensors of heads of your own in transformers",
       );
     }
-    if (spelling.kind !== "parameter") continue;
+    if (spelling.kind !== "parameter") {
+      leftOut.push(name);
+      continue;
+    }
     const other = stored.get(spelling.name);
     if (other !== undefined) {
       const both = `${printable(other)} and ${printable(name)} are two spellings of one parameter`;

@@ -92,8 +92,18 @@ function compare(folder: string, { files }: Checksums, hashes: ReadonlyMap<strin
   if (wrong.length > 0) throw damaged(folder, wrong);
 }
 
-/** A file's SHA-256 in hexadecimal, read in pieces. @throws UserError if it can't be read */
-export async function hashFile(path: string): Promise<string> {
+/**
+ * A file's SHA-256 in hexadecimal, read in pieces; a large one's by another thread: what this one does meanwhile goes on.
+ * @param signal ends it; it then fails @throws UserError if it can't be read
+ */
+export async function hashFile(path: string, signal?: AbortSignal): Promise<string> {
+  signal?.throwIfAborted();
+  try {
+    if ((await stat(path)).size >= LARGE) return await hashApart(path, signal);
+  } catch {
+    signal?.throwIfAborted();
+    // What can't be read there can't be read here either, and is then said in a sentence.
+  }
   const hash = createHash("sha256");
   try {
     await addFile(hash, path);
@@ -104,8 +114,7 @@ export async function hashFile(path: string): Promise<string> {
 }
 
 /**
- * sha256 of each file, in hexadecimal, by its path in the folder that holds them all. Large ones are read by another
- * thread: what this one does meanwhile goes on.
+ * sha256 of each file, in hexadecimal, by its path in the folder that holds them all.
  * @param signal ends it; it then fails @throws UserError if one can't be read
  */
 export async function hashFiles(
@@ -122,20 +131,9 @@ export async function hashFiles(
     dirname(paths[0] ?? "."),
   );
   for (const path of [...paths].sort()) {
-    hashes[relative(folder, path).replaceAll(sep, "/")] = await hashAside(path, signal);
+    hashes[relative(folder, path).replaceAll(sep, "/")] = await hashFile(path, signal);
   }
   return hashes;
-}
-
-async function hashAside(path: string, signal: AbortSignal | undefined): Promise<string> {
-  signal?.throwIfAborted();
-  try {
-    if ((await stat(path)).size >= LARGE) return await hashApart(path, signal);
-  } catch {
-    signal?.throwIfAborted();
-    // What can't be read there can't be read here either, and is then said in a sentence.
-  }
-  return hashFile(path);
 }
 
 export function sha256(text: string): string {

@@ -9,14 +9,7 @@ import { piecesOf } from "./places.ts";
 /** For the thread: the next bytes, a file to take to its end, or that no more is to come. */
 export type HashMessage = Uint8Array | { readonly path: string } | undefined;
 
-export interface Hashing {
-  /** Takes the next bytes. They may change once what it gives is settled. */
-  update(data: Uint8Array): Promise<void> | void;
-  /** The SHA-256 in hexadecimal; nothing comes after it. */
-  digest(): Promise<string> | string;
-  /** Gives it up. */
-  abandon(): Promise<void> | void;
-}
+export type Hashing = ReturnType<typeof hashing>;
 
 /** A thread takes some 20 ms to start: less than hashing so many bytes. */
 export const LARGE = 2 ** 25;
@@ -24,12 +17,15 @@ export const LARGE = 2 ** 25;
 const newThread = () =>
   new Thread<HashMessage, string>(workerUrl(import.meta.url, "./hash-worker.ts"), { execArgv: [] });
 
-/** @param bytes how many there will be, about */
-export function hashing(bytes: number): Hashing {
+/**
+ * `update` takes the next bytes, which may change once what it gives is settled; `digest` gives the SHA-256 in
+ * hexadecimal, and nothing comes after it; `abandon` gives it up. @param bytes how many there will be, about
+ */
+export function hashing(bytes: number) {
   if (bytes >= LARGE) {
     const thread = newThread();
     return {
-      update: async (data) => {
+      async update(data: Uint8Array) {
         // A message takes all memory that a view looks into; what is shared is hashed where it is.
         await thread.ask(data.buffer instanceof ArrayBuffer ? new Uint8Array(data) : data);
       },
@@ -39,7 +35,7 @@ export function hashing(bytes: number): Hashing {
   }
   const hash = createHash("sha256");
   return {
-    update: (data) => {
+    update(data: Uint8Array) {
       hash.update(data);
     },
     digest: () => hash.digest("hex"),

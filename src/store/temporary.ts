@@ -59,29 +59,17 @@ export function temporaryName(place: string, suffix: "part" | "old"): string {
   return join(dirname(place), `.${shortName(basename(place))}.${who}.${suffix}`);
 }
 
-interface LeftOver {
-  readonly path: string;
-  /** The name it was to have. */
-  readonly name: string;
-  readonly place: string;
-  readonly pid: number;
-  readonly life: string;
-  readonly suffix: string;
-}
+type LeftOver = Awaited<ReturnType<typeof leftOvers>>[number];
 
-/** @param of only those of this name */
-async function leftOvers(folder: string, of?: string): Promise<LeftOver[]> {
+/** @param of only those of this name, which is the name it was to have */
+async function leftOvers(folder: string, of?: string) {
   const wanted = of === undefined ? undefined : shortName(of);
-  const found: LeftOver[] = [];
-  for (const entry of await readdir(folder)) {
+  return (await readdir(folder)).flatMap((entry) => {
     const match = /^\.(.+)\.([0-9a-f]{8})-(\d+)-([0-9a-f]{8})-\d+\.(part|old)$/s.exec(entry);
-    if (match === null) continue;
+    if (match === null || (wanted !== undefined && match[1] !== wanted)) return [];
     const [, name, place, pid, life, suffix] = match;
-    if (wanted === undefined || name === wanted) {
-      found.push({ path: join(folder, entry), name, place, pid: Number(pid), life, suffix });
-    }
-  }
-  return found;
+    return [{ path: join(folder, entry), name, place, pid: Number(pid), life, suffix }];
+  });
 }
 
 async function isDead(found: LeftOver): Promise<boolean> {

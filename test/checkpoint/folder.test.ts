@@ -3,27 +3,13 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { parse } from "yaml";
 import { writeModelCard } from "../../src/checkpoint/card.ts";
-import {
-  copyGenerationConfig,
-  copyTokenizerFiles,
-  openModelFolder,
-  readConfig,
-  writeConfig,
-} from "../../src/checkpoint/folder.ts";
+import { copyGenerationConfig, copyTokenizerFiles, readConfig, writeConfig } from "../../src/checkpoint/folder.ts";
 import { openOptimizer, optimizerFile, optimizerTensors } from "../../src/checkpoint/optimizer.ts";
 import { type TensorSource, writeWeights } from "../../src/checkpoint/write.ts";
 import { UserError } from "../../src/util/errors.ts";
 import { fixture, temporaryFolder } from "../support.ts";
 
 describe("a model folder", () => {
-  it("is opened with what lies in it", async () => {
-    const model = await openModelFolder(fixture("gpt2-tiny"));
-    expect(model.config.model_type).toBe("gpt2");
-    expect([model.tokenizer, model.growth, model.trainer, model.optimizer]).toEqual([[], undefined, undefined, false]);
-    expect(model.weights.names().length).toBeGreaterThan(30);
-    await model.close();
-  });
-
   it("without a config, or with a broken one, is refused", async () => {
     const folder = temporaryFolder();
     await expect(readConfig(folder)).rejects.toThrow(/there is no config.json/);

@@ -1,6 +1,6 @@
 /** The operators beyond the paper: what each promises, and that copies no longer stay alike. */
 import { describe, expect, it } from "vitest";
-import { spread } from "../../src/growth/depth/spread.ts";
+import { spread } from "../../src/growth/depth/repeated.ts";
 import type { GrowthChoices, TargetSizes } from "../../src/growth/plan.ts";
 import { evaluate } from "../../src/growth/recipe.ts";
 import { newUnits } from "../../src/growth/width.ts";

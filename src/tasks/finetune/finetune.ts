@@ -128,7 +128,7 @@ async function spelledOut(
   const head = "# This task as resolved, and what its model and data are known by.\n";
   const { model, data, ...rest } = settings;
   const { train, validation, ...columns } = data;
-  const parts = [train, validation].map(hashFile);
+  const parts = [train, validation].map((path) => hashFile(path));
   const identity = [await hashFiles(weights.files), ...(await Promise.all(parts))].join(" ");
   return head + stringify({ ...rest, data: columns, engine: { kind, precision }, identity }, { lineWidth: 120 });
 }
