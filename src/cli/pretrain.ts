@@ -1,8 +1,9 @@
 /** `bert2bert pretrain`: a run, or what is left of it. */
 import type { Command } from "@commander-js/extra-typings";
+import type { LoadedRun } from "../train/run/settings.ts";
 import { UserError } from "../util/errors.ts";
 import { gather, hubTelling, modelFolder, wholeNumber } from "./options.ts";
-import { note, print, printJson, runLine, table } from "./output.ts";
+import { note, Progress, print, printJson, runLine, table } from "./output.ts";
 import { attended } from "./signals.ts";
 
 export function register(command: Command): void {
@@ -10,6 +11,12 @@ export function register(command: Command): void {
     .argument("[run]", "a RUN.yaml; paths in it are relative to it")
     .option("--set <key.path=value>", "a key of the file, set anew (may be given again)", gather, [])
     .option("--profile", "say where the time of a step goes; some steps run and nothing is written")
+    .option(
+      "--find-rate [steps]",
+      "try rates from 1e-7 to 1 in so many steps (default: 200), suggest one; nothing is written",
+      wholeNumber("--find-rate", 20),
+    )
+    .option("--picture <file>", "with --find-rate: the curve as SVG")
     .option(
       "--recommend <model>",
       "print a RUN.yaml to begin with, for this model on --data; nothing runs",
@@ -50,6 +57,10 @@ export function register(command: Command): void {
         print(`${profile.engine}: a step of stage ${profile.stage} takes ${profile.step.toFixed(1)} ms\n`);
         return print(table([["class", "ms", "share"], ...rows]));
       }
+      if (options.findRate !== undefined) {
+        return findRateOf(run, options.findRate === true ? 200 : options.findRate, options);
+      }
+      if (options.picture !== undefined) throw new UserError("there is no curve", "--picture", "add --find-rate");
       const page = await served(run.settings.out, options);
       try {
         const result = await attended((progress, stopped) =>
@@ -69,6 +80,52 @@ export function register(command: Command): void {
         page?.close();
       }
     });
+}
+
+async function findRateOf(
+  run: LoadedRun,
+  steps: number,
+  { picture: file, json }: { readonly picture?: string; readonly json?: true },
+): Promise<void> {
+  const { findRate } = await import("../train/find-rate.ts");
+  const progress = new Progress();
+  const { curve, suggestion, ...found } = await findRate(run, steps, {
+    note: (text) => progress.end(text),
+    progress: ({ rate, loss }, step) =>
+      progress.update(() => `step ${step}/${steps}, rate ${shown(rate)}, loss ${loss.toFixed(4)}`),
+  });
+  progress.end();
+  const words = suggestion === null ? "none: the loss fell nowhere" : shown(suggestion);
+  if (file !== undefined) {
+    const [{ closeRange, picture }, { writeFileWhole }] = await Promise.all([
+      import("../report/chart.ts"),
+      import("../store/files.ts"),
+    ]);
+    const at = curve.findIndex(({ rate }) => rate === suggestion);
+    const points = curve.map(({ smoothed }, i): [number, number] => [i, smoothed]);
+    const spec = {
+      ...{ id: "rate", title: "Loss while the rate rises", description: `Suggested rate: ${words}` },
+      ...{ xTitle: `step, its rate from ${shown(curve[0].rate)} to ${shown(curve[curve.length - 1].rate)}` },
+      ...{ yTitle: "loss (nats a token)", y: closeRange([points]) },
+    };
+    const faint = curve.map(({ loss }, i): [number, number] => [i, loss]);
+    const marks = at < 0 ? [] : [{ x: at, label: words }];
+    await writeFileWhole(
+      file,
+      picture({ ...spec, series: [{ name: "smoothed", colour: 0, points, faint, marks, marked: false }] }),
+    );
+  }
+  if (json) return printJson({ suggestion, ...found, curve });
+  const every = Math.ceil(curve.length / 16);
+  const rows = curve
+    .filter((_, i) => i % every === 0)
+    .map(({ rate, loss, smoothed }) => [shown(rate), loss.toFixed(4), smoothed.toFixed(4)]);
+  print(table([["rate", "loss", "smoothed"], ...rows]));
+  print(`\nsuggested rate: ${words}${suggestion === null ? "" : ", where the smoothed loss falls fastest"}`);
+}
+
+function shown(rate: number): string {
+  return rate.toExponential(1);
 }
 
 async function served(out: string, { serve, beside = [] }: { serve?: number | true; beside?: readonly string[] }) {

@@ -1,10 +1,12 @@
 /**
  * Tasks on the models that a study's runs end with: fine-tuned on (the keys of a TASK.yaml less `model` and `out`), or done
- * without training (`task` and `path`). A score stands in its run's record with the key of what was asked: it is not made
- * twice, and made anew where that has changed.
+ * without training (`task` and `path`). A score stands in its run's record with the key of what was asked, the contents of
+ * its files included: it is not made twice, and made anew where that has changed.
  */
 import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
+import { findSources } from "../data/text/sources.ts";
+import { hashFile } from "../store/checksums.ts";
 import { removeWhole } from "../store/files.ts";
 import { evaluateTasks, headlineOf } from "../tasks/evaluate.ts";
 import { finetune } from "../tasks/finetune/finetune.ts";
@@ -36,13 +38,17 @@ export async function studyTasks(
 ): Promise<readonly StudyTask[]> {
   const threads = typeof engine.threads === "number" ? engine.threads : undefined;
   const read = async (name: string, { task, ...keys }: StudyFile["tasks"][string]): Promise<StudyTask> => {
-    const known = { name, key: keyOf(asJson({ task, ...keys })) };
+    const known = async (paths: readonly string[]) => {
+      const files = await Promise.all(paths.filter((path) => existsSync(path)).map((path) => hashFile(path)));
+      return { name, key: keyOf(asJson({ task, ...keys, files })) };
+    };
     const metric = headlineOf(task);
     if (metric === undefined) {
       const load = (from: string, out: string) =>
         loadTask({ engine, task, ...keys, model: { from }, out }, [], { beside: folder });
+      const { data, metric: own } = (await load(folder, name)).settings;
       return {
-        ...{ ...known, metric: (await load(folder, name)).settings.metric },
+        ...{ ...(await known([data.train, data.validation])), metric: own },
         run: async (model, out, options) => {
           const { score, spread } = await finetune(await load(model, out), { ...options, progress: undefined });
           return { score, spread };
@@ -51,12 +57,14 @@ export async function studyTasks(
     }
     const { path } = keys;
     if (typeof path !== "string") throw new UserError(`${task} needs a path`, name, "give `path: FILE`");
+    const place = resolve(folder, path);
     const run = async (model: string) => {
-      const asked = [`${task}=${resolve(folder, path)}`];
+      const asked = [`${task}=${place}`];
       const figures = await evaluateTasks(model, asked, { engine: engine.kind, threads });
       return { score: Number(figures[task][metric]) };
     };
-    return { ...known, metric, run };
+    const sources = existsSync(place) ? await findSources([place]) : [];
+    return { ...(await known(sources.map((source) => source.path))), metric, run };
   };
   const located = ([name, keys]: [string, StudyFile["tasks"][string]]) =>
     read(name, keys).catch((error: unknown) => {

@@ -109,6 +109,19 @@ describe("a study's tasks", () => {
     writeFileSync(path, JSON.stringify(study()));
     await runStudy(await loadStudy(path));
     expect(records(join(path, "..", "out", "records"))).toEqual(before);
+    // The same keys, and a file that holds something else.
+    const [table, pairs] = [join(path, "..", "train.tsv"), join(path, "..", "pairs.jsonl")];
+    const contents = [table, pairs].map((file) => readFileSync(file, "utf8"));
+    writeTable(table, 24, 3);
+    writeFileSync(pairs, contents[1].repeat(2));
+    notes.length = 0;
+    await runStudy(await loadStudy(path), { note: (text) => notes.push(text) });
+    expect(notes.filter((note) => /, cats: accuracy \d/.test(note))).toHaveLength(3);
+    expect(notes.filter((note) => /, order: accuracy \d/.test(note))).toHaveLength(3);
+    expect(notes.some((note) => note.includes("text: token"))).toBe(false);
+    for (const [i, file] of [table, pairs].entries()) writeFileSync(file, contents[i]);
+    await runStudy(await loadStudy(path));
+    expect(records(join(path, "..", "out", "records"))).toEqual(before);
   });
 
   it("stopped anywhere it ends with the same scores", async () => {
