@@ -135,6 +135,7 @@ export function defineArchitecture(definition: Definition): Architecture {
   const architecture: Architecture = {
     type: definition.type,
     ownHeadWidth: Object.hasOwn(known, keys.headWidth),
+    wholeHeads: definition.wholeHeads === true,
     studied: definition.studied === true,
     classes,
 
