@@ -10,6 +10,8 @@ import { type Claim, claims } from "../src/advise/literature.ts";
 import type { EvaluationPoint } from "../src/report/data.ts";
 import { percent } from "../src/report/format.ts";
 import type { Spread, StudyMethodResult, StudyResults } from "../src/report/study-data.ts";
+import { type MeasuredSaving, surfacePicture, surfaceTable } from "../src/report/surface.ts";
+import { markdownTable } from "../src/report/table.ts";
 import { writeFileWhole } from "../src/store/files.ts";
 import { fairSaving } from "../src/study/results.ts";
 import { packageRoot } from "../src/util/paths.ts";
@@ -27,8 +29,8 @@ export function cellsOf(study: string, results: StudyResults): readonly GridCell
     const made = (over: number, measure: GridCell["measure"], own: Saving, charged: Saving): GridCell[] => {
       const [reuse, allIn] = method.grown ? [own, charged] : [null, own];
       if (reuse === null && allIn === null) return [];
-      const { name, begins: from = common.to } = method;
-      return [{ study, method: name, ...common, from, tokens: over, reuse, allIn, measure }];
+      const { name, label, begins: from = common.to } = method;
+      return [{ study, method: name, ...(label === name ? {} : { label }), ...common, from, tokens: over, reuse, allIn, measure }];
     };
     const on = (point: EvaluationPoint) => point.flops[accounting];
     const spent = method.grown ? (source?.flops[accounting] ?? null) : undefined;
@@ -100,6 +102,16 @@ function row(claim: Claim | undefined, study: string, results: StudyResults, met
   ];
 }
 
+/** The cells of one count, as the surface takes them. */
+function measuredOf(cells: readonly GridCell[], of: "reuse" | "allIn"): readonly MeasuredSaving[] {
+  return cells.flatMap(({ from, to, tokens, study, method, label, ...cell }) => {
+    const saving = cell[of]?.mean;
+    if (saving === undefined) return [];
+    const [growth, perParameter] = [to.parameters / from.parameters, tokens / to.parameters];
+    return [{ growth, tokens: perParameter, saving, words: `${label ?? method}, ${study}` }];
+  });
+}
+
 export async function write(folder: string): Promise<void> {
   const names = readdirSync(folder, { recursive: true, encoding: "utf8" }).filter(
     (name) => basename(name) === "study.json",
@@ -108,8 +120,15 @@ export async function write(folder: string): Promise<void> {
     const results: StudyResults = JSON.parse(readFileSync(join(folder, name), "utf8"));
     return [dirname(name).replaceAll("\\", "/"), results] as const;
   });
-  const cells = studies.flatMap(([name, results]) => cellsOf(name, results)).map((cell) => JSON.stringify(cell));
-  await writeFileWhole(join(folder, "grid.json"), `{"format": 1, "cells": [\n${cells.join(",\n")}\n]}\n`);
+  const cells = studies.flatMap(([name, results]) => cellsOf(name, results));
+  const lines = cells.map((cell) => JSON.stringify(cell));
+  await writeFileWhole(join(folder, "grid.json"), `{"format": 1, "cells": [\n${lines.join(",\n")}\n]}\n`);
+  const panels = [
+    { name: "The source being free", measured: measuredOf(cells, "reuse") },
+    { name: "Everything charged", measured: measuredOf(cells, "allIn") },
+  ];
+  const title = "What the best method measured saved";
+  await writeFileWhole(join(folder, "grid.svg"), `${surfacePicture("grid", title, panels)}\n`);
   const text = `# What is claimed, and what was measured
 
 Savings of the FLOPs that training the target from scratch takes. A paper's count: \`reuse\` takes the source as free, \`all-in\`
@@ -119,6 +138,15 @@ charges the source's training, or is of a method that grows inside the run. \`np
 [grid.json](grid.json), which \`bert2bert advise\` reads, from the studies' \`study.json\`.
 
 ${claimsTable(studies)}
+
+## The grid so far
+
+What the best method measured saved, by the growth in parameters and the tokens a parameter of the target; a dash where nothing was
+measured. Cells of other sizes stand at the nearest place, those further off than half as much again in none.
+
+![Savings by growth and tokens a parameter](grid.svg)
+
+${panels.map(({ name, measured }) => markdownTable(surfaceTable(name, measured)).replace("## ", "### ")).join("\n\n")}
 `;
   await writeFileWhole(join(folder, "claims.md"), text);
 }

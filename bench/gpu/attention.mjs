@@ -30,8 +30,9 @@ async function measure(attention, form, data) {
   };
   const mask = padded ? { bias: bias(), prefix: true } : {};
   const { out, probs } = ops.attention(b, q, k, v, { heads, kvHeads, causal, window, ...mask });
-  const grads = ops.attentionGrad(b, { g, q, k, v, out, probs }, { heads, kvHeads, scale: 1 / Math.sqrt(width) });
-  const results = { out, ...grads };
+  const said = { heads, kvHeads, scale: 1 / Math.sqrt(width) };
+  const [dq, dk, dv] = b.apply(ops.attentionGradOp, [g, q, k, v, out, probs], said);
+  const results = { out, dq, dk, dv };
   // All is read, little comes back.
   for (const [name, value] of Object.entries(results)) {
     b.output(name, ops.reduceSum(b, ops.mul(b, value, value), [0, 1, 2]));

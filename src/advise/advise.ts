@@ -24,6 +24,8 @@ export interface Estimate {
   readonly counts: Claim["counts"];
   /** Of those measured the one whose interval begins highest; null where none was. */
   readonly method: string | null;
+  /** The same in the words of the nearest study that measured it. */
+  readonly label: string | null;
   /** Share of the FLOPs from scratch, for the same loss; the interval holds nine of ten. */
   readonly mean: number;
   readonly low: number;
@@ -36,6 +38,8 @@ export interface Estimate {
     readonly saving: number;
     readonly apart: number;
     readonly at: string;
+    /** The method's words in that study; undefined where they are its name. */
+    readonly label?: string;
   }[];
   readonly verdict: "grow" | "perhaps" | "scratch" | "unknown";
   /** What papers claim that count in this way, for this architecture. */
@@ -106,13 +110,16 @@ export function estimate(setting: Setting, grid: readonly GridCell[], counts: Cl
     const low = mean - half;
     const nearest = cells
       .map((cell) => {
-        return { study: cell.study, saving: cell.saving.mean, apart: distance(place, cell.at), at: settingText(cell) };
+        const { study, saving, label } = cell;
+        return { study, saving: saving.mean, apart: distance(place, cell.at), at: settingText(cell), label };
       })
       .sort((a, b) => a.apart - b.apart)
       .slice(0, 3);
     const near = nearest.length > 0 && nearest[0].apart < FAR;
+    const label = nearest.at(0)?.label ?? method;
     const verdict = mean <= 0 ? "scratch" : low > 0 ? "grow" : near ? "perhaps" : "unknown";
-    return { counts, method, mean, low, high: Math.min(1, mean + half), cells: cells.length, nearest, verdict, papers };
+    const high = Math.min(1, mean + half);
+    return { counts, method, label, mean, low, high, cells: cells.length, nearest, verdict, papers };
   });
   return all.reduce((best, one) => (one.low > best.low ? one : best));
 }
@@ -134,8 +141,8 @@ export function settingText({ from, to, tokens }: Setting): string {
 }
 
 /** An estimate in a sentence. */
-export function adviceLine({ counts, method, mean, low, high, nearest, verdict, cells }: Estimate): string {
-  const by = method === null ? "growing" : `growing (${method})`;
+export function adviceLine({ counts, label, mean, low, high, nearest, verdict, cells }: Estimate): string {
+  const by = label === null ? "growing" : `growing (${label})`;
   const charged = counts === "reuse" ? "the source being free" : "everything charged";
   const figure = `${by} saves about ${share(mean)} of what scratch costs, ${charged} (nine times in ten ${share(low)} to ${share(high)})`;
   const [first] = nearest;

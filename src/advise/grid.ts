@@ -11,6 +11,8 @@ const saving = z.strictObject({ mean: z.number(), low: z.number().nullable(), hi
 const cellSchema = z.strictObject({
   study: z.string(),
   method: z.string(),
+  /** The method's words in its study; default: its name. */
+  label: z.string().optional(),
   architecture: z.string(),
   objective: z.string(),
   dropout: z.number(),

@@ -33,6 +33,7 @@ const rows: readonly Row[] = [
   ["stack", "reuse", "gpt2", 0.353, "7 B, 4 × the layers: 54.6 % faster", "G_stack (NeurIPS 2024)", "2405.15319"],
   ["zero-one-layer", "all-in", "gpt2", 0.8, "60 layers, grown at 80 %", "Zero/one layer (ICML 2026)", "2511.04981"],
   ["midas", "all-in", "gpt2", 0.286, "1 to 8 B, as many steps: 40 % faster", "MIDAS (NeurIPS 2024)", "2409.19044"],
+  ["sparkling", "all-in", "gpt2", 0.35, "twice the width in mid-run", "SPARKLING (2026)", "2602.02472"],
   ["in-run-width", "all-in", "gpt2", 0.35, "twice the width in mid-run", "SPARKLING (2026)", "2602.02472"],
 ];
 

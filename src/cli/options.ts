@@ -52,13 +52,9 @@ export async function placeModels(command: CommandUnknownOpts): Promise<void> {
 }
 
 /** A whole number from `least` to `most`. @param name the option, for messages */
-export function wholeNumber(name: string, least = 0, most = Number.MAX_SAFE_INTEGER): (text: string) => number {
-  return (text) => {
-    const value = /^\d+$/.test(text) ? Number(text) : Number.NaN;
-    if (value >= least && value <= most) return value;
-    const range = most < Number.MAX_SAFE_INTEGER ? `from ${least} to ${most}` : `of at least ${least}`;
-    throw new UserError(`\`${text}\` is no whole number ${range}`, name, "give one");
-  };
+export function wholeNumber(name: string, least = 0, most = Number.MAX_SAFE_INTEGER) {
+  const range = most < Number.MAX_SAFE_INTEGER ? `from ${least} to ${most}` : `of at least ${least}`;
+  return number(name, `whole number ${range}`, /^\d+$/, (value) => value >= least && value <= most);
 }
 
 /** For an option that may be given again. */
@@ -67,19 +63,31 @@ export function gather(value: string, before: readonly string[]): readonly strin
 }
 
 /** A number from 0 to `most`. @param name the option, for messages */
-export function share(name: string, most: number): (text: string) => number {
-  return (text) => {
-    const value = text.trim() === "" ? Number.NaN : Number(text);
-    if (value >= 0 && value <= most) return value;
-    throw new UserError(`\`${text}\` is no number from 0 to ${most}`, name, "give one");
-  };
+export function share(name: string, most: number) {
+  return number(name, `number from 0 to ${most}`, /\S/, (value) => value >= 0 && value <= most);
 }
 
 /** GFLOP/s. */
-export function speed(text: string): number {
-  const value = Number(text);
-  if (value > 0 && Number.isFinite(value)) return value;
-  throw new UserError(`\`${text}\` is no number above 0`, "--speed", "give GFLOP/s, such as 100");
+export const speed = number(
+  "--speed",
+  "number above 0",
+  /\S/,
+  (value) => value > 0 && Number.isFinite(value),
+  "give GFLOP/s, such as 100",
+);
+
+function number(
+  name: string,
+  what: string,
+  written: RegExp,
+  fits: (value: number) => boolean,
+  wayOut = "give one",
+): (text: string) => number {
+  return (text) => {
+    const value = written.test(text) ? Number(text) : Number.NaN;
+    if (fits(value)) return value;
+    throw new UserError(`\`${text}\` is no ${what}`, name, wayOut);
+  };
 }
 
 /** The format that `--dtype` names; undefined where it is not given. @throws UserError */

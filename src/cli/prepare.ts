@@ -5,18 +5,6 @@ import { UserError } from "../util/errors.ts";
 import { FIELD, modelFolder, share, TEXTS, tokenizerFolder, wholeNumber } from "./options.ts";
 import { formatBytes, formatCount, formatDuration, note, Progress, print, printJson, table } from "./output.ts";
 
-interface Options {
-  readonly tokenizer?: string;
-  readonly model?: string;
-  readonly out: string;
-  readonly length: number;
-  readonly validation: number;
-  readonly threads?: number;
-  readonly bos?: boolean;
-  readonly field?: string;
-  readonly json?: boolean;
-}
-
 export function register(command: Command): void {
   command
     .argument("<files...>", TEXTS)
@@ -34,7 +22,7 @@ export function register(command: Command): void {
     .option("--field <name>", FIELD)
     .option("--threads <n>", "workers (default: one a core)", wholeNumber("--threads", 1))
     .option("--json", "print the result as JSON")
-    .action(async (files: string[], options: Options) => {
+    .action(async (files, options) => {
       const { prepare } = await import("../data/prepared/prepare.ts");
       const { infoJson } = await import("../data/prepared/dataset.ts");
       const tokenizer = options.tokenizer ?? options.model;

@@ -8,19 +8,21 @@ import type { Engine, Executable, Layout, Snapshot, TensorData } from "./engine.
 
 export type Tensors = Readonly<Record<string, TensorData>>;
 
+type Soon<T> = T | Promise<T>;
+
 /** Answers in the order of the calls, and has copied what it is given when a call returns. */
 export interface Device<P> extends Pick<Engine, "ahead" | "processes"> {
   /** @returns what there is to say of the program, and what else its inputs must be (it throws if they are not) */
-  load(program: number, plan: P): Promise<(Pick<Executable, "memory"> & { check?(inputs: Tensors): void }) | undefined>;
-  run(program: number, inputs: Tensors): Promise<Record<string, TensorData>>;
-  profile?(program: number, inputs: Tensors): Promise<Readonly<Record<string, number>>>;
-  unload(program: number): Promise<void>;
+  load(program: number, plan: P): Soon<(Pick<Executable, "memory"> & { check?(inputs: Tensors): void }) | undefined>;
+  run(program: number, inputs: Tensors): Soon<Record<string, TensorData>>;
+  profile?(program: number, inputs: Tensors): Soon<Readonly<Record<string, number>>>;
+  unload(program: number): unknown;
   layout?(layout: Layout): void;
-  write(name: string, type: Type, data: TensorData): Promise<void>;
-  read(name: string, type: Type): Promise<TensorData>;
+  write(name: string, type: Type, data: TensorData): unknown;
+  read(name: string, type: Type): Soon<TensorData>;
   snapshot?(states: ReadonlyMap<string, Type>): Promise<Snapshot>;
-  drop(names: readonly string[]): Promise<void>;
-  close(): Promise<void>;
+  drop(names: readonly string[]): unknown;
+  close(): unknown;
 }
 
 export class DeviceEngine<P> implements Engine {
@@ -34,7 +36,7 @@ export class DeviceEngine<P> implements Engine {
   readonly #held = new Map<string, Type>();
   #programs = 0;
   #over: Error | undefined;
-  #closed: Promise<void> | undefined;
+  #closed: Promise<unknown> | undefined;
 
   constructor(kind: string, description: string, device: Device<P>, lower: (program: Program) => P) {
     this.kind = kind;
@@ -67,16 +69,22 @@ export class DeviceEngine<P> implements Engine {
       program,
       memory,
       run: async (inputs) => {
-        const outputs = await device.run(number, given(inputs)).catch((error: unknown) => {
+        if (this.#over !== undefined) throw this.#over;
+        const numbers = given(inputs);
+        try {
+          const outputs = await device.run(number, numbers);
+          if (this.#over !== undefined) throw this.#over;
+          return outputs;
+        } catch (error) {
           const how = error instanceof Error ? error.message : String(error);
           if (program.updates.size > 0) this.#over ??= new Error(`the state is unusable since a run failed (${how})`);
           throw error;
-        });
-        if (this.#over !== undefined) throw this.#over;
-        return outputs;
+        }
       },
       profile: profile && (async (inputs) => profile(number, given(inputs))),
-      release: () => device.unload(number),
+      release: async () => {
+        await device.unload(number);
+      },
     };
   }
 
@@ -103,10 +111,10 @@ export class DeviceEngine<P> implements Engine {
     await this.#device.drop(dropped);
   }
 
-  close(): Promise<void> {
+  async close(): Promise<void> {
     this.#over = new Error("the engine is closed");
-    this.#closed ??= this.#device.close();
-    return this.#closed;
+    this.#closed ??= Promise.resolve(this.#device.close());
+    await this.#closed;
   }
 
   /** @throws if nothing is held under the name, or what is held is of no use */

@@ -10,6 +10,7 @@ import { isometric } from "./methods/isometric.ts";
 import { lemon } from "./methods/lemon.ts";
 import { ligo } from "./methods/ligo.ts";
 import { quiet } from "./methods/quiet.ts";
+import { sparkling } from "./methods/sparkling.ts";
 import { tile } from "./methods/tile.ts";
 
 export const methods: readonly WidthMethod[] = [
@@ -22,6 +23,7 @@ export const methods: readonly WidthMethod[] = [
   hyperclone,
   quiet,
   tile,
+  sparkling,
   ligo,
 ];
 

@@ -31,6 +31,7 @@ import { estimateRun } from "../train/estimate.ts";
 import { pretrain } from "../train/pretrain.ts";
 import { loadRun } from "../train/run/settings.ts";
 import type { RunProgress } from "../train/trainer.ts";
+import { closing } from "../util/closing.ts";
 import { Interrupted, UserError } from "../util/errors.ts";
 import { packageVersion } from "../util/paths.ts";
 import { comparisonOf } from "./comparison.ts";
@@ -244,43 +245,30 @@ export function savingWords({ saving, losses }: QuickstartResult): string {
 
 async function countTokens(data: string, settings: QuickstartSettings, given: readonly string[] | undefined) {
   const dataset = await openDataset(data);
-  try {
-    const { train, validation } = dataset.info;
-    const least = settings.length * settings.sequences;
-    if (train.tokens < least || validation.tokens < settings.length) {
-      throw new UserError(
-        `the corpus is too small: ${train.tokens} tokens to train on and ${validation.tokens} held out`,
-        given?.join(", ") ?? data,
-        "give more text, with a blank line between documents",
-      );
-    }
+  dataset.close();
+  const { train, validation } = dataset.info;
+  if (train.tokens >= settings.length * settings.sequences && validation.tokens >= settings.length) {
     return { train: train.tokens, validation: validation.tokens };
-  } finally {
-    dataset.close();
   }
+  const what = `the corpus is too small: ${train.tokens} tokens to train on and ${validation.tokens} held out`;
+  throw new UserError(what, given?.join(", ") ?? data, "give more text, with a blank line between documents");
 }
 
 /** Grows, unless that is done, and compares on a text. */
 async function growAndVerify(folder: string, out: string, method: string, hidden: number, text: string) {
-  const source = await openModel(folder);
-  try {
+  return closing(async (keep) => {
+    const source = keep(await openModel(folder));
     if (!existsSync(out)) {
       const target = resizedModel(source.model, { hidden });
       await applyGrowth(planGrowth(source.model, target, { method, moments: "drop" }), source, out);
     }
-    const grown = await openModel(out);
-    try {
-      const inputs = await textInputs(source.model, await openTokenizer(source.folder), text);
-      const open = () => openEngine({ kind: "auto", threads: availableParallelism(), precision: "f32" });
-      const verification = await verifyGrowth(source, grown, await readRecord(out), inputs, open);
-      const [from, to] = [source, grown].map(({ model }) => parameterCount(model.parameters));
-      return { verification, from, to };
-    } finally {
-      await grown.close();
-    }
-  } finally {
-    await source.close();
-  }
+    const grown = keep(await openModel(out));
+    const inputs = await textInputs(source.model, await openTokenizer(source.folder), text);
+    const open = () => openEngine({ kind: "auto", threads: availableParallelism(), precision: "f32" });
+    const verification = await verifyGrowth(source, grown, await readRecord(out), inputs, open);
+    const [from, to] = [source, grown].map(({ model }) => parameterCount(model.parameters));
+    return { verification, from, to };
+  });
 }
 
 function verificationLines({ allowed, differences, kept }: Verification): string[] {

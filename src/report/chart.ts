@@ -56,17 +56,28 @@ export function chart(spec: ChartSpec): string {
 
 /** The wide drawing as a file of its own, with the page's colours and letters: for a README. */
 export function picture(spec: ChartSpec): string {
-  return draw(spec, "wide")
-    .replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ')
-    .replace(/<title/, `<style>${PICTURE_STYLE}</style><title`);
+  return draw(spec, "wide", true);
+}
+
+/** @param alone whether it is a file of its own, with the page's colours and letters */
+export function svg(
+  id: string,
+  width: number,
+  height: number,
+  title: string,
+  description: string,
+  parts: readonly string[],
+  alone: boolean,
+): string {
+  const [space, style] = alone ? ['xmlns="http://www.w3.org/2000/svg" ', `<style>${PICTURE_STYLE}</style>`] : ["", ""];
+  return `<svg ${space}viewBox="0 0 ${width} ${height}" role="img" aria-labelledby="${id}-t ${id}-d">${style}<title id="${id}-t">${text(title)}</title><desc id="${id}-d">${text(description)}</desc>${parts.join("")}</svg>`;
 }
 
 /** A vertical range that shows the whole of all curves. */
 export function wholeRange(curves: readonly (readonly Point[])[], floor = Number.POSITIVE_INFINITY): [number, number] {
   const values = curves.flat().map(([, y]) => y);
   if (values.length === 0) return [0, 1];
-  const low = least(values, floor);
-  return padded(low, most(values, low));
+  return padded(Math.min(floor, ...values), Math.max(...values));
 }
 
 /**
@@ -76,25 +87,15 @@ export function wholeRange(curves: readonly (readonly Point[])[], floor = Number
 export function closeRange(curves: readonly (readonly Point[])[], floor = Number.POSITIVE_INFINITY): [number, number] {
   const all = curves.flat();
   if (all.length === 0) return [0, 1];
-  const end = most(
-    all.map(([x]) => x),
-    0,
-  );
+  const end = Math.max(0, ...all.map(([x]) => x));
   const values = all.map(([, y]) => y);
-  const low = least(values, floor);
+  const low = Math.min(floor, ...values);
   const early = curves.flatMap((curve) => curve.find(([x]) => x >= end / 4)?.[1] ?? []);
-  return padded(low, Math.min(most(values, low), low + (most(early, low) - low) * 1.1));
+  return padded(low, Math.min(Math.max(...values), low + (Math.max(low, ...early) - low) * 1.1));
 }
 
-function least(values: readonly number[], from: number): number {
-  return values.reduce((a, b) => Math.min(a, b), from);
-}
-
-function most(values: readonly number[], from: number): number {
-  return values.reduce((a, b) => Math.max(a, b), from);
-}
-
-function padded(low: number, high: number): [number, number] {
+function padded(low: number, top: number): [number, number] {
+  const high = Math.max(low, top);
   const span = high - low > 0 ? high - low : Math.max(Math.abs(low) * 0.1, 1e-3);
   return [Math.max(0, low - span * 0.06), high + span * 0.02];
 }
@@ -116,7 +117,7 @@ interface Field {
   readonly floor: number;
 }
 
-function draw(spec: ChartSpec, size: keyof typeof SIZES): string {
+function draw(spec: ChartSpec, size: keyof typeof SIZES, alone = false): string {
   const { series, level, bracket } = spec;
   const named = size === "wide" && (spec.labels ?? series.length > 1);
   const { width, height, across, up } = SIZES[size];
@@ -124,7 +125,7 @@ function draw(spec: ChartSpec, size: keyof typeof SIZES): string {
   const [left, top, floor] = [52, 30, height - 46];
   const right = width - (named ? Math.min(250, longest * BOLD + 18) : 12);
   const xs = series.flatMap(({ points, faint = [] }) => [...points, ...faint]).map(([value]) => value);
-  const xEnd = most(xs, bracket?.to ?? 0);
+  const xEnd = Math.max(bracket?.to ?? 0, ...xs);
   const [yLow, yHigh] = spec.y;
   const x = (value: number) => left + (xEnd > 0 ? value / xEnd : 0) * (right - left);
   const y = (value: number) => top + ((yHigh - value) / (yHigh - yLow)) * (floor - top);
@@ -196,7 +197,7 @@ function draw(spec: ChartSpec, size: keyof typeof SIZES): string {
   }
   if (named) parts.push(endLabels(series, field));
 
-  return `<svg viewBox="0 0 ${width} ${height}" role="img" aria-labelledby="${id}-t ${id}-d"><title id="${id}-t">${text(spec.title)}</title><desc id="${id}-d">${text(spec.description)}</desc>${parts.join("")}</svg>`;
+  return svg(id, width, height, spec.title, spec.description, parts, alone);
 }
 
 /** Ticks with their words, and a title with the unit they share. */
@@ -284,7 +285,7 @@ function line(x1: number, x2: number, y1: number, y2: number, style: string): st
   return `<line x1="${n(x1)}" x2="${n(x2)}" y1="${n(y1)}" y2="${n(y2)}" ${style}/>`;
 }
 
-function label(x: number, y: number, value: string, anchor: string, classes: string, more = ""): string {
+export function label(x: number, y: number, value: string, anchor: string, classes: string, more = ""): string {
   return `<text x="${n(x)}" y="${n(y)}" text-anchor="${anchor}" class="${classes}"${more}>${text(value)}</text>`;
 }
 

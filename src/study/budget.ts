@@ -8,7 +8,7 @@ import { meanFlops, stepEstimates } from "../train/estimate.ts";
 import { stageModels } from "../train/growth.ts";
 import { PlanError, placeStages, type Stage, type StageSpec } from "../train/plan/stage.ts";
 import { stepCommon } from "../train/run/setup.ts";
-import type { FlopsSoFar } from "../train/step/terms.ts";
+import { bothCounts, type FlopsSoFar } from "../train/step/terms.ts";
 import type { Training } from "./settings.ts";
 
 /** FLOPs of a step of each stage, in both conventions. @param model that the run begins with */
@@ -26,13 +26,10 @@ export function stageCosts(
 
 /** FLOPs of so many steps of a plan. @throws PlanError if they do not hold the plan */
 export function planFlops(plan: readonly StageSpec[], costs: readonly FlopsSoFar[], steps: number): FlopsSoFar {
-  let exact = 0;
-  let paper = 0;
-  for (const { index, start, end } of placeStages(plan, steps)) {
-    exact += (end - start) * costs[index].exact;
-    paper += (end - start) * costs[index].paper;
-  }
-  return { exact, paper };
+  const placed = placeStages(plan, steps);
+  return bothCounts((count) =>
+    placed.reduce((sum, { index, start, end }) => sum + (end - start) * costs[index][count], 0),
+  );
 }
 
 /** The most steps of a plan that cost no more than the budget. @throws PlanError if not even the plan's own fit */

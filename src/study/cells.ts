@@ -10,12 +10,12 @@ import { parameterCount } from "../model/table.ts";
 import type { StageSpec } from "../train/plan/stage.ts";
 import type { FlopsSoFar } from "../train/step/terms.ts";
 import type { Json } from "../util/json.ts";
-import { type Branched, branched, stepsOf } from "./branches.ts";
+import { branched, stepsOf } from "./branches.ts";
 import { planFlops, stageCosts, stepsWithin } from "./budget.ts";
 import { asJson, keyOf } from "./identity.ts";
 import { type StudyInputs, sourceConfig } from "./inputs.ts";
 import type { MethodGrowth } from "./methods.ts";
-import { type Additions, fitting, growthMethod, methodPlan, type Start, stagesOf } from "./plans.ts";
+import { type Additions, fitting, growthMethod, type MethodPlan, methodPlan, stagesOf } from "./plans.ts";
 import { REFERENCE, type Study, type StudyMethod, type Training } from "./settings.ts";
 
 interface CellBase {
@@ -74,6 +74,15 @@ export interface RunCell extends CellBase {
 }
 export type Cell = GivenCell | TokenizerCell | DataCell | GrownCell | RunCell;
 
+/** What a run is made from. @see RunCell */
+interface RunParts
+  extends Pick<RunCell, "start" | "seed" | "optimizer" | "schedule" | "plan" | "steps" | "parameters"> {
+  readonly model: Model;
+  /** What its length follows from, as far as it is known by it; default: its steps. */
+  readonly length?: object;
+  readonly keep?: readonly number[];
+}
+
 /** All that a study's settings mean, before anything runs. */
 export class StudyCells {
   readonly study: Study;
@@ -86,7 +95,7 @@ export class StudyCells {
   /** Tokens of a sequence. */
   readonly length: number;
   readonly budget: { readonly steps: number; readonly tokens: number; readonly flops: FlopsSoFar };
-  readonly #plans: ReadonlyMap<string, { readonly start: Start; readonly plan: readonly StageSpec[] }>;
+  readonly #plans: ReadonlyMap<string, MethodPlan>;
   readonly #additions: Additions;
   readonly #costs = new Map<string, readonly FlopsSoFar[]>();
 
@@ -94,7 +103,7 @@ export class StudyCells {
     study: Study,
     inputs: StudyInputs,
     models: { readonly source: Model; readonly target: Model },
-    plans: { readonly source: readonly StageSpec[]; readonly methods: StudyCellsPlans },
+    plans: { readonly source: readonly StageSpec[]; readonly methods: ReadonlyMap<string, MethodPlan> },
     additions: Additions,
   ) {
     this.study = study;
@@ -106,32 +115,23 @@ export class StudyCells {
     this.data = dataCell(study, inputs);
     this.length = "length" in inputs.data ? inputs.data.length : "length" in data ? data.length : 0;
     const perStep = training.batch.sequences * training.batch.accumulate * this.length;
-    const steps = "steps" in study.budget ? study.budget.steps : Math.ceil(study.budget.tokens / perStep);
-    const { start, plan } = this.#plan(REFERENCE);
-    const begins = start.kind === "init" ? start.model : this.target;
+    const stepsOfLength = (length: Study["budget"]) =>
+      "steps" in length ? length.steps : Math.ceil(length.tokens / perStep);
+    const steps = stepsOfLength(study.budget);
+    const { model, plan } = this.#plan(REFERENCE);
     const flops = fitting(study, ["methods", REFERENCE, "plan"], () =>
-      planFlops(plan, this.#costsOf(begins, plan), steps),
+      planFlops(plan, this.#costsOf(model, plan), steps),
     );
     this.budget = { steps, tokens: steps * perStep, flops };
-    if ("from" in source) {
-      this.source = given(inputs.source?.key ?? "", "the source", source.from);
-    } else {
-      const own =
-        source.length === undefined
-          ? steps
-          : "steps" in source.length
-            ? source.length.steps
-            : Math.ceil(source.length.tokens / perStep);
-      const parameters = parameterCount(this.sourceModel.parameters);
-      this.source = this.#run("the source", { init: this.sourceModel.config }, this.sourceModel, plans.source, {
-        parameters,
-        seed: source.seed,
-        optimizer: source.optimizer,
-        schedule: source.schedule,
-        steps: own,
-        length: { steps: own },
-      });
-    }
+    this.source =
+      "from" in source
+        ? given(inputs.source?.key ?? "", "the source", source.from)
+        : this.#run("the source", {
+            ...{ start: { init: this.sourceModel.config }, model: this.sourceModel, plan: plans.source },
+            ...{ seed: source.seed, optimizer: source.optimizer, schedule: source.schedule },
+            ...{ steps: source.length === undefined ? steps : stepsOfLength(source.length) },
+            parameters: parameterCount(this.sourceModel.parameters),
+          });
     const grown = study.methods.some(({ growth }) => growth !== undefined);
     this.ownSource = grown && this.source.kind === "run" ? this.source : undefined;
   }
@@ -144,12 +144,12 @@ export class StudyCells {
     const at = study.file.where(["target"]);
     const target =
       "config" in study.target ? targetModel(source, study.target.config, at) : resizedModel(source, study.target);
-    const plans = new Map<string, { readonly start: Start; readonly plan: readonly StageSpec[] }>();
+    const methods = new Map<string, MethodPlan>();
     for (const method of study.methods)
-      plans.set(method.name, await methodPlan(study, method, source, target, additions));
+      methods.set(method.name, await methodPlan(study, method, source, target, additions));
     const sourcePlan = "from" in study.source ? "full" : (study.source.plan ?? "full");
     const own = await stagesOf(study, sourcePlan, source.dimensions.layers, additions, ["source", "plan"]);
-    return new StudyCells(study, inputs, { source, target }, { source: own, methods: plans }, additions);
+    return new StudyCells(study, inputs, { source, target }, { source: own, methods }, additions);
   }
 
   /**
@@ -157,66 +157,52 @@ export class StudyCells {
    * @throws UserError
    */
   method(method: StudyMethod, rate: number, seed: number, share = 1): RunCell {
-    const { start, plan, model, steps } = this.#planned(method);
-    const { accounting } = this.study;
+    const { growth, plan, model, steps, branched } = this.#planned(method);
     const title = `${method.name}, seed ${seed}${method.rates.length > 1 ? `, rate ${rate}` : ""}`;
-    const begin =
-      start.kind === "init" ? { init: model.config } : { grown: this.#grown(method.name, start.growth, seed) };
-    const common = {
-      seed,
+    const whole = {
+      ...{ start: growth === undefined ? { init: model.config } : { grown: this.#grown(method.name, growth, seed) } },
+      ...{ model, plan, seed, schedule: method.schedule, steps, optimizer: { ...method.optimizer, lr: rate } },
       parameters: parameterCount(this.target.parameters),
-      optimizer: { ...method.optimizer, lr: rate },
     };
-    const made = this.#branched(method);
-    if (made === undefined || method.branches === undefined) {
-      const length = { flopsOf: { config: this.target.config, steps: this.budget.steps, accounting } };
-      return this.#run(title, begin, model, plan, { ...common, schedule: method.schedule, steps, length });
+    if (branched === undefined || method.branches === undefined) {
+      const { accounting } = this.study;
+      const flopsOf = { config: this.target.config, steps: this.budget.steps, accounting };
+      return this.#run(title, { ...whole, length: { flopsOf } });
     }
     const warmup = stepsOf(method.schedule.warmup, steps);
-    const trunk = this.#run(`the trunk of ${title}`, begin, model, made.trunk.plan, {
-      ...{ ...common, schedule: { warmup, decay: "constant" }, steps: made.trunk.steps },
-      ...{ length: { steps: made.trunk.steps }, keep: made.branches.map(({ from }) => from) },
+    const trunk = this.#run(`the trunk of ${title}`, {
+      ...{ ...whole, ...branched.trunk, schedule: { warmup, decay: "constant" } },
+      keep: branched.branches.map(({ from }) => from),
     });
-    const branch = made.branches.find((one) => one.share === share);
+    const branch = branched.branches.find((one) => one.share === share);
     if (branch === undefined) throw new Error(`no branch of ${method.name} ends at ${share}`);
-    const at = share === 1 ? "" : `, at ${Math.round(100 * share)} %`;
-    return this.#run(`${title}${at}`, { trunk, step: branch.from }, model, branch.plan, {
-      ...{ ...common, schedule: { warmup, decay: method.branches.decay, cooldown: branch.cooldown } },
-      ...{ steps: branch.steps, length: { steps: branch.steps } },
+    return this.#run(`${title}${share === 1 ? "" : `, at ${Math.round(100 * share)} %`}`, {
+      ...{ ...whole, start: { trunk, step: branch.from }, plan: branch.plan, steps: branch.steps },
+      schedule: { warmup, decay: method.branches.decay, cooldown: branch.cooldown },
     });
   }
 
   /** Shares of the budget at which a method's runs end; of one without branches, the whole alone. */
   sharesOf(method: StudyMethod): readonly number[] {
-    return this.#branched(method)?.branches.map(({ share }) => share) ?? [1];
+    return this.#planned(method).branched?.branches.map(({ share }) => share) ?? [1];
   }
 
-  #branched(method: StudyMethod): Branched | undefined {
-    const { branches } = method;
-    if (branches === undefined) return undefined;
-    const { plan, costs, steps } = this.#planned(method);
+  /** A method's plan, with the steps that the budget pays and its branches, if it has any. */
+  #planned({ name, branches }: StudyMethod) {
+    const own = this.#plan(name);
     const { accounting } = this.study;
-    return fitting(this.study, ["methods", method.name, "plan"], () =>
-      branched(plan, costs, steps, this.budget.flops[accounting], accounting, branches),
-    );
-  }
-
-  /** A method's plan with the model it begins with, what a step of each stage costs, and the steps the budget pays. */
-  #planned({ name }: StudyMethod) {
-    const { start, plan } = this.#plan(name);
-    const { accounting } = this.study;
-    const model = start.kind === "init" ? start.model : this.target;
-    const costs = this.#costsOf(model, plan);
-    const steps = fitting(this.study, ["methods", name, "plan"], () =>
-      stepsWithin(this.budget.flops[accounting], plan, costs, accounting),
-    );
-    return { start, plan, model, costs, steps };
+    const budget = this.budget.flops[accounting];
+    const costs = this.#costsOf(own.model, own.plan);
+    return fitting(this.study, ["methods", name, "plan"], () => {
+      const steps = stepsWithin(budget, own.plan, costs, accounting);
+      return { ...own, steps, branched: branches && branched(own.plan, costs, steps, budget, accounting, branches) };
+    });
   }
 
   /** What a method begins with. */
   beginsOf({ name }: StudyMethod): Model {
-    const { start } = this.#plan(name);
-    return start.kind === "init" ? start.model : this.sourceModel;
+    const { growth, model } = this.#plan(name);
+    return growth === undefined ? model : this.sourceModel;
   }
 
   /** The stages of a method. */
@@ -224,7 +210,7 @@ export class StudyCells {
     return this.#plan(method.name).plan;
   }
 
-  #plan(name: string) {
+  #plan(name: string): MethodPlan {
     const found = this.#plans.get(name);
     if (found === undefined) throw new Error(`no plan for ${name}`);
     return found;
@@ -232,28 +218,17 @@ export class StudyCells {
 
   #grown(name: string, growth: MethodGrowth, seed: number): GrownCell {
     const method = growthMethod(growth.method, this.#additions);
-    const { map = "cyclic", depth = "stack", moments = "drop", options = {} } = growth;
+    const choices = { options: {}, map: "cyclic", depth: "stack", moments: "drop", ...growth };
     const { source, target } = this;
-    const spec = {
-      ...{ source: source.key, target: target.config, method: growth.method },
-      ...{ options, map, depth, moments, seed },
-    };
+    const spec = { source: source.key, target: target.config, ...choices, seed };
     const base = made("grown", spec, `the growth of ${name}, seed ${seed}`, [source], "model");
-    return { ...base, source, target, growth: { ...growth, map, depth, moments, options }, method, seed };
+    return { ...base, source, target, growth: choices, method, seed };
   }
 
-  #run(
-    title: string,
-    start: RunCell["start"],
-    model: Model,
-    plan: readonly StageSpec[],
-    run: Pick<RunCell, "seed" | "optimizer" | "schedule" | "steps" | "parameters"> & {
-      readonly length: object;
-      readonly keep?: readonly number[];
-    },
-  ): RunCell {
+  #run(title: string, { model, length, keep = [], ...run }: RunParts): RunCell {
     const { objective, batch, evaluate, engine } = this.study.training;
-    const { seed, optimizer, schedule, steps, parameters, length, keep = [] } = run;
+    const { start, seed, optimizer, schedule, plan, steps } = run;
+    const { data } = this;
     const [begin, ...needs] =
       "init" in start
         ? [start]
@@ -261,12 +236,11 @@ export class StudyCells {
           ? [{ grown: start.grown.key }, start.grown]
           : [{ trunk: start.trunk.key, step: start.step }, start.trunk];
     const spec = {
-      ...{ start: begin, data: this.data.key, objective, batch },
-      ...{ optimizer, schedule, plan, evaluate, seed, length, precision: engine.precision },
+      ...{ start: begin, data: data.key, objective, batch },
+      ...{ optimizer, schedule, plan, evaluate, seed, length: length ?? { steps }, precision: engine.precision },
     };
     const flops = fitting(this.study, ["source", "plan"], () => planFlops(plan, this.#costsOf(model, plan), steps));
-    const base = made("run", spec, title, [this.data, ...needs], "run");
-    return { ...base, data: this.data, start, seed, optimizer, schedule, plan, steps, keep, flops, parameters };
+    return { ...made("run", spec, title, [data, ...needs], "run"), ...run, data, keep, flops };
   }
 
   #costsOf(model: Model, plan: readonly StageSpec[]): readonly FlopsSoFar[] {
@@ -276,8 +250,6 @@ export class StudyCells {
     return known;
   }
 }
-
-type StudyCellsPlans = ReadonlyMap<string, { readonly start: Start; readonly plan: readonly StageSpec[] }>;
 
 /** What all cells of the study's own have. A field that is not given is left out of what is hashed. */
 function made<K extends Cell["kind"]>(kind: K, given: object, title: string, needs: readonly Cell[], output: string) {

@@ -135,6 +135,14 @@ export const methodDefinitions: readonly MethodDefinition[] = [
     plan: ({ hidden, heads, ffn }) =>
       expanded(0.5, { hidden, heads, ffn, method: "direct", moments: "old-only" }, { warmup: 0.02 }),
   },
+  {
+    name: "sparkling",
+    label: "SPARKLING",
+    about: "as wider in mid-run, but activations keep their size",
+    init: ({ heads, headWidth }) => ({ hidden: Math.ceil(heads / 2) * headWidth }),
+    plan: ({ hidden, heads, ffn }) =>
+      expanded(0.5, { hidden, heads, ffn, method: "sparkling", moments: "old-only" }, { warmup: 0.02 }),
+  },
 ];
 
 /**

@@ -19,9 +19,13 @@ export interface Additions {
   readonly plans?: readonly Plan[];
 }
 
-export type Start =
-  | { readonly kind: "init"; readonly model: Model }
-  | { readonly kind: "grown"; readonly growth: MethodGrowth };
+/** What a method begins with, and its stages. */
+export interface MethodPlan {
+  readonly model: Model;
+  /** How the model is grown from the source; undefined: it is drawn. */
+  readonly growth: MethodGrowth | undefined;
+  readonly plan: readonly StageSpec[];
+}
 
 export function growthMethod(name: string, { growthMethods = [] }: Additions): WidthMethod {
   return growthMethods.find((method) => method.name === name) ?? growthMethodOf(name);
@@ -34,55 +38,37 @@ export async function methodPlan(
   source: Model,
   target: Model,
   additions: Additions,
-) {
+): Promise<MethodPlan> {
   const at = ["methods", method.name];
-  const start = startOf(study, method, source, target, additions);
+  const model = startOf(study, method, source, target, additions);
   const raw = method.plan ?? method.definition?.plan(target.dimensions) ?? "full";
-  const begins = start.kind === "init" ? start.model : target;
-  const plan = await stagesOf(study, raw, begins.dimensions.layers, additions, [...at, "plan"]);
-  const ends = placed(study, [...at, "plan"], () => grownBy(begins, plan));
+  const plan = await stagesOf(study, raw, model.dimensions.layers, additions, [...at, "plan"]);
+  const ends = fitting(study, [...at, "plan"], () =>
+    plan.reduce((now, { grow }) => (grow === undefined ? now : stageGrowthPlan(now, grow, 0).growth.target), model),
+  );
   for (const axis of ["layers", "hidden", "heads", "ffn"] as const) {
     const [is, would] = [target.dimensions[axis], ends.dimensions[axis]];
     if (is === would) continue;
     const wayOut = "let its last `grow` make the target, so that what is compared is one network";
     throw study.file.error(at, `its plan ends with ${axis} of ${would}, the target has ${is}`, wayOut);
   }
-  return { start, plan };
+  return { model, growth: method.growth, plan };
 }
 
-/** The model that a plan ends with. */
-function grownBy(model: Model, plan: readonly StageSpec[]): Model {
-  return plan.reduce(
-    (now, { grow }) => (grow === undefined ? now : stageGrowthPlan(now, grow, 0).growth.target),
-    model,
-  );
-}
-
-function startOf(study: Study, method: StudyMethod, source: Model, target: Model, additions: Additions): Start {
+function startOf(study: Study, method: StudyMethod, source: Model, target: Model, additions: Additions): Model {
   const { growth } = method;
   if (growth !== undefined) {
-    placed(study, ["methods", method.name], () =>
+    fitting(study, ["methods", method.name], () =>
       checkLearned(planGrowth(source, target, { ...growth, method: growthMethod(growth.method, additions) })),
     );
-    return { kind: "grown", growth };
+    return target;
   }
   const init = method.init ?? method.definition?.init?.(target.dimensions) ?? {};
   const narrower = init.hidden !== undefined || init.heads !== undefined;
   const { layers } = target.dimensions;
-  const model = placed(study, ["methods", method.name, "init"], () =>
+  return fitting(study, ["methods", method.name, "init"], () =>
     narrower ? resizedModel(target, init) : resizeModel(target, { layers, ...init }, "target"),
   );
-  return { kind: "init", model };
-}
-
-/** Does what finds that models do not fit. @throws UserError where the study's file says so */
-function placed<T>(study: Study, at: readonly string[], work: () => T): T {
-  try {
-    return work();
-  } catch (error) {
-    if (!(error instanceof UserError)) throw error;
-    throw study.file.error(at, `${error.where}: ${error.what}`, error.wayOut);
-  }
 }
 
 /** A plan as written, a program's own by name included, as stages. @throws UserError */
@@ -105,12 +91,13 @@ export async function stagesOf(
   return stages;
 }
 
-/** Does what may find that a plan does not fit. @throws UserError where it is written */
+/** Does what may find that a plan or a model does not fit. @throws UserError where it is written */
 export function fitting<T>(study: Study, at: readonly string[], work: () => T): T {
   try {
     return work();
   } catch (error) {
-    if (!(error instanceof PlanError)) throw error;
-    throw study.file.error(at, error.message, "change the plan, or the budget");
+    if (error instanceof PlanError) throw study.file.error(at, error.message, "change the plan, or the budget");
+    if (error instanceof UserError) throw study.file.error(at, `${error.where}: ${error.what}`, error.wayOut);
+    throw error;
   }
 }

@@ -9,6 +9,8 @@ import { z } from "zod";
 import { writeFileWhole } from "../store/files.ts";
 import type { Stage } from "../train/plan/stage.ts";
 import { isEvaluation, type MetricsLine } from "../train/run/metrics.ts";
+import { beginning } from "../train/run/position.ts";
+import { bothCounts } from "../train/step/terms.ts";
 import { UserError } from "../util/errors.ts";
 import { type Json, readJsonObject } from "../util/json.ts";
 import { packageVersion } from "../util/paths.ts";
@@ -106,7 +108,7 @@ export function runRecord(
   facts: { readonly engine: string; readonly diverged?: string },
 ): RunRecord {
   const training = lines.flatMap((line) => (isEvaluation(line) ? [] : [line]));
-  let before = { step: 0, tokens: 0, flops: { exact: 0, paper: 0 }, seconds: 0, joules: 0 };
+  let before: Omit<MetricsLine, "stage"> & { readonly joules?: number } = beginning;
   const stages = placed.flatMap((stage) => {
     // A stage's last step has its line.
     const last = training.filter((line) => line.step > stage.start && line.step <= stage.end).at(-1);
@@ -116,11 +118,11 @@ export function runRecord(
       start: stage.start,
       steps: last.step - before.step,
       tokens: last.tokens - before.tokens,
-      flops: { exact: last.flops.exact - before.flops.exact, paper: last.flops.paper - before.flops.paper },
+      flops: bothCounts((count) => last.flops[count] - before.flops[count]),
       seconds: rounded(last.seconds - before.seconds),
-      ...(last.joules === undefined ? {} : { joules: rounded(last.joules - before.joules) }),
+      ...(last.joules === undefined ? {} : { joules: rounded(last.joules - (before.joules ?? 0)) }),
     };
-    before = { ...last, joules: last.joules ?? 0 };
+    before = last;
     return [cost];
   });
   return {

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { settingOf, sizeOf } from "../advise/advise.ts";
 import { claims } from "../advise/literature.ts";
 import { parameterCount } from "../model/table.ts";
-import { annealedCrossing, pairInterval } from "../report/annealed.ts";
+import { annealedCrossing, mean, pairInterval } from "../report/annealed.ts";
 import type { Fact } from "../report/data.ts";
 import { compact, flopsText } from "../report/format.ts";
 import { type LossPoint, saving } from "../report/saving.ts";
@@ -24,7 +24,7 @@ import { writeFileWhole } from "../store/files.ts";
 import { asJson } from "./identity.ts";
 import { notes } from "./notes.ts";
 import type { RunRecord } from "./record.ts";
-import { finalLoss, type StudyState, type Trial } from "./run.ts";
+import { finalLoss, progressOf, runsIn, type StudyState, type Trial } from "./run.ts";
 import { REFERENCE, type StudyMethod } from "./settings.ts";
 import type { StudyTask } from "./tasks.ts";
 
@@ -61,33 +61,18 @@ function plainTable(rows: readonly (readonly string[])[]): string {
 
 /** Everything that is known so far. */
 export async function studyResults(state: StudyState): Promise<StudyResults> {
-  const { study, cells, source } = state;
-  const runs = new Map(study.methods.map((method) => [method.name, runsOf(state, method)]));
-  const reference = runs.get(REFERENCE);
-  const methods: StudyMethodResult[] = [];
-  for (const method of study.methods) {
-    const found = runs.get(method.name);
-    if (found === undefined) continue;
-    methods.push(await methodResult(state, method, found, reference));
-  }
+  const { study, cells, source, unigramLoss } = state;
+  const scratch = study.methods.find(({ name }) => name === REFERENCE);
+  const reference = scratch === undefined ? [] : runsOf(state, scratch).runs;
   const last = source?.evaluations.at(-1);
-  const done = state.trials.filter((trial) => trial.record !== undefined).length;
-  const waiting = [...state.waiting.values()].reduce((sum, seeds) => sum + seeds.length, 0);
-  const own = cells.ownSource === undefined ? 0 : 1;
+  const { done, all } = progressOf(state);
   const { dropout } = study.training.optimizer;
+  const { tokens } = cells.budget;
   const results: StudyResults = {
-    title: study.title,
-    about: study.about,
-    discussion: study.discussion,
-    progress: { done: done + (source === undefined ? 0 : 1), all: state.trials.length + waiting + own },
-    accounting: study.accounting,
-    budget: cells.budget,
-    setting: settingOf(
-      cells.sourceModel,
-      cells.target,
-      cells.budget.tokens,
-      dropout === "config" ? undefined : dropout,
-    ),
+    ...{ title: study.title, about: study.about, discussion: study.discussion },
+    progress: { done, all: all + [...state.waiting.values()].flat().length },
+    ...{ accounting: study.accounting, budget: cells.budget },
+    setting: settingOf(cells.sourceModel, cells.target, tokens, dropout === "config" ? undefined : dropout),
     source:
       source === undefined || last === undefined
         ? null
@@ -95,37 +80,34 @@ export async function studyResults(state: StudyState): Promise<StudyResults> {
             ...{ loss: last.loss, flops: last.flops, seconds: last.seconds },
             run: studyRun(source, cells.source.id, undefined, 0, 0),
           },
-    methods,
+    methods: await Promise.all(study.methods.map((method) => methodResult(state, method, reference))),
     facts: facts(state),
     notes: [],
     settings: [{ title: "The study as it is written", text: study.text }],
   };
-  return { ...results, notes: notes(results, state.unigramLoss) };
+  return { ...results, notes: notes(results, unigramLoss) };
 }
 
-interface MethodRuns {
-  readonly tried: readonly Trial[];
-  readonly rate: number | undefined;
-  /** With that rate, one a seed. */
-  readonly runs: readonly StudyRun[];
-  readonly missing: readonly number[];
-  readonly annealed: readonly AnnealedRun[];
-  readonly tasks: StudyMethodResult["tasks"];
-}
-
-function runsOf(state: StudyState, method: StudyMethod): MethodRuns {
+/** A method's runs: what was tried, and what goes on with the rate that was chosen. */
+function runsOf(state: StudyState, method: StudyMethod) {
   const own = state.trials.filter((trial) => trial.method === method);
   const tried = own.filter((trial) => trial.phase < 2);
+  const losses = tried.map((trial) => finalLoss(trial.record) ?? Number.POSITIVE_INFINITY);
   const rate = state.rates.get(method.name);
   // Before the choice is made the best rate so far is shown.
-  const losses = tried.map((trial) => finalLoss(trial.record) ?? Number.POSITIVE_INFINITY);
   const shown = rate ?? tried[losses.indexOf(Math.min(...losses))]?.rate;
   const branches = own.filter((trial) => trial.rate === shown);
   const chosen = branches.filter((trial) => trial.share === 1);
   const before = method.growth === undefined ? undefined : (finalLoss(state.source) ?? null);
+  const tasks = scoresIn(
+    state.study.tasks,
+    chosen.map((trial) => trial.record),
+  );
   return {
-    tried,
-    rate,
+    trials: tried.map(({ rate, record }) => {
+      return { rate, loss: finalLoss(record) ?? null, diverged: record?.diverged !== undefined };
+    }),
+    rate: rate ?? null,
     runs: chosen.flatMap((trial) =>
       trial.record === undefined ? [] : [studyRun(trial.record, trial.cell.id, before, trial.rate, trial.seed)],
     ),
@@ -133,11 +115,8 @@ function runsOf(state: StudyState, method: StudyMethod): MethodRuns {
       ...chosen.filter((trial) => trial.record === undefined).map((trial) => trial.seed),
       ...(state.waiting.get(method.name) ?? []),
     ],
+    ...(tasks === undefined ? {} : { tasks }),
     annealed: method.branches === undefined ? [] : method.seeds.flatMap((seed) => annealedRun(branches, seed)),
-    tasks: scoresIn(
-      state.study.tasks,
-      chosen.map((trial) => trial.record),
-    ),
   };
 }
 
@@ -195,35 +174,26 @@ function studyRun(
 async function methodResult(
   state: StudyState,
   method: StudyMethod,
-  { tried, rate, runs, missing, annealed, tasks }: MethodRuns,
-  against: MethodRuns | undefined,
+  reference: readonly StudyRun[],
 ): Promise<StudyMethodResult> {
   const { cells, source } = state;
-  const isReference = method.name === REFERENCE;
+  const { name, label, about, definition } = method;
+  const { annealed, ...own } = runsOf(state, method);
   const grown = method.growth !== undefined;
-  const spent = grown && cells.source.kind === "run" ? source?.evaluations.at(-1) : undefined;
-  const { definition } = method;
+  const spent = cells.source.kind === "run" ? source?.evaluations.at(-1) : undefined;
+  const before = (on: On) => (grown ? (spent === undefined ? null : on(spent)) : undefined);
   const claimed = claims.find(
     (claim) => claim.method === definition?.name && claim.architecture === cells.target.architecture.type,
   );
-  const reference = against?.runs ?? [];
-  const before = (on: On) => (grown ? (spent === undefined ? null : on(spent)) : undefined);
-  const compared = !isReference && runs.length > 0 && ended(reference).length > 0;
+  const compared = name !== REFERENCE && own.runs.length > 0 && ended(reference).length > 0;
   return {
-    ...{ name: method.name, label: method.label, about: method.about, reference: isReference, grown },
-    begins: sizeOf(cells.beginsOf(method)),
-    paper: (method.label === definition?.label ? claimed?.saving : undefined) ?? null,
-    trials: tried.map((trial) => ({
-      rate: trial.rate,
-      loss: finalLoss(trial.record) ?? null,
-      diverged: trial.record?.diverged !== undefined,
-    })),
-    rate: rate ?? null,
-    runs,
-    missing,
-    ...(tasks === undefined ? {} : { tasks }),
-    final: spreadOf(runs.map((run) => (run.diverged === undefined ? (run.evaluations.at(-1)?.loss ?? null) : null))),
-    savings: compared ? byAxis((on) => savingSpread(runs, reference, on, before(on))) : null,
+    ...{ name, label, about, reference: name === REFERENCE, grown, begins: sizeOf(cells.beginsOf(method)) },
+    paper: (label === definition?.label ? claimed?.saving : undefined) ?? null,
+    ...own,
+    final: spreadOf(
+      own.runs.map((run) => (run.diverged === undefined ? (run.evaluations.at(-1)?.loss ?? null) : null)),
+    ),
+    savings: compared ? byAxis((on) => savingSpread(own.runs, reference, on, before(on))) : null,
     annealed,
     fair: compared && annealed.length > 0 ? byAxis((on) => fairSaving(annealed, reference, on, before(on))) : null,
     settings: [{ title: "Settings", text: await settingsText(state, method) }],
@@ -303,7 +273,7 @@ export function spreadOf(values: readonly (number | null)[]): Spread {
   const there = values.filter((value) => value !== null);
   const missing = values.length - there.length;
   return {
-    mean: missing > 0 || there.length === 0 ? null : there.reduce((sum, value) => sum + value, 0) / there.length,
+    mean: missing > 0 || there.length === 0 ? null : mean(there),
     low: there.length === 0 ? null : Math.min(...there),
     high: there.length === 0 ? null : Math.max(...there),
     count: values.length,
@@ -313,25 +283,19 @@ export function spreadOf(values: readonly (number | null)[]): Spread {
 
 async function settingsText({ cells }: StudyState, method: StudyMethod): Promise<string> {
   const { stringify } = await import("yaml");
-  const { growth, rates, optimizer, schedule, seeds } = method;
-  const { lr: _, ...rest } = optimizer;
-  const text = {
-    ...(growth === undefined ? {} : { growth }),
-    plan: cells.planOf(method),
-    rates,
-    optimizer: rest,
-    schedule,
-    seeds,
-  };
-  return stringify(asJson(text), { lineWidth: 120 });
+  const { growth, rates, schedule, seeds } = method;
+  const { lr: _, ...optimizer } = method.optimizer;
+  // What is undefined is left out.
+  const text = asJson({ growth, plan: cells.planOf(method), rates, optimizer, schedule, seeds });
+  return stringify(text, { lineWidth: 120 });
 }
 
 function facts(state: StudyState): readonly Fact[] {
-  const { study, cells, trials, source } = state;
+  const { study, cells } = state;
   const { training } = study;
   const model = ({ dimensions: d, parameters }: typeof cells.target) =>
     `${d.layers} layers, ${d.hidden} wide, ${d.heads} heads, ${parameterCount(parameters).toLocaleString("en")} parameters`;
-  const records = [source, ...trials.map((trial) => trial.record)].filter((record) => record !== undefined);
+  const records = runsIn(state).flatMap(({ record }) => record ?? []);
   const several = (values: readonly string[]) => [...new Set(values)].join("; ") || "–";
   const { batch, optimizer, schedule } = training;
   return [

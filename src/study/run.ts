@@ -73,13 +73,17 @@ export async function runStudy(study: Study, options: StudyOptions = {}): Promis
   await writeInputs(study, inputs);
   for (;;) {
     const state = await stateOf(cells);
-    const all = state.trials.length + (cells.ownSource === undefined ? 0 : 1);
-    const done =
-      state.trials.filter((trial) => trial.record !== undefined).length + (state.source === undefined ? 0 : 1);
+    const { done, all } = progressOf(state);
     const begin = (one: Cell) => options.begin?.(one, done, all);
     const work = [
       ...missingTasks(state, options.only).map((given) => () => finishTask(study, ...given, options)),
-      ...missingCells(state, options.only).map((cell) => () => make(study, cell, { ...options, begin }, true)),
+      ...runsIn(state, options.only)
+        .filter(({ record }) => record === undefined)
+        .map(
+          ({ cell }) =>
+            () =>
+              make(study, cell, { ...options, begin }, true),
+        ),
     ];
     if (work.length === 0) return state;
     let worked = false;
@@ -144,12 +148,16 @@ export function finalLoss(record: RunRecord | undefined): number | undefined {
   return record === undefined || record.diverged !== undefined ? undefined : record.evaluations.at(-1)?.loss;
 }
 
-/** Runs that are to be done now, first things first. */
-export function missingCells(state: StudyState, only?: readonly string[]): readonly RunCell[] {
-  const { ownSource } = state.cells;
-  const own = ownSource !== undefined && state.source === undefined ? [ownSource] : [];
-  const chosen = state.trials.filter(({ method }) => only === undefined || only.includes(method.name));
-  return [...own, ...chosen.filter((trial) => trial.record === undefined).map((trial) => trial.cell)];
+/** The runs that are known as yet, those of some methods alone where they are named; first things first. */
+export function runsIn({ cells: { ownSource }, source, trials }: StudyState, only?: readonly string[]) {
+  const chosen = trials.filter(({ method }) => only?.includes(method.name) ?? true);
+  return ownSource === undefined ? chosen : [{ cell: ownSource, record: source }, ...chosen];
+}
+
+/** How many of them are done. */
+export function progressOf(state: StudyState): { readonly done: number; readonly all: number } {
+  const runs = runsIn(state);
+  return { done: runs.filter(({ record }) => record !== undefined).length, all: runs.length };
 }
 
 /** Tasks that are to be done now: on the models of runs with the chosen rate and the whole budget. */

@@ -1,10 +1,9 @@
 /** What a study will run, before it does: its runs with what each costs. Nothing runs and nothing is written. */
 import { existsSync } from "node:fs";
-import type { FlopsSoFar } from "../train/step/terms.ts";
+import { bothCounts, type FlopsSoFar } from "../train/step/terms.ts";
 import { cellFolder } from "./build.ts";
 import type { RunCell } from "./cells.ts";
-import type { RunRecord } from "./record.ts";
-import type { StudyState } from "./run.ts";
+import { runsIn, type StudyState } from "./run.ts";
 
 export interface ScheduledRun {
   readonly title: string;
@@ -31,20 +30,14 @@ export interface Schedule {
 export function scheduleOf(state: StudyState, only?: readonly string[], speed?: number): Schedule {
   const reckoned = speed ?? measuredSpeed(state) ?? 100;
   const trunks = new Set<string>();
-  const entry = (title: string, cell: RunCell, record: RunRecord | undefined): ScheduledRun => {
+  const runs = runsIn(state, only).map(({ cell, record }): ScheduledRun => {
+    const { title, id, steps } = cell;
     const flops = ownFlops(cell, trunks);
     return {
-      ...{ title, cell: cell.id, done: record !== undefined, begun: existsSync(cellFolder(state.study, cell)) },
-      ...{ steps: cell.steps, flops, seconds: flops.exact / (reckoned * 1e9) },
+      ...{ title, cell: id, done: record !== undefined, begun: existsSync(cellFolder(state.study, cell)) },
+      ...{ steps, flops, seconds: flops.exact / (reckoned * 1e9) },
     };
-  };
-  const { ownSource } = state.cells;
-  const runs = [
-    ...(ownSource === undefined ? [] : [entry(ownSource.title, ownSource, state.source)]),
-    ...state.trials
-      .filter(({ method }) => only === undefined || only.includes(method.name))
-      .map(({ cell, record }) => entry(cell.title, cell, record)),
-  ];
+  });
   const left = runs.filter((run) => !run.done);
   const sum = (of: (run: ScheduledRun) => number) => left.reduce((total, run) => total + of(run), 0);
   return {
@@ -52,7 +45,7 @@ export function scheduleOf(state: StudyState, only?: readonly string[], speed?: 
     waiting: Object.fromEntries(state.waiting),
     left: {
       runs: left.length,
-      flops: { exact: sum((run) => run.flops.exact), paper: sum((run) => run.flops.paper) },
+      flops: bothCounts((count) => sum((run) => run.flops[count])),
       seconds: sum((run) => run.seconds),
     },
     speed: reckoned,
@@ -65,11 +58,11 @@ function ownFlops({ flops, start }: RunCell, trunks: Set<string>): FlopsSoFar {
   const { key, steps, flops: whole } = start.trunk;
   const shared = trunks.has(key) ? start.step / steps : start.step / steps - 1;
   trunks.add(key);
-  return { exact: flops.exact - shared * whole.exact, paper: flops.paper - shared * whole.paper };
+  return bothCounts((count) => flops[count] - shared * whole[count]);
 }
 
-function measuredSpeed({ trials, source }: StudyState): number | undefined {
-  const ends = [source, ...trials.map((trial) => trial.record)].flatMap((record) => record?.evaluations.at(-1) ?? []);
+function measuredSpeed(state: StudyState): number | undefined {
+  const ends = runsIn(state).flatMap(({ record }) => record?.evaluations.at(-1) ?? []);
   const seconds = ends.reduce((sum, end) => sum + end.seconds, 0);
   return seconds > 0 ? ends.reduce((sum, end) => sum + end.flops.exact, 0) / seconds / 1e9 : undefined;
 }

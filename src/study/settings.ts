@@ -87,7 +87,10 @@ export async function loadStudy(path: string, sets: readonly string[] = [], opti
   const at = (place: string) => resolve(folder, place);
   const configOf = async (given: string | Record<string, unknown>, where: string): Promise<Json> =>
     typeof given === "string" ? readJsonObject(at(given)) : checkedConfig(asJson(given), `${path} (${where})`);
-  const { training, source, data, target, methods: named, ...rest } = { ...read, training: trainingOf(read, at) };
+  const { title, about, discussion, accounting, source, data, target, methods: named } = read;
+  const { objective, batch, optimizer, schedule, evaluate, checkpoint, log } = read;
+  const engine = placed(read.engine, at);
+  const training: Training = { objective, batch, optimizer, schedule, evaluate, checkpoint, log, engine };
   if (!Object.hasOwn(named, REFERENCE)) {
     throw file.error(["methods"], `there is no method \`${REFERENCE}\``, "add it: the others are measured against it");
   }
@@ -100,16 +103,8 @@ export async function loadStudy(path: string, sets: readonly string[] = [], opti
       if (error instanceof UserError && existsSync(join(records, inputsFile))) return at(from);
       throw error;
     });
-  const { tokens, steps } = read.budget;
   return {
-    file,
-    text: await readFile(path, "utf8"),
-    title: rest.title,
-    about: rest.about,
-    discussion: rest.discussion,
-    out,
-    records,
-    results,
+    ...{ file, text: await readFile(path, "utf8"), title, about, discussion, out, records, results },
     markdown: read.markdown === undefined ? join(results, "study.md") : at(read.markdown),
     data: "from" in data ? { from: at(data.from) } : { ...data, files: data.files.map(at) },
     source:
@@ -118,27 +113,22 @@ export async function loadStudy(path: string, sets: readonly string[] = [], opti
         : {
             config: withVocabulary(await configOf(source.config, "source.config"), data),
             seed: source.seed,
-            length: lengthOf(source.tokens, source.steps),
-            optimizer: { ...training.optimizer, ...source.optimizer },
-            schedule: source.schedule ?? training.schedule,
+            length: lengthOf(source),
+            optimizer: { ...optimizer, ...source.optimizer },
+            schedule: source.schedule ?? schedule,
             plan: source.plan,
           },
     target:
       "config" in target ? { config: withVocabulary(await configOf(target.config, "target.config"), data) } : target,
-    budget: tokens === undefined ? { steps: steps ?? 1 } : { tokens },
-    accounting: read.accounting,
-    training,
+    // The schema asks for one of the two.
+    budget: lengthOf(read.budget) ?? { steps: 1 },
+    ...{ accounting, training },
     tasks:
       Object.keys(read.tasks).length === 0 ? [] : await (await import("./tasks.ts")).studyTasks(read, folder, file),
     methods: Object.entries(named).map(([name, method]) =>
       methodOf(name, method ?? {}, read, training, `${basename(path)} (methods.${name})`),
     ),
   };
-}
-
-function trainingOf(read: StudyFile, at: (path: string) => string): Training {
-  const { objective, batch, optimizer, schedule, evaluate, checkpoint, log, engine } = read;
-  return { objective, batch, optimizer, schedule, evaluate, checkpoint, log, engine: placed(engine, at) };
 }
 
 function methodOf(
@@ -176,7 +166,7 @@ function wholeToo(branches: StudyFile["branches"]): Branches | undefined {
   return branches && { ...branches, at: [...new Set([...branches.at, 1])].sort((a, b) => a - b) };
 }
 
-function lengthOf(tokens: number | undefined, steps: number | undefined) {
+function lengthOf({ tokens, steps }: StudyFile["budget"]): Study["budget"] | undefined {
   if (tokens !== undefined) return { tokens };
   return steps === undefined ? undefined : { steps };
 }

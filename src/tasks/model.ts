@@ -10,6 +10,7 @@ import { openModel } from "../model/load.ts";
 import { supports } from "../model/objectives.ts";
 import { parameterCount } from "../model/table.ts";
 import { writeParameters } from "../train/step/state.ts";
+import { closing } from "../util/closing.ts";
 import { UserError } from "../util/errors.ts";
 import { checkMemory } from "../util/memory.ts";
 import { Programs } from "./forward.ts";
@@ -39,9 +40,8 @@ export async function withLanguageModel<T>(
   use: (lm: LanguageModel) => Promise<T>,
   only?: { readonly objective: "clm" | "mlm"; readonly wayOut: string },
 ): Promise<T> {
-  const opened = await openModel(folder);
-  try {
-    const { model, weights } = opened;
+  return closing(async (keep) => {
+    const { model, weights } = keep(await openModel(folder));
     const causal = supports(model, "clm");
     if (!causal && !supports(model, "mlm"))
       throw new UserError("the model has no language-model head", folder, headWayOut);
@@ -51,16 +51,10 @@ export async function withLanguageModel<T>(
     checkMemory(4 * parameterCount(model.parameters), "the model", folder, "free memory");
     const tokenizer = await openTokenizer(folder);
     const template = templateOf(tokenizer.description.json);
-    const engine = await openEngine({ kind, threads, precision: "f32" });
-    try {
-      await writeParameters(engine, model, weights, folder);
-      return await use({ folder, model, tokenizer, template, engine, programs: new Programs(engine), causal });
-    } finally {
-      await engine.close();
-    }
-  } finally {
-    await opened.close();
-  }
+    const engine = keep(await openEngine({ kind, threads, precision: "f32" }));
+    await writeParameters(engine, model, weights, folder);
+    return use({ folder, model, tokenizer, template, engine, programs: new Programs(engine), causal });
+  });
 }
 
 /** Ids that texts give, each below the model's vocabulary. @throws UserError naming where the text stands */

@@ -4,6 +4,7 @@
  */
 import { readFile, stat } from "node:fs/promises";
 import { crc32, inflateRawSync } from "node:zlib";
+import { byCodePoint } from "../data/text/order.ts";
 import { UserError } from "../util/errors.ts";
 
 /** Bytes of an archive, and of a file in it, at most. */
@@ -53,5 +54,5 @@ export async function zippedFiles(path: string): Promise<readonly ZippedFile[]> 
     };
     files.push({ name: called, bytes });
   }
-  return files.sort((a, b) => Buffer.compare(Buffer.from(a.name), Buffer.from(b.name)));
+  return files.sort((a, b) => byCodePoint(a.name, b.name));
 }

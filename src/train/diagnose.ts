@@ -10,17 +10,13 @@ import type { Engine, TensorData } from "../engine/engine.ts";
 import type { Model } from "../model/architecture.ts";
 import { rateAt } from "./plan/schedule.ts";
 import { stageAt, subModelAt } from "./plan/stage.ts";
-import type { RunSettings } from "./run/settings.ts";
-import type { RunPlan } from "./run/setup.ts";
+import type { Session } from "./saving.ts";
 import { CompiledSteps, runStep } from "./step/compiled.ts";
 import { resetOptimizer } from "./step/state.ts";
 import { momentNames } from "./step/step.ts";
 
-interface Replay {
-  readonly engine: Engine;
+interface Replay extends Pick<Session, "engine" | "plan" | "settings"> {
   readonly model: Model;
-  readonly plan: RunPlan;
-  readonly settings: RunSettings;
   /** Steps done in the state that the engine holds now. */
   readonly from: number;
   /** The step that failed, from 0. */
@@ -29,15 +25,7 @@ interface Replay {
 }
 
 /** In a few words what was not a number, or what was too large. */
-export async function diagnose({
-  engine,
-  model,
-  plan,
-  settings,
-  from,
-  step,
-  inputs: inputsOf,
-}: Replay): Promise<string> {
+export async function diagnose({ engine, model, plan, settings, from, step, inputs }: Replay): Promise<string> {
   const { stages, common } = plan;
   const { seed, schedule } = settings;
   const usual = new CompiledSteps(engine, model, common);
@@ -47,16 +35,16 @@ export async function diagnose({
       const stage = stageAt(stages, at);
       if (at === stage.start && at > 0 && stage.optimizer === "reset") await resetOptimizer(engine, model);
       const sub = subModelAt(stage, model.dimensions.layers, seed, at);
-      const inputs = (micro: number) => inputsOf(at, micro);
+      const given = (micro: number) => inputs(at, micro);
       if (at < step) {
         const compiled = await usual.get(sub, stage.head);
-        await runStep(compiled, common.accumulate, inputs, rateAt(settings.optimizer.lr, schedule, stages, stage, at));
+        await runStep(compiled, common.accumulate, given, rateAt(settings.optimizer.lr, schedule, stages, stage, at));
         continue;
       }
       const { broken, largest } = await look(engine, model);
       if (broken !== undefined) return `${broken} held NaN or infinity before it`;
       const compiled = await unclipped.get(sub, stage.head);
-      await runStep(compiled, common.accumulate, inputs, 0);
+      await runStep(compiled, common.accumulate, given, 0);
       const names = compiled.programs.trained.map((parameter) => parameter.name);
       const without = [];
       for (const name of names) if (await isBroken(engine, momentNames(name).m)) without.push(name);

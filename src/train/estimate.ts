@@ -3,7 +3,6 @@ import { adviceOnGrown } from "../advise/advise.ts";
 import type { Share } from "../engine/engine.ts";
 import { absence, runsInMemory, shareOf } from "../engine/engines.ts";
 import type { Model } from "../model/architecture.ts";
-import { paperFlops } from "../model/flops.ts";
 import { parameterCount } from "../model/table.ts";
 import { workingBytes } from "../program/memory.ts";
 import { closing } from "../util/closing.ts";
@@ -14,10 +13,10 @@ import { openRun } from "./open.ts";
 import { type StageSpec, type SubModel, subModels } from "./plan/stage.ts";
 import type { LoadedRun } from "./run/settings.ts";
 import type { RunPlan } from "./run/setup.ts";
-import type { StepCommon } from "./step/compiled.ts";
+import { builtStep, type StepCommon } from "./step/compiled.ts";
 import { layoutOf } from "./step/state.ts";
-import { buildStep, formKey, trainedOf } from "./step/step.ts";
-import type { FlopsSoFar } from "./step/terms.ts";
+import { formKey } from "./step/step.ts";
+import { bothCounts, type FlopsSoFar } from "./step/terms.ts";
 
 /** One step of a sub-model. */
 export interface StepEstimate extends SubModel {
@@ -28,24 +27,15 @@ export interface StepEstimate extends SubModel {
 
 /** What a step of each sub-model of a stage costs. */
 export function stepEstimates(model: Model, stage: StageSpec, common: StepCommon): readonly StepEstimate[] {
-  const { loss, accumulate, optimizer, shape } = common;
   return subModels(stage, model.dimensions.layers).map((sub) => {
-    const form = { loss, accumulate, model: sub, head: stage.head };
-    const programs = buildStep(model, form, optimizer);
-    const paper = paperFlops(model, { ...shape, ...trainedOf(form) }).total;
-    return {
-      ...sub,
-      flops: { exact: programs.flops, paper },
-      trained: parameterCount(programs.trained),
-    };
+    const { programs, flops } = builtStep(model, sub, stage.head, common);
+    return { ...sub, flops, trained: parameterCount(programs.trained) };
   });
 }
 
 /** A step of a stage in the mean over its sub-models. */
 export function meanFlops(steps: readonly StepEstimate[]): FlopsSoFar {
-  const mean = (of: (flops: FlopsSoFar) => number) =>
-    steps.reduce((sum, step) => sum + of(step.flops), 0) / steps.length;
-  return { exact: mean((flops) => flops.exact), paper: mean((flops) => flops.paper) };
+  return bothCounts((count) => steps.reduce((sum, { flops }) => sum + flops[count], 0) / steps.length);
 }
 
 export interface StageEstimate {
@@ -103,15 +93,13 @@ export async function estimateRun(
     const { plan, models, position } = open;
     const stages = plan.stages.map(({ name, start, end }, i): StageEstimate => {
       const subs = stepEstimates(models[i], plan.stages[i], plan.common);
-      const { exact, paper } = meanFlops(subs);
-      const of = (steps: number) => ({ exact: exact * steps, paper: paper * steps });
+      const mean = meanFlops(subs);
+      const of = (steps: number) => bothCounts((count) => mean[count] * steps);
       const left = Math.max(0, end - Math.max(start, position.step));
       return { name, steps: end - start, models: subs, flops: of(end - start), left: of(left) };
     });
-    const sum = (of: "flops" | "left"): FlopsSoFar => ({
-      exact: stages.reduce((sum, stage) => sum + stage[of].exact, 0),
-      paper: stages.reduce((sum, stage) => sum + stage[of].paper, 0),
-    });
+    const sum = (of: "flops" | "left") =>
+      bothCounts((count) => stages.reduce((sum, stage) => sum + stage[of][count], 0));
     const memory = memoryOf(plan, models);
     const longest = stages.reduce((most, { left }, i) => (left.exact > stages[most].left.exact ? i : most), 0);
     const unmeasured =
@@ -157,33 +145,30 @@ function lacks(memory: RunMemory, where: string, note: (text: string) => void): 
 
 /** What the largest step of a run takes. @param models that of each stage */
 export function memoryOf({ stages, common }: RunPlan, models: readonly Model[]): RunMemory {
-  const { loss, accumulate, optimizer } = common;
-  const seen = new Map<Model, Set<string>>();
-  let state = 0;
-  let working = 0;
-  stages.forEach((stage, i) => {
-    const model = models[i];
-    state = Math.max(state, 4 * parameterCount(model.parameters) * (accumulate > 1 ? 4 : 3));
-    const form = { loss, accumulate, model: largestOf(stage, model), head: stage.head };
-    const known = seen.get(model) ?? new Set();
-    seen.set(model, known);
-    if (known.has(formKey(form))) return;
-    known.add(formKey(form));
-    working = Math.max(working, workingBytes(buildStep(model, form, optimizer).batch));
+  const copies = common.accumulate > 1 ? 4 : 3;
+  const largest = stages.map((stage, i) => ({ model: largestOf(stage, models[i]), head: stage.head }));
+  const working = largest.map(({ model, head }, i) => {
+    const known = largest.findIndex((one, j) => models[j] === models[i] && formKey(one) === formKey({ model, head }));
+    return known < i ? 0 : workingBytes(builtStep(models[i], model, head, common).programs.batch);
   });
-  return { state, working };
+  return {
+    state: Math.max(...models.map(({ parameters }) => 4 * copies * parameterCount(parameters))),
+    working: Math.max(...working),
+  };
 }
 
 /** Of a step of the largest model, by all of its micro-batches; undefined where one device runs it. */
 function shareOfStep(
-  { stages, common: { loss, accumulate, optimizer } }: RunPlan,
+  { stages, common }: RunPlan,
   models: readonly Model[],
   engine: Parameters<typeof shareOf>[0],
 ): Share | undefined {
   const sizes = models.map(({ parameters }) => parameterCount(parameters));
   const at = sizes.lastIndexOf(Math.max(...sizes));
-  const form = { loss, accumulate: 1, model: largestOf(stages[at], models[at]), head: stages[at].head };
-  const share = shareOf(engine, () => buildStep(models[at], form, optimizer).batch, layoutOf(models[at]));
+  const { accumulate } = common;
+  const largest = largestOf(stages[at], models[at]);
+  const program = () => builtStep(models[at], largest, stages[at].head, { ...common, accumulate: 1 }).programs.batch;
+  const share = shareOf(engine, program, layoutOf(models[at]));
   if (share === undefined || accumulate === 1) return share;
   const { devices, kept, gathered, reduced } = share;
   // Beside parameters and two moments an accumulator.

@@ -16,7 +16,7 @@ import { grownFactors, indexAlong, sharesAlong } from "../growth/width.ts";
 import { paperFlops } from "../model/flops.ts";
 import type { OpenModel } from "../model/load.ts";
 import type { Objective } from "../model/objectives.ts";
-import { buildLoss, inputsOf, objectives, supports, termsOf } from "../model/objectives.ts";
+import { buildLoss, objectives, supports } from "../model/objectives.ts";
 import { AXES, type Dim, elements, type Parameter, shapeOf } from "../model/table.ts";
 import { ProgramBuilder } from "../program/builder.ts";
 import { differentiate } from "../program/differentiate.ts";
@@ -26,9 +26,10 @@ import { concat, constant, matmul, reshape, slice } from "../program/ops/index.t
 import { closing } from "../util/closing.ts";
 import { UserError } from "../util/errors.ts";
 import { RandomStream } from "../util/random.ts";
-import { checkFit, fingerprint, tokenizerOf } from "./run/setup.ts";
+import { checkFit, fingerprint, stepCommon, tokenizerOf } from "./run/setup.ts";
 import { batchInputs } from "./step/inputs.ts";
-import { addUpdates, momentNames, type OptimizerRule } from "./step/step.ts";
+import { resetMoments } from "./step/state.ts";
+import { addUpdates, type OptimizerRule } from "./step/step.ts";
 
 export interface LearnOptions {
   readonly engine: string;
@@ -83,30 +84,21 @@ async function learn(
   }
   const batch = { sequences, accumulate: 1, masked: 0.15 };
   const { perSequence, tokensPerStep } = dataSize(dataset, objective, batch);
-  const form = { ...inputsOf(objective), batch: sequences, length: dataset.info.length, perSequence };
+  const settings = { objective, batch, optimizer: { ...rule, dropout: 0 } };
+  const common = stepCommon(settings, growth.target, dataset.info.length, perSequence);
   const maps = coefficientsOf(plan);
   const step = new GrownBuilder(plan);
-  const { loss } = buildLoss(step, growth.target, form);
+  const { loss } = buildLoss(step, growth.target, common.loss);
   step.output("loss", loss);
-  addUpdates(
-    step,
-    maps,
-    differentiate(
-      step,
-      loss,
-      maps.map((map) => step.state(map.name, map.shape)),
-    ),
-    rule,
-  );
+  const states = maps.map((map) => step.state(map.name, map.shape));
+  addUpdates(step, maps, differentiate(step, loss, states), rule);
   const program = step.build();
   for (const parameter of source.model.parameters) {
     await engine.write(stored(parameter.name), shapeOf(parameter), await source.weights.readF32(parameter.name));
   }
   for (const { name, shape, start } of maps) {
-    const moments = momentNames(name);
     await engine.write(name, shape, start);
-    for (const moment of [moments.m, moments.v]) await engine.write(moment, shape, new Float32Array(start.length));
-    await engine.write(moments.steps, [], new Float32Array(1));
+    await resetMoments(engine, name, shape);
   }
   const executable = await engine.compile(program);
   const losses: number[] = [];
@@ -121,22 +113,16 @@ async function learn(
     options.progress?.(i + 1, steps, found.loss[0]);
   }
   await executable.release();
-  const learned = await valuesOf(plan, engine);
-  const { length } = dataset.info;
-  const shape = {
-    sequences,
-    length,
-    predicted: objective === "clm" ? length : perSequence,
-    nsp: termsOf(objective).includes("nsp"),
-  };
-  const parameters = plan.parameters.map((planned) => {
-    const values = learned.get(planned.parameter.name);
-    if (values === undefined) return planned;
-    return { ...planned, weight: held(planned.shape, values, planned.weight.reads) };
-  });
+  const weights = await engine.compile(grownWeights(plan));
+  const learned = await weights.run({});
+  await weights.release();
   return {
     ...plan,
-    parameters,
+    parameters: plan.parameters.map((planned) => {
+      const values = learned[planned.parameter.name];
+      if (!(values instanceof Float32Array)) return planned;
+      return { ...planned, weight: held(planned.shape, values, planned.weight.reads) };
+    }),
     learned: {
       steps,
       tokens: steps * tokensPerStep,
@@ -144,28 +130,27 @@ async function learn(
       data: fingerprint(dataset),
       engine: engine.description,
       loss: { first: losses[0], last: losses[losses.length - 1] },
-      flops: { exact: steps * flops(program).total, paper: steps * paperFlops(growth.target, shape).total },
+      flops: { exact: steps * flops(program).total, paper: steps * paperFlops(growth.target, common.shape).total },
     },
   };
 }
 
-/** The target's parameters as the maps make them. */
-async function valuesOf(plan: GrowthPlan, engine: Engine): Promise<ReadonlyMap<string, Float32Array>> {
-  const executable = await engine.compile(grownWeights(plan));
-  const found = await executable.run({});
-  await executable.release();
-  const values = new Map<string, Float32Array>();
-  for (const [name, data] of Object.entries(found)) if (data instanceof Float32Array) values.set(name, data);
-  return values;
-}
-
 /** A program whose outputs are the parameters that the maps change. */
 export function grownWeights(plan: GrowthPlan): Program {
+  return grownBy(plan).build();
+}
+
+/** The maps with their starting values: copies and their shares, and noise without which copies would stay alike. */
+export function coefficientsOf(plan: GrowthPlan): readonly Coefficient[] {
+  return [...grownBy(plan).maps].map(([name, { shape, start }]) => ({ name, shape, start: start(), decays: false }));
+}
+
+function grownBy(plan: GrowthPlan): GrownBuilder {
   const b = new GrownBuilder(plan);
   for (const parameter of plan.growth.target.parameters) {
     if (isMade(plan, parameter)) b.output(parameter.name, b.state(parameter.name, shapeOf(parameter)));
   }
-  return b.build();
+  return b;
 }
 
 /** Under which name the engine holds a parameter of the source. */
@@ -196,6 +181,8 @@ class GrownBuilder extends ProgramBuilder {
   readonly #plan: GrowthPlan;
   readonly #parameters: ReadonlyMap<string, Parameter>;
   readonly #made = new Map<string, Value>();
+  /** The maps that were needed, in the order of their first use. */
+  readonly maps = new Map<string, Pick<Coefficient, "shape"> & { readonly start: () => Float32Array }>();
 
   constructor(plan: GrowthPlan) {
     super();
@@ -223,8 +210,14 @@ class GrownBuilder extends ProgramBuilder {
     let rows = this.#made.get(all);
     if (rows === undefined) {
       const each = from.map((one) => reshape(this, this.#widened(parameter, one), [1, size]));
-      const mixed = matmul(this, super.state(all, [layers.length, from.length]), concat(this, each, 0));
-      rows = mixed;
+      const start = () => {
+        const values = new Float32Array(layers.length * from.length);
+        layers.forEach((one, i) => {
+          values[i * from.length + Math.max(0, from.indexOf(one.from))] = 1;
+        });
+        return values;
+      };
+      rows = matmul(this, this.#map(all, [layers.length, from.length], start), concat(this, each, 0));
       this.#made.set(all, rows);
     }
     return reshape(this, slice(this, rows, 0, layer, layer + 1), shapeOf(parameter));
@@ -238,7 +231,8 @@ class GrownBuilder extends ProgramBuilder {
       if (grownFactors(growth, dim).length === 0) return;
       const learned = learnedOf(dim);
       const size = learnedOf(from.dims[d]).size;
-      const coefficient = super.state(mapName(learned), [learned.size, size]);
+      const name = mapName(learned);
+      const coefficient = this.#map(name, [learned.size, size], () => starting(growth, name, learned, size));
       const blocks = dim.size / learned.size;
       const parts = Array.from({ length: blocks }, (_, block) =>
         blocks === 1 ? value : slice(this, value, d, block * size, (block + 1) * size),
@@ -246,6 +240,11 @@ class GrownBuilder extends ProgramBuilder {
       value = blocks === 1 ? parts[0] : concat(this, parts, d);
     });
     return value;
+  }
+
+  #map(name: string, shape: Coefficient["shape"], start: () => Float32Array): Value {
+    if (!this.maps.has(name)) this.maps.set(name, { shape, start });
+    return super.state(name, shape);
   }
 }
 
@@ -275,48 +274,18 @@ function mapName({ factors, role }: Dim): string {
   return `${role === "out" ? "B" : "A"}/${axes.join(" and ")}`;
 }
 
-/** The maps with their starting values: copies and their shares, and noise without which copies would stay alike. */
-export function coefficientsOf(plan: GrowthPlan): readonly Coefficient[] {
-  const { growth, layers } = plan;
-  const jitter = Number(growth.options.jitter);
-  const found = new Map<string, Coefficient>();
-  for (const parameter of growth.target.parameters) {
-    for (const dim of parameter.dims) {
-      if (grownFactors(growth, dim).length === 0) continue;
-      const learned = learnedOf(dim);
-      const name = mapName(learned);
-      if (!found.has(name)) found.set(name, starting(growth, name, learned, jitter));
-    }
-    const above = layersOf(growth, parameter.kind);
-    const depth = `depth/${parameter.kind}`;
-    if (
-      parameter.layer !== null &&
-      layers.length > growth.source.dimensions.layers &&
-      above.length > 0 &&
-      !found.has(depth)
-    ) {
-      const start = new Float32Array(layers.length * above.length);
-      layers.forEach(({ from }, i) => {
-        start[i * above.length + Math.max(0, above.indexOf(from))] = 1;
-      });
-      found.set(depth, { name: depth, shape: [layers.length, above.length], start, decays: false });
-    }
-  }
-  return [...found.values()];
-}
-
-function starting(given: Growth, name: string, dim: Dim, jitter: number): Coefficient {
+/** Copies and their shares of what is read, with noise. @param size of the source */
+function starting(given: Growth, name: string, dim: Dim, size: number): Float32Array {
   const growth = { ...given, maps: given.drawn };
-  const index = indexAlong(growth, dim);
+  const jitter = Number(given.options.jitter);
   const shares = dim.role === "in" ? sharesAlong(growth, dim) : new Float64Array(dim.size).fill(1);
-  const shape = [dim.size, Math.max(...index) + 1] as const;
-  const start = new Float32Array(shape[0] * shape[1]);
+  const start = new Float32Array(dim.size * size);
   const random = new RandomStream(growth.seed, `ligo/${name}`);
-  index.forEach((unit, j) => {
-    const row = j * shape[1];
-    const scale = (shares[j] * jitter) / Math.sqrt(shape[1]);
-    if (scale > 0) for (let i = 0; i < shape[1]; i++) start[row + i] = scale * random.normal(row + i);
+  indexAlong(growth, dim).forEach((unit, j) => {
+    const row = j * size;
+    const scale = (shares[j] * jitter) / Math.sqrt(size);
+    if (scale > 0) for (let i = 0; i < size; i++) start[row + i] = scale * random.normal(row + i);
     start[row + unit] += shares[j];
   });
-  return { name, shape, start, decays: false };
+  return start;
 }

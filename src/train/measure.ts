@@ -1,13 +1,12 @@
 /** How fast a run's steps are where it is to run: a few of them, timed. Nothing is written. */
-import { trainingBatch } from "../data/batch/batches.ts";
 import { openEngine } from "../engine/engines.ts";
 import type { Model } from "../model/architecture.ts";
 import { closing } from "../util/closing.ts";
 import type { OpenRun } from "./open.ts";
 import { type Stage, type SubModel, subModels } from "./plan/stage.ts";
 import type { LoadedRun } from "./run/settings.ts";
+import { batchOf } from "./run/setup.ts";
 import { CompiledSteps, runStep } from "./step/compiled.ts";
-import { batchInputs, dropoutKey } from "./step/inputs.ts";
 import { drawn, loadState } from "./step/state.ts";
 
 export interface Measured {
@@ -25,12 +24,12 @@ const MILLISECONDS = 5000;
 
 /** Times steps of a stage's largest sub-model. @param index the stage's @throws UserError if they can't run here */
 export async function measureSpeed(
-  { settings: { seed, batch } }: LoadedRun,
+  { settings }: LoadedRun,
   open: OpenRun,
   index: number,
   note: (text: string) => void,
 ): Promise<Measured> {
-  const { plan, dataset, start, models } = open;
+  const { plan, start, models } = open;
   const stage = plan.stages[index];
   return closing(async (keep) => {
     const engine = keep(await openEngine(open.engine, note));
@@ -39,18 +38,15 @@ export async function measureSpeed(
     if (model !== start.model) {
       // What is still to be grown is drawn at random: its steps take as long.
       await engine.drop(engine.names());
-      await loadState(engine, model, drawn(model, seed), start.where, undefined);
+      await loadState(engine, model, drawn(model, settings.seed), start.where, undefined);
     }
     const compiled = await new CompiledSteps(engine, model, plan.common).get(largestOf(stage, model), stage.head);
-    const inputs = (step: number, micro: number) => {
-      const made = trainingBatch(dataset, { objective: plan.objective, seed, step, micro, batch });
-      return batchInputs(made, plan.dropout ? dropoutKey(seed, step, micro, batch.accumulate) : undefined);
-    };
     const times: number[] = [];
     const began = performance.now();
     while (times.length < STEPS && performance.now() - began < MILLISECONDS) {
       const from = performance.now();
-      await runStep(compiled, batch.accumulate, (micro) => inputs(stage.start + times.length, micro), 0);
+      const inputs = (micro: number) => batchOf({ ...open, settings }, stage.start + times.length, micro);
+      await runStep(compiled, settings.batch.accumulate, inputs, 0);
       times.push(performance.now() - from);
     }
     // The first one warms up, where there is another.

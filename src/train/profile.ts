@@ -1,16 +1,13 @@
 /** Where the time of a run's steps goes: some of its first steps, timed by class of operation. Nothing is written. */
-import { trainingBatch } from "../data/batch/batches.ts";
 import { openDataset } from "../data/prepared/dataset.ts";
-import type { TensorData } from "../engine/engine.ts";
 import { openEngine } from "../engine/engines.ts";
 import { closing } from "../util/closing.ts";
 import { UserError } from "../util/errors.ts";
 import { median } from "./measure.ts";
 import { subModelAt } from "./plan/stage.ts";
 import type { LoadedRun } from "./run/settings.ts";
-import { checkFit, openStart, planRun } from "./run/setup.ts";
+import { batchOf, checkFit, openStart, planRun } from "./run/setup.ts";
 import { CompiledSteps } from "./step/compiled.ts";
-import { batchInputs, dropoutKey } from "./step/inputs.ts";
 import { loadState } from "./step/state.ts";
 
 export interface StepProfile {
@@ -43,13 +40,6 @@ export async function profileRun(run: LoadedRun, note: (text: string) => void = 
     const [stage] = plan.stages;
     const sub = subModelAt(stage, start.model.dimensions.layers, settings.seed, 0);
     const { batch } = await new CompiledSteps(engine, start.model, plan.common).get(sub, stage.head);
-    const { seed, batch: form } = settings;
-    const inputs = (step: number): Record<string, TensorData> => {
-      const made = trainingBatch(fitting, { objective: plan.objective, seed, step, micro: 0, batch: form });
-      const key = plan.dropout ? dropoutKey(seed, step, 0, form.accumulate) : undefined;
-      const given = batchInputs(made, key);
-      return form.accumulate === 1 ? { ...given, rate: Float32Array.of(0) } : given;
-    };
     if (batch.profile === undefined) {
       const wayOut = "profile it on oneDNN: `bert2bert doctor` says how to get that";
       throw new UserError(`the engine ${engine.kind} can't tell where its time goes`, "engine.kind", wayOut);
@@ -57,7 +47,8 @@ export async function profileRun(run: LoadedRun, note: (text: string) => void = 
     const profiles: Readonly<Record<string, number>>[] = [];
     const steps: number[] = [];
     for (let step = 0; step < WARM_UP + TIMED; step++) {
-      const given = inputs(step);
+      const made = batchOf({ settings, dataset: fitting, plan }, step, 0);
+      const given = settings.batch.accumulate === 1 ? { ...made, rate: Float32Array.of(0) } : made;
       const began = performance.now();
       await batch.run(given);
       if (step >= WARM_UP) steps.push(performance.now() - began);

@@ -1,6 +1,5 @@
 /** `report.html` of a run folder, drawn from its metrics. */
 import { join } from "node:path";
-import type { DatasetInfo } from "../data/prepared/dataset.ts";
 import type { Model } from "../model/architecture.ts";
 import { parameterCount } from "../model/table.ts";
 import { compact, duration } from "../report/format.ts";
@@ -8,8 +7,8 @@ import { writeFileWhole } from "../store/files.ts";
 import type { Stage } from "./plan/stage.ts";
 import { metricsFile, reportFile } from "./run/folder.ts";
 import { isEvaluation, type MetricsLine, readMetrics } from "./run/metrics.ts";
-import type { RunSettings } from "./run/settings.ts";
 import type { RunPlan } from "./run/setup.ts";
+import type { Session } from "./saving.ts";
 
 /** The run's curve as reports take it. */
 export function curveOf(name: string, lines: readonly MetricsLine[], stages: readonly Pick<Stage, "name" | "start">[]) {
@@ -35,41 +34,31 @@ export function curveOf(name: string, lines: readonly MetricsLine[], stages: rea
   };
 }
 
-export interface ReportedRun {
-  readonly settings: RunSettings;
-  /** run.yaml as resolved. */
-  readonly text: string;
-  readonly plan: Pick<RunPlan, "stages" | "objective">;
-  readonly model: Model;
-  readonly data: DatasetInfo;
-  /** Every engine that it ran on. */
-  readonly engines: readonly string[];
-}
-
-/** Writes the report of a run: what a reader wants to know of it first, then its curves. */
-export async function writeRunReport({ settings, text, plan, model, data, engines }: ReportedRun): Promise<void> {
+/** Writes the report of a run: what a reader wants to know of it first, then its curves. @param model that it ends with */
+export async function writeRunReport(
+  { settings, text, plan, dataset, facts: { engines } }: Omit<Session, "engine" | "metrics" | "start" | "position">,
+  model: Model,
+): Promise<void> {
   const { renderRunReport } = await import("../report/run.ts");
   const lines = await readMetrics(join(settings.out, metricsFile));
   const { batch, optimizer, schedule, out } = settings;
+  const { train, length } = dataset.info;
   const stages = plan.stages.map(({ name, start, end }) => `${name} (steps ${start + 1}–${end})`).join(", ");
   const { layers, hidden, heads, ffn } = model.dimensions;
   const last = lines.at(-1);
   const facts: [string, string][] = [
     ["Model", `${model.architecture.type}, ${layers} layers, ${hidden} wide, ${heads} heads, FFN ${ffn}`],
     ["Parameters", parameterCount(model.parameters).toLocaleString("en")],
-    ["Data", `${settings.data.from}, ${data.train.tokens.toLocaleString("en")} tokens to train on`],
-    ["Objective", `${plan.objective}, ${batch.sequences * batch.accumulate} sequences of ${data.length} tokens a step`],
+    ["Data", `${settings.data.from}, ${train.tokens.toLocaleString("en")} tokens to train on`],
+    ["Objective", `${plan.objective}, ${batch.sequences * batch.accumulate} sequences of ${length} tokens a step`],
     ["Learning rate", `${optimizer.lr} at its peak, ${schedule.decay} decay`],
     ["Stages", stages],
-    ...(last === undefined || last.seconds === 0
-      ? []
-      : ([
-          ["Time spent training", duration(last.seconds)],
-          ["Tokens a second", compact(last.tokens / last.seconds)],
-        ] as const)
-    ).map(([label, value]): [string, string] => [label, value]),
-    [engines.length > 1 ? "Engines, in turn" : "Engine", engines.join("; ")],
   ];
+  if (last !== undefined && last.seconds > 0) {
+    facts.push(["Time spent training", duration(last.seconds)]);
+    facts.push(["Tokens a second", compact(last.tokens / last.seconds)]);
+  }
+  facts.push([engines.length > 1 ? "Engines, in turn" : "Engine", engines.join("; ")]);
   const html = renderRunReport({
     title: "Pre-training run",
     facts,

@@ -5,17 +5,30 @@
  */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
+import type { Dataset } from "../data/prepared/dataset.ts";
 import type { Engine, Snapshot } from "../engine/engine.ts";
 import type { Model } from "../model/architecture.ts";
-import { cardOf, type ReportedRun, writeRunReport } from "./report.ts";
+import { cardOf, writeRunReport } from "./report.ts";
 import { type Companions, type Position, type RunFacts, writeCheckpoint, writeModel } from "./run/checkpoint.ts";
 import { modelFolder } from "./run/folder.ts";
 import type { Metrics } from "./run/metrics.ts";
-import type { RunPlan } from "./run/setup.ts";
+import type { RunSettings } from "./run/settings.ts";
+import type { RunPlan, Start } from "./run/setup.ts";
 import { type StateReader, stateNames } from "./step/state.ts";
 
-interface Saved extends Omit<ReportedRun, "model" | "engines"> {
+/** What one session of a run is made of. */
+export interface Session {
+  readonly settings: RunSettings;
+  /** run.yaml as resolved. */
+  readonly text: string;
   readonly plan: RunPlan;
+  readonly dataset: Dataset;
+  readonly engine: Engine;
+  readonly start: Start;
+  /** Where the run stands, with what `start` holds: at a checkpoint that is whole, unless something is due there. */
+  readonly position: Position;
+  readonly metrics: Metrics;
+  readonly facts: RunFacts;
 }
 
 /** Whether what is to be kept is written by this process. */
@@ -24,10 +37,7 @@ export function writes({ processes }: Engine): boolean {
 }
 
 export class Saving {
-  readonly #engine: Engine;
-  readonly #run: Saved;
-  readonly #metrics: Metrics;
-  readonly #facts: RunFacts;
+  readonly #run: Session;
   readonly #writes: boolean;
   #writing: Promise<void> | undefined;
   #failed: { readonly error: unknown } | undefined;
@@ -35,26 +45,23 @@ export class Saving {
   begun: number;
   saved: number;
 
-  /** @param saved the step of the checkpoint that the run goes on from */
-  constructor(engine: Engine, run: Saved, metrics: Metrics, facts: RunFacts, saved: number) {
-    this.#engine = engine;
+  constructor(run: Session) {
+    const { step, due } = run.position;
     this.#run = run;
-    this.#metrics = metrics;
-    this.#facts = facts;
-    this.#writes = writes(engine);
-    this.begun = saved;
-    this.saved = saved;
+    this.#writes = writes(run.engine);
+    this.begun = due ? -1 : step;
+    this.saved = this.begun;
   }
 
   /** Begins a checkpoint once the one before is whole. */
   async checkpoint(model: Model, companions: Companions, position: Position): Promise<void> {
     await this.settled();
-    await this.#metrics.sync();
+    const { settings, metrics, engine, facts } = this.#run;
+    await metrics.sync();
     this.begun = position.step;
-    const { out, checkpoint } = this.#run.settings;
-    const copies = await this.#engine.snapshot?.(stateNames(model));
+    const copies = await engine.snapshot?.(stateNames(model));
     const write = (from: StateReader) =>
-      writeCheckpoint(out, checkpoint, from, model, companions, position, this.#facts);
+      writeCheckpoint(settings.out, settings.checkpoint, from, model, companions, position, facts);
     const writing = this.#from(copies, write).then(() => {
       this.saved = position.step;
     });
@@ -84,23 +91,23 @@ export class Saving {
   /** The model and the report. */
   async finish(model: Model, companions: Companions, tokens: number): Promise<void> {
     await this.settled();
-    const { plan, settings } = this.#run;
+    const { plan, settings, engine, metrics } = this.#run;
     const folder = join(settings.out, modelFolder);
     const there = this.#writes && existsSync(folder) ? 1 : 0;
-    const [done] = (await this.#engine.processes?.agree([there])) ?? [there];
+    const [done] = (await engine.processes?.agree([there])) ?? [there];
     if (done === 0) {
-      const copies = await this.#engine.snapshot?.(model.parameters.map(({ name }) => name));
-      const card = await cardOf(this.#metrics.path, model, plan, tokens);
+      const copies = await engine.snapshot?.(model.parameters.map(({ name }) => name));
+      const card = await cardOf(metrics.path, model, plan, tokens);
       await this.#from(copies, (from) => writeModel(folder, from, model, companions, card));
     }
-    if (this.#writes) await writeRunReport({ ...this.#run, model, engines: this.#facts.engines });
+    if (this.#writes) await writeRunReport(this.#run, model);
     // Nobody leaves before all is written.
-    await this.#engine.processes?.agree([0]);
+    await engine.processes?.agree([0]);
   }
 
   async #from(copies: Snapshot | undefined, write: (from: StateReader) => Promise<unknown>): Promise<void> {
     try {
-      if (this.#writes) await write(copies ?? this.#engine);
+      if (this.#writes) await write(copies ?? this.#run.engine);
     } finally {
       await copies?.release();
     }

@@ -4,9 +4,7 @@
  * checkpoint.
  */
 import { join } from "node:path";
-import { trainingBatch } from "../data/batch/batches.ts";
-import type { Dataset } from "../data/prepared/dataset.ts";
-import type { Engine, Executable, TensorData } from "../engine/engine.ts";
+import type { Executable } from "../engine/engine.ts";
 import type { Model } from "../model/architecture.ts";
 import { openModel } from "../model/load.ts";
 import { temporaryName } from "../store/temporary.ts";
@@ -17,15 +15,14 @@ import { compileEvaluation, runEvaluation } from "./evaluate.ts";
 import { growStage, growthPlace } from "./growth.ts";
 import { rateAt } from "./plan/schedule.ts";
 import { type Stage, type StageGrowth, type SubModel, stageAt, subModelAt, subModels } from "./plan/stage.ts";
-import { type Companions, checkpointsFolder, type Position, type RunFacts, writeState } from "./run/checkpoint.ts";
+import { type Companions, checkpointsFolder, type Position, writeState } from "./run/checkpoint.ts";
 import { modelFolder } from "./run/folder.ts";
-import { type Evaluated, isEvaluation, type Metrics, readMetrics } from "./run/metrics.ts";
+import { type Evaluated, isEvaluation, readMetrics } from "./run/metrics.ts";
 import { advanced, beginning, trainingLine } from "./run/position.ts";
-import type { RunSettings } from "./run/settings.ts";
-import type { RunPlan, Start } from "./run/setup.ts";
-import { Saving, writes } from "./saving.ts";
+import { batchOf } from "./run/setup.ts";
+import { Saving, type Session, writes } from "./saving.ts";
 import { beginStep, CompiledSteps, Runs, type StepUnderWay } from "./step/compiled.ts";
-import { batchInputs, dropoutKey, Feed } from "./step/inputs.ts";
+import { Feed } from "./step/inputs.ts";
 import { loadState, NotFinite, readReal, resetOptimizer } from "./step/state.ts";
 import type { FlopsSoFar } from "./step/terms.ts";
 import { Symmetry } from "./symmetry.ts";
@@ -68,54 +65,30 @@ export class Diverged extends UserError {}
 
 /** One session of a run. */
 export class Trainer {
-  readonly #settings: RunSettings;
-  readonly #plan: RunPlan;
-  readonly #dataset: Dataset;
-  readonly #engine: Engine;
+  readonly #run: Session;
+  readonly #options: PretrainOptions;
   #model: Model;
   #companions: Companions;
-  readonly #metrics: Metrics;
   readonly #saving: Saving;
-  readonly #options: PretrainOptions;
-  readonly #start: Start;
   #steps: CompiledSteps;
   #evaluation: Executable | undefined;
   readonly #energy: EnergyMeter | undefined = openEnergyMeter();
   readonly #ahead: number;
   readonly #runs: Runs;
-  readonly #feed = new Feed((step, micro) => this.#inputs(step, micro));
+  readonly #feed = new Feed((step, micro) => batchOf(this.#run, step, micro));
   /** When the last step ended. */
   #ended = 0;
   #signal: Signal | undefined;
   #position: Position;
-  /** Steps done when this session began, with what `start` holds. */
-  readonly #begun: number;
 
-  /** The last: where the run stands, and the text of its file. */
-  constructor(
-    settings: RunSettings,
-    plan: RunPlan,
-    dataset: Dataset,
-    engine: Engine,
-    start: Start,
-    metrics: Metrics,
-    facts: RunFacts,
-    options: PretrainOptions,
-    { position, text }: { readonly position: Position; readonly text: string },
-  ) {
-    this.#settings = settings;
-    this.#plan = plan;
-    this.#dataset = dataset;
-    this.#engine = engine;
-    this.#start = start;
+  constructor(run: Session, options: PretrainOptions) {
+    const { start, position, engine, plan } = run;
+    this.#run = run;
+    this.#options = options;
     this.#model = start.model;
     this.#companions = start.companions;
-    this.#metrics = metrics;
     this.#position = position;
-    this.#begun = position.step;
-    const run = { settings, text, plan, data: dataset.info };
-    this.#saving = new Saving(engine, run, metrics, facts, position.due ? -1 : position.step);
-    this.#options = options;
+    this.#saving = new Saving(run);
     this.#steps = new CompiledSteps(engine, start.model, plan.common);
     this.#ahead = engine.ahead ?? 1;
     this.#runs = new Runs(this.#ahead);
@@ -123,7 +96,7 @@ export class Trainer {
 
   async run(): Promise<RunResult> {
     try {
-      return await this.#run();
+      return await this.#loop();
     } catch (error) {
       if (!(error instanceof NotFinite)) throw error;
       throw this.#diverged(`${error.message} after step ${this.#saving.begun} and was not saved`);
@@ -132,13 +105,13 @@ export class Trainer {
     }
   }
 
-  async #run(): Promise<RunResult> {
-    const { steps, stages } = this.#plan;
+  async #loop(): Promise<RunResult> {
+    const { steps, stages } = this.#run.plan;
     await this.#evaluateIfDue();
     await this.#saveIfTime();
     // Steps under way, the oldest first. None is begun over one after which there is something else to do.
     const under: Under[] = [];
-    let next = this.#begun;
+    let next = this.#run.position.step;
     while (this.#position.step < steps) {
       while (next < steps && (under.length === 0 || (under.length < this.#ahead && !this.#isPause(next)))) {
         const stage = stageAt(stages, next);
@@ -154,8 +127,8 @@ export class Trainer {
       await this.#saveIfTime();
     }
     await this.#saving.finish(this.#model, this.#companions, this.#position.tokens);
-    const last = (await readMetrics(this.#metrics.path)).filter(isEvaluation).at(-1);
-    const { out } = this.#settings;
+    const last = (await readMetrics(this.#run.metrics.path)).filter(isEvaluation).at(-1);
+    const { out } = this.#run.settings;
     const { tokens } = this.#position;
     return { folder: out, model: join(out, modelFolder), steps, tokens, evaluation: last?.evaluation };
   }
@@ -163,30 +136,30 @@ export class Trainer {
   /** What a stage asks for at its first step. */
   async #enter(stage: Stage): Promise<void> {
     if (stage.grow !== undefined) await this.#grow(stage, stage.grow);
-    if (stage.optimizer === "reset" && stage.start > 0) await resetOptimizer(this.#engine, this.#model);
+    if (stage.optimizer === "reset" && stage.start > 0) await resetOptimizer(this.#run.engine, this.#model);
     await this.#steps.keepOnly(subModels(stage, this.#model.dimensions.layers), stage.head);
   }
 
   /** Grows the model and measures it: how its loss changed is part of the run. */
   async #grow(stage: Stage, growth: StageGrowth): Promise<void> {
-    const { out, seed } = this.#settings;
+    const { out, seed } = this.#run.settings;
     const { step } = this.#position;
     await this.#saving.settled();
-    if (!this.#isEvaluated(step)) await this.#measure(stageAt(this.#plan.stages, Math.max(0, step - 1)).name);
+    if (!this.#isEvaluated(step)) await this.#measure(stageAt(this.#run.plan.stages, Math.max(0, step - 1)).name);
     await this.#steps.keepOnly([], false);
     await this.#evaluation?.release();
     this.#evaluation = undefined;
     const place = join(out, growthPlace);
     const record = await growStage(
-      writes(this.#engine) ? place : temporaryName(place, "part"),
+      writes(this.#run.engine) ? place : temporaryName(place, "part"),
       growth,
       seed,
-      (folder) => writeState(folder, this.#engine, this.#model, this.#companions, step),
+      (folder) => writeState(folder, this.#run.engine, this.#model, this.#companions, step),
       async (folder, moments) => {
         const grown = await openModel(folder, { compareCopies: false });
         try {
-          await this.#engine.drop(this.#engine.names());
-          await loadState(this.#engine, grown.model, grown.weights, folder, moments ? folder : undefined);
+          await this.#run.engine.drop(this.#run.engine.names());
+          await loadState(this.#run.engine, grown.model, grown.weights, folder, moments ? folder : undefined);
           this.#model = grown.model;
         } finally {
           await grown.close();
@@ -194,13 +167,13 @@ export class Trainer {
       },
     );
     this.#companions = { ...this.#companions, growth: record };
-    this.#steps = new CompiledSteps(this.#engine, this.#model, this.#plan.common);
+    this.#steps = new CompiledSteps(this.#run.engine, this.#model, this.#run.plan.common);
     await this.#measure(stage.name);
   }
 
   /** Whether the steps before this one must have ended, and what follows them be done, before it begins. */
   #isPause(step: number): boolean {
-    const entered = stageAt(this.#plan.stages, step).start === step;
+    const entered = stageAt(this.#run.plan.stages, step).start === step;
     return entered || this.#isEvaluated(step) || this.#isSaved(step) || this.#stopped() !== undefined;
   }
 
@@ -209,17 +182,17 @@ export class Trainer {
     const compiled = await this.#steps.get(sub, stage.head);
     const inputs = (micro: number) => this.#feed.get(step, micro);
     const began = performance.now();
-    const { result } = await beginStep(compiled, this.#settings.batch.accumulate, inputs, rate, this.#runs);
+    const { result } = await beginStep(compiled, this.#run.settings.batch.accumulate, inputs, rate, this.#runs);
     const agreed = this.#agreed();
     agreed.catch(() => {});
     return { step, flops: compiled.flops, began, result, agreed };
   }
 
   #planned(step: number): { readonly stage: Stage; readonly sub: SubModel; readonly rate: number } {
-    const { optimizer, schedule, seed } = this.#settings;
-    const stage = stageAt(this.#plan.stages, step);
+    const { optimizer, schedule, seed } = this.#run.settings;
+    const stage = stageAt(this.#run.plan.stages, step);
     const sub = subModelAt(stage, this.#model.dimensions.layers, seed, step);
-    return { stage, sub, rate: rateAt(optimizer.lr, schedule, this.#plan.stages, stage, step) };
+    return { stage, sub, rate: rateAt(optimizer.lr, schedule, this.#run.plan.stages, stage, step) };
   }
 
   /** Waits for a step and writes down what it gave. Its time is that since the one before it ended. */
@@ -236,48 +209,44 @@ export class Trainer {
       throw this.#diverged(`step ${step + 1} gave ${what} that is not a number (${await this.#diagnose(step)})`);
     }
 
-    const cost = { tokens: this.#plan.size.tokensPerStep, flops, seconds, joules: this.#energy?.spent() };
+    const cost = { tokens: this.#run.plan.size.tokensPerStep, flops, seconds, joules: this.#energy?.spent() };
     const position = advanced(this.#position, result, cost);
     this.#position = { ...position, due: this.#isEvaluated(step + 1) };
     // A stage's last step has its line, so that what each stage cost is there to be read.
-    if (position.step % this.#settings.log.every === 0 || position.step === stage.end) {
-      const { sequences, accumulate } = this.#settings.batch;
+    if (position.step % this.#run.settings.log.every === 0 || position.step === stage.end) {
+      const { sequences, accumulate } = this.#run.settings.batch;
       const last = { rate, norm: result.norm, sequences: sequences * accumulate };
-      await this.#metrics.add(trainingLine(position, stage, sub, last));
+      await this.#run.metrics.add(trainingLine(position, stage, sub, last));
       this.#position = { ...this.#position, open: beginning.open };
     }
     this.#tell(stage, result.loss, position);
   }
 
-  #inputs(step: number, micro: number): Record<string, TensorData> {
-    const { seed, batch } = this.#settings;
-    const made = trainingBatch(this.#dataset, { objective: this.#plan.objective, seed, step, micro, batch });
-    return batchInputs(made, this.#plan.dropout ? dropoutKey(seed, step, micro, batch.accumulate) : undefined);
-  }
-
   #tell(stage: Stage, loss: number, { step, tokens, seconds }: Position): void {
-    const { steps, size } = this.#plan;
+    const { steps, size } = this.#run.plan;
     const tokensPerSecond = seconds > 0 ? tokens / seconds : undefined;
     const secondsLeft = tokensPerSecond && ((steps - step) * size.tokensPerStep) / tokensPerSecond;
     this.#options.progress?.({ step, steps, stage: stage.name, loss, tokensPerSecond, secondsLeft });
   }
 
   #isEvaluated(step: number): boolean {
-    return this.#isDue(this.#settings.evaluate, step);
+    return this.#isDue(this.#run.settings.evaluate, step);
   }
 
   #isSaved(step: number): boolean {
-    return (this.#settings.checkpoint.at?.includes(step) ?? false) || this.#isDue(this.#settings.checkpoint, step);
+    return (
+      (this.#run.settings.checkpoint.at?.includes(step) ?? false) || this.#isDue(this.#run.settings.checkpoint, step)
+    );
   }
 
   #isDue({ every }: { readonly every: number }, step: number): boolean {
-    return step === this.#plan.steps || (every > 0 && step % every === 0);
+    return step === this.#run.plan.steps || (every > 0 && step % every === 0);
   }
 
   /** Once a signal came in, it stays; of several processes, once all know of it. */
   #stopped(): Signal | undefined {
     const heard = this.#heard();
-    if (this.#engine.processes === undefined) this.#signal ??= heard;
+    if (this.#run.engine.processes === undefined) this.#signal ??= heard;
     return this.#signal;
   }
 
@@ -289,7 +258,7 @@ export class Trainer {
   /** What signal one of several processes had when this was asked. */
   async #agreed(): Promise<Signal | undefined> {
     const heard = this.#heard();
-    const said = await this.#engine.processes?.agree([heard === undefined ? 0 : 1 + signals.indexOf(heard)]);
+    const said = await this.#run.engine.processes?.agree([heard === undefined ? 0 : 1 + signals.indexOf(heard)]);
     return said === undefined || said[0] === 0 ? undefined : signals[said[0] - 1];
   }
 
@@ -297,7 +266,7 @@ export class Trainer {
     if (!this.#position.due) return;
     const { step } = this.#position;
     if (this.#isEvaluated(step)) {
-      const stage = stageAt(this.#plan.stages, Math.max(0, step - 1)).name;
+      const stage = stageAt(this.#run.plan.stages, Math.max(0, step - 1)).name;
       const stopped = () => this.#stopped() !== undefined;
       // Stopped in the middle: the checkpoint says that it is still to be done.
       if (!(await this.#measure(stage, stopped))) return;
@@ -307,21 +276,29 @@ export class Trainer {
 
   /** Evaluates and writes it down. @returns whether it was done */
   async #measure(stage: string, stopped: () => boolean = () => false): Promise<boolean> {
-    if (this.#plan.size.validationSequences === 0) return true;
-    const { evaluation: form } = this.#plan;
+    if (this.#run.plan.size.validationSequences === 0) return true;
+    const { evaluation: form } = this.#run.plan;
     const { step, tokens, flops, seconds } = this.#position;
-    this.#evaluation ??= await compileEvaluation(this.#engine, this.#model, form);
-    const evaluation = await runEvaluation(this.#evaluation, this.#dataset, form, stopped);
+    this.#evaluation ??= await compileEvaluation(this.#run.engine, this.#model, form);
+    const evaluation = await runEvaluation(this.#evaluation, this.#run.dataset, form, stopped);
     if (evaluation === undefined) return false;
     if (!Number.isFinite(evaluation.loss)) {
-      const { broken, largest } = await look(this.#engine, this.#model);
+      const { broken, largest } = await look(this.#run.engine, this.#model);
       const why = broken === undefined ? `the largest weight is in ${largest.name}` : `${broken} holds NaN or infinity`;
       throw this.#diverged(`the validation loss after step ${step} is not a number (${why})`);
     }
     const symmetry = await Symmetry.of(this.#model, this.#companions.growth)?.measure((name) =>
-      readReal(this.#engine, name),
+      readReal(this.#run.engine, name),
     );
-    await this.#metrics.add({ step, stage, tokens, flops, seconds: Number(seconds.toFixed(3)), evaluation, symmetry });
+    await this.#run.metrics.add({
+      step,
+      stage,
+      tokens,
+      flops,
+      seconds: Number(seconds.toFixed(3)),
+      evaluation,
+      symmetry,
+    });
     this.#options.note?.(`step ${step}: validation loss ${evaluation.loss.toFixed(4)}`);
     return true;
   }
@@ -334,13 +311,13 @@ export class Trainer {
     if ((regular || signal !== undefined) && this.#saving.begun !== step) await this.#save();
     if (signal !== undefined) {
       await this.#saving.settled();
-      const { out } = this.#settings;
+      const { out } = this.#run.settings;
       throw new Interrupted(signal, `stopped after step ${step}, saved in ${out}; the same command carries on`);
     }
   }
 
   async #save(): Promise<void> {
-    this.#position = { ...this.#position, metrics: this.#metrics.lines };
+    this.#position = { ...this.#position, metrics: this.#run.metrics.lines };
     await this.#saving.checkpoint(this.#model, this.#companions, this.#position);
     this.#stopped();
   }
@@ -349,28 +326,28 @@ export class Trainer {
     const step = this.#saving.saved;
     const saved = step > 0 ? `the checkpoint of step ${step} is good` : "no checkpoint had been written";
     const wayOut = "start again with a lower optimizer.lr or a longer warm-up";
-    return new Diverged(`${what}; ${saved}`, this.#settings.out, wayOut);
+    return new Diverged(`${what}; ${saved}`, this.#run.settings.out, wayOut);
   }
 
   /** Which parameter made a step fail. Repeats the steps since the last good state, unless they are too many. */
   async #diagnose(step: number): Promise<string> {
     await this.#saving.end();
-    const from = Math.max(this.#begun, this.#saving.saved);
-    const { stages } = this.#plan;
+    const from = Math.max(this.#run.position.step, this.#saving.saved);
+    const { stages } = this.#run.plan;
     const grown = stages.some((stage) => stage.grow !== undefined && stage.start >= from && stage.start <= step);
     if (grown || step - from > MOST_REPEATED) return "which parameter it was is not known";
     this.#options.note?.(`step ${step + 1} failed: repeating ${step - from} steps to see why`);
-    const folder = join(this.#settings.out, checkpointsFolder, `step-${from}`);
-    const opened = from > this.#begun ? await openModel(folder, { compareCopies: false }) : undefined;
-    const { parameters, where, moments } = this.#start;
+    const folder = join(this.#run.settings.out, checkpointsFolder, `step-${from}`);
+    const opened = from > this.#run.position.step ? await openModel(folder, { compareCopies: false }) : undefined;
+    const { parameters, where, moments } = this.#run.start;
     try {
-      if (opened === undefined) await loadState(this.#engine, this.#model, parameters, where, moments);
-      else await loadState(this.#engine, this.#model, opened.weights, folder, folder);
+      if (opened === undefined) await loadState(this.#run.engine, this.#model, parameters, where, moments);
+      else await loadState(this.#run.engine, this.#model, opened.weights, folder, folder);
     } finally {
       await opened?.close();
     }
     const inputs = (at: number, micro: number) => this.#feed.get(at, micro);
-    const [engine, model, plan, settings] = [this.#engine, this.#model, this.#plan, this.#settings];
+    const [engine, model, plan, settings] = [this.#run.engine, this.#model, this.#run.plan, this.#run.settings];
     return diagnose({ engine, model, plan, settings, from, step, inputs });
   }
 }

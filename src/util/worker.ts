@@ -29,17 +29,22 @@ type Reply<Answer> =
   | { readonly refused: readonly [what: string, where: string, wayOut: string] }
   | { readonly failed: unknown };
 
-/** A thread whose script calls `answering`: what it is asked is answered in order. */
+/**
+ * A thread whose script calls `answering`: what it is asked is answered in order. It keeps the process alive only while an
+ * answer is awaited.
+ */
 export class Thread<Message, Answer> {
   readonly #worker: Worker;
-  readonly #asked: { resolve(answer: Answer): void; reject(error: unknown): void }[] = [];
+  readonly #asked: { resolve(answer: Answer | PromiseLike<Answer>): void; reject(error: unknown): void }[] = [];
   /** Why it answers no more. */
   #ended: { readonly error: unknown } | undefined;
 
-  constructor(script: URL, options?: WorkerOptions) {
+  /** @param gone called when the thread is no more */
+  constructor(script: URL, options?: WorkerOptions, gone = () => {}) {
     this.#worker = new Worker(script, options);
     this.#worker.on("message", (reply: Reply<Answer>) => {
       const first = this.#asked.shift();
+      if (this.#asked.length === 0) this.#worker.unref();
       if ("answer" in reply) first?.resolve(reply.answer);
       else first?.reject("refused" in reply ? new UserError(...reply.refused) : reply.failed);
     });
@@ -48,7 +53,10 @@ export class Thread<Message, Answer> {
       for (const { reject } of this.#asked.splice(0)) reject(this.#ended.error);
     };
     this.#worker.on("error", end);
-    this.#worker.on("exit", () => end(new Error(`the thread of ${script.pathname} has ended`)));
+    this.#worker.on("exit", () => {
+      gone();
+      end(new Error(`the thread of ${script.pathname} has ended`));
+    });
   }
 
   /** How many messages are not answered yet. */
@@ -57,10 +65,11 @@ export class Thread<Message, Answer> {
   }
 
   /** @param moved memory of the message that the thread takes over */
-  ask(message: Message, moved: readonly Transferable[] = []): Promise<Answer> {
-    const answer = new Promise<Answer>((resolve, reject) => {
+  ask<A extends Answer>(message: Message, moved: readonly Transferable[] = []): Promise<A> {
+    const answer = new Promise<A>((resolve, reject) => {
       if (this.#ended !== undefined) throw this.#ended.error;
       this.#asked.push({ resolve, reject });
+      this.#worker.ref();
       this.#worker.postMessage(message, moved);
     });
     // Whoever awaits it later hears of a failure; until then it is not one that nobody handles.

@@ -103,6 +103,10 @@ describe("advice", () => {
     expect(near.nearest[0].apart).toBe(0);
     expect(far.high - far.low).toBeGreaterThan(0.7);
     expect(far.verdict).toBe("unknown");
+    const told = grid.map((one) => ({ ...one, method: "direct-early", label: "DirectCopy, early decay" }));
+    const named = estimate(setting(2, 0, 20, 0), told, "reuse");
+    expect(named).toMatchObject({ method: "direct-early", label: "DirectCopy, early decay" });
+    expect(adviceLine(named)).toContain("growing (DirectCopy, early decay) saves");
     expect(adviceLine(far)).toMatch(/^nothing near was measured: .* the nearest far away/);
     expect(estimate(setting(2, 0, 20, 0), [], "all-in")).toMatchObject({ method: null, cells: 0, nearest: [] });
   });
@@ -128,6 +132,8 @@ describe("advice", () => {
     expect(asked).toMatchObject({ architecture: "gpt2", objective: "clm", tokens: 1e6, to: { hidden: 24, layers: 2 } });
     expect(estimates.map(({ counts }: { counts: string }) => counts)).toEqual(["reuse", "all-in"]);
     const text = cli(["advise", source, "--layers", "4", "--tokens", "20M"]);
+    // In a reader's words, not by the name in a study's file.
+    expect(text.stdout).not.toMatch(/growing \([a-z]+(-[a-z]+)+\)/);
     expect(text.stdout.split("\n")[0]).toMatch(/saves about .* the source being free .* cells measured, the nearest/);
     expect(text.stdout).toContain("claimed: aki, bert2BERT (ACL 2022): 47 %");
     expect(cli(["advise", source, "--tokens", "many", "--hidden", "24"]).code).toBe(2);

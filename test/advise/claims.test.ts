@@ -73,7 +73,7 @@ describe("a study's cells", () => {
   });
 });
 
-it("grid.json and claims.md are what `npm run claims` makes of the committed studies", async () => {
+it("grid.json, its picture and claims.md are what `npm run claims` makes of the committed studies", async () => {
   const committed = join(packageRoot(), "docs", "results");
   const folder = temporaryFolder();
   for (const name of readdirSync(committed, { recursive: true, encoding: "utf8" })) {
@@ -82,7 +82,7 @@ it("grid.json and claims.md are what `npm run claims` makes of the committed stu
     cpSync(join(committed, name), join(folder, name));
   }
   await write(folder);
-  for (const name of ["grid.json", "claims.md"]) {
+  for (const name of ["grid.json", "grid.svg", "claims.md"]) {
     expect(readFileSync(join(folder, name), "utf8"), `${name}: npm run claims`).toBe(
       readFileSync(join(committed, name), "utf8"),
     );

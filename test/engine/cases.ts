@@ -1,6 +1,7 @@
 /** Programs that use each operation, with numbers to run them on: what the engines' tests and bench/gpu hold engines to. */
 import type { Value } from "../../src/program/graph.ts";
 import * as ops from "../../src/program/ops/index.ts";
+import * as slopes from "../program/slopes.ts";
 import type { Bench } from "./compare.ts";
 
 export type Build = (t: Bench) => readonly Value[];
@@ -201,7 +202,7 @@ export const cases: Readonly<Record<string, { readonly within?: number; readonly
           const x = t.real([9, 96], { mean: 0.5, std: 2 });
           const gain = t.real([96]);
           const { mean, rstd } = ops.layerNorm(t.b, x, gain, t.real([96]), 1e-5);
-          const { dx, dgain, dshift } = ops.layerNormGrad(t.b, { g: t.real([9, 96]), x, gain, mean, rstd }, wanted);
+          const { dx, dgain, dshift } = slopes.layerNormGrad(t.b, { g: t.real([9, 96]), x, gain, mean, rstd }, wanted);
           return [dx, dgain, dshift].filter((value) => value !== null);
         },
     ),
@@ -216,10 +217,10 @@ export const cases: Readonly<Record<string, { readonly within?: number; readonly
     // Two terms cancel in the tails.
     within: 5e-6,
     builds: [
-      (t) => [ops.geluGrad(t.b, t.real([500]), t.real([500], { std: 3 }), "erf")],
-      (t) => [ops.geluGrad(t.b, t.real([500]), t.real([500], { std: 3 }), "tanh")],
+      (t) => [slopes.geluGrad(t.b, t.real([500]), t.real([500], { std: 3 }), "erf")],
+      (t) => [slopes.geluGrad(t.b, t.real([500]), t.real([500], { std: 3 }), "tanh")],
       // Where the density vanishes and its square overflows.
-      (t) => [ops.geluGrad(t.b, t.real([500]), t.real([500], { std: 30 }), "erf")],
+      (t) => [slopes.geluGrad(t.b, t.real([500]), t.real([500], { std: 30 }), "erf")],
     ],
   },
   rmsNorm: {
@@ -241,7 +242,7 @@ export const cases: Readonly<Record<string, { readonly within?: number; readonly
           const x = t.real([9, width], { mean: 0.5, std: 2 });
           const gain = t.real([width]);
           const { rrms } = ops.rmsNorm(t.b, x, gain, 1e-5);
-          const { dx, dgain } = ops.rmsNormGrad(t.b, { g: t.real([9, width]), x, gain, rrms }, wanted);
+          const { dx, dgain } = slopes.rmsNormGrad(t.b, { g: t.real([9, width]), x, gain, rrms }, wanted);
           return [dx, dgain].filter((value) => value !== null);
         },
     ),
@@ -251,7 +252,7 @@ export const cases: Readonly<Record<string, { readonly within?: number; readonly
   },
   siluGrad: {
     within: 5e-6,
-    builds: [(t) => [ops.siluGrad(t.b, t.real([500]), t.real([500], { std: 3 }))]],
+    builds: [(t) => [slopes.siluGrad(t.b, t.real([500]), t.real([500], { std: 3 }))]],
   },
   rotary: {
     builds: [3, 4].flatMap((half) =>
@@ -293,7 +294,7 @@ export const cases: Readonly<Record<string, { readonly within?: number; readonly
             (t) => {
               const { q, k, v, out, probs, pattern } = groups(t, kvHeads, fused);
               const inputs = { g: t.real(q.shape), q, k, v, out, probs, mask: pattern };
-              return Object.values(ops.attentionGrad(t.b, inputs, { heads: 4, kvHeads, scale: 0.4 }));
+              return Object.values(slopes.attentionGrad(t.b, inputs, { heads: 4, kvHeads, scale: 0.4 }));
             },
         ),
       ),
@@ -302,7 +303,11 @@ export const cases: Readonly<Record<string, { readonly within?: number; readonly
           (t) => {
             const { q, k, v, out, probs, pattern } = attend(t, { causal: true, bias: true, mask });
             const g = t.real([2, 5, 12]);
-            const grads = ops.attentionGrad(t.b, { g, q, k, v, out, probs, mask: pattern }, { heads: 3, scale: 0.4 });
+            const grads = slopes.attentionGrad(
+              t.b,
+              { g, q, k, v, out, probs, mask: pattern },
+              { heads: 3, scale: 0.4 },
+            );
             return Object.values(grads);
           },
       ),
@@ -322,7 +327,7 @@ export const cases: Readonly<Record<string, { readonly within?: number; readonly
         const labels = t.ids(50, [9]);
         const weights = t.between(0, 1, [9]);
         const { logsumexp } = ops.crossEntropy(t.b, logits, labels, weights);
-        return [ops.crossEntropyGrad(t.b, { g: t.real([]), logits, logsumexp, labels, weights })];
+        return [slopes.crossEntropyGrad(t.b, { g: t.real([]), logits, logsumexp, labels, weights })];
       },
     ],
   },

@@ -2,7 +2,8 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import type { Window } from "../../src/engine/onednn/steps.ts";
-import { denseStrides, isDense, restrided, subWindow } from "../../src/engine/onednn/views.ts";
+import { isDense, restrided, subWindow } from "../../src/engine/onednn/views.ts";
+import { rowMajorStrides } from "../../src/engine/reference/strides.ts";
 
 /** Where the elements lie, in row-major order. */
 function places({ skip, dims, strides }: Window): number[] {
@@ -14,7 +15,7 @@ function places({ skip, dims, strides }: Window): number[] {
 
 const extents = fc.array(fc.integer({ min: 1, max: 4 }), { minLength: 1, maxLength: 4 });
 const window = (dims: readonly number[]): Window => ({
-  ...{ base: { buffer: 0 }, skip: 0, dims, strides: denseStrides(dims) },
+  ...{ base: { buffer: 0 }, skip: 0, dims, strides: rowMajorStrides(dims) },
   type: "f32",
 });
 

@@ -1,11 +1,11 @@
 /** The composites and their gradients, and AdamW, against PyTorch in float64. */
 import { describe, expect, test } from "vitest";
-import { evaluate } from "../../src/engine/reference/evaluate.ts";
 import type { Numbers } from "../../src/engine/reference/kernels.ts";
 import { ProgramBuilder } from "../../src/program/builder.ts";
 import { differentiate } from "../../src/program/differentiate.ts";
 import { size, type Value } from "../../src/program/graph.ts";
 import * as ops from "../../src/program/ops/index.ts";
+import { evaluate } from "../program/evaluate.ts";
 import { randomNumbers } from "../program/finite.ts";
 import { python } from "../support.ts";
 

@@ -3,11 +3,11 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { squaredRelu, squaredReluOp } from "../../docs/examples/squared-relu.ts";
-import { evaluate } from "../../src/engine/reference/evaluate.ts";
 import { ProgramBuilder } from "../../src/program/builder.ts";
 import { flops } from "../../src/program/flops.ts";
 import { ProgramError } from "../../src/program/graph.ts";
 import { packageRoot } from "../../src/util/paths.ts";
+import { evaluate } from "./evaluate.ts";
 import { compareWithDifferences } from "./finite.ts";
 
 test("its gradient agrees with finite differences", () => {

@@ -1,6 +1,5 @@
 /** Expansion keeps what a program computes and costs; FLOPs against a count by hand. */
 import { describe, expect, test } from "vitest";
-import { evaluate } from "../../src/engine/reference/evaluate.ts";
 import type { Numbers } from "../../src/engine/reference/kernels.ts";
 import { ProgramBuilder } from "../../src/program/builder.ts";
 import { differentiate } from "../../src/program/differentiate.ts";
@@ -8,7 +7,9 @@ import { expand } from "../../src/program/expand.ts";
 import { flops } from "../../src/program/flops.ts";
 import type { Program } from "../../src/program/graph.ts";
 import * as ops from "../../src/program/ops/index.ts";
+import { evaluate } from "./evaluate.ts";
 import { randomNumbers } from "./finite.ts";
+import * as slopes from "./slopes.ts";
 
 /** A block with every composite, its backward pass and an optimizer's step. */
 function step(): Program {
@@ -122,7 +123,7 @@ describe("expand", () => {
     const x = b.input("x", [2, 3]);
     const row = b.input("row", [3]);
     const column = b.input("column", [2]);
-    const { dshift } = ops.layerNormGrad(
+    const { dshift } = slopes.layerNormGrad(
       b,
       { g, x, gain: row, mean: column, rstd: column },
       { x: false, affine: true },

@@ -1,7 +1,6 @@
 /** Shape rules: properties over random shapes, and for every operation inputs that it must refuse. */
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { evaluate } from "../../src/engine/reference/evaluate.ts";
 import { ProgramBuilder } from "../../src/program/builder.ts";
 import {
   type Builder,
@@ -13,7 +12,9 @@ import {
   type Value,
 } from "../../src/program/graph.ts";
 import * as ops from "../../src/program/ops/index.ts";
+import { evaluate } from "./evaluate.ts";
 import { randomNumbers } from "./finite.ts";
+import * as slopes from "./slopes.ts";
 
 const extents = (length: { min: number; max: number }) =>
   fc.array(fc.integer({ min: 1, max: 4 }), { minLength: length.min, maxLength: length.max });
@@ -265,9 +266,9 @@ describe("what does not fit is refused", () => {
       () => ops.layerNorm(b, v([3]), v([3]), v([3]), 1e-5),
     ],
     layerNormGrad: [
-      () => ops.layerNormGrad(b, normGrad, { x: false, affine: false }),
-      () => ops.layerNormGrad(b, { ...normGrad, mean: v([3]) }, { x: true, affine: true }),
-      () => ops.layerNormGrad(b, { ...normGrad, g: v([3, 2]) }, { x: true, affine: false }),
+      () => slopes.layerNormGrad(b, normGrad, { x: false, affine: false }),
+      () => slopes.layerNormGrad(b, { ...normGrad, mean: v([3]) }, { x: true, affine: true }),
+      () => slopes.layerNormGrad(b, { ...normGrad, g: v([3, 2]) }, { x: true, affine: false }),
     ],
     rmsNorm: [
       () => ops.rmsNorm(b, v([2, 3]), v([2]), 1e-5),
@@ -275,9 +276,9 @@ describe("what does not fit is refused", () => {
       () => ops.rmsNorm(b, v([3]), v([3]), 1e-5),
     ],
     rmsNormGrad: [
-      () => ops.rmsNormGrad(b, rmsGrad, { x: false, gain: false }),
-      () => ops.rmsNormGrad(b, { ...rmsGrad, rrms: v([3]) }, { x: true, gain: true }),
-      () => ops.rmsNormGrad(b, { ...rmsGrad, g: v([3, 2]) }, { x: true, gain: false }),
+      () => slopes.rmsNormGrad(b, rmsGrad, { x: false, gain: false }),
+      () => slopes.rmsNormGrad(b, { ...rmsGrad, rrms: v([3]) }, { x: true, gain: true }),
+      () => slopes.rmsNormGrad(b, { ...rmsGrad, g: v([3, 2]) }, { x: true, gain: false }),
     ],
     rotary: [
       () => ops.rotary(b, v([2, 3, 6]), v([2, 3, 2])),
@@ -285,9 +286,9 @@ describe("what does not fit is refused", () => {
       () => ops.rotary(b, v([2, 3, 8]), v([3, 2])),
     ],
     silu: [() => ops.silu(b, i([2]))],
-    siluGrad: [() => ops.siluGrad(b, v([2]), v([3]))],
+    siluGrad: [() => slopes.siluGrad(b, v([2]), v([3]))],
     gelu: [() => ops.gelu(b, i([2]), "erf")],
-    geluGrad: [() => ops.geluGrad(b, v([2]), v([3]), "tanh")],
+    geluGrad: [() => slopes.geluGrad(b, v([2]), v([3]), "tanh")],
     attention: [
       () => attend({ heads: 3 }),
       () => attend({}, [2, 3, 4], [1, 3, 4]),
@@ -302,10 +303,10 @@ describe("what does not fit is refused", () => {
       () => attend({ apart: { queries: v([2, 3]), keys: i([2, 3]) } }),
     ],
     attentionGrad: [
-      () => ops.attentionGrad(b, { ...attentionGrad, probs: v([2, 3, 3]) }, { heads: 2, scale: 1 }),
-      () => ops.attentionGrad(b, { ...attentionGrad, mask: v([2, 3, 3]) }, { heads: 2, scale: 1 }),
-      () => ops.attentionGrad(b, attentionGrad, { heads: 2, kvHeads: 1, scale: 1 }),
-      () => ops.attentionGrad(b, { ...attentionGrad, out: v([2, 3, 6]) }, { heads: 2, scale: 1 }),
+      () => slopes.attentionGrad(b, { ...attentionGrad, probs: v([2, 3, 3]) }, { heads: 2, scale: 1 }),
+      () => slopes.attentionGrad(b, { ...attentionGrad, mask: v([2, 3, 3]) }, { heads: 2, scale: 1 }),
+      () => slopes.attentionGrad(b, attentionGrad, { heads: 2, kvHeads: 1, scale: 1 }),
+      () => slopes.attentionGrad(b, { ...attentionGrad, out: v([2, 3, 6]) }, { heads: 2, scale: 1 }),
     ],
     crossEntropy: [
       () => ops.crossEntropy(b, v([2, 3]), i([3]), v([2])),
@@ -313,9 +314,9 @@ describe("what does not fit is refused", () => {
       () => ops.crossEntropy(b, v([2, 3]), i([2]), v([3])),
     ],
     crossEntropyGrad: [
-      () => ops.crossEntropyGrad(b, { ...lossGrad, g: v([2]) }),
-      () => ops.crossEntropyGrad(b, { ...lossGrad, logsumexp: v([3]) }),
-      () => ops.crossEntropyGrad(b, { ...lossGrad, labels: i([3]) }),
+      () => slopes.crossEntropyGrad(b, { ...lossGrad, g: v([2]) }),
+      () => slopes.crossEntropyGrad(b, { ...lossGrad, logsumexp: v([3]) }),
+      () => slopes.crossEntropyGrad(b, { ...lossGrad, labels: i([3]) }),
     ],
     globalNorm: [() => ops.globalNorm(b, []), () => ops.globalNorm(b, [i([2])])],
     adamw: [

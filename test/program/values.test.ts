@@ -1,11 +1,11 @@
 /** What operations compute, by the reference engine's kernels, against formulas written out here. */
 import { describe, expect, test } from "vitest";
-import { evaluate } from "../../src/engine/reference/evaluate.ts";
 import type { Numbers } from "../../src/engine/reference/kernels.ts";
 import { ProgramBuilder } from "../../src/program/builder.ts";
 import type { Shape, Value } from "../../src/program/graph.ts";
 import * as ops from "../../src/program/ops/index.ts";
 import { philox, streamId } from "../../src/util/random.ts";
+import { evaluate } from "./evaluate.ts";
 import { randomNumbers } from "./finite.ts";
 
 type Given = Record<string, { shape: Shape; numbers: readonly number[] | Float64Array | Int32Array; i32?: boolean }>;

@@ -13,7 +13,7 @@ import { studyYaml, writeStudy } from "./support.ts";
 
 const branches =
   "schedule: {warmup: 2, decay: constant}\nbranches: {at: [0.7], cooldown: 0.2, decay: linear, stages: own}";
-const named = ["zero-one-layer", "gradual-stack", "midas", "in-run", "in-run-width"];
+const named = ["zero-one-layer", "gradual-stack", "midas", "in-run", "in-run-width", "sparkling"];
 const written = `
   scratch:
   none: {init: {layers: 0}, plan: [{share: 0.5}, {grow: {layers: 4, depth: zero}}]}

@@ -2,7 +2,6 @@
  * What a batch is: its shape, its arrays, and how many tokens of a sequence come from the data and are predicted.
  */
 import { type Objective, termsOf } from "../../model/objectives.ts";
-import { UserError } from "../../util/errors.ts";
 import type { Dataset } from "../prepared/dataset.ts";
 import { maskedCount } from "./masking.ts";
 
@@ -56,19 +55,11 @@ function bodyOf(length: number, objective: Objective): number {
   return length - (hasPairs(objective) ? 3 : 2);
 }
 
-/** As DataSize's `perSequence`, known without the data. */
+/** How many positions of a full sequence are predicted: what one has at most, and a program is built for. */
 export function predictedOf(length: number, objective: Objective, masked: number): number {
   return objective === "clm" ? length - 1 : maskedCount(masked, bodyOf(length, objective));
 }
 
 export function hasPairs(objective: Objective): boolean {
   return termsOf(objective).includes("nsp");
-}
-
-/** The masked positions of a full sequence: what one has at most, and a program is built for. */
-export function perSequence(dataset: Dataset, masked: number, objective: Objective = "mlm"): number {
-  if (!(masked > 0 && masked <= 1)) {
-    throw new UserError(`a share of ${masked}`, "batch.masked", "it is a share above 0 and at most 1, such as 0.15");
-  }
-  return maskedCount(masked, bodyLength(dataset, objective));
 }

@@ -8,10 +8,9 @@ import { UserError } from "../../util/errors.ts";
 import { RandomStream } from "../../util/random.ts";
 import type { Dataset } from "../prepared/dataset.ts";
 import { Permutation } from "../prepared/order.ts";
-import { separatorOf } from "./apart.ts";
-import { type Batch, type BatchShape, bodyLength, hasPairs, perSequence } from "./batch.ts";
+import { type Batch, type BatchShape, bodyLength, hasPairs, predictedOf } from "./batch.ts";
 import { maskedCount } from "./masking.ts";
-import { causal, layoutOf, maskedBatch, maskerOf } from "./rows.ts";
+import { causal, layoutOf, maskedBatch, maskerOf, separatorOf } from "./rows.ts";
 
 const PAIRS = "sentence pairs";
 
@@ -60,7 +59,7 @@ export function dataSize(dataset: Dataset, objective: Objective, batch: BatchSha
     validationSequences,
     tokensPerStep: batch.sequences * batch.accumulate * dataset.info.length,
     stepsPerEpoch: sequences / (batch.sequences * batch.accumulate),
-    perSequence: objective === "clm" ? dataset.info.length - 1 : perSequence(dataset, batch.masked, objective),
+    perSequence: predictedOf(dataset.info.length, objective, batch.masked),
   };
 }
 
@@ -92,7 +91,7 @@ export function trainingBatch(dataset: Dataset, options: TrainingBatchOptions): 
     ...batch,
     separator: separatorOf(dataset, batch),
     masker,
-    per: perSequence(dataset, batch.masked, objective),
+    per: predictedOf(dataset.info.length, objective, batch.masked),
     random: new RandomStream(seed, "masking", step),
     firstSlot: micro * batch.sequences,
     weight: (predicted) => 1 / Math.max(1, elsewhere + predicted),
@@ -125,7 +124,7 @@ export function* validationBatches(
     sequences: batch.sequences,
     separator: separatorOf(dataset, batch),
     masker: maskerOf(dataset, batch.masked, objective),
-    per: perSequence(dataset, batch.masked, objective),
+    per: predictedOf(dataset.info.length, objective, batch.masked),
     random: new RandomStream(0, "validation masking"),
     weight: () => 1,
     pairWeight: 1,

@@ -9,12 +9,14 @@ import type { Objective } from "../../model/objectives.ts";
 import { UserError } from "../../util/errors.ts";
 import type { RandomStream } from "../../util/random.ts";
 import type { Dataset } from "../prepared/dataset.ts";
-import { numberDocuments, separatorOf } from "./apart.ts";
 import { type Batch, type BatchShape, bodyLength, hasPairs } from "./batch.ts";
 import { type Masker, maskerFor } from "./masking.ts";
 import { numbersOfPair, Pairs } from "./pairs.ts";
 
 export function maskerOf(dataset: Dataset, masked: number, objective: Objective): Masker {
+  if (!(masked > 0 && masked <= 1)) {
+    throw new UserError(`a share of ${masked}`, "batch.masked", "it is a share above 0 and at most 1, such as 0.15");
+  }
   const { tokenizer } = dataset.info;
   const { cls, sep, mask } = tokenizer.special;
   if (cls === undefined || sep === undefined || mask === undefined) {
@@ -28,6 +30,20 @@ export function maskerOf(dataset: Dataset, masked: number, objective: Objective)
     );
   }
   return maskerFor(tokenizer, mask, masked, dataset.drawnBelow);
+}
+
+/** Numbers the documents of a sequence, ids `start` to `end`, from 0: one ends with its separator. */
+function numberDocuments(into: Int32Array, ids: Int32Array, start: number, end: number, separator: number): void {
+  let document = 0;
+  for (let i = start; i < end; i++) {
+    into[i] = document;
+    if (ids[i] === separator) document++;
+  }
+}
+
+/** What ends a document, where a batch keeps documents apart: which of its sequence's a token is of is then told by it. */
+export function separatorOf({ info }: Dataset, { documents }: Pick<BatchShape, "documents">): number | undefined {
+  return documents === "apart" ? info.separator : undefined;
 }
 
 /** How a masked model's sequences are made of a part's tokens. */

@@ -13,6 +13,7 @@ import { UserError } from "../../util/errors.ts";
 import type { Json } from "../../util/json.ts";
 import { packageVersion } from "../../util/paths.ts";
 import type { Fingerprint } from "../text/blocks.ts";
+import { byCodePoint } from "../text/order.ts";
 import { findSources, namedField, type Reading } from "../text/sources.ts";
 import { bert, gpt2, roberta } from "./classes.ts";
 import type { Parts } from "./json.ts";
@@ -104,7 +105,7 @@ export async function trainTokenizer(options: TrainTokenizerOptions): Promise<Tr
     names,
     arrays,
     join: joined,
-  } = kind === "wordpiece" ? wordPiece(tokens, words, size) : byteLevel(tokens, words);
+  } = kind === "wordpiece" ? wordPiece(tokens, words, size) : await byteLevel(tokens, words);
   const merges = learnMerges(arrays, { names, join: joined }, size);
   const named = merges.map(({ left, right }: Merge): [string, string] => [names[left], names[right]]);
   const fill = async (folder: string) => {
@@ -146,12 +147,17 @@ function wordPiece(tokens: readonly string[], words: ReadonlyMap<string, number>
     for (const letter of letters.slice(1)) inner.add(letter);
     split.push({ letters: letters.map((letter, i) => (i === 0 ? letter : `##${letter}`)), count });
   }
-  const names = [...tokens, ...byCodePoint(alphabet), ...byCodePoint(inner).map((letter) => `##${letter}`)];
+  const names = [
+    ...tokens,
+    ...[...alphabet].sort(byCodePoint),
+    ...[...inner].sort(byCodePoint).map((letter) => `##${letter}`),
+  ];
   return { names, arrays: arraysOf(split, names), join: (left, right) => left + right.slice(2) };
 }
 
-function byteLevel(tokens: readonly string[], words: ReadonlyMap<string, number>): Start {
-  const names = [...tokens, ...byteAlphabet()];
+async function byteLevel(tokens: readonly string[], words: ReadonlyMap<string, number>): Promise<Start> {
+  const { default: library } = await import("tokenizers");
+  const names = [...tokens, ...library.byteLevelAlphabet().sort(byCodePoint)];
   const split = [...words].map(([word, count]) => ({ letters: [...word], count }));
   return { names, arrays: arraysOf(split, names), join: (left, right) => left + right };
 }
@@ -160,24 +166,8 @@ function byteLevel(tokens: readonly string[], words: ReadonlyMap<string, number>
 function alphabetOf(words: ReadonlyMap<string, number>, most: number): Set<string> {
   const counts = new Map<string, number>();
   for (const [word, count] of words) for (const letter of word) counts.set(letter, (counts.get(letter) ?? 0) + count);
-  const ordered = byCodePoint(counts.keys());
-  ordered.sort((a, b) => (counts.get(b) ?? 0) - (counts.get(a) ?? 0));
-  return new Set(ordered.slice(0, most));
-}
-
-function byCodePoint(letters: Iterable<string>): string[] {
-  return [...letters].sort((a, b) => (a.codePointAt(0) ?? 0) - (b.codePointAt(0) ?? 0));
-}
-
-/** GPT-2's 256 characters that stand for bytes: printable Latin-1 for itself, the rest from U+0100 on. */
-function byteAlphabet(): string[] {
-  const alphabet: string[] = [];
-  let next = 0x100;
-  for (let byte = 0; byte < 256; byte++) {
-    const printable = (byte > 0x20 && byte < 0x7f) || (byte > 0xa0 && byte !== 0xad);
-    alphabet.push(String.fromCharCode(printable ? byte : next++));
-  }
-  return byCodePoint(alphabet);
+  const ordered = [...counts].sort(([a, often], [b, seldom]) => seldom - often || byCodePoint(a, b));
+  return new Set(ordered.slice(0, most).map(([letter]) => letter));
 }
 
 interface Split {

@@ -5,6 +5,8 @@
  * is placed from the bottom upward, freed room reused; the scratch region of the programs, of which one runs at a time,
  * lies above a mark that moves up when states need more.
  */
+import { padded, Room } from "../room.ts";
+
 const PAGE = 65536;
 /** 32-bit WebAssembly addresses end at 4 GiB. */
 const MAXIMUM_PAGES = 65536;
@@ -15,43 +17,23 @@ const START = PAGE;
 
 export class Arena {
   readonly memory = new WebAssembly.Memory({ initial: 16, maximum: MAXIMUM_PAGES, shared: true });
-  readonly #free: { offset: number; bytes: number }[] = [];
-  #top = START;
+  /** It goes on for ever: where it can't, `ensure` says so. */
+  readonly #room = new Room(START, Number.MAX_SAFE_INTEGER);
 
   /** Room for a tensor that lives between runs. @throws if the memory is full */
   allocate(bytes: number): number {
-    const need = Math.max(64, Math.ceil(bytes / 64) * 64);
-    const at = this.#free.findIndex((hole) => hole.bytes >= need);
-    if (at >= 0) {
-      const hole = this.#free[at];
-      if (hole.bytes === need) this.#free.splice(at, 1);
-      else this.#free[at] = { offset: hole.offset + need, bytes: hole.bytes - need };
-      return hole.offset;
-    }
-    const offset = this.#top;
-    this.#top += need;
-    this.ensure(this.#top);
+    const offset = this.#room.take(padded(bytes)) ?? 0;
+    this.ensure(offset + padded(bytes));
     return offset;
   }
 
   release(offset: number, bytes: number): void {
-    this.#free.push({ offset, bytes: Math.max(64, Math.ceil(bytes / 64) * 64) });
-    this.#free.sort((a, b) => a.offset - b.offset);
-    for (let i = this.#free.length - 1; i > 0; i--) {
-      const below = this.#free[i - 1];
-      if (below.offset + below.bytes !== this.#free[i].offset) continue;
-      this.#free.splice(i - 1, 2, { offset: below.offset, bytes: below.bytes + this.#free[i].bytes });
-    }
-    const last = this.#free.at(-1);
-    if (last !== undefined && last.offset + last.bytes === this.#top) {
-      this.#top = last.offset;
-      this.#free.pop();
-    }
+    this.#room.give(offset, padded(bytes));
   }
 
   /** Where the scratch region starts now. */
   get top(): number {
-    return this.#top;
+    return this.#room.last?.start ?? START;
   }
 
   /** @throws if the memory can't be that large */

@@ -7,60 +7,16 @@
  * another gradient, and a factor. So a sum of gradients costs no pass over memory of its own.
  */
 import { attention, attentionGrad } from "./lower/attention.ts";
-import { gelu, geluGrad, layerNorm, layerNormGrad, silu, siluGrad } from "./lower/blocks.ts";
-import { binary, concat, constant, rename, split, transpose, unary } from "./lower/elementwise.ts";
+import { blocks } from "./lower/blocks.ts";
+import { elementwise } from "./lower/elementwise.ts";
 import { linear, matmul, reduceSum } from "./lower/products.ts";
 import { rmsNorm, rmsNormGrad, rotary } from "./lower/rms.ts";
 import { type Lowering, type Lowerings, reference } from "./lower/shared.ts";
-import {
-  adamw,
-  crossEntropy,
-  crossEntropyGrad,
-  dropoutMask,
-  gather,
-  globalNorm,
-  scatterAdd,
-} from "./lower/training.ts";
+import { training } from "./lower/training.ts";
 
 const table: Lowerings = {
-  add: binary("add"),
-  sub: binary("sub"),
-  mul: binary("mul"),
-  div: binary("div"),
-  neg: unary("linear", () => -1),
-  scale: unary("linear", ({ factor }) => factor),
-  exp: unary("exp"),
-  sqrt: unary("sqrt"),
-  tanh: unary("tanh"),
-  relu: unary("relu"),
-  recip: unary("pow", () => 1, -1),
-  constant,
-  reshape: rename,
-  stopGradient: rename,
-  transpose,
-  split,
-  concat,
-  matmul,
-  linear,
-  reduceSum,
-  layerNorm,
-  layerNormGrad,
-  gelu,
-  geluGrad,
-  silu,
-  siluGrad,
-  rmsNorm,
-  rmsNormGrad,
-  rotary,
-  attention,
-  attentionGrad,
-  crossEntropy,
-  crossEntropyGrad,
-  gather,
-  scatterAdd,
-  dropoutMask,
-  globalNorm,
-  adamw,
+  ...{ ...elementwise, ...blocks, ...training },
+  ...{ matmul, linear, reduceSum, rmsNorm, rmsNormGrad, rotary, attention, attentionGrad },
   // oneDNN's logarithm is off by more than a unit in the last place.
   log: reference,
   erf: reference,

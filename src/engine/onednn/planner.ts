@@ -8,9 +8,10 @@
 import { type Node, type Program, sameShape, size, type Type, type Value } from "../../program/graph.ts";
 import { type Uses, usesOf } from "../../program/uses.ts";
 import { readsHalves } from "../precision.ts";
+import { rowMajorStrides } from "../reference/strides.ts";
 import { lowerings } from "./lowerings.ts";
 import { bytesOf, type Plan, type Step, type Window, windowsOf } from "./steps.ts";
-import { denseStrides, isDense, restrided, subWindow } from "./views.ts";
+import { isDense, restrided, subWindow } from "./views.ts";
 
 interface Buffer {
   readonly bytes: number;
@@ -62,7 +63,7 @@ export class Planner {
 
   /** Where a value lies, in f32 (or i32): where it is stored as bf16, a copy. */
   window(value: Value): Window {
-    return this.#as(value, "f32");
+    return this.as(value, "f32");
   }
 
   /** Where a value lies as it is stored, row after row: a copy where it is a part of something wider. */
@@ -94,19 +95,15 @@ export class Planner {
 
   /** Where a value lies as the operand of a product: bf16 in that precision, a copy where it is stored as f32. */
   operand(value: Value): Window {
-    return this.#as(value, this.#halves ? "bf16" : "f32");
+    return this.as(value, this.#halves ? "bf16" : "f32");
   }
 
   /** A value's window in a type that the reader needs. */
   as(value: Value, type: Window["type"]): Window {
-    return this.#as(value, type);
-  }
-
-  #as(value: Value, type: Window["type"]): Window {
     const stored = this.stored(value);
     if (stored.type === type) return stored;
     const known = this.#casts.get(value.id);
-    if (known !== undefined) return { ...known, dims: stored.dims, strides: denseStrides(stored.dims) };
+    if (known !== undefined) return { ...known, dims: stored.dims, strides: rowMajorStrides(stored.dims) };
     const cast = this.scratch(stored.dims, type);
     this.push({ of: "cast", do: "reorder", x: flat(stored), y: flat(cast) });
     this.#casts.set(value.id, cast);
@@ -218,7 +215,7 @@ export class Planner {
       this.push({ of: "elementwise", do: "fill", x: ones, value: 1 });
       this.#ones.set(key, ones);
     }
-    return { ...ones, dims, strides: denseStrides(dims) };
+    return { ...ones, dims, strides: rowMajorStrides(dims) };
   }
 
   push(step: Step): void {
@@ -277,13 +274,12 @@ export class Planner {
       lower(this, node);
     });
     this.#at = program.nodes.length;
-    for (const value of program.outputs.values()) forever(this.window(value));
+    const outputs = [...program.outputs].map(([name, value]) => {
+      const window = this.window(value);
+      forever(window);
+      return { name, type: typeOf(value), window };
+    });
     this.#updateStates();
-    const outputs = [...program.outputs].map(([name, value]) => ({
-      name,
-      type: typeOf(value),
-      window: this.window(value),
-    }));
     return { steps: this.#steps, ...layOut(this.#buffers), inputs, outputs };
   }
 
@@ -336,7 +332,7 @@ export class Planner {
 }
 
 export function dense(base: Window["base"], dims: readonly number[], type: Window["type"] = "f32"): Window {
-  return { base, skip: 0, dims, strides: denseStrides(dims), type };
+  return { base, skip: 0, dims, strides: rowMajorStrides(dims), type };
 }
 
 /** One row of all elements: oneDNN's casts are quickest on those. */

@@ -8,10 +8,24 @@
  * What oneDNN refuses (a type this processor lacks, a form this version lacks) throws `Unimplemented`, so that a
  * lowering can choose another way.
  */
-import { Descriptors, type View } from "./descriptors.ts";
 import { type Algorithm, type Argument, type Handle, type Library, shared } from "./library.ts";
-import type { AfterProduct, PrimitiveStep } from "./steps.ts";
+import type { AfterProduct, PrimitiveStep, Window } from "./steps.ts";
 
+/** A strided window on the arena. Strides count elements. */
+export interface View {
+  /** Byte offset in the arena. */
+  readonly offset: number;
+  readonly dims: readonly number[];
+  readonly strides: readonly number[];
+  readonly type: "f32" | "bf16";
+}
+
+export class Unimplemented extends Error {
+  override readonly name = "Unimplemented";
+}
+
+/** dnnl_memory_desc_t of 2.x. */
+const MEMORY_DESCRIPTOR_BYTES = 696;
 /** An operation descriptor of 2.x: larger than any of them. */
 const DESCRIPTOR_BYTES = 4096;
 const argument = {
@@ -37,8 +51,14 @@ type Operands = { readonly [K in keyof typeof argument]?: View };
 
 export class Primitives {
   readonly #library: Library;
-  readonly #descriptors: Descriptors;
+  readonly #isThree: boolean;
+  readonly #base: number;
+  readonly #engine: Handle;
   readonly #stream: Handle;
+  /** Of views, wherever they lie. */
+  readonly #descriptors = new Map<string, Uint8Array | bigint>();
+  /** Memory objects on the arena. */
+  readonly #memories = new Map<string, Handle>();
   readonly #execute: (primitive: Handle, stream: Handle, count: number, args: number) => number;
   readonly #out = new BigUint64Array(1);
   /** Argument lists must outlive their primitives: oneDNN is handed their addresses. */
@@ -47,17 +67,18 @@ export class Primitives {
   /** @param base address of the arena that views are offsets into */
   constructor(library: Library, base: number) {
     this.#library = library;
-    this.#descriptors = new Descriptors(library, base);
-    this.#stream = this.#descriptors.made(
-      "dnnl_stream_create",
-      ["uint64_t", "uint"],
-      [this.#descriptors.engine, shared.inOrder],
-    );
+    this.#isThree = library.version.major >= 3;
+    this.#base = base;
+    this.#engine = this.#made("dnnl_engine_create", [int(shared.cpu), ["size_t", 0]]);
+    this.#stream = this.#made("dnnl_stream_create", [
+      ["uint64_t", this.#engine],
+      ["uint", shared.inOrder],
+    ]);
     this.#execute = library.call("dnnl_primitive_execute", "uint64_t", "uint64_t", "int", "uint64_t");
   }
 
   /** A step made ready: what is returned does it. @param at where a window of the step lies */
-  make<W>(step: PrimitiveStep<W>, at: (window: W) => View): () => void {
+  make(step: PrimitiveStep, at: (window: Window) => View): () => void {
     const { constants } = this.#library;
     switch (step.do) {
       case "matmul": {
@@ -84,7 +105,7 @@ export class Primitives {
       case "softmax": {
         const [x, y] = [at(step.x), at(step.y)];
         const kind = [int(shared.forwardTraining), int(shared.softmaxAccurate)];
-        const name = this.#descriptors.isThree ? "softmax_forward" : "softmax_v2_forward";
+        const name = this.#isThree ? "softmax_forward" : "softmax_v2_forward";
         const pd = this.#describe(name, [...kind, this.#of(x), this.#of(y), int(x.dims.length - 1)]);
         return this.#primitive(pd, { src: x, dst: y });
       }
@@ -112,8 +133,7 @@ export class Primitives {
       }
       case "reorder": {
         const [src, dst] = [at(step.x), at(step.y)];
-        const { engine } = this.#descriptors;
-        const args = [src, dst].flatMap((view): Typed[] => [this.#of(view), ["uint64_t", engine]]);
+        const args = [src, dst].flatMap((view): Typed[] => [this.#of(view), ["uint64_t", this.#engine]]);
         return this.#primitive(this.#made("dnnl_reorder_primitive_desc_create", [...args, ["uint64_t", 0]]), {
           src,
           dst,
@@ -124,16 +144,41 @@ export class Primitives {
 
   /** Waits for whatever still runs. The stream is in order, so this is only needed before reading from outside. */
   wait(): void {
-    this.#descriptors.check("dnnl_stream_wait", this.#library.call("dnnl_stream_wait", "uint64_t")(this.#stream));
+    this.#called("dnnl_stream_wait", [["uint64_t", this.#stream]]);
   }
 
+  /** The descriptor of a view. */
   #of(view: View): Typed {
-    return ["void*", this.#descriptors.describe(view)];
+    const key = keyOf(view);
+    const made = this.#descriptors.get(key) ?? this.#described(view);
+    this.#descriptors.set(key, made);
+    return ["void*", made];
+  }
+
+  #described({ dims, strides, type }: View): Uint8Array | bigint {
+    const whole: readonly Typed[] = [
+      int(dims.length),
+      ["void*", BigInt64Array.from(dims, BigInt)],
+      int(shared[type]),
+      ["void*", BigInt64Array.from(strides, BigInt)],
+    ];
+    if (this.#isThree) return BigInt(this.#made("dnnl_memory_desc_create_with_strides", whole));
+    const made = new Uint8Array(MEMORY_DESCRIPTOR_BYTES);
+    this.#called("dnnl_memory_desc_init_by_strides", [["void*", made], ...whole]);
+    return made;
+  }
+
+  #memory(view: View): Handle {
+    const key = `${view.offset}:${keyOf(view)}`;
+    const at = [["uint64_t", this.#engine] as const, ["uint64_t", this.#base + view.offset] as const];
+    const made = this.#memories.get(key) ?? this.#made("dnnl_memory_create", [this.#of(view), ...at]);
+    this.#memories.set(key, made);
+    return made;
   }
 
   /** An argument that 3.x alone has. */
   #ofThree(view: View): readonly Typed[] {
-    return this.#descriptors.isThree ? [this.#of(view)] : [];
+    return this.#isThree ? [this.#of(view)] : [];
   }
 
   #eltwise(algorithm: Algorithm, x: View, y: View, alpha: number, beta: number): Handle {
@@ -149,41 +194,46 @@ export class Primitives {
   }
 
   /** Post-operations of a product, and the operands they read, by their numbers as arguments. */
-  #after<W>(
-    after: readonly AfterProduct<W>[],
-    at: (window: W) => View,
+  #after(
+    after: readonly AfterProduct[],
+    at: (window: Window) => View,
   ): { attributes: Handle; operands: readonly (readonly [number, View])[] } {
     if (after.length === 0) return { attributes: 0, operands: [] };
-    const { constants, call } = this.#library;
+    const { constants } = this.#library;
     const attributes = this.#made("dnnl_primitive_attr_create", []);
     const chain = this.#made("dnnl_post_ops_create", []);
     const operands: (readonly [number, View])[] = [];
-    const append = (name: string, args: readonly Typed[]) => {
-      const whole: readonly Typed[] = [["uint64_t", chain], ...args];
-      this.#descriptors.check(name, call(name, ...whole.map(([type]) => type))(...whole.map(([, value]) => value)));
-    };
+    const append = (name: string, args: readonly Typed[]) => this.#called(name, [["uint64_t", chain], ...args]);
     after.forEach((step, index) => {
       if (step.kind === "add") {
         const view = at(step.operand);
         append("dnnl_post_ops_append_binary", [int(shared.add), this.#of(view)]);
         operands.push([(constants.postOpBase * (index + 1)) | argument.src1, view]);
       } else {
-        const scale = this.#descriptors.isThree ? [] : [float(1)];
+        const scale = this.#isThree ? [] : [float(1)];
         const linear = [int(constants.linear), float(step.factor), float(0)];
         append("dnnl_post_ops_append_eltwise", [...scale, ...linear]);
       }
     });
-    const set = call("dnnl_primitive_attr_set_post_ops", "uint64_t", "uint64_t");
-    this.#descriptors.check("dnnl_primitive_attr_set_post_ops", set(attributes, chain));
+    this.#called("dnnl_primitive_attr_set_post_ops", [
+      ["uint64_t", attributes],
+      ["uint64_t", chain],
+    ]);
     return { attributes, operands };
   }
 
+  /** Calls a function that hands out a handle through its first argument. */
   #made(name: string, args: readonly Typed[]): Handle {
-    return this.#descriptors.made(
-      name,
-      args.map(([type]) => type),
-      args.map(([, value]) => value),
-    );
+    this.#called(name, [["void*", this.#out], ...args]);
+    return Number(this.#out[0]);
+  }
+
+  /** @throws Unimplemented, Error unless the status is success */
+  #called(name: string, args: readonly Typed[]): void {
+    const status = this.#library.call(name, ...args.map(([type]) => type))(...args.map(([, value]) => value));
+    if (status === 0) return;
+    if (status === 3) throw new Unimplemented(`${name}: not implemented here`);
+    throw new Error(`oneDNN: ${name} answered ${status === 1 ? "out of memory" : `status ${status}`}`);
   }
 
   /**
@@ -191,22 +241,20 @@ export class Primitives {
    * @param hint the forward primitive's descriptor, for a backward one
    */
   #describe(name: string, args: readonly Typed[], attributes: Handle = 0, hint?: Handle): Handle {
-    const { engine } = this.#descriptors;
-    if (this.#descriptors.isThree) {
+    if (this.#isThree) {
       const hinted: readonly Typed[] = hint === undefined ? [] : [["uint64_t", hint]];
-      const whole: readonly Typed[] = [["uint64_t", engine], ...args, ...hinted, ["uint64_t", attributes]];
+      const whole: readonly Typed[] = [["uint64_t", this.#engine], ...args, ...hinted, ["uint64_t", attributes]];
       return this.#made(`dnnl_${name}_primitive_desc_create`, whole);
     }
     const described = new Uint8Array(DESCRIPTOR_BYTES);
-    const init = this.#library.call(`dnnl_${name}_desc_init`, "void*", ...args.map(([type]) => type));
-    this.#descriptors.check(`dnnl_${name}_desc_init`, init(described, ...args.map(([, value]) => value)));
-    const handles = [attributes, engine, hint ?? 0].map((handle): Typed => ["uint64_t", handle]);
+    this.#called(`dnnl_${name}_desc_init`, [["void*", described], ...args]);
+    const handles = [attributes, this.#engine, hint ?? 0].map((handle): Typed => ["uint64_t", handle]);
     return this.#made("dnnl_primitive_desc_create", [["void*", described], ...handles]);
   }
 
   #primitive(pd: Handle, operands: Operands, more: readonly (readonly [number, View])[] = []): () => void {
-    const query = this.#library.call("dnnl_primitive_desc_query", "uint64_t", "int", "int", "void*");
-    this.#descriptors.check("dnnl_primitive_desc_query", query(pd, shared.queryImplementation, 0, this.#out));
+    const query: readonly Typed[] = [["uint64_t", pd], int(shared.queryImplementation), int(0), ["void*", this.#out]];
+    this.#called("dnnl_primitive_desc_query", query);
     const implementation = this.#library.text(this.#out[0]);
     const primitive = this.#made("dnnl_primitive_create", [["uint64_t", pd]]);
     const numbers: Readonly<Record<string, number>> = argument;
@@ -217,7 +265,7 @@ export class Primitives {
     const bytes = new DataView(buffer);
     args.forEach(({ number, view }, i) => {
       bytes.setInt32(16 * i, number, true);
-      bytes.setBigUint64(16 * i + 8, BigInt(this.#descriptors.memory(view)), true);
+      bytes.setBigUint64(16 * i + 8, BigInt(this.#memory(view)), true);
     });
     this.#kept.push(buffer);
     const address = this.#library.address(new Uint8Array(buffer));
@@ -233,3 +281,7 @@ export class Primitives {
 
 const int = (value: number): Typed => ["int", value];
 const float = (value: number): Typed => ["float", value];
+
+function keyOf({ type, dims, strides }: View): string {
+  return `${type}:${dims}:${strides}`;
+}

@@ -5,16 +5,13 @@
  * Calls are made for addresses, so they are made again when the states have moved or the scratch region has: that is
  * seen by a generation number, and happens once after the states are written.
  */
-import { type Node, size, type Type } from "../../program/graph.ts";
-import * as ops from "../../program/ops/index.ts";
-import type { Tensors } from "../device.ts";
+import { size, type Type } from "../../program/graph.ts";
+import type { Device, Tensors } from "../device.ts";
 import type { TensorData } from "../engine.ts";
 import { kernels as referenceKernels } from "../reference/kernels.ts";
-import type { Served } from "../worker.ts";
 import { Arena, RESERVED_BYTES } from "./arena.ts";
-import type { View } from "./descriptors.ts";
 import type { Library } from "./library.ts";
-import { Primitives } from "./primitives.ts";
+import { Primitives, type View } from "./primitives.ts";
 import { bytesOf, type Plan, type Step, type StepClass, type Window } from "./steps.ts";
 import { Team } from "./team.ts";
 
@@ -36,7 +33,7 @@ interface Loaded {
   generation: number;
 }
 
-export class Runtime implements Served<Plan> {
+export class Runtime implements Device<Plan> {
   readonly #arena = new Arena();
   readonly #primitives: Primitives;
   readonly #team: Team;
@@ -81,7 +78,7 @@ export class Runtime implements Served<Plan> {
     }
   }
 
-  load(id: number, plan: Plan): void {
+  load(id: number, plan: Plan): undefined {
     this.#loaded.set(id, { plan, calls: [], scratch: 0, generation: -1 });
   }
 
@@ -162,20 +159,13 @@ export class Runtime implements Served<Plan> {
       }
       case "reference": {
         const kernel = referenceKernels.get(step.op);
-        const op = ops.operations.find((one) => one.name === step.op);
-        if (kernel === undefined || op === undefined) throw new Error(`there is no operation ${step.op}`);
-        const typed = (type: Type, id: number) => ({ ...type, id });
-        const node: Node = {
-          op,
-          attrs: step.attrs,
-          inputs: step.inputs.map(({ type }, id) => typed(type, id)),
-          outputs: [typed(step.output.type, step.inputs.length)],
-        };
+        if (kernel === undefined) throw new Error(`there is no operation ${step.op}`);
+        const types = { inputs: step.inputs.map(({ type }) => type), outputs: [step.output.type] };
         const inputs = step.inputs.map(({ type, window }) => this.#array(type, this.#offset(window, loaded)));
         const output = this.#array(step.output.type, this.#offset(step.output.window, loaded));
         return () => {
           const numbers = inputs.map((array) => (array instanceof Int32Array ? array : Float64Array.from(array)));
-          output.set(kernel.run(numbers, step.attrs, node));
+          output.set(kernel.run(numbers, step.attrs, types));
         };
       }
       default:

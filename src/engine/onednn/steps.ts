@@ -34,35 +34,34 @@ export type StepClass =
   | "elementwise"
   | "cast";
 
-type Of<Names extends string, W> = { readonly [K in Names]: W };
+type Of<Names extends string, T = Window> = { readonly [K in Names]: T };
 
 /** What is done to a product's result before it is stored. */
-export type AfterProduct<W = Window> =
-  | { readonly kind: "add"; readonly operand: W }
+export type AfterProduct =
+  | { readonly kind: "add"; readonly operand: Window }
   | { readonly kind: "scale"; readonly factor: number };
 
-/** What oneDNN does, to windows, or to views of known addresses. */
-export type PrimitiveStep<W> =
+/** What oneDNN does. */
+export type PrimitiveStep =
   /** c = a · b (+ bias over c's last dimension), then what `after` says in order. Leading dimensions broadcast. */
-  | ({ readonly do: "matmul"; readonly bias?: W; readonly after: readonly AfterProduct<W>[] } & Of<"a" | "b" | "c", W>)
+  | ({ readonly do: "matmul"; readonly bias?: Window; readonly after: readonly AfterProduct[] } & Of<"a" | "b" | "c">)
   /** y = f(x); for `linear`, alpha · x + beta; for `pow`, alpha · x^beta. In place where x and y are the same. */
-  | ({ readonly do: "eltwise"; readonly algorithm: Algorithm } & Of<"x" | "y", W> & Of<"alpha" | "beta", number>)
+  | ({ readonly do: "eltwise"; readonly algorithm: Algorithm } & Of<"x" | "y"> & Of<"alpha" | "beta", number>)
   /** dx = f'(x) · dy. */
-  | ({ readonly do: "eltwiseBackward"; readonly algorithm: Algorithm } & Of<"x" | "dy" | "dx", W> & Of<"alpha", number>)
+  | ({ readonly do: "eltwiseBackward"; readonly algorithm: Algorithm } & Of<"x" | "dy" | "dx"> & Of<"alpha", number>)
   /** Over the last dimension; mean and variance [rows] in f32 are kept for the backward pass. */
-  | ({ readonly do: "layerNorm"; readonly eps: number } & Of<"x" | "y" | "mean" | "variance" | "gain" | "shift", W>)
+  | ({ readonly do: "layerNorm"; readonly eps: number } & Of<"x" | "y" | "mean" | "variance" | "gain" | "shift">)
   /** Gradients of its input, gain and shift, from what the forward pass kept. */
   | ({ readonly do: "layerNormBackward"; readonly eps: number } & Of<
-      "x" | "dy" | "dx" | "mean" | "variance" | "gain" | "shift" | "dgain" | "dshift",
-      W
+      "x" | "dy" | "dx" | "mean" | "variance" | "gain" | "shift" | "dgain" | "dshift"
     >)
   /** z = x ∘ y, y broadcasting over x where an extent is 1. */
-  | ({ readonly do: "binary"; readonly algorithm: "add" | "sub" | "mul" | "div" } & Of<"x" | "y" | "z", W>)
+  | ({ readonly do: "binary"; readonly algorithm: "add" | "sub" | "mul" | "div" } & Of<"x" | "y" | "z">)
   /** Softmax over the last dimension; a copy with a change of strides or type. */
-  | ({ readonly do: "softmax" | "reorder" } & Of<"x" | "y", W>);
+  | ({ readonly do: "softmax" | "reorder" } & Of<"x" | "y">);
 
 export type Step = { readonly of: StepClass } & (
-  | PrimitiveStep<Window>
+  | PrimitiveStep
   | {
       /** A kernel of ours; with `split` it is called for parts of 0 … split − 1, the part's bounds as last arguments. */
       readonly do: "kernel";

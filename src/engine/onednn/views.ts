@@ -1,16 +1,6 @@
 /** Windows on parts of a buffer: which can be read under other extents without moving anything. */
+import { rowMajorStrides } from "../reference/strides.ts";
 import type { Window } from "./steps.ts";
-
-/** Row-major strides. */
-export function denseStrides(dims: readonly number[]): number[] {
-  const strides: number[] = [];
-  let step = 1;
-  for (let i = dims.length - 1; i >= 0; i--) {
-    strides[i] = step;
-    step *= dims[i];
-  }
-  return strides;
-}
 
 /** The same memory with the last two dimensions exchanged. */
 export function transposed<T extends { readonly dims: readonly number[]; readonly strides: readonly number[] }>(
@@ -23,7 +13,7 @@ export function transposed<T extends { readonly dims: readonly number[]; readonl
 
 /** Whether the elements lie one after the other. */
 export function isDense({ dims, strides }: Window): boolean {
-  const dense = denseStrides(dims);
+  const dense = rowMajorStrides(dims);
   return strides.every((stride, i) => dims[i] === 1 || stride === dense[i]);
 }
 

@@ -2,20 +2,49 @@
  * Collects the ONNX nodes of one graph. Equal nodes (same operator, inputs and attributes) become one, so lowerings
  * may ask for what another has made already, such as a transposed operand in the forward and the backward pass.
  */
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import type { AttributeProtoSchema, ModelProtoSchema, NodeProtoSchema, TensorProtoSchema } from "onnx-buf";
 import type { Shape, Value } from "../../program/graph.ts";
-import { encodeModel, type OnnxAttribute, type OnnxConstant, type OnnxNode, onnxType } from "./protobuf.ts";
+
+/** A model as onnx-buf makes bytes of it. */
+export type Model = MessageInitShape<typeof ModelProtoSchema>;
+
+/** onnx.TensorProto.DataType, as far as it is used. */
+export const onnxType = { float: 1, int32: 6, int64: 7 } as const;
+
+/** An attribute of a node: an integer where `int`, a float where `float`, and so on, since ONNX tells them apart. */
+export type OnnxAttribute =
+  | { readonly int: number }
+  | { readonly float: number }
+  | { readonly string: string }
+  | { readonly ints: readonly number[] };
+
+/** With its type by the number of onnx.AttributeProto.AttributeType. */
+function attribute(name: string, value: OnnxAttribute): MessageInitShape<typeof AttributeProtoSchema> {
+  if ("int" in value) return { name, type: 2, i: BigInt(value.int) };
+  if ("float" in value) return { name, type: 1, f: value.float };
+  if ("string" in value) return { name, type: 3, s: new TextEncoder().encode(value.string) };
+  return { name, type: 7, ints: value.ints.map(BigInt) };
+}
 
 /** Operator sets that the lowerings are written for: the newest that onnxruntime 1.16 knows, and its own. */
-const OPSETS = { "": 20, "com.microsoft": 1 };
-const IR_VERSION = 9;
+const OPSETS = [{ version: 20n }, { domain: "com.microsoft", version: 1n }];
+const IR_VERSION = 9n;
 
 /** A lowering names its operators in ONNX's domain, or in onnxruntime's own with this prefix. */
 const CONTRIBUTED = "com.microsoft.";
 
+interface Made {
+  readonly op: string;
+  readonly inputs: readonly string[];
+  readonly attributes: Readonly<Record<string, OnnxAttribute>>;
+}
+
 export class Emitter {
-  readonly #nodes: OnnxNode[] = [];
+  readonly #nodes: MessageInitShape<typeof NodeProtoSchema>[] = [];
   readonly #made = new Map<string, readonly string[]>();
-  readonly #constants = new Map<string, OnnxConstant>();
+  readonly #makers = new Map<string, Made>();
+  readonly #constants = new Map<string, MessageInitShape<typeof TensorProtoSchema> & { readonly name: string }>();
   readonly #values = new Map<number, string>();
   #serial = 0;
 
@@ -34,6 +63,11 @@ export class Emitter {
     return this.#values.has(value.id);
   }
 
+  /** The node that gives what has this name; undefined where none does. */
+  maker(name: string): Made | undefined {
+    return this.#makers.get(name);
+  }
+
   /** Adds a node (or finds its equal) and returns the names of its outputs. */
   nodes(
     op: string,
@@ -48,8 +82,12 @@ export class Emitter {
     const names = Array.from({ length: outputs }, (_, i) => `t${serial}${i === 0 ? "" : `_${i}`}`);
     const domain = op.startsWith(CONTRIBUTED) ? CONTRIBUTED.slice(0, -1) : "";
     const type = domain === "" ? op : op.slice(CONTRIBUTED.length);
-    this.#nodes.push({ op: type, domain, name: `${type}_${serial}`, inputs, outputs: names, attributes });
+    const named = Object.entries(attributes).map(([name, value]) => attribute(name, value));
+    const where = domain === "" ? {} : { domain };
+    const node = { input: [...inputs], output: names, name: `${type}_${serial}`, opType: type, attribute: named };
+    this.#nodes.push({ ...node, ...where });
     this.#made.set(key, names);
+    for (const one of names) this.#makers.set(one, { op, inputs, attributes });
     return names;
   }
 
@@ -91,47 +129,56 @@ export class Emitter {
     return this.node("Transpose", [x], { perm: { ints: perm } });
   }
 
-  /** The model's bytes. Outputs are told by their values, each once; their names in the graph come with them. */
-  encode(
+  /** The model. Outputs are told by their values, each once; their names in the graph come with them. */
+  model(
     name: string,
     inputs: readonly { readonly name: string; readonly value: Value }[],
     outputs: readonly Value[],
-  ): { readonly model: Uint8Array; readonly outputs: readonly string[] } {
-    const type = (name: string, value: Value) => ({
-      name,
-      type: value.dtype === "f32" ? onnxType.float : onnxType.int32,
-      shape: value.shape,
-    });
+  ): { readonly model: Model; readonly outputs: readonly string[] } {
+    const type = (name: string, { dtype, shape }: Value) => {
+      const dim = shape.map((n) => ({ value: { case: "dimValue", value: BigInt(n) } as const }));
+      const tensor = { elemType: dtype === "f32" ? onnxType.float : onnxType.int32, shape: { dim } };
+      return { name, type: { value: { case: "tensorType", value: tensor } as const } };
+    };
     // What no node made (an input, a constant) or another output already names goes out under a name of its own.
-    const free = new Set(this.#nodes.flatMap((node) => node.outputs));
+    const free = new Set([...this.#made.values()].flat());
     const names = outputs.map((value) => {
       const made = this.name(value);
       return free.delete(made) ? made : this.#copy(made, value);
     });
-    const model = encodeModel({
-      irVersion: IR_VERSION,
-      opsets: OPSETS,
-      name,
-      nodes: this.#nodes,
-      constants: [...this.#constants.values()],
-      inputs: inputs.map((input) => type(input.name, input.value)),
-      outputs: outputs.map((value, i) => type(names[i], value)),
+    // What a lowering made and another took the place of is not computed.
+    const needed = new Set(names);
+    const nodes = this.#nodes.toReversed().filter(({ input = [], output = [] }) => {
+      const read = output.some((one) => needed.has(one));
+      if (read) for (const one of input) needed.add(one);
+      return read;
     });
+    const graph = {
+      name,
+      node: nodes.reverse(),
+      initializer: [...this.#constants.values()],
+      input: inputs.map((input) => type(input.name, input.value)),
+      output: outputs.map((value, i) => type(names[i], value)),
+    };
+    const model = { irVersion: IR_VERSION, producerName: "bert2bert", opsetImport: OPSETS, graph };
     return { model, outputs: names };
   }
 
   #copy(from: string, value: Value): string {
     const name = `out${value.id}`;
-    this.#nodes.push({ op: "Identity", domain: "", name, inputs: [from], outputs: [name], attributes: {} });
+    this.#nodes.push({ opType: "Identity", name, input: [from], output: [name] });
     return name;
   }
 
-  #constant(key: string, shape: Shape, data: OnnxConstant["data"]): string {
+  #constant(key: string, shape: Shape, data: Float32Array | Int32Array | BigInt64Array): string {
     const whole = `${key}[${shape}]`;
     const known = this.#constants.get(whole);
     if (known !== undefined) return known.name;
-    const constant = { name: `c${this.#constants.size}`, shape, data };
-    this.#constants.set(whole, constant);
-    return constant.name;
+    const dataType =
+      data instanceof Float32Array ? onnxType.float : data instanceof Int32Array ? onnxType.int32 : onnxType.int64;
+    const rawData = new Uint8Array(data.buffer, data.byteOffset, data.byteLength).slice();
+    const name = `c${this.#constants.size}`;
+    this.#constants.set(whole, { dims: shape.map(BigInt), dataType, name, rawData });
+    return name;
   }
 }

@@ -16,19 +16,6 @@ export interface Operand {
   readonly changed?: boolean;
 }
 
-export interface AdamwNumbers {
-  readonly clip: number;
-  readonly beta1: number;
-  readonly beta2: number;
-  /** 1 − rate · decay. */
-  readonly keep: number;
-  /** rate / (1 − β1^t). */
-  readonly step: number;
-  /** 1 / √(1 − β2^t). */
-  readonly root: number;
-  readonly eps: number;
-}
-
 /** Elements a piece, for four operands in the stage. Sums are taken piece by piece, so it decides their last bits. */
 const PIECE = STAGE_BYTES / 4 / 4;
 
@@ -42,60 +29,13 @@ export class Kernels {
     this.#module = new WebAssembly.Module(readFileSync(`${packageRoot()}dist/engine/kernels.wasm`));
   }
 
-  adamw(p: Operand, g: Operand, m: Operand, v: Operand, n: AdamwNumbers): void {
-    const { clip, beta1, beta2, keep, step, root, eps } = n;
-    const rest = [clip, beta1, 1 - beta1, beta2, 1 - beta2, keep, step, root, eps];
-    this.#pieces("adamw", [p, g, m, v], (kernel, pointers, count) => {
-      kernel(...pointers, count, ...rest);
-    });
-  }
-
-  /** x += y. */
-  accumulate(x: Operand, y: Operand): void {
-    this.#pieces("accumulate", [x, y], (kernel, pointers, count) => {
-      kernel(...pointers, count);
-    });
-  }
-
-  /** Σ x², in float64. */
-  sumSquares(x: Operand): number {
-    let sum = 0;
-    this.#pieces("sumSquares", [x], (kernel, pointers, count) => {
-      sum += kernel(...pointers, count);
-    });
-    return sum;
-  }
-
-  /** A dropout pattern, as the operation dropoutMask defines it. */
-  dropoutMask(
-    out: Operand,
-    numbers: { seed: number; step: number; stream: number; threshold: number; kept: number },
-  ): void {
-    const { seed, step, stream, threshold, kept } = numbers;
-    let first = 0;
-    this.#pieces("dropoutMask", [out], (kernel, [pointer], count, stage) => {
-      // The kernel writes whole groups of 32 elements; what would pass the end goes by way of the stage.
-      const whole = Math.floor(count / 32);
-      kernel(pointer, first, whole, seed, step, stream, threshold, kept);
-      if (whole * 32 < count) {
-        kernel(stage.byteOffset, first + whole * 4, 1, seed, step, stream, threshold, kept);
-        const rest = new Float32Array(stage.buffer, pointer + whole * 128, count - whole * 32);
-        rest.set(stage.subarray(0, rest.length));
-      }
-      first += PIECE / 8;
-    });
-  }
-
-  #pieces(
-    name: string,
-    operands: readonly Operand[],
-    run: (kernel: Kernel, pointers: number[], count: number, stage: Float32Array) => void,
-  ): void {
+  /** Calls a kernel with the operands, a piece at a time, how many elements that is, and the numbers. @returns the sum of what it gives */
+  pieces(name: string, operands: readonly Operand[], ...numbers: readonly number[]): number {
     const block = operands.find((operand) => operand.block !== undefined)?.block ?? this.#own();
-    const kernel = this.#kernel(block, name);
-    const { buffer } = block.memory;
-    const stages = operands.map((_, i) => new Float32Array(buffer, i * PIECE * 4, PIECE));
+    const kernel = this.of(block, name);
+    const stages = operands.map((_, i) => new Float32Array(block.memory.buffer, i * PIECE * 4, PIECE));
     const total = operands[0].data.length;
+    let sum = 0;
     for (let start = 0; start < total; start += PIECE) {
       const count = Math.min(PIECE, total - start);
       const pointers = operands.map((operand, i) => {
@@ -103,12 +43,12 @@ export class Kernels {
         stages[i].set(operand.data.subarray(start, start + count));
         return stages[i].byteOffset;
       });
-      // The last operand's stage is free where the operand lies in the memory; no kernel with four needs another.
-      run(kernel, pointers, count, new Float32Array(buffer, 3 * PIECE * 4, PIECE));
+      sum += kernel(...pointers, count, ...numbers);
       operands.forEach((operand, i) => {
         if (operand.changed && operand.block !== block) operand.data.set(stages[i].subarray(0, count), start);
       });
     }
+    return sum;
   }
 
   #own(): Block {
@@ -116,7 +56,8 @@ export class Kernels {
     return this.#outside;
   }
 
-  #kernel(block: Block, name: string): Kernel {
+  /** A kernel on all of a memory. */
+  of(block: Block, name: string): Kernel {
     let exported = this.#instances.get(block);
     if (exported === undefined) {
       exported = new WebAssembly.Instance(this.#module, { env: { memory: block.memory } }).exports;

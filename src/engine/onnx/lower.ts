@@ -13,7 +13,7 @@ import { hostOperations } from "./host.ts";
 import { compositeLowerings } from "./lower/composites.ts";
 import type { Lowering } from "./lower/lowering.ts";
 import { primitiveLowerings } from "./lower/primitives.ts";
-import { isFree, type Phase, partition } from "./partition.ts";
+import { isFree, type Move, partition } from "./partition.ts";
 import type { GraphStep, HostStep, Place, Plan, Tensor } from "./plan.ts";
 
 /** Operations below which a graph is not worth a second thread. */
@@ -33,11 +33,6 @@ export function lower(source: Program): Plan {
   }
   return new Planner(program).plan();
 }
-
-/** A step of the schedule: a graph's phase, or one host node. */
-type Move =
-  | { readonly kind: "graph"; readonly nodes: readonly Node[] }
-  | { readonly kind: "host"; readonly node: Node };
 
 class Planner {
   readonly #program: Program;
@@ -59,19 +54,15 @@ class Planner {
   constructor(program: Program) {
     this.#program = program;
     this.#uses = usesOf(program);
-    this.#moves = partition(program).flatMap(({ kind, nodes }: Phase): Move[] =>
-      kind === "graph" ? [{ kind, nodes }] : nodes.map((node) => ({ kind, node })),
-    );
+    this.#moves = partition(program);
     for (const [name, { id }] of program.inputs) this.#places.set(id, { at: "input", name });
     for (const [name, { id }] of program.states) {
       this.#places.set(id, { at: "state", name });
       this.#stateNames.set(id, name);
     }
     for (const [name, { id }] of program.updates) this.#updateOf.set(id, name);
-    this.#moves.forEach((move, i) => {
-      for (const node of move.kind === "graph" ? move.nodes : [move.node]) {
-        for (const { id } of node.inputs) this.#lastRead.set(id, i);
-      }
+    this.#moves.forEach(({ nodes }, i) => {
+      for (const { inputs } of nodes) for (const { id } of inputs) this.#lastRead.set(id, i);
     });
     for (const { id } of [...program.outputs.values(), ...program.updates.values()]) {
       this.#lastRead.set(id, this.#moves.length);
@@ -80,9 +71,9 @@ class Planner {
 
   plan(): Plan {
     const steps: (GraphStep | HostStep)[] = this.#snapshots();
-    this.#moves.forEach((move, i) => {
-      if (move.kind === "graph") steps.push(this.#graph(move.nodes, i));
-      else if (!this.#done.has(move.node)) steps.push(this.#host(move.node, i));
+    this.#moves.forEach(({ kind, nodes }, i) => {
+      if (kind === "graph") steps.push(this.#graph(nodes, i));
+      else if (!this.#done.has(nodes[0])) steps.push(this.#host(nodes[0], i));
     });
     const { outputs, updates } = this.#program;
     return {
@@ -228,7 +219,7 @@ class Planner {
       emitter.bind(sums, emitter.node("ReduceSumSquare", [emitter.name({ id, dtype, shape }), axes], attributes));
       return sums;
     });
-    const { model, outputs } = emitter.encode(name, feeds, [...made, ...squares]);
+    const { model, outputs } = emitter.model(name, feeds, [...made, ...squares]);
     const fetches = [...made, ...squares].map(({ id, dtype, shape }, i) => {
       const place: Place = { at: "result", index: this.#results++ };
       const tensor = { place, dtype, shape };

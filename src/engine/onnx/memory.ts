@@ -6,55 +6,27 @@
 import type { DType, Shape } from "../../program/graph.ts";
 import { size } from "../../program/graph.ts";
 import type { TensorData } from "../engine.ts";
+import { padded, Room } from "../room.ts";
 
 const PAGE = 65536;
 /** Bytes of one memory, unless a tensor needs more. */
 const BLOCK = 2 ** 29;
-/** A cache line. */
-const ALIGNMENT = 64;
 /** Bytes at the start of each memory that belong to the kernels. */
 export const STAGE_BYTES = 2 ** 18;
 
-/** A stretch of a memory. */
-interface Range {
-  readonly start: number;
-  readonly end: number;
-}
-
 export class Block {
   readonly memory: WebAssembly.Memory;
-  /** In order, none adjacent to another. */
-  #free: Range[];
+  readonly room: Room;
 
   constructor(bytes: number) {
     this.memory = new WebAssembly.Memory({ initial: Math.ceil(bytes / PAGE) });
-    this.#free = [{ start: STAGE_BYTES, end: this.memory.buffer.byteLength }];
-  }
-
-  /** The first stretch that is long enough; undefined if there is none. */
-  take(bytes: number): number | undefined {
-    const at = this.#free.findIndex(({ start, end }) => end - start >= bytes);
-    if (at < 0) return undefined;
-    const { start, end } = this.#free[at];
-    this.#free.splice(at, 1, ...(end - start > bytes ? [{ start: start + bytes, end }] : []));
-    return start;
-  }
-
-  give(start: number, bytes: number): void {
-    const merged: Range[] = [];
-    for (const range of [...this.#free, { start, end: start + bytes }].sort((a, b) => a.start - b.start)) {
-      const last = merged[merged.length - 1];
-      if (last !== undefined && last.end === range.start) merged[merged.length - 1] = { ...last, end: range.end };
-      else merged.push(range);
-    }
-    this.#free = merged;
+    this.room = new Room(STAGE_BYTES, this.memory.buffer.byteLength);
   }
 
   /** Nothing lies in it. */
   get empty(): boolean {
-    return (
-      this.#free.length === 1 && this.#free[0].end - this.#free[0].start === this.memory.buffer.byteLength - STAGE_BYTES
-    );
+    const { start, end } = this.room.last ?? { start: 0, end: 0 };
+    return start === STAGE_BYTES && end === this.memory.buffer.byteLength;
   }
 }
 
@@ -70,25 +42,20 @@ export class Arena {
 
   /** Room for a tensor; what is in it is not defined. */
   allocate(dtype: DType, shape: Shape): Held {
-    const count = size(shape);
-    const bytes = padded(count);
+    const bytes = padded(4 * size(shape));
     for (const block of this.#blocks) {
-      const start = block.take(bytes);
+      const start = block.room.take(bytes);
       if (start !== undefined) return held(block, start, dtype, shape);
     }
     const block = new Block(Math.max(BLOCK, bytes + STAGE_BYTES));
     this.#blocks.push(block);
-    return held(block, block.take(bytes) ?? STAGE_BYTES, dtype, shape);
+    return held(block, block.room.take(bytes) ?? STAGE_BYTES, dtype, shape);
   }
 
   release({ block, data }: Held): void {
-    block.give(data.byteOffset, padded(data.length));
+    block.room.give(data.byteOffset, padded(data.byteLength));
     if (block.empty) this.#blocks = this.#blocks.filter((other) => other !== block);
   }
-}
-
-function padded(count: number): number {
-  return Math.ceil((count * 4) / ALIGNMENT) * ALIGNMENT;
 }
 
 function held(block: Block, start: number, dtype: DType, shape: Shape): Held {

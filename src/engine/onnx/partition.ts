@@ -6,7 +6,8 @@
 import type { Node, Program } from "../../program/graph.ts";
 import { hostNodes } from "./host.ts";
 
-export interface Phase {
+/** A graph's phase, or one node of the host. */
+export interface Move {
   readonly kind: "host" | "graph";
   readonly nodes: readonly Node[];
 }
@@ -16,7 +17,7 @@ export function isFree(node: Node): boolean {
   return node.op.name === "constant";
 }
 
-export function partition(program: Program): readonly Phase[] {
+export function partition(program: Program): readonly Move[] {
   const host = hostNodes(program);
   const levels = new Map<number, number>();
   const phases: Node[][] = [];
@@ -29,7 +30,8 @@ export function partition(program: Program): readonly Phase[] {
     while (phases.length <= level) phases.push([]);
     phases[level].push(node);
   }
-  return phases
-    .map((nodes, level): Phase => ({ kind: level % 2 === 0 ? "host" : "graph", nodes }))
-    .filter(({ nodes }) => nodes.length > 0);
+  return phases.flatMap((nodes, level): Move[] => {
+    if (level % 2 === 0) return nodes.map((node) => ({ kind: "host", nodes: [node] }));
+    return nodes.length === 0 ? [] : [{ kind: "graph", nodes }];
+  });
 }

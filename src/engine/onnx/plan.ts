@@ -3,6 +3,7 @@
  * (host.ts) take turns; tensors flow between them by place.
  */
 import type { Attributes, DType, Shape } from "../../program/graph.ts";
+import type { Model } from "./emitter.ts";
 
 /** Where a tensor is while a program runs. */
 export type Place =
@@ -27,7 +28,7 @@ export interface GraphStep {
   readonly kind: "graph";
   /** For messages: which part of the program it is. */
   readonly name: string;
-  readonly model: Uint8Array;
+  readonly model: Model;
   /** Worth more than one thread. */
   readonly large: boolean;
   readonly feeds: readonly { readonly name: string; readonly tensor: Tensor }[];

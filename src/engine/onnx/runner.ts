@@ -5,9 +5,8 @@
 import type { InferenceSession, Tensor as OrtTensor } from "onnxruntime-node";
 import { type Attributes, type NoAttributes, size, type Type } from "../../program/graph.ts";
 import { type AttributesOf, dropoutNumbers } from "../../program/ops/index.ts";
-import type { Tensors } from "../device.ts";
+import type { Device, Tensors } from "../device.ts";
 import type { TensorData } from "../engine.ts";
-import type { Served } from "../worker.ts";
 import { type Flags, guarded } from "./guard.ts";
 import { Kernels, type Operand } from "./kernels.ts";
 import { library } from "./library.ts";
@@ -40,7 +39,7 @@ export interface RunnerSettings {
   readonly flags: Flags;
 }
 
-export class Runner implements Served<Plan> {
+export class Runner implements Device<Plan> {
   readonly #threads: number;
   readonly #flags: Flags;
   readonly #arena = new Arena();
@@ -54,32 +53,33 @@ export class Runner implements Served<Plan> {
       const [t, clip, rate] = [4, 5, 6].map((i) => this.#reals(step.inputs[i], run).data[0]);
       const { beta1, beta2, decay, eps } = step.attrs;
       const [p, m, v] = [0, 2, 3].map((from, i) => this.#changing(step, run, i, from));
-      this.#kernels.adamw(p, this.#reals(step.inputs[1], run), m, v, {
-        clip,
-        beta1,
-        beta2,
-        keep: 1 - rate * decay,
-        step: rate / (1 - beta1 ** (t + 1)),
-        root: 1 / Math.sqrt(1 - beta2 ** (t + 1)),
-        eps,
-      });
+      const keep = 1 - rate * decay;
+      const move = rate / (1 - beta1 ** (t + 1));
+      const root = 1 / Math.sqrt(1 - beta2 ** (t + 1));
+      const numbers = [clip, beta1, 1 - beta1, beta2, 1 - beta2, keep, move, root, eps];
+      this.#kernels.pieces("adamw", [p, this.#reals(step.inputs[1], run), m, v], ...numbers);
       this.#reals(step.outputs[3], run).data[0] = t + 1;
     },
     globalNorm: ({ attrs: { squared }, inputs, outputs }, run) => {
       const squares = inputs.reduce((sum, input, i) => {
         const numbers = this.#reals(input, run);
-        return sum + (squared[i] === 1 ? total(numbers.data) : this.#kernels.sumSquares(numbers));
+        return sum + (squared[i] === 1 ? total(numbers.data) : this.#kernels.pieces("sumSquares", [numbers]));
       }, 0);
       this.#reals(outputs[0], run).data[0] = Math.sqrt(squares);
     },
     dropoutMask: ({ attrs, inputs, outputs }, run) => {
       const [seed, step] = this.#operand(inputs[0], run).data;
-      const out = { ...this.#reals(outputs[0], run), changed: true };
-      this.#kernels.dropoutMask(out, { seed, step, ...dropoutNumbers(attrs) });
+      const { threshold, kept, stream } = dropoutNumbers(attrs);
+      const { data, block } = this.#operand(outputs[0], run);
+      if (block === undefined) throw new Error("a dropout pattern has no room of its own");
+      // The kernel writes whole groups of 32 elements, for which there is room.
+      const groups = Math.ceil(data.length / 32);
+      this.#kernels.of(block, "dropoutMask")(data.byteOffset, 0, groups, seed, step, stream, threshold, kept);
     },
     add: (step, run) => {
       const target = samePlace(step.outputs[0], step.inputs[1]) ? 1 : 0;
-      this.#kernels.accumulate(this.#changing(step, run, 0, target), this.#reals(step.inputs[1 - target], run));
+      const [sum, other] = [this.#changing(step, run, 0, target), this.#reals(step.inputs[1 - target], run)];
+      this.#kernels.pieces("accumulate", [sum, other]);
     },
     scatterAdd: ({ inputs, outputs }, run) => {
       const table = this.#reals(outputs[0], run).data;
@@ -99,7 +99,7 @@ export class Runner implements Served<Plan> {
     return library.env.versions.node ?? library.env.versions.common;
   }
 
-  async load(program: number, plan: Plan): Promise<void> {
+  async load(program: number, plan: Plan): Promise<undefined> {
     const sessions = new Map<GraphStep, InferenceSession>();
     try {
       for (const step of plan.steps) {
@@ -179,7 +179,12 @@ export class Runner implements Served<Plan> {
         // Errors reach the caller as they are; a second copy on stderr helps nobody.
         logSeverityLevel: 4,
       };
-      return await guarded(this.#flags, () => library.InferenceSession.create(step.model, options));
+      const [{ create, toBinary }, { ModelProtoSchema }] = await Promise.all([
+        import("@bufbuild/protobuf"),
+        import("onnx-buf"),
+      ]);
+      const bytes = toBinary(ModelProtoSchema, create(ModelProtoSchema, step.model));
+      return await guarded(this.#flags, () => library.InferenceSession.create(bytes, options));
     } catch (error) {
       throw new Error(`${step.name}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
     }

@@ -3,7 +3,8 @@
  * of. Composites are expanded into primitives first.
  */
 import { expand } from "../../program/expand.ts";
-import { type Program, size, type Value } from "../../program/graph.ts";
+import type { Program, Value } from "../../program/graph.ts";
+import { usesOf } from "../../program/uses.ts";
 import { kernels, type Numbers } from "./kernels.ts";
 
 export interface Evaluation {
@@ -21,20 +22,7 @@ export function toPrimitives(program: Program): Program {
   return expanded;
 }
 
-/**
- * The outputs and updates of a program for the given inputs and states, by name.
- * @throws if one is missing or has another size or kind of number than the program's
- */
-export function evaluate(
-  program: Program,
-  inputs: ReadonlyMap<string, Numbers>,
-  states: ReadonlyMap<string, Numbers> = new Map(),
-): Evaluation {
-  const primitive = toPrimitives(program);
-  return run(primitive, given("input", primitive.inputs, inputs), given("state", primitive.states, states));
-}
-
-/** As `evaluate`, of a program in primitives whose inputs and states were checked. */
+/** The outputs and updates by name, of a program in primitives whose inputs and states are all there. */
 export function run(
   program: Program,
   inputs: ReadonlyMap<string, Numbers>,
@@ -47,37 +35,16 @@ export function run(
   ] as const) {
     for (const [name, { id }] of leaves) values.set(id, known(numbers.get(name), name));
   }
-  const lastUse = new Map<number, number>();
-  program.nodes.forEach((node, i) => {
-    for (const { id } of node.inputs) lastUse.set(id, i);
-  });
-  for (const { id } of [...program.outputs.values(), ...program.updates.values()]) {
-    lastUse.set(id, Number.POSITIVE_INFINITY);
-  }
-  program.nodes.forEach((node, i) => {
+  const { readers, isKept } = usesOf(program);
+  for (const node of program.nodes) {
     const numbers = node.inputs.map(({ id }) => known(values.get(id), node.op.name));
     const [output] = node.outputs;
     values.set(output.id, known(kernels.get(node.op.name), node.op.name).run(numbers, node.attrs, node));
-    for (const { id } of node.inputs) if (lastUse.get(id) === i) values.delete(id);
-  });
+    for (const value of node.inputs) if (readers(value).at(-1) === node && !isKept(value)) values.delete(value.id);
+  }
   const results = (named: ReadonlyMap<string, Value>) =>
     new Map([...named].map(([name, { id }]) => [name, known(values.get(id), name)]));
   return { outputs: results(program.outputs), updates: results(program.updates) };
-}
-
-function given(
-  what: string,
-  leaves: ReadonlyMap<string, Value>,
-  numbers: ReadonlyMap<string, Numbers>,
-): ReadonlyMap<string, Numbers> {
-  for (const [name, { shape, dtype }] of leaves) {
-    const have = numbers.get(name);
-    if (have === undefined) throw new Error(`${what} ${name} is missing`);
-    if (have.length !== size(shape) || have instanceof Int32Array !== (dtype === "i32")) {
-      throw new Error(`${what} ${name} must be ${size(shape)} numbers of ${dtype}, not ${have.length}`);
-    }
-  }
-  return numbers;
 }
 
 export function known<T>(value: T | undefined, what: string): T {

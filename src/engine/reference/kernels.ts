@@ -1,9 +1,9 @@
 /**
  * What each primitive computes, in float64 and plain loops: the definition that other engines are held against.
- * A kernel gets its inputs' numbers, its attributes and its node (for the shapes), and returns its outputs' numbers in
+ * A kernel gets its inputs' numbers, its attributes and its node's types, and returns its outputs' numbers in
  * row-major order. Sums run in the order of the elements.
  */
-import { type Attributes, type Node, type Operation, size } from "../../program/graph.ts";
+import { type Attributes, type Operation, size, type Type } from "../../program/graph.ts";
 import * as ops from "../../program/ops/index.ts";
 import { philox } from "../../util/random.ts";
 import { erf } from "./erf.ts";
@@ -14,7 +14,7 @@ export type Numbers = Float64Array | Int32Array;
 
 interface Kernel<A extends Attributes = Attributes> {
   readonly op: Operation<A>;
-  run(inputs: readonly Numbers[], attrs: A, node: Node): Numbers;
+  run(inputs: readonly Numbers[], attrs: A, node: Readonly<Record<"inputs" | "outputs", readonly Type[]>>): Numbers;
 }
 
 function kernel<A extends Attributes>(op: Operation<A>, run: Kernel<A>["run"]): Kernel {

@@ -31,11 +31,11 @@ class ReferenceDevice implements Device<Program> {
   readonly #held = new Map<string, Numbers>();
   readonly #programs = new Map<number, Program>();
 
-  async load(program: number, primitive: Program): Promise<undefined> {
+  load(program: number, primitive: Program): undefined {
     this.#programs.set(program, primitive);
   }
 
-  async run(program: number, inputs: Tensors): Promise<Record<string, TensorData>> {
+  run(program: number, inputs: Tensors): Record<string, TensorData> {
     const primitive = this.#programs.get(program);
     if (primitive === undefined) throw new Error("the program was released");
     const given = new Map(Object.entries(inputs).map(([name, data]) => [name, enter(data)]));
@@ -45,23 +45,23 @@ class ReferenceDevice implements Device<Program> {
     return Object.fromEntries([...outputs].map(([name, numbers]) => [name, leave(numbers)]));
   }
 
-  async unload(program: number): Promise<void> {
+  unload(program: number): void {
     this.#programs.delete(program);
   }
 
-  async write(name: string, _type: Type, data: TensorData): Promise<void> {
+  write(name: string, _type: Type, data: TensorData): void {
     this.#held.set(name, enter(data));
   }
 
-  async read(name: string): Promise<TensorData> {
+  read(name: string): TensorData {
     return leave(known(this.#held.get(name), name));
   }
 
-  async drop(names: readonly string[]): Promise<void> {
+  drop(names: readonly string[]): void {
     for (const name of names) this.#held.delete(name);
   }
 
-  async close(): Promise<void> {
+  close(): void {
     this.#held.clear();
   }
 }

@@ -7,12 +7,12 @@ import { type Program, size, type Type } from "../../program/graph.ts";
 import { UserError } from "../../util/errors.ts";
 import { type Device, DeviceEngine, type Tensors } from "../device.ts";
 import type { Engine, EngineKind, EngineSettings, Layout, Processes, Snapshot, TensorData } from "../engine.ts";
+import { attentions, basics, selfTest } from "../selftest.ts";
 import { CARRY_ON, Channel, type ChannelOptions, type Head, HostRefused, peerLost } from "./channel.ts";
 import type { Precision } from "./lower/lowering.ts";
 import { type Leaf, lower } from "./lower.ts";
 import { devicesOf, type Mesh, type Split, shareOf, splitOfInput, splitOfState } from "./mesh.ts";
 import { INSTALL, isKnown, pythonOf } from "./python.ts";
-import { attentionTest, selfTest } from "./selftest.ts";
 import type { XlaSettings } from "./settings.ts";
 
 const NAME = "XLA";
@@ -75,13 +75,16 @@ export async function open(settings: EngineSettings, options: ChannelOptions = {
       return new DeviceEngine("xla", description, device, (program) => program);
     };
     const engine = computing(description, { halves });
-    const wrong = await refused(selfTest(engine, halves));
+    const wrong = await refused(selfTest(engine, halves ? 0.02 : 2e-6, [basics]));
     if (wrong !== undefined) {
       throw new UserError(`${description} fails the self-test: ${wrong}`, python, "take another JAX or another engine");
     }
     if ((own.attention ?? "auto") === "plain") return engine;
     const fused = computing(`${description}, fused attention`, { halves, fused: true });
-    const why = platform === "gpu" && halves ? await refused(attentionTest(fused)) : "it takes an NVIDIA GPU and bf16";
+    const why =
+      platform === "gpu" && halves
+        ? await refused(selfTest(fused, 0.02, attentions))
+        : "it takes an NVIDIA GPU and bf16";
     if (why === undefined) return fused;
     if (own.attention !== "fused") return engine;
     throw new UserError(

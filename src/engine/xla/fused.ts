@@ -4,6 +4,7 @@
  */
 import type { Node, Program, Value } from "../../program/graph.ts";
 import { isOf, type NodeOf } from "../../program/ops/index.ts";
+import { usesOf } from "../../program/uses.ts";
 import { type Emitter, type Ref, typeOf, typeText } from "./emitter.ts";
 import { devicesOf, type Mesh } from "./mesh.ts";
 
@@ -12,18 +13,18 @@ const WIDEST_HEAD = 256;
 
 /** The nodes, of attention and of its gradient, that cuDNN has kernels for. All else runs plain. */
 export function fusedNodes(program: Program): ReadonlySet<Node> {
-  const made = new Map<number, Node>();
-  for (const node of program.nodes) if (isOf("attention", node) && isFusable(node)) made.set(node.outputs[1].id, node);
-  const results = [...program.outputs.values(), ...program.updates.values()];
-  for (const { id } of results) made.delete(id);
+  const { readers, isKept } = usesOf(program);
   // Of the probabilities there is nothing but what the gradient needs.
-  for (const node of program.nodes) {
-    node.inputs.forEach(({ id }, i) => {
-      if (node.op.name !== "attentionGrad" || i !== 5) made.delete(id);
-    });
-  }
-  const gradients = program.nodes.filter((node) => node.op.name === "attentionGrad" && made.has(node.inputs[5].id));
-  return new Set([...made.values(), ...gradients]);
+  const forGradient =
+    ({ id }: Value) =>
+    (reader: Node) =>
+      reader.op.name === "attentionGrad" && reader.inputs.every((input, i) => input.id !== id || i === 5);
+  const fused = program.nodes.filter((node) => {
+    if (!isOf("attention", node) || !isFusable(node)) return false;
+    const [, probs] = node.outputs;
+    return !isKept(probs) && readers(probs).every(forGradient(probs));
+  });
+  return new Set(fused.flatMap((node) => [node, ...readers(node.outputs[1])]));
 }
 
 function isFusable({ attrs, inputs: [q, k] }: NodeOf<"attention">): boolean {

@@ -12,7 +12,7 @@ type Form = { readonly form: GeluForm };
  * approximation ½x(1 + tanh(√(2/π)(x + 0.044715x³))), transformers' gelu_new and gelu_pytorch_tanh.
  */
 export const geluOp = operation<Form>("gelu", takes("x [*] -> [*]"), {
-  gradient: (b, [g], { inputs: [x], attrs: { form } }) => [geluGrad(b, g, x, form)],
+  gradient: (b, [g], { inputs: [x], attrs: { form } }) => b.apply(geluGradOp, [g, x], { form }),
   expand(b, [x], { form }) {
     const inner = form === "erf" ? erf(b, scale(b, x, Math.SQRT1_2)) : tanh(b, geluTanhArgument(b, x, mul(b, x, x)));
     return [mul(b, scale(b, x, 0.5), add(b, inner, constant(b, 1)))];
@@ -48,13 +48,9 @@ export const geluGradOp = operation<Form>("geluGrad", takes("g [*], x [*] -> [*]
   },
 });
 
-export function geluGrad(b: Builder, g: Value, x: Value, form: GeluForm): Value {
-  return b.apply(geluGradOp, [g, x], { form })[0];
-}
-
 /** The sigmoid-weighted linear unit (Elfwing et al. 2018): x·σ(x) = x / (1 + e^(−x)). Llama's activation. */
 export const siluOp = operation<NoAttributes>("silu", takes("x [*] -> [*]"), {
-  gradient: (b, [g], { inputs: [x] }) => [siluGrad(b, g, x)],
+  gradient: (b, [g], { inputs: [x] }) => b.apply(siluGradOp, [g, x], {}),
   expand: (b, [x]) => [mul(b, x, sigmoid(b, x))],
 });
 
@@ -70,10 +66,6 @@ export const siluGradOp = operation<NoAttributes>("siluGrad", takes("g [*], x [*
     return [mul(b, g, mul(b, share, add(b, mul(b, x, sub(b, one, share)), one)))];
   },
 });
-
-export function siluGrad(b: Builder, g: Value, x: Value): Value {
-  return b.apply(siluGradOp, [g, x], {})[0];
-}
 
 /** σ(x) as ½(1 + tanh(x/2)): finite wherever x is. */
 function sigmoid(b: Builder, x: Value): Value {

@@ -64,10 +64,10 @@ export const attentionOp = operation<AttentionAttributes>(
   ),
   {
     gradient(b, [g], { inputs, outputs: [out, probs], attrs }, wanted) {
-      const [q, k, v] = inputs;
       const { mask } = optional(inputs, attrs);
-      const { dq, dk, dv } = attentionGrad(b, { g, q, k, v, out, probs, mask }, attrs);
-      return [wanted[0] ? dq : null, wanted[1] ? dk : null, wanted[2] ? dv : null];
+      const { heads, kvHeads, scale } = attrs;
+      const given = [g, ...inputs.slice(0, 3), out, probs, ...(mask === undefined ? [] : [mask])];
+      return b.apply(attentionGradOp, given, { heads, kvHeads, scale }).map((slope, i) => (wanted[i] ? slope : null));
     },
     expand(b, inputs, attrs) {
       const [q, k, v] = inputs;
@@ -76,8 +76,9 @@ export const attentionOp = operation<AttentionAttributes>(
       const keys = k.shape[1];
       const { heads, kvHeads } = attrs;
       const probabilities = [batch, heads, queries, keys];
-      const queryHeads = grouped(b, splitHeads(b, scale(b, q, attrs.scale), heads), kvHeads);
-      let scores = reshape(b, matmul(b, queryHeads, splitHeads(b, k, kvHeads), { transposeY: true }), probabilities);
+      const queryHeads = grouped(b, splitHeads(b, q, heads), kvHeads);
+      const products = matmul(b, queryHeads, splitHeads(b, k, kvHeads), { transposeY: true });
+      let scores = reshape(b, scale(b, products, attrs.scale), probabilities);
       if (bias !== undefined) scores = add(b, scores, reshape(b, bias, [batch, 1, 1, keys]));
       const band = bandOf(attrs, keys);
       if (band !== undefined) scores = add(b, scores, bandBias(b, queries, keys, band));
@@ -170,23 +171,13 @@ export const attentionGradOp = operation<Heads>(
       const dProbs = masked(reshape(b, slopes, probs.shape));
       const rows = reduceSum(b, reshape(b, mul(b, g, out), [batch, queries, heads, perHead]), [3], true);
       const dScores = grouped(b, mul(b, probs, sub(b, dProbs, transpose(b, rows, [0, 2, 1, 3]))), kvHeads);
-      const dq = reshape(b, matmul(b, dScores, splitHeads(b, k, kvHeads)), [batch, heads, queries, perHead]);
+      const dq = scale(b, matmul(b, dScores, splitHeads(b, k, kvHeads)), attrs.scale);
       const dk = matmul(b, dScores, grouped(b, splitHeads(b, q, heads), kvHeads), { transposeX: true });
-      return [scale(b, joinHeads(b, dq), attrs.scale), scale(b, joinHeads(b, dk), attrs.scale), joinHeads(b, dv)];
+      const ofQueries = joinHeads(b, reshape(b, dq, [batch, heads, queries, perHead]));
+      return [ofQueries, joinHeads(b, scale(b, dk, attrs.scale)), joinHeads(b, dv)];
     },
   },
 );
-
-export function attentionGrad(
-  b: Builder,
-  inputs: Readonly<Record<"g" | "q" | "k" | "v" | "out" | "probs", Value>> & { readonly mask?: Value },
-  { heads, kvHeads = heads, scale }: Pick<Heads, "heads" | "scale"> & Partial<Heads>,
-): Readonly<Record<"dq" | "dk" | "dv", Value>> {
-  const { g, q, k, v, out, probs, mask } = inputs;
-  const values = [g, q, k, v, out, probs, mask].filter((value) => value !== undefined);
-  const [dq, dk, dv] = b.apply(attentionGradOp, values, { heads, kvHeads, scale });
-  return { dq, dk, dv };
-}
 
 /** Why queries of a width and keys of a width are not so many heads. */
 function unfit(width: number, ofKeys: number, { heads, kvHeads }: Heads): string | false {

@@ -16,7 +16,7 @@ export const crossEntropyOp = operation<NoAttributes>(
   takes("logits [rows, classes], labels i32 [rows], weights [rows] -> [], [rows]"),
   {
     gradient: (b, [g], { inputs: [logits, labels, weights], outputs: [, logsumexp] }, wanted) =>
-      wanted[0] ? [crossEntropyGrad(b, { g, logits, logsumexp, labels, weights })] : [],
+      wanted[0] ? b.apply(crossEntropyGradOp, [g, logits, logsumexp, labels, weights], {}) : [],
     expand(b, [logits, labels, weights]) {
       const [rows, classes] = logits.shape;
       const largest = reduceMax(b, logits, [1], true);
@@ -51,11 +51,3 @@ export const crossEntropyGradOp = operation<NoAttributes>(
     },
   },
 );
-
-export function crossEntropyGrad(
-  b: Builder,
-  inputs: Readonly<Record<"g" | "logits" | "logsumexp" | "labels" | "weights", Value>>,
-): Value {
-  const { g, logits, logsumexp, labels, weights } = inputs;
-  return b.apply(crossEntropyGradOp, [g, logits, logsumexp, labels, weights], {})[0];
-}

@@ -24,8 +24,9 @@ export const layerNormOp = operation<Eps>(
   {
     gradient(b, [g], { inputs: [x, gain], outputs: [, mean, rstd] }, wanted) {
       const affine = wanted[1] || wanted[2];
-      const { dx, dgain, dshift } = layerNormGrad(b, { g, x, gain, mean, rstd }, { x: wanted[0], affine });
-      return [dx, wanted[1] ? dgain : null, wanted[2] ? dshift : null];
+      const made = [...b.apply(layerNormGradOp, [g, x, gain, mean, rstd], { x: wanted[0], affine })];
+      const dx = wanted[0] ? made.splice(0, 1)[0] : null;
+      return [dx, ...made.map((slope, i) => (wanted[i + 1] ? slope : null))];
     },
     expand(b, [x, gain, shift], { eps }) {
       const mean = average(b, x);
@@ -81,17 +82,6 @@ export const layerNormGradOp = operation<Wanted<"x" | "affine">>(
   },
 );
 
-export function layerNormGrad(
-  b: Builder,
-  inputs: Readonly<Record<"g" | "x" | "gain" | "mean" | "rstd", Value>>,
-  wanted: Wanted<"x" | "affine">,
-): Readonly<Record<"dx" | "dgain" | "dshift", Value | null>> {
-  const { g, x, gain, mean, rstd } = inputs;
-  const outputs = b.apply(layerNormGradOp, [g, x, gain, mean, rstd], { x: wanted.x, affine: wanted.affine });
-  const [dgain = null, dshift = null] = outputs.slice(wanted.x ? 1 : 0);
-  return { dx: wanted.x ? outputs[0] : null, dgain, dshift };
-}
-
 /**
  * Root-mean-square normalisation (Zhang and Sennrich 2019) of each row: x [N, D] → y = x · rrms · gain, with the rows'
  * reciprocal roots [N], 1/√(mean(x²) + eps), saved for the backward pass. Llama's norm.
@@ -101,8 +91,8 @@ export const rmsNormOp = operation<Eps>(
   takes("x [rows, width], gain [width] -> [rows, width], [rows]", positive),
   {
     gradient(b, [g], { inputs: [x, gain], outputs: [, rrms] }, wanted) {
-      const { dx, dgain } = rmsNormGrad(b, { g, x, gain, rrms }, { x: wanted[0], gain: wanted[1] });
-      return [dx, dgain];
+      const made = b.apply(rmsNormGradOp, [g, x, gain, rrms], { x: wanted[0], gain: wanted[1] });
+      return wanted[0] ? made : [null, ...made];
     },
     expand(b, [x, gain], { eps }) {
       const rrms = rootOf(b, average(b, mul(b, x, x)), eps);
@@ -146,13 +136,3 @@ export const rmsNormGradOp = operation<Wanted<"x" | "gain">>(
     },
   },
 );
-
-export function rmsNormGrad(
-  b: Builder,
-  inputs: Readonly<Record<"g" | "x" | "gain" | "rrms", Value>>,
-  wanted: Wanted<"x" | "gain">,
-): Readonly<Record<"dx" | "dgain", Value | null>> {
-  const { g, x, gain, rrms } = inputs;
-  const outputs = b.apply(rmsNormGradOp, [g, x, gain, rrms], { x: wanted.x, gain: wanted.gain });
-  return { dx: wanted.x ? outputs[0] : null, dgain: wanted.gain ? outputs[wanted.x ? 1 : 0] : null };
-}

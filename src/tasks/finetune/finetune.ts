@@ -23,6 +23,7 @@ import { named } from "../../store/output.ts";
 import { removeMade } from "../../store/places.ts";
 import { clearFolder } from "../../store/temporary.ts";
 import { readCompanions } from "../../train/run/checkpoint.ts";
+import { closing } from "../../util/closing.ts";
 import { UserError } from "../../util/errors.ts";
 import { readJsonObject } from "../../util/json.ts";
 import { checkMemory } from "../../util/memory.ts";
@@ -50,8 +51,8 @@ const [resultFile, settingsFile, lockFile] = ["result.json", "task.yaml", "finet
 export async function finetune(task: LoadedTask, options: FinetuneOptions = {}): Promise<FinetuneResult> {
   const { settings } = task;
   const { out, model, kind } = settings;
-  const opened = await openModel(model.from);
-  try {
+  return closing(async (keep) => {
+    const opened = keep(await openModel(model.from));
     await checkFiles(model.from, (name) => name.endsWith(".safetensors"));
     const tokenizer = await openTokenizer(model.from);
     const most = Math.min(settings.length, opened.model.dimensions.positions);
@@ -74,9 +75,7 @@ export async function finetune(task: LoadedTask, options: FinetuneOptions = {}):
       lock.release();
       await removeMade(join(out, settingsFile));
     }
-  } finally {
-    await opened.close();
-  }
+  });
 }
 
 /** Each seed's result, those that are still to be trained trained. */
@@ -91,9 +90,9 @@ async function seedsOf(
   const seeds: SeedResult[] = [];
   const { positions } = headed(settings.seed).model.dimensions;
   const companions = { ...(await readCompanions(model.from, model.from, positions)), growth: undefined };
-  const engine = await openEngine(settings.engine, options.note);
-  const programs = new Programs(engine);
-  try {
+  return closing(async (keep) => {
+    const engine = keep(await openEngine(settings.engine, options.note));
+    const programs = new Programs(engine);
     for (let { seed } = settings; seed < settings.seed + settings.seeds; seed++) {
       const place = join(out, `seed-${seed}`);
       const path = join(place, resultFile);
@@ -106,10 +105,8 @@ async function seedsOf(
       if (!read.success) throw new UserError("damaged", path, "remove it: the seed is then done anew");
       seeds.push(read.data);
     }
-  } finally {
-    await engine.close();
-  }
-  return seeds;
+    return seeds;
+  });
 }
 
 /** @throws UserError if a step can't fit into memory */

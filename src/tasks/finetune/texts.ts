@@ -1,4 +1,5 @@
 /** Texts, or pairs of them, as wholes: a class of each, or a value. */
+import { byCodePoint } from "../../data/text/order.ts";
 import { UserError } from "../../util/errors.ts";
 import { type Json, printable } from "../../util/json.ts";
 import { largestAt } from "../forward.ts";
@@ -48,9 +49,7 @@ const MOST_CLASSES = 1000;
 export function classesOf(train: readonly Labelled[], validation: readonly Labelled[]) {
   const found = [...new Set(train.map(({ label }) => label))];
   const numbers = found.every(isNumber);
-  const names = found.sort((a, b) =>
-    numbers ? Number(a) - Number(b) : Buffer.compare(Buffer.from(a), Buffer.from(b)),
-  );
+  const names = found.sort((a, b) => (numbers ? Number(a) - Number(b) : byCodePoint(a, b)));
   if (names.length > MOST_CLASSES) {
     const wayOut = "name the column of the classes in `data.label`; values are a regression's";
     throw new UserError(`${names.length} different labels`, train[0].where, wayOut);

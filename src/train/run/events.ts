@@ -3,21 +3,28 @@
  * line of metrics. A pure function of the lines, so whatever becomes of a run, its file says what metrics.jsonl says; the
  * clock of an event is the seconds spent training. Formats: tensorflow/core/util/event.proto, framework/summary.proto.
  */
-import { double, float, integer, join, message, text } from "../../util/protobuf.ts";
+import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
 import type { MetricsLine } from "./metrics.ts";
 
 export const eventsFile = "events.out.tfevents.0.bert2bert";
 
 /** What a file begins with. */
 export function eventsHeader(): Uint8Array {
-  return record(join([double(1, 0), text(3, "brain.Event:2")]));
+  return record(at(0).tag(3, WireType.LengthDelimited).string("brain.Event:2").finish());
 }
 
 /** A line of metrics as a record. */
 export function eventOf(line: MetricsLine): Uint8Array {
-  const values = Object.entries(scalarsOf(line)).map(([tag, value]) => message(1, text(1, tag), float(2, value)));
-  return record(join([double(1, line.seconds), integer(2, line.step), message(5, ...values)]));
+  const event = at(line.seconds).tag(2, WireType.Varint).int64(line.step).tag(5, WireType.LengthDelimited).fork();
+  for (const [tag, value] of Object.entries(scalarsOf(line))) {
+    event.tag(1, WireType.LengthDelimited).fork().tag(1, WireType.LengthDelimited).string(tag);
+    event.tag(2, WireType.Bit32).float(value).join();
+  }
+  return record(event.join().finish());
 }
+
+/** An event at a time in seconds. */
+const at = (seconds: number) => new BinaryWriter().tag(1, WireType.Bit64).double(seconds);
 
 /** A line's values by TensorBoard's tags, which are columns of the CSV too; what is no number is left out. */
 export function scalarsOf(line: MetricsLine): Readonly<Record<string, number>> {

@@ -59,47 +59,33 @@ export interface EvaluationLine extends Progressed {
 
 export type MetricsLine = TrainingLine | EvaluationLine;
 
-type Appended = Pick<AppendedFile, "append" | "sync" | "close">;
-
-/** Of a process that only counts the lines which another writes. */
-export const unwritten: Appended = { append: async () => {}, sync: async () => {}, close: async () => {} };
-
 /** The open file. Lines are appended; what a checkpoint counts is synced before it. */
 export class Metrics {
-  readonly #path: string;
-  readonly #file: Appended;
-  readonly #events: Appended;
-  #lines: number;
+  readonly path: string;
+  /** Written so far, those of earlier sessions included. */
+  lines: number;
+  readonly #files: readonly AppendedFile[];
 
-  constructor(path: string, file: Appended, events: Appended, lines: number) {
-    this.#path = path;
-    this.#file = file;
-    this.#events = events;
-    this.#lines = lines;
-  }
-
-  /** Lines written so far, those of earlier sessions included. */
-  get lines(): number {
-    return this.#lines;
-  }
-
-  get path(): string {
-    return this.#path;
+  /** @param files the metrics' and the events'; none in a process that only counts the lines which another writes */
+  constructor(path: string, lines: number, files: readonly AppendedFile[] = []) {
+    this.path = path;
+    this.lines = lines;
+    this.#files = files;
   }
 
   async add(line: MetricsLine): Promise<void> {
-    await this.#file.append(`${JSON.stringify(line)}\n`);
-    await this.#events.append(eventOf(line));
-    this.#lines++;
+    const [file, events] = this.#files;
+    await file?.append(`${JSON.stringify(line)}\n`);
+    await events?.append(eventOf(line));
+    this.lines++;
   }
 
   async sync(): Promise<void> {
-    await this.#file.sync();
+    await this.#files.at(0)?.sync();
   }
 
   async close(): Promise<void> {
-    await this.#file.close();
-    await this.#events.close();
+    for (const file of this.#files) await file.close();
   }
 }
 
@@ -120,7 +106,7 @@ export async function openMetrics(path: string, keep: number, from = path): Prom
   if (kept !== text || from !== path) await writeFileWhole(path, kept);
   const events = join(dirname(path), eventsFile);
   await writeFileWhole(events, Buffer.concat([eventsHeader(), ...parsed.map(eventOf)]));
-  return new Metrics(path, await appendTo(path), await appendTo(events), lines.length);
+  return new Metrics(path, lines.length, [await appendTo(path), await appendTo(events)]);
 }
 
 /** The lines of a metrics file; a torn last one is left out. @throws UserError if another one is damaged */

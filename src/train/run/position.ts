@@ -2,7 +2,7 @@
 
 import type { Stage, SubModel } from "../plan/stage.ts";
 import type { StepResult } from "../step/compiled.ts";
-import { addTerms, type FlopsSoFar, type TermSums } from "../step/terms.ts";
+import { addTerms, bothCounts, type FlopsSoFar, type TermSums } from "../step/terms.ts";
 import type { Position } from "./checkpoint.ts";
 import type { TrainingLine } from "./metrics.ts";
 
@@ -32,7 +32,7 @@ export function advanced(from: Position, { loss, terms }: StepResult, cost: Step
     ...from,
     step: from.step + 1,
     tokens: from.tokens + cost.tokens,
-    flops: { exact: flops.exact + cost.flops.exact, paper: flops.paper + cost.flops.paper },
+    flops: bothCounts((count) => flops[count] + cost.flops[count]),
     seconds: from.seconds + cost.seconds,
     joules: cost.joules === undefined ? undefined : (from.joules ?? 0) + cost.joules,
     due: true,

@@ -8,9 +8,10 @@ import { join } from "node:path";
 import { presentOf, tokenizerFiles } from "../../checkpoint/folder.ts";
 import { trainerFile } from "../../checkpoint/optimizer.ts";
 import type { BatchShape } from "../../data/batch/batch.ts";
-import { type DataSize, dataSize } from "../../data/batch/batches.ts";
+import { type DataSize, dataSize, trainingBatch } from "../../data/batch/batches.ts";
 import { type Dataset, infoJson } from "../../data/prepared/dataset.ts";
 import { openTokenizer } from "../../data/tokenizer/tokenizer.ts";
+import type { TensorData } from "../../engine/engine.ts";
 import type { Model } from "../../model/architecture.ts";
 import { architectureOf } from "../../model/architectures.ts";
 import { addHead, headWayOut, headWords } from "../../model/head.ts";
@@ -22,8 +23,10 @@ import { UserError } from "../../util/errors.ts";
 import { readJsonObject } from "../../util/json.ts";
 import type { Stage } from "../plan/stage.ts";
 import type { StepCommon } from "../step/compiled.ts";
+import { batchInputs, dropoutKey } from "../step/inputs.ts";
 import { parametrized } from "../step/parametrization.ts";
 import { drawn, type ParameterSource } from "../step/state.ts";
+import type { OptimizerRule } from "../step/step.ts";
 import { type Checkpoint, type Companions, checkpointOf, readCompanions } from "./checkpoint.ts";
 import { runFile, storedRun } from "./folder.ts";
 import {
@@ -191,7 +194,7 @@ export interface RunPlan {
 /** What all steps of a run have in common. @param perSequence positions of a sequence that are predicted */
 export function stepCommon(
   settings: Pick<RunSettings, "objective" | "batch"> & {
-    readonly optimizer: Omit<RunSettings["optimizer"], "moments">;
+    readonly optimizer: OptimizerRule & Pick<RunSettings["optimizer"], "dropout">;
   },
   model: Model,
   length: number,
@@ -222,6 +225,17 @@ export function stepCommon(
       nsp: termsOf(objective).includes("nsp"),
     },
   };
+}
+
+/** What a micro-batch of a step gives its program. */
+export function batchOf(
+  { settings, dataset, plan }: { readonly settings: RunSettings; readonly dataset: Dataset; readonly plan: RunPlan },
+  step: number,
+  micro: number,
+): Record<string, TensorData> {
+  const { seed, batch } = settings;
+  const made = trainingBatch(dataset, { objective: plan.objective, seed, step, micro, batch });
+  return batchInputs(made, plan.dropout ? dropoutKey(seed, step, micro, batch.accumulate) : undefined);
 }
 
 /** A value of a program that is larger is refused before anything is built of it: 128 GiB in float32. */

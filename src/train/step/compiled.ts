@@ -7,11 +7,14 @@ import { addAccumulators } from "./state.ts";
 import { buildStep, formKey, type OptimizerRule, type StepForm, type StepPrograms, trainedOf } from "./step.ts";
 import { addTerms, type FlopsSoFar, type TermSums } from "./terms.ts";
 
-/** A step that can be run. */
-export interface CompiledStep {
+interface BuiltStep {
   readonly programs: StepPrograms;
   /** Operations of one step. */
   readonly flops: FlopsSoFar;
+}
+
+/** A step that can be run. */
+export interface CompiledStep extends BuiltStep {
   readonly batch: Executable;
   readonly apply: Executable | undefined;
 }
@@ -34,6 +37,17 @@ export interface StepCommon {
   readonly shape: Pick<StepShape, "sequences" | "length" | "predicted" | "nsp">;
 }
 
+/** The programs of a step of a sub-model, and what they cost. */
+export function builtStep(model: Model, sub: SubModel, head: boolean, common: StepCommon): BuiltStep {
+  const { loss, accumulate, optimizer, shape } = common;
+  const form: StepForm = { loss, accumulate, model: sub, head };
+  const programs = buildStep(model, form, optimizer);
+  return {
+    programs,
+    flops: { exact: programs.flops, paper: paperFlops(model, { ...shape, ...trainedOf(form) }).total },
+  };
+}
+
 export class CompiledSteps {
   readonly #engine: Engine;
   readonly #model: Model;
@@ -47,19 +61,14 @@ export class CompiledSteps {
   }
 
   async get(model: SubModel, head: boolean): Promise<CompiledStep> {
-    const { loss, accumulate, optimizer, shape } = this.#common;
-    const form: StepForm = { loss, accumulate, model, head };
-    const key = formKey(form);
+    const key = formKey({ model, head });
     const known = this.#steps.get(key);
     if (known !== undefined) return known;
-    const programs = buildStep(this.#model, form, optimizer);
+    const built = builtStep(this.#model, model, head, this.#common);
+    const { programs } = built;
     if (programs.apply !== undefined) await addAccumulators(this.#engine, programs.trained);
     const step: CompiledStep = {
-      programs,
-      flops: {
-        exact: programs.flops,
-        paper: paperFlops(this.#model, { ...shape, ...trainedOf(form) }).total,
-      },
+      ...built,
       batch: await this.#engine.compile(programs.batch),
       apply: programs.apply === undefined ? undefined : await this.#engine.compile(programs.apply),
     };
@@ -69,7 +78,7 @@ export class CompiledSteps {
 
   /** Lets all programs go but those of these sub-models. */
   async keepOnly(models: readonly SubModel[], head: boolean): Promise<void> {
-    const wanted = new Set(models.map((model) => formKey({ loss: this.#common.loss, accumulate: 1, model, head })));
+    const wanted = new Set(models.map((model) => formKey({ model, head })));
     for (const [key, step] of [...this.#steps]) {
       if (wanted.has(key)) continue;
       this.#steps.delete(key);

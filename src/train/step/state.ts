@@ -110,13 +110,15 @@ export function stateNames(model: Model): readonly string[] {
 
 /** Moments and step counts of all parameters to 0. */
 export async function resetOptimizer(engine: Engine, model: Model): Promise<void> {
-  for (const parameter of model.parameters) {
-    const names = momentNames(parameter.name);
-    const shape = shapeOf(parameter);
-    await engine.write(names.m, shape, new Float32Array(elements(parameter)));
-    await engine.write(names.v, shape, new Float32Array(elements(parameter)));
-    await engine.write(names.steps, [], new Float32Array(1));
-  }
+  for (const parameter of model.parameters) await resetMoments(engine, parameter.name, shapeOf(parameter));
+}
+
+/** Those of one state. */
+export async function resetMoments(engine: Engine, name: string, shape: readonly number[]): Promise<void> {
+  const { m, v, steps } = momentNames(name);
+  const count = shape.reduce((product, size) => product * size, 1);
+  for (const moment of [m, v]) await engine.write(moment, shape, new Float32Array(count));
+  await engine.write(steps, [], new Float32Array(1));
 }
 
 /** Accumulators at 0, for the parameters that lack one. */

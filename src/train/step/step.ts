@@ -198,7 +198,7 @@ export function buildEvaluation(model: Model, loss: Omit<LossOptions, "layers" |
 }
 
 /** What distinguishes one step's programs from another's of the same model and run. */
-export function formKey({ model, head }: StepForm): string {
+export function formKey({ model, head }: Pick<StepForm, "model" | "head">): string {
   return `${model.layers}/${model.blocks?.join("+") ?? model.train}/${head ? "head" : "-"}`;
 }
 

@@ -7,6 +7,11 @@ export interface FlopsSoFar {
   readonly paper: number;
 }
 
+/** Both counts by the same rule. */
+export function bothCounts(of: (count: keyof FlopsSoFar) => number): FlopsSoFar {
+  return { exact: of("exact"), paper: of("paper") };
+}
+
 /** Sums over steps of the terms of an objective with sentence pairs. */
 export interface TermSums {
   /** The language model's loss, and the pairs'; a step's are means over what it counts. */

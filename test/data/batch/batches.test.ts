@@ -2,8 +2,9 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { type Batch, perSequence } from "../../../src/data/batch/batch.ts";
+import { type Batch, predictedOf } from "../../../src/data/batch/batch.ts";
 import { dataSize, trainingBatch, validationBatches } from "../../../src/data/batch/batches.ts";
+import { maskerOf } from "../../../src/data/batch/rows.ts";
 import { type Dataset, type DatasetInfo, infoJson, openDataset } from "../../../src/data/prepared/dataset.ts";
 import { Permutation } from "../../../src/data/prepared/order.ts";
 import { UserError } from "../../../src/util/errors.ts";
@@ -125,7 +126,7 @@ test("the number masked is exactly round(share × maskable), special tokens neve
   const data = await dataset("separators", tokens, [], 32);
   for (const masked of [0.01, 0.15, 0.5, 1]) {
     const batch = { sequences: 12, accumulate: 1, masked };
-    const per = perSequence(data, masked);
+    const per = predictedOf(data.info.length, "mlm", masked);
     expect(per).toBe(Math.max(1, Math.round(30 * masked)));
     const { gather, weights, examples, ids, labels } = trainingBatch(data, {
       objective: "mlm",
@@ -231,7 +232,7 @@ test("what data can't serve is refused", async () => {
   const options = { objective: "mlm", seed: 0, step: 0, micro: 0, batch: shape } as const;
   expect(() => trainingBatch(data, options)).toThrow(UserError);
   expect(() => [...validationBatches(data, { objective: "mlm", batch: shape })]).toThrow(UserError);
-  expect(() => perSequence(data, 0)).toThrow(UserError);
+  expect(() => maskerOf(data, 0, "mlm")).toThrow(UserError);
   const without: Dataset = {
     ...data,
     info: { ...data.info, length: 8, tokenizer: { ...data.info.tokenizer, special: { eos: 3 } } },

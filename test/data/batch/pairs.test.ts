@@ -2,7 +2,7 @@ import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { type Batch, perSequence } from "../../../src/data/batch/batch.ts";
+import { type Batch, predictedOf } from "../../../src/data/batch/batch.ts";
 import { dataSize, trainingBatch, validationBatches } from "../../../src/data/batch/batches.ts";
 import { maskedCount } from "../../../src/data/batch/masking.ts";
 import { openDataset } from "../../../src/data/prepared/dataset.ts";
@@ -229,7 +229,9 @@ test("validation: the same pairs and masks always, whatever the batch size", asy
   const last = run(7)[2];
   expect(last.examples).toHaveLength(5);
   expect(Array.from(last.nsp?.weights ?? [])).toEqual([1, 1, 1, 1, 1, 0, 0]);
-  expect(last.weights.reduce((sum, weight) => sum + weight, 0)).toBe(5 * perSequence(data, 0.15, objective));
+  expect(last.weights.reduce((sum, weight) => sum + weight, 0)).toBe(
+    5 * predictedOf(data.info.length, objective, 0.15),
+  );
   data.close();
 });
 

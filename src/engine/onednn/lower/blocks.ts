@@ -4,10 +4,10 @@ import type { NodeOf } from "../../../program/ops/index.ts";
 import * as ops from "../../../program/ops/index.ts";
 import type { Algorithm } from "../library.ts";
 import type { Planner } from "../planner.ts";
-import type { Lowering } from "./shared.ts";
+import type { Lowering, Lowerings } from "./shared.ts";
 
 /** The variance is kept in place of its reciprocal root, which only the backward pass reads: that wants the variance. */
-export function layerNorm(p: Planner, node: NodeOf<"layerNorm">): void {
+function layerNorm(p: Planner, node: NodeOf<"layerNorm">): void {
   const [x, gain, shift] = node.inputs;
   const [y, mean, rstd] = node.outputs;
   const eps = node.attrs.eps;
@@ -39,7 +39,7 @@ export function layerNorm(p: Planner, node: NodeOf<"layerNorm">): void {
   p.push({ of: "norm", do: "eltwise", algorithm: "pow", x: out, y: out, alpha: 1, beta: -0.5 });
 }
 
-export function layerNormGrad(p: Planner, node: NodeOf<"layerNormGrad">): void {
+function layerNormGrad(p: Planner, node: NodeOf<"layerNormGrad">): void {
   const [g, x, gain, mean, rstd] = node.inputs;
   const wanted = [...node.outputs];
   const dx = node.attrs.x ? wanted.shift() : undefined;
@@ -109,5 +109,9 @@ const activationGrad =
     p.push({ of: "activation", do: "eltwiseBackward", ...of(node.attrs), x, dy: g, dx: p.makeFor(node.outputs[0]) });
   };
 
-export const [gelu, geluGrad] = [activation(geluOf), activationGrad(geluOf)];
-export const [silu, siluGrad] = [activation(siluOf), activationGrad(siluOf)];
+export const blocks: Lowerings = {
+  layerNorm,
+  layerNormGrad,
+  ...{ gelu: activation(geluOf), geluGrad: activationGrad(geluOf) },
+  ...{ silu: activation(siluOf), siluGrad: activationGrad(siluOf) },
+};

@@ -6,9 +6,9 @@ import type { Algorithm } from "../library.ts";
 import type { Planner } from "../planner.ts";
 import type { Window } from "../steps.ts";
 import { restrided, subWindow } from "../views.ts";
-import { type Lowering, padded, reference, reshaped } from "./shared.ts";
+import { type Lowering, type Lowerings, padded, reference, reshaped } from "./shared.ts";
 
-export function unary<A extends Attributes>(
+function unary<A extends Attributes>(
   algorithm: Algorithm,
   alpha: (attrs: A) => number = () => 0,
   beta = 0,
@@ -22,7 +22,7 @@ export function unary<A extends Attributes>(
 }
 
 /** oneDNN broadcasts the second operand alone; where the first has to be broadcast, sums and products are turned round. */
-export function binary(algorithm: "add" | "sub" | "mul" | "div"): Lowering {
+function binary(algorithm: "add" | "sub" | "mul" | "div"): Lowering {
   return (p, node) => {
     const [value] = node.outputs;
     let [x, y] = node.inputs;
@@ -45,13 +45,13 @@ export function binary(algorithm: "add" | "sub" | "mul" | "div"): Lowering {
 }
 
 /** Another name for the same memory. */
-export function rename(p: Planner, node: Node): void {
+function rename(p: Planner, node: Node): void {
   const [value] = node.outputs;
   p.bind(value, restrided(p.view(node.inputs[0]), value.shape) ?? reshaped(p.stored(node.inputs[0]), value.shape));
 }
 
 /** Parts that are read where they are. */
-export function split(p: Planner, node: NodeOf<"split">): void {
+function split(p: Planner, node: NodeOf<"split">): void {
   const { axis } = node.attrs;
   const whole = p.view(node.inputs[0]);
   node.outputs.forEach((value, i) => {
@@ -61,7 +61,7 @@ export function split(p: Planner, node: NodeOf<"split">): void {
 }
 
 /** Parts that were made in their place, and copies of those that were not. */
-export function concat(p: Planner, node: NodeOf<"concat">): void {
+function concat(p: Planner, node: NodeOf<"concat">): void {
   node.inputs.forEach((input, i) => {
     const [from, to] = [p.view(input), p.placeIn(node, i)];
     if (!sameMemory(from, to)) p.push({ of: "elementwise", do: "reorder", x: from, y: to });
@@ -74,13 +74,33 @@ function sameMemory(a: Window, b: Window): boolean {
   return inBuffer && a.skip === b.skip;
 }
 
-export function constant(p: Planner, node: NodeOf<"constant">): void {
+function constant(p: Planner, node: NodeOf<"constant">): void {
   p.push({ of: "elementwise", do: "fill", x: p.make(node.outputs[0]), value: node.attrs.value });
 }
 
-export function transpose(p: Planner, node: NodeOf<"transpose">): void {
+function transpose(p: Planner, node: NodeOf<"transpose">): void {
   const [value] = node.outputs;
   const x = p.window(node.inputs[0]);
   const [dims, strides] = [x.dims, x.strides].map((of) => node.attrs.perm.map((axis) => of[axis]));
   p.push({ of: "elementwise", do: "reorder", x: { ...x, dims, strides }, y: p.make(value) });
 }
+
+export const elementwise: Lowerings = {
+  add: binary("add"),
+  sub: binary("sub"),
+  mul: binary("mul"),
+  div: binary("div"),
+  neg: unary("linear", () => -1),
+  scale: unary("linear", ({ factor }) => factor),
+  exp: unary("exp"),
+  sqrt: unary("sqrt"),
+  tanh: unary("tanh"),
+  relu: unary("relu"),
+  recip: unary("pow", () => 1, -1),
+  constant,
+  reshape: rename,
+  stopGradient: rename,
+  transpose,
+  split,
+  concat,
+};

@@ -1,9 +1,9 @@
 /** What the lowerings share: views of windows, products with what follows them, and the reference engine as a last resort. */
 import { type Attributes, type Node, type Shape, sameShape, size, type Value } from "../../../program/graph.ts";
 import * as ops from "../../../program/ops/index.ts";
+import { rowMajorStrides } from "../../reference/strides.ts";
 import type { Planner } from "../planner.ts";
 import { type AfterProduct, bytesOf, type StepClass, type Window } from "../steps.ts";
-import { denseStrides } from "../views.ts";
 
 export type Lowering<A extends Attributes = Attributes> = { of(p: Planner, node: Node<A>): void }["of"];
 
@@ -12,7 +12,7 @@ export type Lowerings = { readonly [K in keyof ops.AttributesOf]?: Lowering<ops.
 
 /** The same memory under other extents. */
 export function reshaped(window: Window, dims: Shape): Window {
-  return { ...window, dims, strides: denseStrides(dims) };
+  return { ...window, dims, strides: rowMajorStrides(dims) };
 }
 
 /** A vector as the row that is added to every row. */

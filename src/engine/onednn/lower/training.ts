@@ -4,10 +4,10 @@ import type { NodeOf } from "../../../program/ops/index.ts";
 import * as ops from "../../../program/ops/index.ts";
 import type { Planner } from "../planner.ts";
 import type { Window } from "../steps.ts";
-import { atLeastVector, reshaped } from "./shared.ts";
+import { atLeastVector, type Lowerings, reshaped } from "./shared.ts";
 
 /** The softmax is kept in place of log Σ e^logits, which only the backward pass reads: that wants the softmax. */
-export function crossEntropy(p: Planner, node: NodeOf<"crossEntropy">): void {
+function crossEntropy(p: Planner, node: NodeOf<"crossEntropy">): void {
   const [logits, labels, weights] = node.inputs.map((value) => p.window(value));
   const [loss, logsumexp] = node.outputs;
   const [rows, classes] = logits.dims;
@@ -24,7 +24,7 @@ export function crossEntropy(p: Planner, node: NodeOf<"crossEntropy">): void {
   p.push({ of: "loss", do: "kernel", name: "logOfSums", args: sums, split: rows });
 }
 
-export function crossEntropyGrad(p: Planner, node: NodeOf<"crossEntropyGrad">): void {
+function crossEntropyGrad(p: Planner, node: NodeOf<"crossEntropyGrad">): void {
   const [g, logits, kept, labels, weights] = node.inputs.map((value) => p.window(value));
   const [rows, classes] = logits.dims;
   const shares = kept.dims.length === 2 ? kept : softmaxOf(p, logits);
@@ -41,7 +41,7 @@ function softmaxOf(p: Planner, logits: Window): Window {
   return shares;
 }
 
-export function gather(p: Planner, node: NodeOf<"gather">): void {
+function gather(p: Planner, node: NodeOf<"gather">): void {
   const [table, ids] = [p.stored(node.inputs[0]), p.window(node.inputs[1])];
   const [rows, width] = node.outputs[0].shape;
   const words = table.type === "bf16" ? width / 2 : width;
@@ -51,7 +51,7 @@ export function gather(p: Planner, node: NodeOf<"gather">): void {
 }
 
 /** To what is there already, where all that becomes of it is a sum with that: a tied head's gradient of the embeddings. */
-export function scatterAdd(p: Planner, node: NodeOf<"scatterAdd">): void {
+function scatterAdd(p: Planner, node: NodeOf<"scatterAdd">): void {
   const [ids, updates] = node.inputs.map((value) => p.window(value));
   const [value] = node.outputs;
   const reader = p.soleReader(value);
@@ -69,7 +69,7 @@ export function scatterAdd(p: Planner, node: NodeOf<"scatterAdd">): void {
   p.push({ of: "lookup", do: "kernel", name: "scatterAddColumns", args, split: width });
 }
 
-export function dropoutMask(p: Planner, node: NodeOf<"dropoutMask">): void {
+function dropoutMask(p: Planner, node: NodeOf<"dropoutMask">): void {
   const { shape } = node.attrs;
   const { threshold, kept, stream } = ops.dropoutNumbers(node.attrs);
   // Whole groups of 32 elements are made, so there is room for the last one.
@@ -81,7 +81,7 @@ export function dropoutMask(p: Planner, node: NodeOf<"dropoutMask">): void {
 }
 
 /** Two partial sums a tensor, whatever the number of threads, then the root of all. */
-export function globalNorm(p: Planner, node: NodeOf<"globalNorm">): void {
+function globalNorm(p: Planner, node: NodeOf<"globalNorm">): void {
   const sums = p.scratch([2 * node.inputs.length]);
   node.inputs.forEach((input, i) => {
     const at = { ...sums, skip: 2 * i, dims: [2], strides: [1] };
@@ -93,7 +93,7 @@ export function globalNorm(p: Planner, node: NodeOf<"globalNorm">): void {
 }
 
 /** In place on the engine's own tensors where the program lets it; else on copies. */
-export function adamw(p: Planner, node: NodeOf<"adamw">): void {
+function adamw(p: Planner, node: NodeOf<"adamw">): void {
   const [param, grad, m, v, steps, clip, rate] = node.inputs;
   const { beta1, beta2, eps, decay } = node.attrs;
   const own = [param, m, v, steps].map((value, i) => {
@@ -119,3 +119,7 @@ export function adamw(p: Planner, node: NodeOf<"adamw">): void {
   });
   p.push({ of: "optimizer", do: "kernel", name: "addOne", args: [own[3]] });
 }
+
+export const training: Lowerings = {
+  ...{ crossEntropy, crossEntropyGrad, gather, scatterAdd, dropoutMask, globalNorm, adamw },
+};

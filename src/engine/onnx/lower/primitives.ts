@@ -1,8 +1,7 @@
 /** Primitives in ONNX, one or two nodes each. */
 import { size } from "../../../program/graph.ts";
-import { type AttributesOf, type Band, HIDDEN, rotationNumbers } from "../../../program/ops/index.ts";
-import type { Emitter } from "../emitter.ts";
-import { onnxType } from "../protobuf.ts";
+import { type AttributesOf, HIDDEN, rotationNumbers } from "../../../program/ops/index.ts";
+import { type Emitter, onnxType } from "../emitter.ts";
 import type { Lowering, Lowerings } from "./lowering.ts";
 
 /** An operator that takes the inputs as they are. */
@@ -13,6 +12,9 @@ const plain =
 const reduction =
   (op: string): Lowering<AttributesOf["reduceSum"]> =>
   (e, { attrs }, [x]) => [e.node(op, [x, e.longs(attrs.axes)], { keepdims: { int: attrs.keep ? 1 : 0 } })];
+
+/** onnxruntime's own: it takes its operands transposed, and a factor. */
+const MATMUL = "com.microsoft.FusedMatMul";
 
 const cast = (e: Emitter, x: string, to: number) => e.node("Cast", [x], { to: { int: to } });
 
@@ -30,12 +32,18 @@ export const primitiveLowerings: Lowerings = {
   relu: plain("Relu"),
   recip: plain("Reciprocal"),
   positive: (e, _node, [x]) => [cast(e, e.node("Greater", [x, e.real([0])]), onnxType.float)],
-  scale: (e, { attrs }, [x]) => [e.node("Mul", [x, e.real([attrs.factor])])],
+  // A product takes a factor with it.
+  scale: (e, { attrs }, [x]) => {
+    const { op = "", inputs = [], attributes = {} } = e.maker(x) ?? {};
+    if (op !== MATMUL && op !== "MatMul") return [e.node("Mul", [x, e.real([attrs.factor])])];
+    return [e.node(MATMUL, inputs, { ...attributes, alpha: { float: attrs.factor } })];
+  },
   constant: (e, { attrs }) => [e.filled(attrs.value, attrs.shape)],
   equal: (e, _node, inputs) => [cast(e, e.node("Equal", inputs), onnxType.float)],
   stopGradient: (_e, _node, inputs) => inputs,
-  matmul: (e, { attrs }, [x, y]) => {
-    return [multiply(e, x, y, attrs.transposeX, attrs.transposeY)];
+  matmul: (e, { attrs: { transposeX, transposeY } }, inputs) => {
+    const turned = { transA: { int: transposeX ? 1 : 0 }, transB: { int: transposeY ? 1 : 0 } };
+    return [transposeX || transposeY ? e.node(MATMUL, inputs, turned) : e.node("MatMul", inputs)];
   },
   reshape: (e, { outputs }, [x]) => [e.reshape(x, outputs[0].shape)],
   transpose: (e, { attrs }, [x]) => [e.transpose(x, attrs.perm)],
@@ -76,35 +84,13 @@ export const primitiveLowerings: Lowerings = {
     return [e.real([...rotationNumbers(attrs)], outputs[0].shape)];
   },
 
-  bandBias: (e, { attrs }) => {
-    return [hideOutside(e, attrs.rows, attrs.cols, attrs)];
+  bandBias: (e, { attrs: { rows, cols, before, after } }) => {
+    const hidden = e.filled(HIDDEN, [rows, cols]);
+    const side = (from: number, upper: number) => e.node("Trilu", [hidden, e.long(from)], { upper: { int: upper } });
+    const sides = [
+      ...(after < cols - 1 ? [side(cols - rows + after + 1, 1)] : []),
+      ...(before < cols - 1 ? [side(cols - rows - before - 1, 0)] : []),
+    ];
+    return [sides.length === 2 ? e.node("Add", sides) : (sides[0] ?? e.filled(0, [rows, cols]))];
   },
 };
-
-/** [rows, cols]: 0 inside the band, and the large negative number outside it (see bandBias). */
-export function hideOutside(e: Emitter, rows: number, cols: number, { before, after }: Band): string {
-  const hidden = e.filled(HIDDEN, [rows, cols]);
-  const side = (from: number, upper: number) => e.node("Trilu", [hidden, e.long(from)], { upper: { int: upper } });
-  const sides = [
-    ...(after < cols - 1 ? [side(cols - rows + after + 1, 1)] : []),
-    ...(before < cols - 1 ? [side(cols - rows - before - 1, 0)] : []),
-  ];
-  return sides.length === 2 ? e.node("Add", sides) : (sides[0] ?? e.filled(0, [rows, cols]));
-}
-
-/** x·y over the last two axes, operands transposed as said, times a factor. */
-export function multiply(
-  e: Emitter,
-  x: string,
-  y: string,
-  transposeX: boolean,
-  transposeY: boolean,
-  factor = 1,
-): string {
-  if (!transposeX && !transposeY && factor === 1) return e.node("MatMul", [x, y]);
-  return e.node("com.microsoft.FusedMatMul", [x, y], {
-    alpha: { float: factor },
-    transA: { int: transposeX ? 1 : 0 },
-    transB: { int: transposeY ? 1 : 0 },
-  });
-}
