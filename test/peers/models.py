@@ -150,7 +150,7 @@ CASES = {
     "stablelm-biases": ("StableLmForCausalLM", dict(NOW, hidden_size=32, num_attention_heads=2, num_key_value_heads=2,
         use_qkv_bias=True, tie_word_embeddings=True, partial_rotary_factor=0.5), dict()),
     "mistral-linear": ("MistralForCausalLM", dict(NOW, hidden_size=34, num_attention_heads=4, num_key_value_heads=4,
-        sliding_window=4, rope_parameters=dict(rope_type="linear", rope_theta=100.0, factor=2.5)), dict(mask=True)),
+        sliding_window=4, rope_parameters=dict(rope_type="linear", rope_theta=100.0, factor=2.5)), dict()),
     "mistral-llama3": ("MistralForCausalLM", dict(NOW, hidden_size=32, num_attention_heads=2, num_key_value_heads=1,
         sliding_window=None, rope_parameters=LLAMA3), dict()),
     "qwen2-linear-odd-heads": ("Qwen2ForCausalLM", dict(NOW, hidden_size=34, num_attention_heads=4, num_key_value_heads=2,
