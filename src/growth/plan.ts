@@ -222,7 +222,12 @@ export function resizedModel(source: Model, sizes: TargetSizes, outputs: Outputs
   }
   const heads = sizes.heads ?? (together ? hidden / headWidth : from.heads);
   if (!architecture.ownHeadWidth && heads * headWidth !== hidden) throw wholeHeads(heads, hidden, from, "--heads");
-  const kvHeads = sizes.kvHeads ?? kvHeadsFor(heads, from);
+  const fits = (count: number) => !architecture.wholeHeads || hidden % count === 0;
+  if (!fits(heads)) {
+    const what = `${heads} heads do not divide a hidden size of ${hidden}, as transformers asks of a ${architecture.type}`;
+    throw new UserError(what, "--heads", `take ${nextOf(heads, 1, fits)}, or another hidden size`);
+  }
+  const kvHeads = sizes.kvHeads ?? kvHeadsFor(heads, from, fits);
   const ffn = sizes.ffn ?? Math.round((from.ffn * hidden) / from.hidden);
   const layers = sizes.layers ?? from.layers;
   const { vocab, positions } = sizes;
@@ -232,7 +237,13 @@ export function resizedModel(source: Model, sizes: TargetSizes, outputs: Outputs
   return stretchedModel(model, sizes.positionsBy, positions / from.positions);
 }
 
-function kvHeadsFor(heads: number, from: Dimensions): number {
+/** The next multiple of a step that fits; where none does, the next. */
+function nextOf(count: number, step: number, fits: (count: number) => boolean): number {
+  const next = Array.from({ length: 8 * count }, (_, i) => (Math.ceil(count / step) + i) * step);
+  return next.find(fits) ?? next[0];
+}
+
+function kvHeadsFor(heads: number, from: Dimensions, fits: (count: number) => boolean): number {
   const group = from.heads / from.kvHeads;
   if (heads % group === 0) return heads / group;
   if (heads % from.kvHeads === 0) return from.kvHeads;
@@ -241,7 +252,7 @@ function kvHeadsFor(heads: number, from: Dimensions): number {
   throw new UserError(
     what,
     "--heads",
-    `take ${Math.ceil(heads / step) * step}, or say how many key-value heads there are (--kv-heads)`,
+    `take ${nextOf(heads, step, fits)}, or say how many key-value heads there are (--kv-heads)`,
   );
 }
 

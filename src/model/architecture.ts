@@ -61,6 +61,8 @@ export interface Architecture {
   readonly classes: readonly ModelClass[];
   /** Whether heads times their width may be other than the hidden size. */
   readonly ownHeadWidth: boolean;
+  /** Whether heads must divide the hidden size all the same. */
+  readonly wholeHeads: boolean;
   /**
    * The model a config describes. @param outputs which of them, whether tied or not is the config's to say; default:
    * what `architectures` in the config names, and where it names none, a language model

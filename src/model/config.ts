@@ -133,12 +133,16 @@ export class ConfigReader {
     );
   }
 
-  /** The sizes of a network. @param keys what its config calls them @param uncounted rows of the position table before the first */
-  dimensions(keys: Keys, uncounted: number): Dimensions {
+  /**
+   * The sizes of a network. @param keys what its config calls them @param uncounted rows of the position table before the
+   * first @param wholeHeads whether heads must divide the hidden size even where their width is the config's to say
+   */
+  dimensions(keys: Keys, uncounted: number, wholeHeads = false): Dimensions {
     const hidden = this.count(keys.hidden);
     const heads = this.count(keys.heads);
     const own = this.#given(keys.headWidth);
-    if (own === undefined && hidden % heads !== 0) {
+    const apart = !wholeHeads && this.has(keys.headWidth) && (own !== undefined || heads < hidden);
+    if (!apart && hidden % heads !== 0) {
       const what = `is ${hidden}, which ${heads} heads do not divide`;
       this.#refuse(keys.hidden, what, `make it a multiple of \`${keys.heads}\``);
     }
@@ -153,7 +157,8 @@ export class ConfigReader {
       hidden,
       heads,
       kvHeads,
-      headWidth: own === undefined ? hidden / heads : this.count(own),
+      // Less of the stream than there is, where they don't divide it.
+      headWidth: own === undefined ? Math.floor(hidden / heads) : this.count(own),
       ffn: this.count(keys.ffn),
       vocab: this.count(keys.vocab),
       positions: this.count(keys.positions) - uncounted,

@@ -11,20 +11,20 @@ import type { Json } from "../util/json.ts";
 import type { Architecture, Model } from "./architecture.ts";
 import { modelClass } from "./classes.ts";
 import type { ConfigReader } from "./config.ts";
-import { defineArchitecture } from "./define.ts";
+import { type Definition, defineArchitecture } from "./define.ts";
 import { ropeOf, ropeParameters, turnedUnits } from "./rope.ts";
 import type { Dimensions } from "./table.ts";
 import { tokensHead } from "./task-head.ts";
 
 /** What tells the members of the family apart. */
-export interface Flavour {
+export interface Flavour extends Pick<Definition, "wholeHeads" | "optional"> {
   /** model_type. */
   readonly type: string;
   /** Of transformers' classes: "Llama" for LlamaForCausalLM. */
   readonly title: string;
   /**
-   * What transformers' configuration class fills in, beyond what the family shares. With `head_dim` among them a head's
-   * width may be other than hidden size / heads, with `layer_types` the blocks' kinds may be any.
+   * What transformers' configuration class fills in, beyond what the family shares. With `head_dim` among them, or among
+   * the optional keys, a head's width may be other than hidden size / heads, with `layer_types` the blocks' kinds may be any.
    */
   readonly defaults: Json;
   /** Which linear layers have biases; default none. */
@@ -71,6 +71,8 @@ export function decoderArchitecture(flavour: Flavour): Architecture {
   return defineArchitecture({
     type,
     defaults,
+    wholeHeads: flavour.wholeHeads,
+    optional: flavour.optional,
     keys: { eps: layerNorms ? "layer_norm_eps" : "rms_norm_eps", attentionDropout: "attention_dropout" },
     classes: [modelClass(`${title}ForCausalLM`, "lm"), modelClass(`${title}Model`)],
     names: {

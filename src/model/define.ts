@@ -48,6 +48,10 @@ export interface Definition
   readonly names: Names;
   /** Whether its head may be a matrix of its own. */
   readonly untied?: boolean;
+  /** Whether heads must divide the hidden size even where their width is the config's to say. */
+  readonly wholeHeads?: boolean;
+  /** Keys that its config may have and transformers' class does not fill in. */
+  readonly optional?: readonly string[];
   /** What its language model is trained for. */
   readonly objective: "mlm" | "clm";
   /** Whether positions count from the padding id + 1, and only what is not padding. */
@@ -78,8 +82,9 @@ export function ownKeys(aliases: Definition["aliases"] = {}, config: Json): Json
 }
 
 export function defineArchitecture(definition: Definition): Architecture {
-  const { aliases, classes, names, filled = (config) => config } = definition;
+  const { aliases, classes, names, filled = (config) => config, optional = [] } = definition;
   const keys: Keys = { ...usualKeys, ...definition.keys };
+  const known: Json = { ...definition.defaults, ...Object.fromEntries(optional.map((key) => [key, null])) };
   const every = OUTPUTS.filter((output) => classes.some((one) => one.outputs.includes(output)));
 
   /** A name as today's spelling has it, without the prefix. */
@@ -91,10 +96,10 @@ export function defineArchitecture(definition: Definition): Architecture {
   /** A config read as a model with these outputs, whether or not its head may be tied. */
   function tableOf(given: Json, where: string, present: readonly Output[]): Model {
     const config: Json = { ...definition.defaults, ...ownKeys(aliases, given) };
-    const read = new ConfigReader(filled(config), where, definition.defaults);
+    const read = new ConfigReader(filled(config), where, known);
     const before = definition.positionsAfterPadding ? read.count("pad_token_id", 0) + 1 : 0;
     read.below("pad_token_id", before, read.count(keys.positions), keys.positions);
-    const dimensions = read.dimensions(keys, before);
+    const dimensions = read.dimensions(keys, before, definition.wholeHeads);
     const { settings: beyond, kinds, ...network } = definition.network(config, read, dimensions);
     if (network.attends(kinds?.[0]).rope !== undefined) read.paired(keys, dimensions.headWidth);
     const settings: ModelSettings = {
@@ -129,7 +134,8 @@ export function defineArchitecture(definition: Definition): Architecture {
 
   const architecture: Architecture = {
     type: definition.type,
-    ownHeadWidth: Object.hasOwn(definition.defaults, keys.headWidth),
+    ownHeadWidth: Object.hasOwn(known, keys.headWidth),
+    wholeHeads: definition.wholeHeads === true,
     studied: definition.studied === true,
     classes,
 
@@ -183,7 +189,7 @@ export function defineArchitecture(definition: Definition): Architecture {
       const padding = Number(config.pad_token_id ?? definition.defaults.pad_token_id);
       const before = definition.positionsAfterPadding ? padding + 1 : 0;
       const to = { ...sizes, positions: sizes.positions && sizes.positions + before };
-      const made = definition.resize?.(config, to) ?? resized(keys, definition.defaults, ownKeys(aliases, config), to);
+      const made = definition.resize?.(config, to) ?? resized(keys, known, ownKeys(aliases, config), to);
       const { layer_types: kinds, ...rest } = made;
       const { withKinds } = definition;
       if (withKinds === undefined || !Array.isArray(kinds) || (to.layers ?? kinds.length) === kinds.length) return made;

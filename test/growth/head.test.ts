@@ -13,7 +13,7 @@ import { probe } from "../../src/probe/probe.ts";
 import { randomInputs, verifyGrowth } from "../../src/probe/verify.ts";
 import { checkpoint, folderOf, renamed } from "../model/support.ts";
 import { cli, temporaryFolder } from "../support.ts";
-import { grown, reference } from "./support.ts";
+import { grown, reference, same } from "./support.ts";
 
 /** The fixture as a bare model: without its heads, and without the prefix that a model with heads has. */
 function bare(name: string): Promise<string> {
@@ -47,7 +47,7 @@ describe.each(fixtures)("%s", (name) => {
       const made = grown(plan, source);
       for (const { parameter, moments } of plan.parameters) {
         if (!/^(cls|lm_head)/.test(parameter.name)) continue;
-        expect(await made.weights.readF32(parameter.name)).toEqual(initialise(parameter, 3));
+        expect(same(await made.weights.readF32(parameter.name), initialise(parameter, 3)), parameter.name).toBe(true);
         expect(moments).toBeUndefined();
       }
       const { promise } = plan;

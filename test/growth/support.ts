@@ -54,6 +54,12 @@ export function grown(plan: GrowthPlan, from: Pick<Computes, "weights">, dtype: 
   };
 }
 
+/** Whether two are equal bit by bit: a matcher would look at each number by itself. */
+export function same(a: Float32Array, b: Float32Array): boolean {
+  const [x, y] = [a, b].map(({ buffer, byteOffset, byteLength }) => Buffer.from(buffer, byteOffset, byteLength));
+  return x.equals(y);
+}
+
 export interface Measured {
   readonly plan: GrowthPlan;
   readonly allowed: number | undefined;

@@ -179,6 +179,19 @@ test("a bare GPT-2's final norm makes units: no tied head reads them", () => {
 });
 
 test.each([
+  ["mistral-tiny", { hidden_size: 34, head_dim: null }, 8],
+  ["qwen2-tiny", { hidden_size: 34 }, 8],
+  ["qwen2-tiny", { head_dim: 6 }, 6],
+  ["qwen3-tiny", { hidden_size: 31, head_dim: 6 }, 6],
+])("%s with %j has heads as wide as transformers makes them: %i", (name, change, width) => {
+  const given: Json = { ...config(name), ...change };
+  const { dimensions, config: written } = architectureOf(given, "c").model(given, "c");
+  expect(dimensions.headWidth).toBe(width);
+  // transformers' Qwen 2 takes a null for a number.
+  if (name === "qwen2-tiny") expect(written.head_dim).toBe(given.head_dim);
+});
+
+test.each([
   ["bert-tiny", { hidden_act: "quick_gelu" }, /`hidden_act` is "quick_gelu"/],
   ["bert-tiny", { is_decoder: true }, /`is_decoder`/],
   ["bert-tiny", { add_cross_attention: true }, /`add_cross_attention`/],
@@ -190,6 +203,9 @@ test.each([
   ["gpt2-tiny", { add_cross_attention: true }, /`add_cross_attention`/],
   ["gpt2-tiny", { activation_function: "mish" }, /`activation_function`/],
   ["gpt2-tiny", { n_head: 5 }, /`n_embd` is 64, which 5 heads do not divide/],
+  ["llama-tiny", { num_attention_heads: 6, head_dim: 8 }, /`hidden_size` is 32, which 6 heads do not divide/],
+  ["mistral-tiny", { hidden_size: 3, head_dim: null }, /`hidden_size` is 3, which 4 heads do not divide/],
+  ["qwen2-tiny", { hidden_size: 23 }, /`hidden_size` makes heads 5 wide/],
   ["gpt2-tiny", { n_layer: -1 }, /`n_layer` is -1/],
   ["bert-tiny", { hidden_size: "64" }, /`hidden_size` is "64"/],
   ["bert-tiny", { layer_norm_eps: -1 }, /`layer_norm_eps`/],

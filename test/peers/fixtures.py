@@ -27,6 +27,9 @@ CASES = {
         intermediate_size=40, num_hidden_layers=2, sliding_window=7, tie_word_embeddings=False)),
     "qwen2-tiny": ("Qwen2ForCausalLM", dict(NOW, hidden_size=32, num_attention_heads=4, num_key_value_heads=2,
         intermediate_size=40, num_hidden_layers=2, tie_word_embeddings=True)),
+    "xlm-roberta-tiny": ("XLMRobertaForMaskedLM", dict(vocab_size=90, max_position_embeddings=28, hidden_size=30,
+        num_attention_heads=3, intermediate_size=44, num_hidden_layers=2, type_vocab_size=1, pad_token_id=1,
+        hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)),
 }
 
 
@@ -67,7 +70,10 @@ def write(folder, seed, kind, settings):
     causal = kind.endswith("CausalLM")
     inputs = batch(config, causal, torch.Generator().manual_seed(100 + seed))
     model = model.double().train()
-    parameters = dict(model.named_parameters())
+    # A tied head that stands before the embeddings goes under their name.
+    tied = getattr(model, "_tied_weights_keys", None) if config.tie_word_embeddings else None
+    named = tied if isinstance(tied, dict) else {}
+    parameters = {named.get(name, name): p for name, p in model.named_parameters()}
     groups = [dict(params=[p for p in parameters.values() if (p.ndim > 1) == matrix],
         weight_decay=STEPS["weight_decay"] if matrix else 0.0) for matrix in (True, False)]
     optimizer = torch.optim.AdamW(groups, lr=STEPS["lr"], betas=STEPS["betas"], eps=STEPS["eps"])

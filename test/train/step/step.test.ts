@@ -40,7 +40,7 @@ async function runSteps(
 describe.each([referenceEngine, ...(await usableEngines())])("on $kind", (kind) => {
   it.each([
     ...["bert-tiny", "roberta-tiny", "gpt2-tiny", "llama-tiny", "mistral-tiny", "qwen2-tiny", "qwen3-tiny"],
-    ...["modernbert-tiny", "distilbert-tiny"],
+    ...["modernbert-tiny", "distilbert-tiny", "xlm-roberta-tiny"],
   ])("three steps of %s end where PyTorch's do", async (name) => {
     const engine = await kind.open(settings);
     const model = await loadFixture(name, engine);
