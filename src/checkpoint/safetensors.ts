@@ -29,7 +29,7 @@ const longestHeader = 100_000_000;
 const getAnew = "the file is damaged or was not written by safetensors: get it anew";
 
 /** An open file whose header has been checked. */
-export type SafetensorsFile = ReturnType<typeof reading>;
+export type SafetensorsFile = Awaited<ReturnType<typeof openSafetensors>>;
 
 /** @param header what `parseHeader` found, `metadata` being the header's `__metadata__` */
 function reading(path: string, handle: FileHandle, header: ReturnType<typeof parseHeader>) {
@@ -76,7 +76,7 @@ function reading(path: string, handle: FileHandle, header: ReturnType<typeof par
 }
 
 /** Opens a file and checks its header. @throws UserError naming the file and what is wrong with it */
-export async function openSafetensors(path: string): Promise<SafetensorsFile> {
+export async function openSafetensors(path: string) {
   let handle: FileHandle;
   try {
     // Looked at before it is opened: opening a pipe would wait for whoever writes to it.
