@@ -71,7 +71,8 @@ describe("advice on a study that is left out", () => {
       expect(share(own), counts).toBeGreaterThanOrEqual(0.8);
     }
     for (const { foretold } of cases) {
-      expect(foretold.nearest[0].apart).toBeGreaterThan(0.5);
+      // The two studies of 8 layers are each other's nearest: the same network at two budgets.
+      expect(foretold.nearest[0].apart).toBeGreaterThan(0.25);
       // Neither does it hold everything: what nothing was known of spreads twice as far.
       expect(foretold.high - foretold.low).toBeLessThan(1.5);
     }

@@ -11,6 +11,7 @@ const studies: readonly (readonly [string, readonly string[]])[] = [
   ["bert-mini", ["bert-mini", "bert-half-depth"]],
   ["gpt-mini", ["gpt-mini"]],
   ["gpt-8", ["gpt-8"]],
+  ["gpt-8-long", ["gpt-8-long"]],
 ];
 
 describe.each(studies)("%s", (name, files) => {
