@@ -5,8 +5,9 @@
  * cut into pieces where the tokenizer surely cuts it too (parts.ts), and the ids of a piece are kept. Where no way to
  * cut is known, it is encoded natively as a whole.
  *
- * The library takes some 200 bytes for each byte of text, so it is asked in rounds, however long a text is, of all new
- * pieces at once.
+ * A native call costs tens of microseconds, so new pieces are asked for many at a time, joined by an added token: the
+ * library finds those before anything else and encodes what lies between each by itself. It takes some 200 bytes for
+ * each byte of text, so it is asked in rounds, however long a text is.
  */
 import type { Tokenizer as Native } from "tokenizers";
 import type { Json } from "../../util/json.ts";
@@ -27,6 +28,8 @@ const LONGEST_KEPT = 48;
 /** Pieces, and ids of theirs, kept before all are forgotten: some 100 MB. */
 const MOST_KEPT = 2 ** 20;
 const MOST_STORED = 2 ** 23;
+/** Pieces that are encoded together. */
+const GROUP = 256;
 /** Units of text in a round. */
 const ROUND = 2 ** 18;
 
@@ -108,7 +111,7 @@ export class Encoder {
   async #learn(keys: ReadonlySet<string>): Promise<void> {
     const [long, apart, short]: [string[], string[], string[]] = [[], [], []];
     for (const key of keys) (key.startsWith(APART) ? apart : key.length > LONG ? long : short).push(key);
-    for (const [i, ids] of (await ask(await this.#plainNative(), short)).entries()) this.#keep(short[i], ids);
+    for (const [i, ids] of (await this.#askJoined(short)).entries()) this.#keep(short[i], ids);
     for (const piece of long) this.#keep(piece, await this.#askLong(piece));
     const whole = apart.map((key) => key.slice(APART.length));
     for (const [i, ids] of (await ask(this.native, whole)).entries()) this.#keep(apart[i], ids);
@@ -122,6 +125,27 @@ export class Encoder {
         ? Promise.resolve(this.native)
         : import("tokenizers").then(({ default: library }) => library.Tokenizer.fromString(JSON.stringify(plain)));
     return this.#plain;
+  }
+
+  /** The ids of each piece, none of which holds an added token. */
+  async #askJoined(asked: string[]): Promise<readonly (readonly number[])[]> {
+    const native = await this.#plainNative();
+    const joint = this.#parting?.joint;
+    if (joint === undefined || asked.length === 0) return ask(native, asked);
+    const groups: string[] = [];
+    for (let i = 0; i < asked.length; i += GROUP) groups.push(asked.slice(i, i + GROUP).join(joint.content));
+    const answers: (readonly number[])[] = [];
+    for (const ids of await ask(native, groups)) {
+      let start = 0;
+      for (let at = ids.indexOf(joint.id); at >= 0; at = ids.indexOf(joint.id, start)) {
+        answers.push(ids.slice(start, at));
+        start = at + 1;
+      }
+      answers.push(ids.slice(start));
+    }
+    // A tokenizer may make the token of a text that does not hold it (two entries of one id): then each by itself.
+    if (answers.length !== asked.length) return ask(native, asked);
+    return answers;
   }
 
   /** The ids of a long piece that holds no added token. */

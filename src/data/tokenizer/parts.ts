@@ -14,12 +14,14 @@ import { prefixOf } from "./prefix.ts";
 /** Pieces that are encoded each by itself. */
 export interface Part {
   readonly pieces: readonly string[];
-  /** Whether they are, or may hold, added tokens. */
+  /** Whether they are, or may hold, added tokens: then they can't be joined by one. */
   readonly apart: boolean;
 }
 
 export interface Parting {
   readonly cut: Cut;
+  /** An added token that stands for itself alone, and its id. */
+  readonly joint: { readonly content: string; readonly id: number } | undefined;
   /** What encodes pieces that are not apart, which have what is put before a text already; undefined: the tokenizer itself. */
   readonly plain: Json | undefined;
   /** The parts of a text, one after the other. */
@@ -50,8 +52,19 @@ export function partingFor(native: Native, json: Json): Parting | undefined {
     return normalizer !== null && (text.length > LONG || hiddenPattern.test(normal(text)));
   };
   const noSpaces = tokens.every(({ content, rstrip }) => !rstrip && !/\s/.test(content + normal(content)));
+  const unknown = Array.isArray(model.vocab) ? model.unk_id : model.unk_token;
+  // Its id must come of nothing else, whatever stands beside it, and not be another one to the library.
+  const joint = open.find(
+    ({ content, id }) =>
+      content !== unknown &&
+      id !== unknown &&
+      native.tokenToId(content) === id &&
+      tokens.every((other) => other.id === id || !other.content.startsWith(content)) &&
+      tokens.every((other) => other.content.indexOf(content[0], 1) < 0),
+  );
   return {
     cut,
+    joint,
     plain: prefix?.without,
     *parts(text) {
       if (mayHide(text)) {
