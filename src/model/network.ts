@@ -9,7 +9,7 @@ import type { Norm } from "./table.ts";
 export interface AttentionForm {
   /** Only what came before. */
   readonly causal: boolean;
-  /** The largest distance that is seen; absent: any. */
+  /** The largest distance that is seen; absent: there is no limit. */
   readonly window?: number;
   /** Of rotary positions; absent: queries and keys are not turned. */
   readonly rope?: Rope;

@@ -30,7 +30,7 @@ export const qwen2: Architecture = decoderArchitecture({
   type: "qwen2",
   title: "Qwen2",
   defaults,
-  // transformers' Qwen2Attention takes it where a config has it, as any number but null.
+  // transformers' Qwen2Attention takes it where a config has it, as a number, not null.
   optional: ["head_dim"],
   biases: () => ({ qkv: true }),
   kinds,

@@ -91,7 +91,7 @@ class Telling {
     return fields;
   }
 
-  /** One of a list, each text in lists below it as likely as any other; anything else itself. */
+  /** One of a list, each text in lists below it as likely as the others; what is no list itself. */
   #pick(rule: JsonValue): JsonValue {
     if (!Array.isArray(rule)) return rule;
     const all = rule.reduce<number>((sum, one: JsonValue) => sum + sizeOf(one), 0);

@@ -94,7 +94,7 @@ function secondsLeft(lines: readonly MetricsLine[], steps: number | undefined): 
 
 /**
  * Serves a page of runs on 127.0.0.1. Folders that hold no run yet are left out until they do.
- * @param port 0: any that is free @throws UserError if it is taken
+ * @param port 0: one that is free @throws UserError if it is taken
  */
 export async function serveRuns(folders: readonly string[], port: number): Promise<{ url: string; close(): void }> {
   const server = createServer(async (request, response) => {

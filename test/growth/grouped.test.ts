@@ -252,7 +252,7 @@ describe("a dimension that is a product of axes", () => {
           }
           expect([Array.from(index), Array.from(isNew)]).toEqual(wanted.slice(0, 2));
           expect(shares).toHaveLength(wanted[2].length);
-          expect(wanted[2].every((share, i) => Math.abs(shares[i] - share) < 1e-12)).toBe(true);
+          expect(wanted[2].every((share, i) => Math.abs(shares[i] - share) < 5e-13)).toBe(true);
         },
       ),
     );

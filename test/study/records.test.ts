@@ -12,6 +12,7 @@ const studies: readonly (readonly [string, readonly string[]])[] = [
   ["gpt-mini", ["gpt-mini"]],
   ["gpt-8", ["gpt-8"]],
   ["gpt-8-long", ["gpt-8-long"]],
+  ["encoder-8", ["encoder-8", "downstream"]],
 ];
 
 describe.each(studies)("%s", (name, files) => {

@@ -237,7 +237,7 @@ export class Primitives {
   #called(name: string, args: readonly Typed[]): void {
     const status = this.#library.call(name, ...args.map(([type]) => type))(...args.map(([, value]) => value));
     if (status === 0) return;
-    if (status === 3) throw new Unimplemented(`${name}: not implemented here`);
+    if (status === 3) throw new Unimplemented(`${name}: has no implementation here`);
     throw new Error(`oneDNN: ${name} answered ${status === 1 ? "out of memory" : `status ${status}`}`);
   }
 

@@ -8,7 +8,7 @@ export const xlaKeys = {
   ahead: z.int().min(1).max(16).optional(),
   /** Devices by what is split among them: `data`, the batch; `fsdp`, the batch and what is kept between runs. */
   mesh: z.strictObject({ data: z.int().min(1).optional(), fsdp: z.int().min(1).optional() }).optional(),
-  /** By cuDNN where it can (`fused`), or as any other operation; `auto`: fused where the device's passes its test. */
+  /** By cuDNN where it can (`fused`), or as all other operations are; `auto`: fused where the device's passes its test. */
   attention: z.enum(["auto", "plain", "fused"]).optional(),
   /** The processes among which the mesh's devices are: found from the cluster, or given; each gives its own number. */
   hosts: z
