@@ -70,7 +70,8 @@ export function inputsAt(model: Model, sequences: readonly Sequence[], shape: Sh
     const { ids: own, types: kinds = [], at } = sequences[row] ?? sequences[0];
     ids.set(own, row * length);
     types.set(kinds, row * length);
-    mask.fill(1, row * length, row * length + own.length);
+    // Of a text without any token a padding token is read.
+    mask.fill(1, row * length, row * length + Math.max(1, own.length));
     for (let i = 0; i < wanted; i++)
       gather[row * wanted + i] = row * length + (at === undefined ? i : (at[i] ?? at[0]));
   }

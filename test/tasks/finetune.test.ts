@@ -141,6 +141,18 @@ describe("a task", () => {
     ).rejects.toThrow(/no column `class` \(found: a, b, value\)/);
   });
 
+  test("an empty text is read as a padding token, whatever stands beside it", async () => {
+    const from = await smallModel(root, "gpt2");
+    const lines = ["\tyes", "the cat sat on a mat\tno", "\tno", "<|endoftext|>\tyes", "a dog\tyes"];
+    const train = file(lines.map((line) => `${line}\n`).join(""));
+    const [place, data] = [out(), { train, validation: train, text: 1, label: 2 }];
+    await finetune(await loadTask({ ...base, out: place, model: { from }, data, batch: 3, epochs: 1, seeds: 1 }));
+    const read = readFileSync(join(place, "predictions.jsonl"), "utf8").trimEnd().split("\n");
+    const found: { probabilities: Record<string, number> }[] = read.map((line) => JSON.parse(line));
+    for (const n of [0, 2]) expect(found[n].probabilities.yes).toBeCloseTo(found[3].probabilities.yes, 6);
+    expect(Math.abs(found[1].probabilities.yes - found[3].probabilities.yes)).toBeGreaterThan(1e-4);
+  });
+
   test("ends early where nothing gets better", async () => {
     let steps = 0;
     const task = await loadTask({ ...base, out: out(), seeds: 1, epochs: 9, patience: 1, optimizer: { lr: 1e-12 } });

@@ -94,7 +94,7 @@ export function batchOf(
     weights.fill(1 / count, start, start + example.labels.length);
   });
   const sequences = some.map(({ ids, types, at }) => {
-    const read = head.reads === "all" ? at : [head.reads === "last" ? ids.length - 1 : 0];
+    const read = head.reads === "all" ? at : [head.reads === "last" ? Math.max(0, ids.length - 1) : 0];
     return { ids, at: read, types: model.dimensions.types > 1 ? types : [] };
   });
   const inputs: Record<string, TensorData> = { ...inputsAt(model, sequences, form), labels, weights };

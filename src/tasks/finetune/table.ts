@@ -67,14 +67,9 @@ export async function readRows(
     throw systemError(error, path);
   });
   const ofRow = ({ values, where }: Row) => {
-    const cellOf = (name: Column) => (Object.hasOwn(values, name) ? (values[name] ?? undefined) : undefined);
-    return cellsOf(columns, labelled, where, cellOf, (name) =>
-      missing(
-        name,
-        Object.keys(values).filter((key) => values[key] !== null),
-        where,
-      ),
-    );
+    const cells = new Map(Object.entries(values).filter(([, value]) => value !== null));
+    const lacking = (name: Column) => missing(name, [...cells.keys()], where);
+    return cellsOf(columns, labelled, where, (name) => cells.get(String(name)), lacking);
   };
   const read = async () => {
     if (format !== undefined) {
@@ -130,20 +125,15 @@ function fromTable(text: string, path: string, columns: Columns, labelled: boole
     throw new UserError("columns go by name, and the file has no header", path, "give their numbers, from 1");
   }
   const placeOf = (column: Column) => (typeof column === "number" ? column - 1 : names.indexOf(column));
-  return lines.map(({ cells, where }) =>
-    cellsOf(
-      columns,
-      labelled,
-      where,
-      (column) => cells[placeOf(column)],
-      (column) => {
-        const place = placeOf(column);
-        if (place < 0) return missing(column, names, `${path}:1`);
-        const what = `${cells.length} columns, and the ${place + 1}. is wanted`;
-        return new UserError(what, where, "mend the line, or name other columns in `data`");
-      },
-    ),
-  );
+  return lines.map(({ cells, where }) => {
+    const lacking = (column: Column) => {
+      const place = placeOf(column);
+      if (place < 0) return missing(column, names, `${path}:1`);
+      const what = `${cells.length} columns, and the ${place + 1}. is wanted`;
+      return new UserError(what, where, "mend the line, or name other columns in `data`");
+    };
+    return cellsOf(columns, labelled, where, (column) => cells[placeOf(column)], lacking);
+  });
 }
 
 function missing(column: Column, found: readonly string[], where: string): UserError {

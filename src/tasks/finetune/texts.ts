@@ -35,7 +35,13 @@ function textsKind(
         ...labels,
         encode: (encoding, part, rows) => encodeTexts(encoding, part, rows, ({ label }) => of(label)),
         predict: (rows, _, logits) =>
-          rows.map(({ label = null }, i) => ({ ...said(logits[i]), gold: of(label) === undefined ? null : label })),
+          rows.map(({ label }, i) => {
+            const right = of(label);
+            return {
+              ...said(logits[i]),
+              gold: right === undefined ? null : loss === "values" ? right : (label ?? null),
+            };
+          }),
         score(items) {
           const [found, wanted] = (["prediction", "gold"] as const).map((key) =>
             items.map((item) => of(item[key]) ?? Number.NaN),
