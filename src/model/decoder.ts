@@ -63,14 +63,12 @@ const familyDefaults: Json = {
   pad_token_id: null,
 };
 
-const PAST = "transformer.";
-
 /** The base of rotary positions where a config says none. */
 const THETA = 10_000;
 
 /** A member of the family, from what tells it apart. */
 export function decoderArchitecture(flavour: Flavour): Architecture {
-  const { type, title, spansPrefix = PAST, queryNorms = false, layerNorms = false } = flavour;
+  const { type, title, spansPrefix = "transformer.", queryNorms = false, layerNorms = false } = flavour;
   const defaults = { ...familyDefaults, ...flavour.defaults, model_type: type };
   return defineArchitecture({
     type,
@@ -81,7 +79,7 @@ export function decoderArchitecture(flavour: Flavour): Architecture {
     classes: [modelClass(`${title}ForCausalLM`, "lm"), modelClass(`${title}Model`)],
     names: {
       prefix: "model.",
-      past: [[new RegExp(`^${PAST.replace(".", "\\.")}`), "model."]],
+      past: [[/^transformer\./, "model."]],
       // Angles, which older versions of transformers stored with every block.
       buffers: /^layers\.\d+\.self_attn\.rotary_emb\.inv_freq$/,
       tasks: /^(score|qa_outputs)\./,

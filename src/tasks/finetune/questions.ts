@@ -214,14 +214,13 @@ export const questionAnswering = kindOf({
         return rows.map((question, of) => {
           const { found, none } = answersTo(question, own[of], given, most);
           const nothing: Answer = { text: "", score: none, start: null };
-          const best = found.at(0) ?? { ...nothing, score: Number.NEGATIVE_INFINITY };
+          const isNone = found.length === 0 || (mayHaveNone && none - found[0].score > given.null_threshold);
           const all = [...found, ...(mayHaveNone || found.length === 0 ? [nothing] : [])];
-          all.sort((a, b) => b.score - a.score);
           // As run_qa.py lists them: so many, and no answer beside them.
-          const listed = all.filter(({ start }, i) => i < most || start === null);
+          const listed = all.sort((a, b) => b.score - a.score).filter(({ start }, i) => i < most || start === null);
           const shares = probabilities(listed.map(({ score }) => score));
           return {
-            prediction: mayHaveNone && none - best.score > given.null_threshold ? "" : best.text,
+            prediction: isNone ? "" : found[0].text,
             null_score: none,
             answers: listed.map((one, i) => ({ ...one, probability: shares[i] })),
             gold: question.answers?.map(({ text }) => text) ?? null,
