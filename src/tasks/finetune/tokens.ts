@@ -78,7 +78,7 @@ async function encodeSentences(
   sentences: readonly Sentence[],
   of: (label: string) => number | undefined,
 ): Promise<readonly EncodedSentence[]> {
-  const texts = sentences.flatMap(({ words }) => words.map((word) => ` ${word}`));
+  const texts = sentences.flatMap(({ words }) => words.map((word) => word.replace(/^(?=[^ ])/, " ")));
   const wheres = sentences.flatMap(({ words, where }) => words.map(() => where));
   const encoded = await encodeFor(own, texts, (i) => wheres[i]);
   const room = most - addedBy(single);
