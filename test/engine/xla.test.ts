@@ -15,7 +15,7 @@ import { UserError } from "../../src/util/errors.ts";
 import { packageRoot } from "../../src/util/paths.ts";
 import { cli, python, temporaryFolder } from "../support.ts";
 import { gpt2Config, writeRun } from "../train/data.ts";
-import { Bench, openReference } from "./compare.ts";
+import { Bench, gap, openReference } from "./compare.ts";
 
 const found = await xlaEngine.probe();
 if (!found.usable) console.warn(`skipped: the engine xla (${found.reason})`);
@@ -159,6 +159,56 @@ describe.skipIf(!found.usable)("with JAX", () => {
     expect(where).toBe("engine.device tpu");
     expect(what).toContain("JAX finds no device there");
     expect(wayOut).toContain("npm run setup:xla");
+  });
+
+  test("of what lies as bf16, a norm and a loss are those of the same numbers in f32", async () => {
+    const bench = new Bench();
+    const [rows, width] = [64, 512];
+    // Numbers of bf16, so that nothing is lost on the way; the rows lie well away from 0.
+    const rounded = (data: Float32Array) => {
+      const bits = new Uint32Array(data.buffer);
+      for (let i = 0; i < bits.length; i++) bits[i] = (bits[i] >>> 16) << 16;
+      return data;
+    };
+    const build = (b: ProgramBuilder) => {
+      const zero = b.input("zero", [rows, width]);
+      const [x, logits, gain] = [
+        b.input("x", [rows, width]),
+        b.input("logits", [rows, width]),
+        b.input("gain", [width]),
+      ];
+      // What is added up lies as bf16 where norms and losses alone read it.
+      const normed = ops.layerNorm(b, ops.add(b, x, zero), gain, gain, 1e-5);
+      const loss = ops.crossEntropy(
+        b,
+        ops.add(b, logits, zero),
+        b.input("labels", [rows], "i32"),
+        b.input("weights", [rows]),
+      );
+      const [dx, dgain, dshift] = b.apply(
+        ops.layerNormGradOp,
+        [ops.add(b, logits, zero), ops.add(b, x, zero), gain, normed.mean, normed.rstd],
+        { x: true, affine: true },
+      );
+      for (const [name, value] of Object.entries({ ...normed, ...loss, dx, dgain, dshift })) b.output(name, value);
+      return b.build();
+    };
+    const given = {
+      zero: new Float32Array(rows * width),
+      x: rounded(bench.draw([rows, width], 6, 0.5)),
+      // A label's logit far above all others and far below; the largest anywhere in a row.
+      logits: rounded(bench.draw([rows, width], -40, 30)),
+      gain: bench.draw([width], 1, 0.1),
+      labels: Int32Array.from({ length: rows }, (_, i) => (37 * i) % width),
+      weights: new Float32Array(rows).fill(1 / rows),
+    };
+    const answers = [];
+    for (const engine of [await openReference(), await open({ threads: 1, precision: "bf16" })]) {
+      answers.push(await (await engine.compile(build(new ProgramBuilder()))).run(given));
+      await engine.close();
+    }
+    const [expected, found] = answers;
+    for (const name of Object.keys(expected)) expect(gap(found[name], expected[name]), name).toBeLessThan(2e-5);
   });
 
   test("a step that the memory has no room for", async () => {
