@@ -94,6 +94,27 @@ describe("a Python that does not do", () => {
     expect(what).toBe("the XLA host ended with code 3: no room at all");
   });
 
+  test("it ends itself: why is said, and not where", async () => {
+    const fatal = "F1128 10:00:00.0 7 parse_flags_from_env.cc:234] Unknown flag in XLA_FLAGS";
+    const aborts = script("aborts", `echo "${fatal}" >&2; echo "    @ 0x7f main" >&2; kill -ABRT $$`);
+    const { what } = await refusal(opened(aborts));
+    expect(what).toBe(`the XLA host ended by SIGABRT: ${fatal}`);
+  });
+
+  test.skipIf(!there)("it is left in the middle of a request: it ends", async () => {
+    const host = spawn(any, [`${packageRoot()}src/engine/xla/host.py`], { stdio: ["pipe", "ignore", "pipe"] });
+    const prefix = Buffer.alloc(16);
+    prefix.write("b2bX");
+    prefix.writeUInt32LE(100, 4);
+    host.stdin.end(Buffer.concat([prefix, Buffer.from('{"id": 1')]));
+    let said = "";
+    host.stderr.on("data", (data) => {
+      said += data;
+    });
+    expect(await new Promise((resolve) => host.on("close", (code, signal) => resolve(code ?? signal)))).toBe(0);
+    expect(said).toBe("");
+  });
+
   test("it prints where answers are expected", async () => {
     const { what, wayOut } = await refusal(opened(script("prints", "echo Welcome to the cluster; exec sleep 1000")));
     expect(what).toContain("something printed «Welcome to the cluster");
@@ -115,6 +136,10 @@ describe("a Python that does not do", () => {
     expect(stderr).toContain("only the engine xla has `device`");
     expect(stderr).toContain("hint: leave it out, or set engine.kind to xla");
     expect(cli(["plan", path, "--set", "engine={kind: xla, devise: gpu}"]).stderr).toContain("did you mean `device`?");
+    const hosts = "{coordinator: 'here:1', processes: 2, process: 2}";
+    const third = cli(["plan", path, "--set", `engine={kind: xla, hosts: ${hosts}}`]);
+    expect(third.code).toBe(2);
+    expect(third.stderr).toContain("processes are numbered from 0");
   });
 });
 

@@ -122,12 +122,10 @@ export function lower(program: Program, precision: Precision, mesh: Mesh = {}, l
     });
   }
   const leaf = ([name, { dtype, shape }]: [string, Value]): Leaf => ({ name, dtype, shape });
-  // In the order of the states: JAX lends the result the first buffer of its type, and another's would have to be copied.
-  const updates = [...program.states.keys()].flatMap((name) => {
-    const value = program.updates.get(name);
-    return value === undefined ? [] : [{ name, value }];
-  });
-  const results = [...updates.map(({ value }) => value), ...program.outputs.values()].map((one) => {
+  // In the order of the states: JAX lends a result the first buffer of its type, and another's would have to be copied.
+  const updates = [...program.states.keys()].filter((name) => program.updates.has(name));
+  const changed = updates.flatMap((name) => program.updates.get(name) ?? []);
+  const results = [...changed, ...program.outputs.values()].map((one) => {
     const ref = found(one);
     return ref.element === "bf16" ? e.convert(ref, "f32") : ref;
   });
@@ -147,7 +145,7 @@ export function lower(program: Program, precision: Precision, mesh: Mesh = {}, l
     text,
     states: [...program.states].map(leaf),
     inputs: [...program.inputs].map(leaf),
-    updates: updates.map(({ name }) => name),
+    updates,
     outputs: [...program.outputs].map(leaf),
     rows: tables(expand(program, () => false)),
   };
