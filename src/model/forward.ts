@@ -20,6 +20,7 @@ import {
 import type { Model } from "./architecture.ts";
 import { type ForwardInputs, type ForwardOptions, Frame } from "./frame.ts";
 import type { Embedding, Network } from "./network.ts";
+import { biasRead } from "./parameters.ts";
 import { ModelStates } from "./states.ts";
 
 export interface ForwardResult {
@@ -66,8 +67,9 @@ export function forward(
     hidden,
     transformed,
     lmLogits(rows) {
-      const { decoder, bias } = lm;
-      const weight = states.value(outputs.lm === "untied" ? `${decoder}.weight` : embedding.words);
+      const tied = outputs.lm === "tied";
+      const weight = states.value(tied ? embedding.words : `${lm.decoder}.weight`);
+      const bias = biasRead(lm, tied);
       const added = bias === undefined ? null : states.value(bias);
       return linear(b, transformed(rows), weight, added, { transposeWeight: true });
     },

@@ -184,6 +184,6 @@ async function compare(weights: Weights, copy: string, original: string): Promis
   throw new UserError(
     `tensor ${printable(copy)} differs from ${printable(original)}, which it should repeat`,
     weights.pathOf(copy),
-    "a decoder that is not tied to the embeddings is not supported; use another checkpoint",
+    "if its output matrix is its own, say `tie_word_embeddings: false` in config.json; else save it again in transformers",
   );
 }
