@@ -16,13 +16,18 @@ target=$(cd "$OUT" && pwd)
 work=$(cd "$WORK" && pwd)
 export PYTHON=${PYTHON:-python3} SMALL=${SMALL:-} STORE=$work/store OUT=$work/results
 export BERT2BERT_XLA_PYTHON=$PYTHON BERT2BERT_PYTHON=${BERT2BERT_PYTHON:-$PYTHON} HF_HUB_OFFLINE=1 TRANSFORMERS_OFFLINE=1
-# Compiled once for all calls that go on from here.
-export JAX_COMPILATION_CACHE_DIR=$work/jax-cache XLA_PYTHON_CLIENT_MEM_FRACTION=${XLA_PYTHON_CLIENT_MEM_FRACTION:-0.92}
+# Compiled once for all calls that go on from here, however small.
+export JAX_COMPILATION_CACHE_DIR=$work/jax-cache JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0
+export XLA_PYTHON_CLIENT_MEM_FRACTION=${XLA_PYTHON_CLIENT_MEM_FRACTION:-0.92}
 mkdir -p "$OUT" "$work/records"
 
+# What was unpacked whole from just this stays.
 unpack() {
-  [ -e "$work/$1" ] || [ ! -f "$pack/$1.tar.xz" ] ||
-    "$PYTHON" -c "import tarfile, sys; tarfile.open(sys.argv[1]).extractall(sys.argv[2], filter='fully_trusted')" "$pack/$1.tar.xz" "$work"
+  [ ! -f "$pack/$1.tar.xz" ] || [ "$work/$1.whole" -nt "$pack/$1.tar.xz" ] || {
+    rm -rf "${work:?}/$1" &&
+      "$PYTHON" -c "import tarfile, sys; tarfile.open(sys.argv[1]).extractall(sys.argv[2], filter='fully_trusted')" \
+        "$pack/$1.tar.xz" "$work" && : > "$work/$1.whole"
+  }
 }
 for part in node app store onednn; do unpack $part || exit 1; done
 [ ! -f "$work/onednn/libdnnl.so" ] || export BERT2BERT_ONEDNN=$work/onednn/libdnnl.so
@@ -36,7 +41,7 @@ echo "device: $DEVICE" >&2
 
 # The study NAME (its file's); its keys that say how deep and how wide a network is follow, for small sizes.
 study() {
-  local name=$1 deep=$2 wide=$3 files=() sets=()
+  local name=$1 deep=$2 wide=$3 files=() sets=() code=0
   for packed in "$pack"/text-*.xz; do
     [ -f "$packed" ] || { echo "no text was packed: no study" >&2; return; }
     local text=$work/$(basename "$packed" .xz)${SMALL:+-small}.txt
@@ -57,9 +62,13 @@ os.rename(sys.argv[2] + '.part', sys.argv[2])" "$packed" "$text"
   local words=(study "$app/bench/study/$name.yaml" "${sets[@]}")
   # Of what a first piece measured of this device, where it did; else a tenth of an H100's products.
   "$node" "$app/dist/cli/main.js" "${words[@]}" --dry-run --speed "${GFLOPS:-100000}"
-  timeout -s INT -k 20 "$(( ${UNTIL%.*} - $(date +%s) ))" "$node" "$app/dist/cli/main.js" "${words[@]}"
+  timeout -s INT -k 20 "$(( ${UNTIL%.*} - $(date +%s) ))" "$node" "$app/dist/cli/main.js" "${words[@]}" || {
+    code=$?
+    echo "the study is not at its end: the same piece, called again, goes on from here" >&2
+  }
   tar -C "$work" -czf "$OUT/records.tar.gz" records
-  cat "$out/study.md" 2> /dev/null
+  [ ! -f "$out/study.md" ] || cat "$out/study.md"
+  return $code
 }
 
 cpu_speed() {
