@@ -22,10 +22,7 @@ export const xlaKeys = {
           processes: z.int().min(1),
           process: z.int().min(0),
         })
-        .refine(({ process, processes }) => process < processes, {
-          path: ["process"],
-          error: "processes are numbered from 0, so the last is one below `processes`",
-        }),
+        .refine(({ process, processes }) => process < processes, "processes are numbered from 0"),
     ])
     .optional(),
   device: z.enum(["auto", "cpu", "gpu", "tpu"]).optional(),
