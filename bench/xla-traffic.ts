@@ -110,7 +110,8 @@ const shares: string[] = [];
 const megabytes = (bytes: number) => (bytes / 1e6).toFixed(0);
 let version = "";
 for (const name of Object.keys(cases)) {
-  if (wanted !== undefined && !wanted.some((start) => name.startsWith(start))) continue;
+  if (wanted !== undefined && !wanted.some((start) => (start in cases ? name === start : name.startsWith(start))))
+    continue;
   const { flops, made, share } = compile(name);
   version = made.jax;
   const collectives = Object.entries(made.collectives).map(

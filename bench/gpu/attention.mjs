@@ -75,7 +75,7 @@ for (const [name, full] of Object.entries(forms)) {
     try {
       fused = await measure("fused", form, data);
     } catch (error) {
-      return { ...figures, fused: error.message.slice(0, 160) };
+      return { ...figures, fused: error.message.split("\n")[0].slice(0, 160) };
     }
     const gaps = Object.entries(plain.answers).map(([key, value]) => {
       let [most, apart] = [0, 0];

@@ -45,8 +45,9 @@ done
 pack "$work" "$to/app.tar.xz" app
 pack "$work" "$to/store.tar.xz" store
 
-rm -f "$to/onednn.tar.xz" "$to"/text-*.xz
-if [ -n "$ONEDNN" ]; then
+[ -n "$ONEDNN" ] || rm -f "$to/onednn.tar.xz"
+# What was packed from the same is kept: to press text takes minutes.
+if [ -n "$ONEDNN" ] && ! [ "$to/onednn.tar.xz" -nt "$ONEDNN" ]; then
   mkdir "$work/onednn" && cp -L "$ONEDNN" "$work/onednn/libdnnl.so"
   strip --strip-unneeded "$work/onednn/libdnnl.so" 2> /dev/null || true
   pack "$work" "$to/onednn.tar.xz" onednn
@@ -54,8 +55,10 @@ fi
 number=0
 for file in $TEXT; do
   number=$((number + 1))
-  zcat "$file" | xz -9e -T1 > "$to/text-$number.xz"
+  [ "$to/text-$number.xz" -nt "$file" ] ||
+    { zcat "$file" | xz -9e -T1 > "$to/text.part" && mv "$to/text.part" "$to/text-$number.xz"; }
 done
+while rm "$to/text-$((number += 1)).xz" 2> /dev/null; do :; done
 cp bench/gpu/run.sh "$to/run.sh"
 du -b --apparent-size "$to"/* >&2
 echo "$(du -cb "$to"/* | tail -1 | cut -f1) bytes in $to" >&2

@@ -16,13 +16,18 @@ target=$(cd "$OUT" && pwd)
 work=$(cd "$WORK" && pwd)
 export PYTHON=${PYTHON:-python3} SMALL=${SMALL:-} STORE=$work/store OUT=$work/results
 export BERT2BERT_XLA_PYTHON=$PYTHON BERT2BERT_PYTHON=${BERT2BERT_PYTHON:-$PYTHON} HF_HUB_OFFLINE=1 TRANSFORMERS_OFFLINE=1
-# Compiled once for all calls that go on from here.
-export JAX_COMPILATION_CACHE_DIR=$work/jax-cache XLA_PYTHON_CLIENT_MEM_FRACTION=${XLA_PYTHON_CLIENT_MEM_FRACTION:-0.92}
+# Compiled once for all calls that go on from here, however small.
+export JAX_COMPILATION_CACHE_DIR=$work/jax-cache JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0
+export XLA_PYTHON_CLIENT_MEM_FRACTION=${XLA_PYTHON_CLIENT_MEM_FRACTION:-0.92}
 mkdir -p "$OUT" "$work/records"
 
+# What was unpacked whole from just this stays.
 unpack() {
-  [ -e "$work/$1" ] || [ ! -f "$pack/$1.tar.xz" ] ||
-    "$PYTHON" -c "import tarfile, sys; tarfile.open(sys.argv[1]).extractall(sys.argv[2], filter='fully_trusted')" "$pack/$1.tar.xz" "$work"
+  [ ! -f "$pack/$1.tar.xz" ] || [ "$work/$1.whole" -nt "$pack/$1.tar.xz" ] || {
+    rm -rf "${work:?}/$1" &&
+      "$PYTHON" -c "import tarfile, sys; tarfile.open(sys.argv[1]).extractall(sys.argv[2], filter='fully_trusted')" \
+        "$pack/$1.tar.xz" "$work" && : > "$work/$1.whole"
+  }
 }
 for part in node app store onednn; do unpack $part || exit 1; done
 [ ! -f "$work/onednn/libdnnl.so" ] || export BERT2BERT_ONEDNN=$work/onednn/libdnnl.so
@@ -34,9 +39,9 @@ DEVICE=$("$PYTHON" "$app/bench/gpu/probe.py" 2> >(tail -1 >&2)) || exit 1
 export DEVICE
 echo "device: $DEVICE" >&2
 
-# The study NAME (its file's) of MODEL; its keys that say how deep a network is follow, for small sizes.
+# The study NAME (its file's); its keys that say how deep and how wide a network is follow, for small sizes.
 study() {
-  local name=$1 deep=$2 files=() sets=()
+  local name=$1 deep=$2 wide=$3 files=() sets=() code=0
   for packed in "$pack"/text-*.xz; do
     [ -f "$packed" ] || { echo "no text was packed: no study" >&2; return; }
     local text=$work/$(basename "$packed" .xz)${SMALL:+-small}.txt
@@ -50,15 +55,20 @@ os.rename(sys.argv[2] + '.part', sys.argv[2])" "$packed" "$text"
   local out=$work/study/$name${SMALL:+-small} records=$work/records/$name${SMALL:+-small}
   sets=(--set "out=$out" --set "records=$records" --set "results=$out" --set "markdown=$out/study.md"
     --set "data.files=[$(IFS=,; echo "${files[*]}")]")
-  [ -z "$SMALL" ] || sets+=(--set budget.tokens=65536 --set batch.sequences=16 --set data.tokenizer.vocabulary=600
-    --set "source.config.$deep=2" --set evaluate.every=10 --set evaluate.sequences=64 --set checkpoint.every=20
-    --set log.every=10 --set data.length=32 --set methods.scratch.seeds=[1] --set methods.scratch.lr=1e-3)
+  [ -z "$SMALL" ] || sets+=(--set budget.tokens=8192 --set batch.sequences=16 --set data.tokenizer.vocabulary=600
+    --set "source.config.$deep=2" --set "source.config.$wide=64" --set target.hidden=96 --set evaluate.every=8
+    --set evaluate.sequences=64 --set checkpoint.every=4 --set log.every=4 --set data.length=32
+    --set methods.scratch.seeds=[1] --set methods.scratch.lr=1e-3)
   local words=(study "$app/bench/study/$name.yaml" "${sets[@]}")
   # Of what a first piece measured of this device, where it did; else a tenth of an H100's products.
   "$node" "$app/dist/cli/main.js" "${words[@]}" --dry-run --speed "${GFLOPS:-100000}"
-  timeout -s INT -k 20 "$(( ${UNTIL%.*} - $(date +%s) ))" "$node" "$app/dist/cli/main.js" "${words[@]}"
+  timeout -s INT -k 20 "$(( ${UNTIL%.*} - $(date +%s) ))" "$node" "$app/dist/cli/main.js" "${words[@]}" || {
+    code=$?
+    echo "the study is not at its end: the same piece, called again, goes on from here" >&2
+  }
   tar -C "$work" -czf "$OUT/records.tar.gz" records
-  cat "$out/study.md" 2> /dev/null
+  [ ! -f "$out/study.md" ] || cat "$out/study.md"
+  return $code
 }
 
 cpu_speed() {
@@ -79,8 +89,8 @@ piece() {
   case $1 in
     operations | attention | steps | fit) timeout -k 10 535 "$node" "$app/bench/gpu/$1.mjs" ;;
     bert | gpt2) timeout -k 10 535 "$node" "$app/bench/gpu/speed.mjs" "$1" ;;
-    study-gpt2) study gpt-12 n_layer ;;
-    study-bert) study bert-12 num_hidden_layers ;;
+    study-gpt2) study gpt-12 n_layer n_embd ;;
+    study-bert) study bert-12 num_hidden_layers hidden_size ;;
     cpu-speed) cpu_speed ;;
     *) echo "no piece $1: there are $PIECES" >&2; return 2 ;;
   esac

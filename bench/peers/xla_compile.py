@@ -8,7 +8,7 @@ device), traffic (bytes to and from memory, by kind of kernel), collectives ({ki
 
 Traffic is what all kernels read and write: their operands and results, whole; those of a loop's body as often as it runs,
 those of a called computation as often as it is called. What a kernel reads twice, or finds in the cache, counts once; of a
-table in which it only looks rows up, those rows.
+array of which it reads only some rows or a part, these.
 """
 
 import collections
@@ -78,7 +78,7 @@ class Module:
         self.count(self.entry, 1)
 
     def looked_up(self, name):
-        """By the number of a fusion's parameter of which nothing but rows is looked up: the bytes of these."""
+        """By the number of a fusion's parameter of which only rows or a part are read: the bytes of these."""
         parameters, users, kinds = {}, collections.defaultdict(list), {}
         for line in self.bodies.get(name, ()):
             found = re.match(r"\s+(?:ROOT )?%([\w.\-]+) = (\(.*?\)|\S+) ([a-z\-]+)\((.*)", line)
@@ -92,7 +92,7 @@ class Module:
                 users[operand].append((op, place, size(kind)))
         rows = {}
         for parameter, number in parameters.items():
-            if users[parameter] and all(op in ("gather", "dynamic-slice") and place == 0 for op, place, _ in users[parameter]):
+            if users[parameter] and all(op in ("gather", "dynamic-slice", "slice") and place == 0 for op, place, _ in users[parameter]):
                 rows[number] = sum(bytes for _, _, bytes in users[parameter])
         return rows
 

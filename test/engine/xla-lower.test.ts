@@ -132,4 +132,26 @@ describe("what lies between operations as bf16", () => {
     expect(text).toMatch(/stablehlo.dot_general .*-> tensor<512x600xbf16>/);
     expect(text).not.toMatch(/stablehlo.dot_general .*-> tensor<512x600xf32>/);
   });
+
+  test("a bias is added before its product is rounded, by the product's own kernel", () => {
+    expect(lower(step("bert"), { halves: true }).text).not.toMatch(/stablehlo.add .* : tensor<\d+x\d+xbf16>/);
+  });
+
+  test("what a norm's gradient and the loss need of all rows is one pass each", () => {
+    const { text } = lower(step("bert"), { halves: true });
+    // Norms: the embeddings', two a layer, the head's.
+    expect(text.split('"stablehlo.reduce"(').length - 1).toBe(6 + 1);
+    expect(lower(step("bert"), { halves: false }).text).not.toContain('"stablehlo.reduce"(');
+  });
+});
+
+test("updates come in the order of the states, whatever changes first: each is lent its own buffer", () => {
+  const b = new ProgramBuilder();
+  const [x, y, z] = ["x", "y", "z"].map((name) => b.state(name, [3]));
+  b.update("z", ops.add(b, z, x));
+  b.update("x", ops.add(b, x, y));
+  const { updates, text } = lower(b.build(), { halves: false });
+  expect(updates).toEqual(["x", "z"]);
+  expect(text).toContain("%0 = stablehlo.add %arg2, %arg0 ");
+  expect(text).toContain("return %1, %0 :");
 });

@@ -22,9 +22,9 @@ const rows = new Map(
 
 test("the table: fused attention in each of twelve layers, within the bounds aimed at", () => {
   const [bert, gpt2] = ["BERT-base 256×128, fused", "GPT-2 small 32×1024, fused"].map((name) => rows.get(name));
-  // The prototype moved 86 and 144 GB.
-  expect(bert?.traffic).toBeLessThan(87);
-  expect(gpt2?.traffic).toBeLessThan(110);
+  // The prototype moved 86 and 144 GB; the aim was 75 and 110.
+  expect(bert?.traffic).toBeLessThan(77);
+  expect(gpt2?.traffic).toBeLessThan(100);
   for (const row of [bert, gpt2]) expect(row?.calls).toBe(24);
   for (const { sent } of rows.values()) expect(sent).not.toContain("all-to-all");
 });

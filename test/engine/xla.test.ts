@@ -15,7 +15,7 @@ import { UserError } from "../../src/util/errors.ts";
 import { packageRoot } from "../../src/util/paths.ts";
 import { cli, python, temporaryFolder } from "../support.ts";
 import { gpt2Config, writeRun } from "../train/data.ts";
-import { Bench, openReference } from "./compare.ts";
+import { Bench, gap, openReference } from "./compare.ts";
 
 const found = await xlaEngine.probe();
 if (!found.usable) console.warn(`skipped: the engine xla (${found.reason})`);
@@ -94,6 +94,27 @@ describe("a Python that does not do", () => {
     expect(what).toBe("the XLA host ended with code 3: no room at all");
   });
 
+  test("it ends itself: why is said, and not where", async () => {
+    const fatal = "F1128 10:00:00.0 7 parse_flags_from_env.cc:234] Unknown flag in XLA_FLAGS";
+    const aborts = script("aborts", `echo "${fatal}" >&2; echo "    @ 0x7f main" >&2; kill -ABRT $$`);
+    const { what } = await refusal(opened(aborts));
+    expect(what).toBe(`the XLA host ended by SIGABRT: ${fatal}`);
+  });
+
+  test.skipIf(!there)("it is left in the middle of a request: it ends", async () => {
+    const host = spawn(any, [`${packageRoot()}src/engine/xla/host.py`], { stdio: ["pipe", "ignore", "pipe"] });
+    const prefix = Buffer.alloc(16);
+    prefix.write("b2bX");
+    prefix.writeUInt32LE(100, 4);
+    host.stdin.end(Buffer.concat([prefix, Buffer.from('{"id": 1')]));
+    let said = "";
+    host.stderr.on("data", (data) => {
+      said += data;
+    });
+    expect(await new Promise((resolve) => host.on("close", (code, signal) => resolve(code ?? signal)))).toBe(0);
+    expect(said).toBe("");
+  });
+
   test("it prints where answers are expected", async () => {
     const { what, wayOut } = await refusal(opened(script("prints", "echo Welcome to the cluster; exec sleep 1000")));
     expect(what).toContain("something printed «Welcome to the cluster");
@@ -115,6 +136,10 @@ describe("a Python that does not do", () => {
     expect(stderr).toContain("only the engine xla has `device`");
     expect(stderr).toContain("hint: leave it out, or set engine.kind to xla");
     expect(cli(["plan", path, "--set", "engine={kind: xla, devise: gpu}"]).stderr).toContain("did you mean `device`?");
+    const hosts = "{coordinator: 'here:1', processes: 2, process: 2}";
+    const third = cli(["plan", path, "--set", `engine={kind: xla, hosts: ${hosts}}`]);
+    expect(third.code).toBe(2);
+    expect(third.stderr).toContain("processes are numbered from 0");
   });
 });
 
@@ -159,6 +184,56 @@ describe.skipIf(!found.usable)("with JAX", () => {
     expect(where).toBe("engine.device tpu");
     expect(what).toContain("JAX finds no device there");
     expect(wayOut).toContain("npm run setup:xla");
+  });
+
+  test("of what lies as bf16, a norm and a loss are those of the same numbers in f32", async () => {
+    const bench = new Bench();
+    const [rows, width] = [64, 512];
+    // Numbers of bf16, so that nothing is lost on the way; the rows lie well away from 0.
+    const rounded = (data: Float32Array) => {
+      const bits = new Uint32Array(data.buffer);
+      for (let i = 0; i < bits.length; i++) bits[i] = (bits[i] >>> 16) << 16;
+      return data;
+    };
+    const build = (b: ProgramBuilder) => {
+      const zero = b.input("zero", [rows, width]);
+      const [x, logits, gain] = [
+        b.input("x", [rows, width]),
+        b.input("logits", [rows, width]),
+        b.input("gain", [width]),
+      ];
+      // What is added up lies as bf16 where norms and losses alone read it.
+      const normed = ops.layerNorm(b, ops.add(b, x, zero), gain, gain, 1e-5);
+      const loss = ops.crossEntropy(
+        b,
+        ops.add(b, logits, zero),
+        b.input("labels", [rows], "i32"),
+        b.input("weights", [rows]),
+      );
+      const [dx, dgain, dshift] = b.apply(
+        ops.layerNormGradOp,
+        [ops.add(b, logits, zero), ops.add(b, x, zero), gain, normed.mean, normed.rstd],
+        { x: true, affine: true },
+      );
+      for (const [name, value] of Object.entries({ ...normed, ...loss, dx, dgain, dshift })) b.output(name, value);
+      return b.build();
+    };
+    const given = {
+      zero: new Float32Array(rows * width),
+      x: rounded(bench.draw([rows, width], 6, 0.5)),
+      // A label's logit far above all others and far below; the largest anywhere in a row.
+      logits: rounded(bench.draw([rows, width], -40, 30)),
+      gain: bench.draw([width], 1, 0.1),
+      labels: Int32Array.from({ length: rows }, (_, i) => (37 * i) % width),
+      weights: new Float32Array(rows).fill(1 / rows),
+    };
+    const answers = [];
+    for (const engine of [await openReference(), await open({ threads: 1, precision: "bf16" })]) {
+      answers.push(await (await engine.compile(build(new ProgramBuilder()))).run(given));
+      await engine.close();
+    }
+    const [expected, found] = answers;
+    for (const name of Object.keys(expected)) expect(gap(found[name], expected[name]), name).toBeLessThan(2e-5);
   });
 
   test("a step that the memory has no room for", async () => {

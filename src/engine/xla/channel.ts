@@ -80,8 +80,10 @@ export class Channel {
         resolve();
       });
       this.#child.on("close", (code, signal) => {
-        const last = this.#said.trim().split("\n").at(-1) ?? "";
-        const how = signal === null ? `with code ${code}${last === "" ? "" : `: ${last}`}` : `by ${signal}`;
+        const lines = this.#said.trim().split("\n");
+        // What XLA ends itself for stands before the stack.
+        const last = lines.findLast((line) => /^F\d{4} /.test(line)) ?? lines.at(-1) ?? "";
+        const how = `${signal === null ? `with code ${code}` : `by ${signal}`}${last === "" || signal === "SIGKILL" ? "" : `: ${last}`}`;
         const killed = signal === "SIGKILL" ? "if nobody ended it, the machine was out of memory; " : "";
         const own = new UserError(`the XLA host ended ${how}`, "engine xla", `${killed}${CARRY_ON}`);
         this.#end(this.#said.includes(FATAL) ? peerLost("it sends no sign of life") : own);

@@ -145,6 +145,28 @@ export class Emitter {
     return this.op(`${text} : ${types}`, x.element, shape);
   }
 
+  /**
+   * Several of one shape in one pass; the axes are gone from the results.
+   * @param starts what each begins with
+   * @param join the lines that make `%j0`, `%j1`, … of two parts, `%a0`, `%a1`, … and `%b0`, `%b1`, …
+   */
+  reduceTogether(xs: readonly Ref[], axes: readonly number[], starts: readonly number[], join: readonly string[]) {
+    const { element, shape: whole } = xs[0];
+    const shape = whole.filter((_, i) => !axes.includes(i));
+    const scalar = typeText(element, []);
+    const names = (letter: string) => xs.map((_, i) => `%${letter}${i}`);
+    const types = (of: readonly Ref[], each = typeOf) => of.map(each).join(", ");
+    const given = [...xs, ...starts.map((start) => this.constant(start, element))];
+    const text = [
+      `"stablehlo.reduce"(${given.map(({ name }) => name).join(", ")}) <{dimensions = array<i64: ${axes.join(", ")}>}> ({`,
+      `    ^bb0(${[...names("a"), ...names("b")].map((name) => `${name}: ${scalar}`).join(", ")}):`,
+      ...join.map((line) => `      ${line} : ${scalar}`),
+      `      stablehlo.return ${names("j").join(", ")} : ${types(xs, () => scalar)}`,
+      `    }) : (${types(given)}) -> (${types(xs, () => typeText(element, shape))})`,
+    ].join("\n");
+    return this.ops(text, element, shape, xs.length);
+  }
+
   /** Values of one type, made once: no reader makes them anew. */
   barrier(refs: readonly Ref[]): readonly Ref[] {
     const text = `stablehlo.optimization_barrier ${refs.map(({ name }) => name).join(", ")} : ${refs.map(typeOf).join(", ")}`;

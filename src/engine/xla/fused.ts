@@ -171,18 +171,13 @@ function config({ attrs }: NodeOf<"attention">, scores: readonly number[], backw
         bmm2_grad_gemm2_dot_dimension_numbers: dims(3, 3, [0, 2]),
       }
     : { bmm1_dot_dimension_numbers: dims(3, 3, [0, 2]), bmm2_dot_dimension_numbers: dims(3, 1, [0, 1]) };
-  const layout = {
-    ...{ dim_level_types: [], dim_unique: [], dim_ordered: [], minor_to_major: ["3", "2", "1", "0"], tiles: [] },
-    ...{ element_size_in_bits: "0", memory_space: "0", index_primitive_type: "PRIMITIVE_TYPE_INVALID" },
-    ...{ pointer_primitive_type: "PRIMITIVE_TYPE_INVALID", dynamic_shape_metadata_prefix_bytes: "0" },
-  };
   const algorithm = { algo_id: "0", math_type: "TENSOR_OP_MATH", tuning_knobs: { "17": "1", "24": "0" } };
   const mask = [...(padded ? ["PADDING"] : []), ...(causal ? ["CAUSAL"] : [])].join("_") || "NO_MASK";
   const said = {
     algorithm: { ...algorithm, is_cudnn_frontend: true, workspace_size: "0" },
     fmha_scale: attrs.scale,
     intermediate_tensor_shape: {
-      ...{ element_type: "BF16", dimensions: scores.map(String), tuple_shapes: [], layout },
+      ...{ element_type: "BF16", dimensions: scores.map(String), layout: { minor_to_major: ["3", "2", "1", "0"] } },
       is_dynamic_dimension: [false, false, false, false],
     },
     ...{ is_flash_attention: true, mask_type: mask, ...products, dropout_rate: 0, seed: 42 },

@@ -49,14 +49,19 @@ def beat():
         time.sleep(1)
 
 
+def take(size):
+    """So many bytes of a request; where they end before, so do we."""
+    data = source.read(size)
+    if len(data) < size:
+        os._exit(0)
+    return data
+
+
 def listen():
     while True:
-        prefix = source.read(PREFIX.size)
-        if len(prefix) < PREFIX.size:
-            os._exit(0)
-        _, length, size = PREFIX.unpack(prefix)
-        head = json.loads(source.read(length))
-        requests.put((head, source.read(size)))
+        _, length, size = PREFIX.unpack(take(PREFIX.size))
+        head = json.loads(take(length))
+        requests.put((head, take(size)))
 
 
 def answer(made):
@@ -72,7 +77,7 @@ def answer(made):
 def fail(ident, error):
     text = str(error).strip() or type(error).__name__
     memory = isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in text or "out of memory" in text.lower()
-    send({"id": ident, "error": "memory" if memory else type(error).__name__, "text": text.splitlines()[0]})
+    send({"id": ident, "error": "memory" if memory else type(error).__name__, "text": text.splitlines()[0][:2000]})
 
 
 threading.Thread(target=beat, daemon=True).start()

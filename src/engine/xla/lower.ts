@@ -21,6 +21,7 @@ import { axes } from "./lower/axes.ts";
 import { dropout } from "./lower/dropout.ts";
 import { elementwise } from "./lower/elementwise.ts";
 import type { Lowering, Precision } from "./lower/lowering.ts";
+import { norms } from "./lower/norms.ts";
 import { products } from "./lower/products.ts";
 import { rows } from "./lower/rows.ts";
 import {
@@ -39,7 +40,7 @@ import { moves, storedAsHalves } from "./storage.ts";
 
 /** What has no entry is expanded, in place. */
 const lowerings: ReadonlyMap<string, Lowering> = new Map(
-  Object.entries({ ...elementwise, ...axes, ...products, ...rows, ...dropout }),
+  Object.entries({ ...elementwise, ...axes, ...products, ...norms, ...rows, ...dropout }),
 );
 
 /** An argument or a result. */
@@ -121,7 +122,10 @@ export function lower(program: Program, precision: Precision, mesh: Mesh = {}, l
     });
   }
   const leaf = ([name, { dtype, shape }]: [string, Value]): Leaf => ({ name, dtype, shape });
-  const results = [...program.updates.values(), ...program.outputs.values()].map((one) => {
+  // In the order of the states: JAX lends a result the first buffer of its type, and another's would have to be copied.
+  const updates = [...program.states.keys()].filter((name) => program.updates.has(name));
+  const changed = updates.flatMap((name) => program.updates.get(name) ?? []);
+  const results = [...changed, ...program.outputs.values()].map((one) => {
     const ref = found(one);
     return ref.element === "bf16" ? e.convert(ref, "f32") : ref;
   });
@@ -141,7 +145,7 @@ export function lower(program: Program, precision: Precision, mesh: Mesh = {}, l
     text,
     states: [...program.states].map(leaf),
     inputs: [...program.inputs].map(leaf),
-    updates: [...program.updates.keys()],
+    updates,
     outputs: [...program.outputs].map(leaf),
     rows: tables(expand(program, () => false)),
   };
@@ -155,7 +159,7 @@ export function lower(program: Program, precision: Precision, mesh: Mesh = {}, l
  */
 function operands(e: Emitter, name: string, refs: readonly Ref[], anew: boolean): readonly Ref[] {
   const asStored =
-    ["linear", "matmul", "crossEntropy"].includes(name) ||
+    ["linear", "matmul", "layerNorm", "crossEntropy"].includes(name) ||
     (moves.has(name) && refs.every(({ element }) => element === refs[0].element));
   if (asStored || refs.every(({ element }) => element !== "bf16")) return refs;
   const one = anew ? e.barrier([e.constant(1, "f32")])[0] : undefined;

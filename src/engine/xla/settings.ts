@@ -14,13 +14,15 @@ export const xlaKeys = {
   hosts: z
     .union([
       z.literal("auto"),
-      z.strictObject({
-        coordinator: z
-          .string()
-          .regex(/^[^\s:]+:\d+$|^\[[\da-f:.]+\]:\d+$/i, "give the address of process 0, as host:port"),
-        processes: z.int().min(1),
-        process: z.int().min(0),
-      }),
+      z
+        .strictObject({
+          coordinator: z
+            .string()
+            .regex(/^[^\s:]+:\d+$|^\[[\da-f:.]+\]:\d+$/i, "give the address of process 0, as host:port"),
+          processes: z.int().min(1),
+          process: z.int().min(0),
+        })
+        .refine(({ process, processes }) => process < processes, "processes are numbered from 0"),
     ])
     .optional(),
   device: z.enum(["auto", "cpu", "gpu", "tpu"]).optional(),

@@ -3,12 +3,12 @@ import { type Emitter, type Ref, typeOf, typeText } from "../emitter.ts";
 import type { Lowerings } from "./lowering.ts";
 
 export const products: Lowerings = {
-  // As its expansion; where the result is rounded, the bias is added as one of bf16, which a product's own kernel can do.
+  // As its expansion: the bias is added before the result is rounded, which a product's own kernel can do.
   linear: (e, { attrs }, [x, w, bias], { halves, rounded }) => {
-    const to = halves && rounded ? "bf16" : "f32";
+    const to = halves && rounded && bias === undefined ? "bf16" : "f32";
     const [a, b] = halves ? [e.convert(x, "bf16"), e.convert(w, "bf16")] : [x, w];
     const product = dot(e, a, b, 0, 1, attrs.transposeWeight ? 1 : 0, to);
-    return [bias === undefined ? product : e.binary("add", product, e.convert(bias, to))];
+    return [bias === undefined ? product : e.binary("add", product, bias)];
   },
   matmul: (e, { attrs }, [x, y], { halves, rounded }) => {
     const to = halves && rounded ? "bf16" : "f32";

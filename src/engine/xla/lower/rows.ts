@@ -45,9 +45,8 @@ export const rows: Lowerings = {
   crossEntropy: (e, _node, [logits, labels, weights]) => {
     const [rows] = logits.shape;
     const wide = e.convert(logits, "f32");
-    const largest = e.reduce("maximum", wide, [1], Number.NEGATIVE_INFINITY);
-    const above = e.unary("stablehlo.exponential", e.binary("subtract", wide, e.along(largest, wide.shape, [0])));
-    const logsumexp = e.binary("add", e.unary("stablehlo.log", e.reduce("add", above, [1], 0)), largest);
+    const [largest, sum] = logits.element === "bf16" ? online(e, wide) : inTwo(e, wide);
+    const logsumexp = e.binary("add", e.unary("stablehlo.log", sum), largest);
     const column = e.reshape(labels, [rows, 1]);
     const numbers =
       "collapsed_slice_dims = [1], operand_batching_dims = [0], start_indices_batching_dims = [0], start_index_map = [1], index_vector_dim = 1>, indices_are_sorted = false";
@@ -78,6 +77,25 @@ export const rows: Lowerings = {
     return [e.concat(parts, 0)];
   },
 };
+
+/** Of each row the largest entry, and the sum of all e^(entry − largest). */
+function inTwo(e: Emitter, x: Ref): readonly Ref[] {
+  const largest = e.reduce("maximum", x, [1], Number.NEGATIVE_INFINITY);
+  const above = e.unary("stablehlo.exponential", e.binary("subtract", x, e.along(largest, x.shape, [0])));
+  return [largest, e.reduce("add", above, [1], 0)];
+}
+
+/** The same in one reading, the sum scaled down as larger entries come (Milakov and Gimelshein 2018). */
+function online(e: Emitter, x: Ref): readonly Ref[] {
+  const scaled = (part: string) => [
+    `%${part}2 = stablehlo.subtract %${part}0, %j0`,
+    `%${part}3 = stablehlo.exponential %${part}2`,
+    `%${part}4 = stablehlo.multiply %${part}1, %${part}3`,
+  ];
+  const join = ["%j0 = stablehlo.maximum %a0, %b0", ...scaled("a"), ...scaled("b"), "%j1 = stablehlo.add %a4, %b4"];
+  // Each entry begins as a sum of 1. The lowest real and not −∞, of which a difference would be none.
+  return e.reduceTogether([x, e.constant(1, "f32", x.shape)], [1], [-3.4028234663852886e38, 0], join);
+}
 
 /** Groups along an axis of their own, where there are several. */
 const inGroups = (e: Emitter, x: Ref, groups: number): Ref =>
