@@ -41,10 +41,7 @@ export async function checkSource(source: OpenModel, record: GrowthRecord, where
   }
   for (const name of new Set([...Object.keys(read), ...Object.keys(hashes)])) {
     if (hashes[name] === read[name]) continue;
-    throw new UserError(
-      `${name} of ${source.folder} is not the one it was grown from`,
-      where,
-      "name the source as it was when it was grown",
-    );
+    const what = `${name} of ${source.folder} is not the one it was grown from`;
+    throw new UserError(what, where, "name the source as it was when it was grown");
   }
 }

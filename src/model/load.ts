@@ -145,22 +145,16 @@ function check(model: Model, weights: Weights, stored: ReadonlyMap<string, strin
   if (missing.length > 0) {
     const some = missing.slice(0, 3).map((parameter) => parameter.name);
     const more = missing.length > some.length ? ` and ${missing.length - some.length} more` : "";
-    throw new UserError(
-      `${some.join(", ")}${more} missing`,
-      weights.folder,
-      "check that config.json belongs to these weights, or get them anew",
-    );
+    const what = `${some.join(", ")}${more} missing`;
+    throw new UserError(what, weights.folder, "check that config.json belongs to these weights, or get them anew");
   }
   for (const parameter of model.parameters) {
     const name = stored.get(parameter.name) ?? parameter.name;
     const { shape, dtype } = weights.info(name);
     const wanted = shapeOf(parameter);
     if (shape.length !== wanted.length || shape.some((extent, i) => extent !== wanted[i])) {
-      throw new UserError(
-        `tensor ${printable(name)} is [${shape}], by config.json it should be [${wanted}]`,
-        weights.pathOf(name),
-        "check that config.json belongs to these weights",
-      );
+      const what = `tensor ${printable(name)} is [${shape}], by config.json it should be [${wanted}]`;
+      throw new UserError(what, weights.pathOf(name), "check that config.json belongs to these weights");
     }
     if (!isFloatDType(dtype)) {
       const what = `tensor ${printable(name)} is stored as ${dtype}`;
@@ -181,9 +175,7 @@ async function compare(weights: Weights, copy: string, original: string): Promis
     same = a.every((value, i) => value === b[i] || (Number.isNaN(value) && Number.isNaN(b[i])));
   }
   if (same) return;
-  throw new UserError(
-    `tensor ${printable(copy)} differs from ${printable(original)}, which it should repeat`,
-    weights.pathOf(copy),
-    "a decoder that is not tied to the embeddings is not supported; use another checkpoint",
-  );
+  const what = `tensor ${printable(copy)} differs from ${printable(original)}, which it should repeat`;
+  const wayOut = "a decoder that is not tied to the embeddings is not supported; use another checkpoint";
+  throw new UserError(what, weights.pathOf(copy), wayOut);
 }

@@ -52,11 +52,8 @@ export function stageModels(
     if (blocks.length === 0 && stage.end <= from) return { model: now, stage };
     if (blocks.length === 0) {
       const what = `stage ${stage.name} trains the new blocks, and there are none: the last growth added no layer`;
-      throw new UserError(
-        what,
-        "plan",
-        "give the stage a `grow` with more layers, or start from a model that grew deeper",
-      );
+      const wayOut = "give the stage a `grow` with more layers, or start from a model that grew deeper";
+      throw new UserError(what, "plan", wayOut);
     }
     const { layers } = now.dimensions;
     return { model: now, stage: { ...stage, models: [{ layers, train: blocks.length, blocks }] } };

@@ -23,11 +23,8 @@ export function maskerOf(dataset: Dataset, masked: number, objective: Objective)
     const missing = cls === undefined ? "classification" : sep === undefined ? "separator" : "mask";
     const wayOut =
       "prepare the data with a BERT or RoBERTa tokenizer whose special_tokens_map.json names it, or train with objective clm";
-    throw new UserError(
-      `its tokenizer has no ${missing} token, which objective ${objective} needs`,
-      dataset.folder,
-      wayOut,
-    );
+    const what = `its tokenizer has no ${missing} token, which objective ${objective} needs`;
+    throw new UserError(what, dataset.folder, wayOut);
   }
   return maskerFor(tokenizer, mask, masked, dataset.drawnBelow);
 }

@@ -49,11 +49,8 @@ export async function describeTokenizer(folder: string): Promise<TokenizerDescri
   if (json === undefined && model !== undefined && !["vocab.txt", "vocab.json"].some(present)) {
     const said = JSON.stringify(folder);
     const wayOut = `have transformers convert it, once: python -c 'from transformers import AutoTokenizer as T; T.from_pretrained(${said}).save_pretrained(${said})'`;
-    throw new UserError(
-      `its tokenizer is ${model} alone, in SentencePiece's own format, which is not read here`,
-      folder,
-      wayOut,
-    );
+    const what = `its tokenizer is ${model} alone, in SentencePiece's own format, which is not read here`;
+    throw new UserError(what, folder, wayOut);
   }
   const { known: named, unknown } = classOf(await read(configFile), config, json);
   if (json === undefined && unknown !== undefined) {

@@ -30,11 +30,8 @@ export const onnxEngine: EngineKind = {
   },
   async open(settings) {
     if (settings.precision === "bf16") {
-      throw new UserError(
-        "onnxruntime has no bf16 products on a CPU",
-        "engine.precision",
-        "set it to f32 or auto, or choose another engine",
-      );
+      const what = "onnxruntime has no bf16 products on a CPU";
+      throw new UserError(what, "engine.precision", "set it to f32 or auto, or choose another engine");
     }
     return open(settings.threads);
   },

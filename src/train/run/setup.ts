@@ -321,11 +321,8 @@ export async function checkFit(
     throw new UserError(what, where, "use objective mlm, or a config with type_vocab_size 2");
   }
   if (info.length > model.dimensions.positions) {
-    throw new UserError(
-      `the data's sequences are ${info.length} tokens long, the model takes ${model.dimensions.positions}`,
-      dataset.folder,
-      `prepare the data with --length ${model.dimensions.positions} or less`,
-    );
+    const what = `the data's sequences are ${info.length} tokens long, the model takes ${model.dimensions.positions}`;
+    throw new UserError(what, dataset.folder, `prepare the data with --length ${model.dimensions.positions} or less`);
   }
   const { vocab } = model.dimensions;
   const { cls = 0, sep = 0, mask = 0, pad = 0 } = objective === "clm" ? {} : info.tokenizer.special;
@@ -345,11 +342,8 @@ export async function checkFit(
   }
   const own = await openTokenizer(tokenizer);
   if (own.info.hash !== info.tokenizer.hash) {
-    throw new UserError(
-      `the data was prepared with another tokenizer than that of ${tokenizer}`,
-      dataset.folder,
-      `prepare it anew: bert2bert prepare … --tokenizer ${tokenizer}`,
-    );
+    const what = `the data was prepared with another tokenizer than that of ${tokenizer}`;
+    throw new UserError(what, dataset.folder, `prepare it anew: bert2bert prepare … --tokenizer ${tokenizer}`);
   }
   return fitting;
 }

@@ -93,11 +93,8 @@ export async function writeParameters(
 /** @throws UserError if a weight is NaN or infinite */
 function checkFinite(values: Float32Array, name: string, where: string): void {
   if (countNotFinite(values) === 0) return;
-  throw new UserError(
-    `${name} holds NaN or infinity`,
-    where,
-    "use another checkpoint: this one can't be trained further",
-  );
+  const what = `${name} holds NaN or infinity`;
+  throw new UserError(what, where, "use another checkpoint: this one can't be trained further");
 }
 
 /** What a state may be read from. */
