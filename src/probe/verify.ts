@@ -12,7 +12,6 @@
  */
 import { type FloatDType, roundTo } from "../checkpoint/dtype.ts";
 import type { Engine } from "../engine/engine.ts";
-import type { Promised } from "../growth/growth.ts";
 import { type AxisMaps, copiesOf, type UnitMap } from "../growth/maps.ts";
 import { type GrowthPlan, planGrowth } from "../growth/plan.ts";
 import { Reader } from "../growth/reader.ts";
@@ -24,7 +23,7 @@ import { elements, runsAlong } from "../model/table.ts";
 import { RandomStream } from "../util/random.ts";
 import type { ProbeInputs } from "./inputs.ts";
 import { type ProbeTensor, paddingId, probe } from "./probe.ts";
-import { partsOf, type Sample, type Sampled } from "./sample.ts";
+import { partsOf, type Sample } from "./sample.ts";
 
 export interface Difference {
   /** As `probe` names it: logits, nsp_logits, pooler, hidden.<i> of the source. */
@@ -49,19 +48,7 @@ export interface Rounding {
   readonly before: number;
 }
 
-export interface Verification {
-  readonly promise: Promised;
-  /** The largest share that the promise allows to the weights as they are stored; undefined where nothing is promised. */
-  readonly allowed: number | undefined;
-  /** Of a sample the largest of each output. */
-  readonly differences: readonly Difference[];
-  /** Absent where storing rounds nothing, or nothing is promised. */
-  readonly rounding?: Rounding;
-  /** What was looked at, where it was not all. */
-  readonly sampled?: Sampled;
-  /** Whether the promise holds; true where there is none. */
-  readonly kept: boolean;
-}
+export type Verification = Awaited<ReturnType<typeof verifyGrowth>>;
 
 /** What computes: a model and its weights. */
 export type Computes = Pick<OpenModel, "model"> & {
@@ -84,7 +71,7 @@ export async function verifyGrowth(
   inputs: ProbeInputs,
   open: () => Promise<Engine>,
   { sample }: VerifyOptions = {},
-): Promise<Verification> {
+) {
   const { promise, dtype } = record;
   const plan = planGrowth(source.model, grown.model, record.choices);
   const alike = storedIn(dtype, source);
@@ -129,13 +116,17 @@ export async function verifyGrowth(
     await engine.close();
   }
   const most = (of: keyof Rounding) => Math.max(...found.map(({ rounding }) => rounding[of]));
-  const rounding = { costs: most("costs"), before: most("before") };
+  const rounding: Rounding = { costs: most("costs"), before: most("before") };
   return {
     promise,
+    /** The largest share that the promise allows to the weights as they are stored; undefined where nothing is promised. */
     allowed: promise.kind === "none" ? undefined : bar + rounding.costs,
+    /** Of a sample the largest of each output. */
     differences: largestOf(found.flatMap(({ differences }) => differences)),
+    // Absent where storing rounds nothing, or nothing is promised; and where all was looked at.
     ...(rounding.costs > 0 ? { rounding } : {}),
     ...(sampled === undefined ? {} : { sampled }),
+    /** Whether the promise holds; true where there is none. */
     kept: found.every(({ kept }) => kept),
   };
 }

@@ -24,16 +24,6 @@ export interface RateTried {
   readonly smoothed: number;
 }
 
-export interface FoundRate {
-  /** null: the loss fell nowhere. */
-  readonly suggestion: number | null;
-  readonly engine: string;
-  /** Of the run, whose steps were tried. */
-  readonly stage: string;
-  /** In the order in which they were tried: fewer than asked for where the loss rose before. */
-  readonly curve: readonly RateTried[];
-}
-
 export interface FindRateOptions {
   readonly note?: (text: string) => void;
   readonly progress?: (tried: RateTried, step: number) => void;
@@ -47,7 +37,7 @@ const RISEN = 4;
 const [FIRST, LAST] = [10, 1];
 
 /** @param steps from 1e-7 to 1 @throws UserError for what `pretrain` refuses */
-export async function findRate(run: LoadedRun, steps: number, options: FindRateOptions = {}): Promise<FoundRate> {
+export async function findRate(run: LoadedRun, steps: number, options: FindRateOptions = {}) {
   const { settings, file } = run;
   return closing(async (keep) => {
     const open = keep(await openRun(run, options.note ?? (() => {})));
@@ -79,7 +69,15 @@ export async function findRate(run: LoadedRun, steps: number, options: FindRateO
     if (curve.length === 0) {
       throw new UserError("its first step gives a loss that is not a number", start.where, "inspect the model");
     }
-    return { suggestion: steepest(curve), engine: engine.description, stage: stage.name, curve };
+    return {
+      /** null: the loss fell nowhere. */
+      suggestion: steepest(curve),
+      engine: engine.description,
+      /** Of the run, whose steps were tried. */
+      stage: stage.name,
+      /** In the order in which they were tried: fewer than asked for where the loss rose before. */
+      curve,
+    };
   });
 }
 

@@ -9,15 +9,6 @@ import { batchOf } from "./run/setup.ts";
 import { CompiledSteps, runStep } from "./step/compiled.ts";
 import { drawn, loadState } from "./step/state.ts";
 
-export interface Measured {
-  /** Operations a second of the program, whole steps. */
-  readonly flops: number;
-  readonly engine: string;
-  /** Whose steps were timed, and how many. */
-  readonly stage: string;
-  readonly steps: number;
-}
-
 /** Steps are timed until there are so many, or so much time went by. */
 const STEPS = 6;
 const MILLISECONDS = 5000;
@@ -28,7 +19,7 @@ export async function measureSpeed(
   open: OpenRun,
   index: number,
   note: (text: string) => void,
-): Promise<Measured> {
+) {
   const { plan, start, models } = open;
   const stage = plan.stages[index];
   return closing(async (keep) => {
@@ -51,8 +42,14 @@ export async function measureSpeed(
     }
     // The first one warms up, where there is another.
     const steps = times.slice(Math.min(1, times.length - 1));
-    const flops = (1000 * compiled.flops.exact) / median(steps);
-    return { flops, engine: engine.description, stage: stage.name, steps: steps.length };
+    return {
+      /** Operations a second of the program, whole steps. */
+      flops: (1000 * compiled.flops.exact) / median(steps),
+      engine: engine.description,
+      /** Whose steps were timed, and how many. */
+      stage: stage.name,
+      steps: steps.length,
+    };
   });
 }
 

@@ -10,15 +10,7 @@ import { batchOf, checkFit, openStart, planRun } from "./run/setup.ts";
 import { CompiledSteps } from "./step/compiled.ts";
 import { loadState } from "./step/state.ts";
 
-export interface StepProfile {
-  readonly engine: string;
-  /** Of the first stage, whose steps were timed. */
-  readonly stage: string;
-  /** Milliseconds of a whole step, the median. */
-  readonly step: number;
-  /** Milliseconds by class of operation, the median of each; what is most first. */
-  readonly classes: Readonly<Record<string, number>>;
-}
+export type StepProfile = Awaited<ReturnType<typeof profileRun>>;
 
 const WARM_UP = 3;
 const TIMED = 9;
@@ -28,7 +20,7 @@ const TIMED = 9;
  * so the classes add up to a little more than the step.
  * @throws UserError if the engine can't tell
  */
-export async function profileRun(run: LoadedRun, note: (text: string) => void = () => {}): Promise<StepProfile> {
+export async function profileRun(run: LoadedRun, note: (text: string) => void = () => {}) {
   const { settings } = run;
   return closing(async (keep) => {
     const dataset = keep(await openDataset(settings.data.from));
@@ -61,8 +53,11 @@ export async function profileRun(run: LoadedRun, note: (text: string) => void = 
     ]);
     return {
       engine: engine.description,
+      /** Of the first stage, whose steps were timed. */
       stage: stage.name,
+      /** Milliseconds of a whole step, the median. */
       step: median(steps),
+      /** Milliseconds by class of operation, the median of each; what is most first. */
       classes: Object.fromEntries(medians.sort((a, b) => b[1] - a[1])),
     };
   });

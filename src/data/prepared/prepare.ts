@@ -52,17 +52,10 @@ export interface PrepareOptions extends Reading {
   }) => void;
 }
 
-export interface PrepareResult {
-  readonly info: DatasetInfo;
-  /** Bytes of text read, unpacked. */
-  readonly bytes: number;
-  readonly seconds: number;
-  /** Whether the same data stood there already, and nothing was written. */
-  readonly already: boolean;
-}
+export type PrepareResult = Awaited<ReturnType<typeof prepare>>;
 
 /** @throws UserError; then nothing is written */
-export async function prepare(options: PrepareOptions): Promise<PrepareResult> {
+export async function prepare(options: PrepareOptions) {
   const { length, out, validation = 0.01, threads = availableParallelism() } = options;
   checkOptions(length, validation, threads);
   await checkFolderFreeOrMade(out);
@@ -89,7 +82,6 @@ export async function prepare(options: PrepareOptions): Promise<PrepareResult> {
   }
   checkIds(encloses ? [cls, sep, mask] : [separator, bos], "the special token");
   const width = tokenizer.info.vocabulary <= 2 ** 16 ? 2 : 4;
-  const seconds = () => (performance.now() - started) / 1000;
   const fingerprints: Fingerprint[] = [];
   const found = (): SourceInfo[] => fingerprints.map((print, i) => ({ path: sources[i].path, ...print }));
   let bytes = 0;
@@ -105,11 +97,7 @@ export async function prepare(options: PrepareOptions): Promise<PrepareResult> {
     for await (const block of readAll(sources, fingerprints)) bytes += block.bytes.length;
     return origin();
   };
-  if (await holdsAlready(out, readAgain)) {
-    const dataset = await openDataset(out);
-    dataset.close();
-    return { info: dataset.info, bytes, seconds: seconds(), already: true };
-  }
+  const already = await holdsAlready(out, readAgain);
   const fill = async (folder: string): Promise<DatasetInfo> => {
     const collector = new Collector(await PartWriter.create(folder, "all", width), framing);
     const { description } = tokenizer;
@@ -164,8 +152,21 @@ export async function prepare(options: PrepareOptions): Promise<PrepareResult> {
     await fillFile(join(folder, "data.json"), `${JSON.stringify(infoJson(info), null, 2)}\n`);
     return info;
   };
-  const info = await writeFolderWhole(out, fill, { origin });
-  return { info, bytes, seconds: seconds(), already: false };
+  const info = already ? await infoOf(out) : await writeFolderWhole(out, fill, { origin });
+  return {
+    info,
+    /** Bytes of text read, unpacked. */
+    bytes,
+    seconds: (performance.now() - started) / 1000,
+    /** Whether the same data stood there already, and nothing was written. */
+    already,
+  };
+}
+
+async function infoOf(folder: string): Promise<DatasetInfo> {
+  const dataset = await openDataset(folder);
+  dataset.close();
+  return dataset.info;
 }
 
 /** Tells what share of the files is read. */
