@@ -22,25 +22,9 @@ import { type ForwardInputs, type ForwardOptions, Frame } from "./frame.ts";
 import type { Embedding, Network } from "./network.ts";
 import { ModelStates } from "./states.ts";
 
-export interface ForwardResult {
-  /** Embeddings' output and each block's, [batch · length, hidden]; GPT-2's last after the final norm. With `gather` the last one is [batch · perSequence, hidden], with `keepFirst` [batch · (1 + perSequence), hidden]. */
-  readonly hidden: readonly Value[];
-  /** What of the language model's head stands before its decoder, on rows of the final hidden state, [n, hidden] → the same. */
-  transformed(rows: Value): Value;
-  /** Logits over the vocabulary at rows of the final hidden state [n, hidden] → [n, vocab]. */
-  lmLogits(rows: Value): Value;
-  /** From the final hidden state at each sequence's position 0, [batch, hidden] → [batch, pooler]. Throws without the output. */
-  pooled(first: Value): Value;
-  /** From the pooler's output → [batch, 2]. Throws without the output. */
-  nspLogits(pooled: Value): Value;
-}
+export type ForwardResult = ReturnType<typeof forward>;
 
-export function forward(
-  b: ProgramBuilder,
-  model: Model,
-  inputs: ForwardInputs,
-  options: ForwardOptions,
-): ForwardResult {
+export function forward(b: ProgramBuilder, model: Model, inputs: ForwardInputs, options: ForwardOptions) {
   const { network, settings, outputs, kinds } = model;
   const { embedding, lm, final } = network;
   const states = new ModelStates(b, model);
@@ -63,16 +47,24 @@ export function forward(
     return frame.norm(active, states, transform.norm);
   };
   return {
+    /**
+     * Embeddings' output and each block's, [batch · length, hidden]; GPT-2's last after the final norm. With `gather` the
+     * last one is [batch · perSequence, hidden], with `keepFirst` [batch · (1 + perSequence), hidden].
+     */
     hidden,
+    /** What of the language model's head stands before its decoder, on rows of the final hidden state, [n, hidden] → the same. */
     transformed,
-    lmLogits(rows) {
+    /** Logits over the vocabulary at rows of the final hidden state [n, hidden] → [n, vocab]. */
+    lmLogits(rows: Value) {
       const { decoder, bias } = lm;
       const weight = states.value(outputs.lm === "untied" ? `${decoder}.weight` : embedding.words);
       const added = bias === undefined ? null : states.value(bias);
       return linear(b, transformed(rows), weight, added, { transposeWeight: true });
     },
-    pooled: (first) => tanh(b, above(first, network.pooler)),
-    nspLogits: (pooled) => above(pooled, network.nsp),
+    /** From the final hidden state at each sequence's position 0, [batch, hidden] → [batch, pooler]. Throws without the output. */
+    pooled: (first: Value) => tanh(b, above(first, network.pooler)),
+    /** From the pooler's output → [batch, 2]. Throws without the output. */
+    nspLogits: (pooled: Value) => above(pooled, network.nsp),
   };
 }
 

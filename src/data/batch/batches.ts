@@ -26,19 +26,10 @@ export interface TrainingBatchOptions {
 }
 
 /** What a run's length in steps, tokens or epochs is resolved with. */
-export interface DataSize {
-  /** Training sequences, each seen once an epoch. */
-  readonly sequences: number;
-  readonly validationSequences: number;
-  readonly tokensPerStep: number;
-  /** Steps of an epoch; not whole as a rule. */
-  readonly stepsPerEpoch: number;
-  /** Positions of a sequence that are predicted: P where they are masked, length − 1 for "clm". */
-  readonly perSequence: number;
-}
+export type DataSize = ReturnType<typeof dataSize>;
 
 /** @throws UserError if the data does not serve the objective or holds no full sequence */
-export function dataSize(dataset: Dataset, objective: Objective, batch: BatchShape): DataSize {
+export function dataSize(dataset: Dataset, objective: Objective, batch: BatchShape) {
   const body = bodyLength(dataset, objective);
   const sequences = dataset.train.sequences(body);
   if (sequences === 0) throw noSequence(dataset, "training", body);
@@ -55,10 +46,13 @@ export function dataSize(dataset: Dataset, objective: Objective, batch: BatchSha
     if (validationSequences > 0) layoutOf(dataset, "validation", objective, new RandomStream(0, PAIRS));
   }
   return {
+    /** Training sequences, each seen once an epoch. */
     sequences,
     validationSequences,
     tokensPerStep: batch.sequences * batch.accumulate * dataset.info.length,
+    /** Steps of an epoch; not whole as a rule. */
     stepsPerEpoch: sequences / (batch.sequences * batch.accumulate),
+    /** Positions of a sequence that are predicted: P where they are masked, length − 1 for "clm". */
     perSequence: predictedOf(dataset.info.length, objective, batch.masked),
   };
 }
