@@ -20,6 +20,7 @@ import type { GrowthRecord } from "../growth/record.ts";
 import type { Model } from "../model/architecture.ts";
 import type { OpenModel } from "../model/load.ts";
 import { elements, runsAlong } from "../model/table.ts";
+import { keeping } from "../util/closing.ts";
 import { RandomStream } from "../util/random.ts";
 import type { ProbeInputs } from "./inputs.ts";
 import { type ProbeTensor, paddingId, probe } from "./probe.ts";
@@ -83,37 +84,34 @@ export async function verifyGrowth(
   const held = { all: method.held?.(growth, false), last: method.held?.(growth, true) };
   const found: { differences: readonly Difference[]; rounding: Rounding; kept: boolean }[] = [];
   const { parts, sampled } = sample === undefined ? wholeOf(inputs) : partsOf(plan, inputs, sample.seed);
-  const engine = await open();
-  try {
-    for (const part of parts) {
-      const run = async (one: Computes, of: "source" | "grown") => {
-        const { model, weights } = part[of](one);
-        const outputs = await probe(model, weights, part.inputs, engine, { gradients: false });
-        await engine.drop(engine.names());
-        return outputs;
-      };
-      const shared = lastIsShared(grown.model);
-      const compared = (a: Outputs, b: Outputs) => compareOutputs(a, b, plan.growth.maps, shared, held);
-      const after = await run(grown, "grown");
-      const before = await run(alike, "source");
-      const judged = compared(before, after);
-      const asIs = alike.changes() ? compared(await run(source, "source"), after) : judged;
-      const differences = asIs.map((one, i) => (alike.changes() ? { ...one, alike: judged[i].share } : one));
-      let rounding: Rounding = { costs: 0, before: 0 };
-      if (promise.kind !== "none" && dtype !== "F32") {
-        const stored = await run(rounded, "grown");
-        if (rounded.changes()) {
-          const exact = await run(ruled, "grown");
-          const costs = worst(compareOutputs(exact, stored, new Map(), false));
-          rounding = { costs, before: worst(compared(before, exact)) };
-        }
+  await using keep = keeping();
+  const engine = keep(await open());
+  for (const part of parts) {
+    const run = async (one: Computes, of: "source" | "grown") => {
+      const { model, weights } = part[of](one);
+      const outputs = await probe(model, weights, part.inputs, engine, { gradients: false });
+      await engine.drop(engine.names());
+      return outputs;
+    };
+    const shared = lastIsShared(grown.model);
+    const compared = (a: Outputs, b: Outputs) => compareOutputs(a, b, plan.growth.maps, shared, held);
+    const after = await run(grown, "grown");
+    const before = await run(alike, "source");
+    const judged = compared(before, after);
+    const asIs = alike.changes() ? compared(await run(source, "source"), after) : judged;
+    const differences = asIs.map((one, i) => (alike.changes() ? { ...one, alike: judged[i].share } : one));
+    let rounding: Rounding = { costs: 0, before: 0 };
+    if (promise.kind !== "none" && dtype !== "F32") {
+      const stored = await run(rounded, "grown");
+      if (rounded.changes()) {
+        const exact = await run(ruled, "grown");
+        const costs = worst(compareOutputs(exact, stored, new Map(), false));
+        rounding = { costs, before: worst(compared(before, exact)) };
       }
-      const kept = promise.kind === "none" || (rounding.before <= bar && worst(judged) <= bar + rounding.costs);
-      found.push({ differences, rounding, kept });
-      sample?.progress?.(found.length, parts.length);
     }
-  } finally {
-    await engine.close();
+    const kept = promise.kind === "none" || (rounding.before <= bar && worst(judged) <= bar + rounding.costs);
+    found.push({ differences, rounding, kept });
+    sample?.progress?.(found.length, parts.length);
   }
   const most = (of: keyof Rounding) => Math.max(...found.map(({ rounding }) => rounding[of]));
   const rounding: Rounding = { costs: most("costs"), before: most("before") };

@@ -30,7 +30,7 @@ import { estimateRun } from "../train/estimate.ts";
 import { pretrain } from "../train/pretrain.ts";
 import { loadRun } from "../train/run/settings.ts";
 import type { RunProgress } from "../train/trainer.ts";
-import { closing } from "../util/closing.ts";
+import { keeping } from "../util/closing.ts";
 import { Interrupted, UserError } from "../util/errors.ts";
 import { packageVersion } from "../util/paths.ts";
 import { comparisonOf } from "./comparison.ts";
@@ -249,19 +249,18 @@ async function countTokens(data: string, settings: QuickstartSettings, given: re
 
 /** Grows, unless that is done, and compares on a text. */
 async function growAndVerify(folder: string, out: string, method: string, hidden: number, text: string) {
-  return closing(async (keep) => {
-    const source = keep(await openModel(folder));
-    if (!existsSync(out)) {
-      const target = resizedModel(source.model, { hidden });
-      await applyGrowth(planGrowth(source.model, target, { method, moments: "drop" }), source, out);
-    }
-    const grown = keep(await openModel(out));
-    const inputs = await textInputs(source.model, await openTokenizer(source.folder), text);
-    const open = () => openEngine({ kind: "auto", threads: availableParallelism(), precision: "f32" });
-    const verification = await verifyGrowth(source, grown, await readRecord(out), inputs, open);
-    const [from, to] = [source, grown].map(({ model }) => parameterCount(model.parameters));
-    return { verification, from, to };
-  });
+  await using keep = keeping();
+  const source = keep(await openModel(folder));
+  if (!existsSync(out)) {
+    const target = resizedModel(source.model, { hidden });
+    await applyGrowth(planGrowth(source.model, target, { method, moments: "drop" }), source, out);
+  }
+  const grown = keep(await openModel(out));
+  const inputs = await textInputs(source.model, await openTokenizer(source.folder), text);
+  const open = () => openEngine({ kind: "auto", threads: availableParallelism(), precision: "f32" });
+  const verification = await verifyGrowth(source, grown, await readRecord(out), inputs, open);
+  const [from, to] = [source, grown].map(({ model }) => parameterCount(model.parameters));
+  return { verification, from, to };
 }
 
 function verificationLines({ allowed, differences, kept }: Verification): string[] {

@@ -5,7 +5,7 @@ import { absence, runsInMemory, shareOf } from "../engine/engines.ts";
 import type { Model } from "../model/architecture.ts";
 import { parameterCount } from "../model/table.ts";
 import { workingBytes } from "../program/memory.ts";
-import { closing } from "../util/closing.ts";
+import { keeping } from "../util/closing.ts";
 import { UserError } from "../util/errors.ts";
 import { checkMemory, has, inGigabytes, memoryRoom } from "../util/memory.ts";
 import { largestOf, measureSpeed } from "./measure.ts";
@@ -51,61 +51,59 @@ export async function estimateRun(
   run: LoadedRun,
   { measure = false, note = () => {} }: { readonly measure?: boolean; readonly note?: (text: string) => void } = {},
 ) {
-  return closing(async (keep) => {
-    const open = keep(await openRun(run, note));
-    const { plan, models, position } = open;
-    const stages = plan.stages.map(({ name, start, end }, i) => {
-      const subs = stepEstimates(models[i], plan.stages[i], plan.common);
-      const mean = meanFlops(subs);
-      const of = (steps: number) => bothCounts((count) => mean[count] * steps);
-      const left = Math.max(0, end - Math.max(start, position.step));
-      return {
-        name,
-        steps: end - start,
-        /** The sub-models that are drawn, with the operations and trained parameters of one step each. */
-        models: subs,
-        /** Of all its steps, in the mean over the draws. */
-        flops: of(end - start),
-        /** Of those that are to come. */
-        left: of(left),
-      };
-    });
-    const sum = (of: "flops" | "left") =>
-      bothCounts((count) => stages.reduce((sum, stage) => sum + stage[of][count], 0));
-    const memory = memoryOf(plan, models);
-    const longest = stages.reduce((most, { left }, i) => (left.exact > stages[most].left.exact ? i : most), 0);
-    const unmeasured =
-      position.step >= plan.steps
-        ? "the run has ended"
-        : ((await absence(open.engine)) ??
-          (runsInMemory(open.engine) ? lacks(memory, run.file.where([]), note) : undefined) ??
-          (measure ? undefined : "that was not asked for"));
-    const { dropout } = run.settings.optimizer;
-    const tokens = plan.steps * plan.size.tokensPerStep;
-    const { model, companions } = open.start;
+  await using keep = keeping();
+  const open = keep(await openRun(run, note));
+  const { plan, models, position } = open;
+  const stages = plan.stages.map(({ name, start, end }, i) => {
+    const subs = stepEstimates(models[i], plan.stages[i], plan.common);
+    const mean = meanFlops(subs);
+    const of = (steps: number) => bothCounts((count) => mean[count] * steps);
+    const left = Math.max(0, end - Math.max(start, position.step));
     return {
-      architecture: open.start.model.architecture.type,
-      /** Of the last stage's model. */
-      parameters: parameterCount(models[models.length - 1].parameters),
-      steps: plan.steps,
-      tokens,
-      stages,
-      flops: sum("flops"),
-      memory,
-      /** Where the run is for several devices: what each has of the largest step's program, in bytes. */
-      share: shareOfStep(plan, models, open.engine),
-      /** Steps that are done, also by a run that it carries further; and the operations of the others. */
-      done: position.step,
-      left: sum("left"),
-      /** Of a grown model: what growing it may save; undefined for another, and of a run that goes on. */
-      advice:
-        position.step > 0
-          ? undefined
-          : await adviceOnGrown(model, companions.growth, tokens, dropout === "config" ? undefined : dropout),
-      /** How fast its steps are here; where they were not timed, why not. */
-      measured: unmeasured === undefined ? await measureSpeed(run, open, longest, note) : { unmeasured },
+      name,
+      steps: end - start,
+      /** The sub-models that are drawn, with the operations and trained parameters of one step each. */
+      models: subs,
+      /** Of all its steps, in the mean over the draws. */
+      flops: of(end - start),
+      /** Of those that are to come. */
+      left: of(left),
     };
   });
+  const sum = (of: "flops" | "left") => bothCounts((count) => stages.reduce((sum, stage) => sum + stage[of][count], 0));
+  const memory = memoryOf(plan, models);
+  const longest = stages.reduce((most, { left }, i) => (left.exact > stages[most].left.exact ? i : most), 0);
+  const unmeasured =
+    position.step >= plan.steps
+      ? "the run has ended"
+      : ((await absence(open.engine)) ??
+        (runsInMemory(open.engine) ? lacks(memory, run.file.where([]), note) : undefined) ??
+        (measure ? undefined : "that was not asked for"));
+  const { dropout } = run.settings.optimizer;
+  const tokens = plan.steps * plan.size.tokensPerStep;
+  const { model, companions } = open.start;
+  return {
+    architecture: open.start.model.architecture.type,
+    /** Of the last stage's model. */
+    parameters: parameterCount(models[models.length - 1].parameters),
+    steps: plan.steps,
+    tokens,
+    stages,
+    flops: sum("flops"),
+    memory,
+    /** Where the run is for several devices: what each has of the largest step's program, in bytes. */
+    share: shareOfStep(plan, models, open.engine),
+    /** Steps that are done, also by a run that it carries further; and the operations of the others. */
+    done: position.step,
+    left: sum("left"),
+    /** Of a grown model: what growing it may save; undefined for another, and of a run that goes on. */
+    advice:
+      position.step > 0
+        ? undefined
+        : await adviceOnGrown(model, companions.growth, tokens, dropout === "config" ? undefined : dropout),
+    /** How fast its steps are here; where they were not timed, why not. */
+    measured: unmeasured === undefined ? await measureSpeed(run, open, longest, note) : { unmeasured },
+  };
 }
 
 /** What is said where a run can't be held; undefined where it can. */

@@ -12,6 +12,7 @@ import { parseRecord } from "../growth/record.ts";
 import type { Model } from "../model/architecture.ts";
 import { openModel } from "../model/load.ts";
 import { removeWhole } from "../store/files.ts";
+import { keeping } from "../util/closing.ts";
 import { UserError } from "../util/errors.ts";
 import { type Json, readJsonObject } from "../util/json.ts";
 import type { Stage, StageGrowth } from "./plan/stage.ts";
@@ -89,19 +90,13 @@ export async function growStage(
   load: (folder: string, moments: boolean) => Promise<void>,
 ): Promise<Json> {
   await removeWhole(folder);
-  try {
-    const before = join(folder, "before");
-    const after = join(folder, "after");
-    await write(before);
-    const source = await openModel(before, { compareCopies: false });
-    try {
-      const applied = await applyGrowth(stageGrowthPlan(source.model, growth, seed), source, after, { dtype: "F32" });
-      await load(after, applied.moments);
-    } finally {
-      await source.close();
-    }
-    return await readJsonObject(join(after, growthFile));
-  } finally {
-    await removeWhole(folder);
-  }
+  await using keep = keeping();
+  keep({ close: () => removeWhole(folder) });
+  const before = join(folder, "before");
+  const after = join(folder, "after");
+  await write(before);
+  const source = keep(await openModel(before, { compareCopies: false }));
+  const applied = await applyGrowth(stageGrowthPlan(source.model, growth, seed), source, after, { dtype: "F32" });
+  await load(after, applied.moments);
+  return await readJsonObject(join(after, growthFile));
 }

@@ -8,6 +8,7 @@ import type { Executable } from "../engine/engine.ts";
 import type { Model } from "../model/architecture.ts";
 import { openModel } from "../model/load.ts";
 import { temporaryName } from "../store/temporary.ts";
+import { keeping } from "../util/closing.ts";
 import { type EnergyMeter, openEnergyMeter } from "../util/energy.ts";
 import { Interrupted, UserError } from "../util/errors.ts";
 import { diagnose, look } from "./diagnose.ts";
@@ -156,14 +157,11 @@ export class Trainer {
       seed,
       (folder) => writeState(folder, this.#run.engine, this.#model, this.#companions, step),
       async (folder, moments) => {
-        const grown = await openModel(folder, { compareCopies: false });
-        try {
-          await this.#run.engine.drop(this.#run.engine.names());
-          await loadState(this.#run.engine, grown.model, grown.weights, folder, moments ? folder : undefined);
-          this.#model = grown.model;
-        } finally {
-          await grown.close();
-        }
+        await using keep = keeping();
+        const grown = keep(await openModel(folder, { compareCopies: false }));
+        await this.#run.engine.drop(this.#run.engine.names());
+        await loadState(this.#run.engine, grown.model, grown.weights, folder, moments ? folder : undefined);
+        this.#model = grown.model;
       },
     );
     this.#companions = { ...this.#companions, growth: record };
@@ -338,17 +336,15 @@ export class Trainer {
     if (grown || step - from > MOST_REPEATED) return "which parameter it was is not known";
     this.#options.note?.(`step ${step + 1} failed: repeating ${step - from} steps to see why`);
     const folder = join(this.#run.settings.out, checkpointsFolder, `step-${from}`);
-    const opened = from > this.#run.position.step ? await openModel(folder, { compareCopies: false }) : undefined;
+    await using keep = keeping();
+    const later = from > this.#run.position.step;
+    const opened = keep(later ? await openModel(folder, { compareCopies: false }) : undefined);
     const { parameters, where, moments } = this.#run.start;
-    try {
-      if (opened === undefined) await loadState(this.#run.engine, this.#model, parameters, where, moments);
-      else await loadState(this.#run.engine, this.#model, opened.weights, folder, folder);
-    } finally {
-      await opened?.close();
-    }
+    if (opened === undefined) await loadState(this.#run.engine, this.#model, parameters, where, moments);
+    else await loadState(this.#run.engine, this.#model, opened.weights, folder, folder);
     const inputs = (at: number, micro: number) => this.#feed.get(at, micro);
     const [engine, model, plan, settings] = [this.#run.engine, this.#model, this.#run.plan, this.#run.settings];
-    return diagnose({ engine, model, plan, settings, from, step, inputs });
+    return await diagnose({ engine, model, plan, settings, from, step, inputs });
   }
 }
 
