@@ -20,20 +20,20 @@ import {
 import type { Model } from "./architecture.ts";
 import { type ForwardInputs, type ForwardOptions, Frame } from "./frame.ts";
 import type { Embedding, Network } from "./network.ts";
-import { ModelStates } from "./states.ts";
+import { type ModelStates, statesOf } from "./states.ts";
 
 export type ForwardResult = ReturnType<typeof forward>;
 
 export function forward(b: ProgramBuilder, model: Model, inputs: ForwardInputs, options: ForwardOptions) {
   const { network, settings, outputs, kinds } = model;
   const { embedding, lm, final } = network;
-  const states = new ModelStates(b, model);
+  const states = statesOf(b, model);
   const frame = new Frame(b, model, inputs, options);
   const embedded = frame.norm(embed(frame, inputs, states, embedding), states, embedding.norm);
   const entering = embedding.keeps ? embedded : frame.dropout(embedded, "embedding", "embedding");
   const hidden = [frame.entered(entering)];
   for (let layer = 0; layer < frame.layers; layer++) {
-    hidden.push(block(frame, network, hidden[layer], new ModelStates(b, model, layer), layer, kinds?.[layer]));
+    hidden.push(block(frame, network, hidden[layer], statesOf(b, model, layer), layer, kinds?.[layer]));
   }
   hidden[frame.layers] = frame.norm(hidden[frame.layers], states, final);
   const above = (rows: Value, kind: string | undefined) => {

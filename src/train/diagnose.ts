@@ -12,7 +12,7 @@ import { keeping } from "../util/closing.ts";
 import { rateAt } from "./plan/schedule.ts";
 import { stageAt, subModelAt } from "./plan/stage.ts";
 import type { Session } from "./saving.ts";
-import { CompiledSteps, runStep } from "./step/compiled.ts";
+import { compiledSteps, runStep } from "./step/compiled.ts";
 import { resetOptimizer } from "./step/state.ts";
 import { momentNames } from "./step/step.ts";
 
@@ -30,9 +30,9 @@ export async function diagnose({ engine, model, plan, settings, from, step, inpu
   const { stages, common } = plan;
   const { seed, schedule } = settings;
   await using keep = keeping();
-  const usual = new CompiledSteps(engine, model, common);
+  const usual = compiledSteps(engine, model, common);
   keep({ close: () => usual.keepOnly([], false) });
-  const unclipped = new CompiledSteps(engine, model, { ...common, optimizer: { ...common.optimizer, clip: 0 } });
+  const unclipped = compiledSteps(engine, model, { ...common, optimizer: { ...common.optimizer, clip: 0 } });
   keep({ close: () => unclipped.keepOnly([], false) });
   for (let at = from; at <= step; at++) {
     const stage = stageAt(stages, at);

@@ -15,7 +15,7 @@ import { openRun } from "./open.ts";
 import { stageAt } from "./plan/stage.ts";
 import type { LoadedRun } from "./run/settings.ts";
 import { batchOf } from "./run/setup.ts";
-import { CompiledSteps, runStep } from "./step/compiled.ts";
+import { compiledSteps, runStep } from "./step/compiled.ts";
 import { loadState } from "./step/state.ts";
 
 export interface RateTried {
@@ -51,7 +51,7 @@ export async function findRate(run: LoadedRun, steps: number, options: FindRateO
   const engine = keep(await openEngine(open.engine, options.note));
   await loadState(engine, start.model, start.parameters, start.where, start.moments);
   const sub = largestOf(stage, start.model);
-  const compiled = await new CompiledSteps(engine, start.model, plan.common).get(sub, stage.head);
+  const compiled = await compiledSteps(engine, start.model, plan.common).get(sub, stage.head);
   const curve: RateTried[] = [];
   let [mean, lowest] = [0, Number.POSITIVE_INFINITY];
   while (curve.length < steps) {

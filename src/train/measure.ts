@@ -6,7 +6,7 @@ import type { OpenRun } from "./open.ts";
 import { type Stage, type SubModel, subModels } from "./plan/stage.ts";
 import type { LoadedRun } from "./run/settings.ts";
 import { batchOf } from "./run/setup.ts";
-import { CompiledSteps, runStep } from "./step/compiled.ts";
+import { compiledSteps, runStep } from "./step/compiled.ts";
 import { drawn, loadState } from "./step/state.ts";
 
 /** Steps are timed until there are so many, or so much time went by. */
@@ -31,7 +31,7 @@ export async function measureSpeed(
     await engine.drop(engine.names());
     await loadState(engine, model, drawn(model, settings.seed), start.where, undefined);
   }
-  const compiled = await new CompiledSteps(engine, model, plan.common).get(largestOf(stage, model), stage.head);
+  const compiled = await compiledSteps(engine, model, plan.common).get(largestOf(stage, model), stage.head);
   const times: number[] = [];
   const began = performance.now();
   while (times.length < STEPS && performance.now() - began < MILLISECONDS) {

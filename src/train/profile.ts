@@ -7,7 +7,7 @@ import { median } from "./measure.ts";
 import { subModelAt } from "./plan/stage.ts";
 import type { LoadedRun } from "./run/settings.ts";
 import { batchOf, checkFit, openStart, planRun } from "./run/setup.ts";
-import { CompiledSteps } from "./step/compiled.ts";
+import { compiledSteps } from "./step/compiled.ts";
 import { loadState } from "./step/state.ts";
 
 export type StepProfile = Awaited<ReturnType<typeof profileRun>>;
@@ -31,7 +31,7 @@ export async function profileRun(run: LoadedRun, note: (text: string) => void = 
   await loadState(engine, start.model, start.parameters, start.where, start.moments);
   const [stage] = plan.stages;
   const sub = subModelAt(stage, start.model.dimensions.layers, settings.seed, 0);
-  const { batch } = await new CompiledSteps(engine, start.model, plan.common).get(sub, stage.head);
+  const { batch } = await compiledSteps(engine, start.model, plan.common).get(sub, stage.head);
   if (batch.profile === undefined) {
     const wayOut = "profile it on oneDNN: `bert2bert doctor` says how to get that";
     throw new UserError(`the engine ${engine.kind} can't tell where its time goes`, "engine.kind", wayOut);

@@ -22,8 +22,15 @@ import { type Evaluated, isEvaluation, readMetrics } from "./run/metrics.ts";
 import { advanced, beginning, trainingLine } from "./run/position.ts";
 import { batchOf } from "./run/setup.ts";
 import { Saving, type Session, writes } from "./saving.ts";
-import { beginStep, CompiledSteps, Runs, type StepUnderWay } from "./step/compiled.ts";
-import { Feed } from "./step/inputs.ts";
+import {
+  beginStep,
+  type CompiledSteps,
+  compiledSteps,
+  type Runs,
+  runsUpTo,
+  type StepUnderWay,
+} from "./step/compiled.ts";
+import { feedOf } from "./step/inputs.ts";
 import { loadState, NotFinite, readReal, resetOptimizer } from "./step/state.ts";
 import type { FlopsSoFar } from "./step/terms.ts";
 import { Symmetry } from "./symmetry.ts";
@@ -76,7 +83,7 @@ export class Trainer {
   readonly #energy: EnergyMeter | undefined = openEnergyMeter();
   readonly #ahead: number;
   readonly #runs: Runs;
-  readonly #feed = new Feed((step, micro) => batchOf(this.#run, step, micro));
+  readonly #feed = feedOf((step, micro) => batchOf(this.#run, step, micro));
   /** When the last step ended. */
   #ended = 0;
   #signal: Signal | undefined;
@@ -90,9 +97,9 @@ export class Trainer {
     this.#companions = start.companions;
     this.#position = position;
     this.#saving = new Saving(run);
-    this.#steps = new CompiledSteps(engine, start.model, plan.common);
+    this.#steps = compiledSteps(engine, start.model, plan.common);
     this.#ahead = engine.ahead ?? 1;
-    this.#runs = new Runs(this.#ahead);
+    this.#runs = runsUpTo(this.#ahead);
   }
 
   async run(): Promise<RunResult> {
@@ -165,7 +172,7 @@ export class Trainer {
       },
     );
     this.#companions = { ...this.#companions, growth: record };
-    this.#steps = new CompiledSteps(this.#run.engine, this.#model, this.#run.plan.common);
+    this.#steps = compiledSteps(this.#run.engine, this.#model, this.#run.plan.common);
     await this.#measure(stage.name);
   }
 

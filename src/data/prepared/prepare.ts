@@ -24,7 +24,7 @@ import { addedTokens, withClass } from "../tokenizer/folder.ts";
 import { openTokenizer, type Tokenizer } from "../tokenizer/tokenizer.ts";
 import { type DatasetInfo, infoJson, openDataset, type PartInfo, type SourceInfo } from "./dataset.ts";
 import type { EncodedBlock, WorkerSetting } from "./prepare-worker.ts";
-import { PartWriter, split } from "./writer.ts";
+import { createPart, type PartWriter, split } from "./writer.ts";
 
 export interface PrepareOptions extends Reading {
   /** Text files and folders. */
@@ -99,7 +99,7 @@ export async function prepare(options: PrepareOptions) {
   };
   const already = await holdsAlready(out, readAgain);
   const fill = async (folder: string): Promise<DatasetInfo> => {
-    const collector = new Collector(await PartWriter.create(folder, "all", width), framing);
+    const collector = collectorOf(await createPart(folder, "all", width), framing);
     const { description } = tokenizer;
     const workerData: WorkerSetting = { description, folder: options.tokenizer, width, whole: framing.whole };
     const script = workerUrl(import.meta.url, "./prepare-worker.ts");
@@ -140,7 +140,7 @@ export async function prepare(options: PrepareOptions) {
       separator,
       ...(bos === undefined ? {} : { bos }),
       lineBreak: framing.lineBreak,
-      largest: collector.largest,
+      largest: collector.largest(),
       train,
       validation: part,
       sources: found(),
@@ -224,66 +224,55 @@ async function framingOf(
 }
 
 /** Writes documents in order: all.tokens, all.documents, all.lines. */
-class Collector {
-  readonly #part: PartWriter;
-  readonly #separator: Uint8Array;
-  readonly #bos: Uint8Array;
-  readonly #lineBreak: Uint8Array;
+function collectorOf(part: PartWriter, framing: Framing) {
   /** Line breaks since the last token of the open document. */
-  #breaks = 0;
+  let breaks = 0;
   /** Whether the open document has a token yet. */
-  #open = false;
+  let open = false;
+  const before = framing.bos === undefined ? [] : [framing.bos];
+  const separator = part.bytesOf([framing.separator]);
+  const bos = part.bytesOf(before);
+  const lineBreak = part.bytesOf(framing.lineBreak);
   /** The largest id so far. */
-  largest: number;
+  let largest = Math.max(framing.separator, ...before, ...framing.lineBreak);
 
-  constructor(part: PartWriter, { separator, bos, lineBreak }: Framing) {
-    this.#part = part;
-    const before = bos === undefined ? [] : [bos];
-    this.#separator = part.bytesOf([separator]);
-    this.#bos = part.bytesOf(before);
-    this.#lineBreak = part.bytesOf(lineBreak);
-    this.largest = Math.max(separator, ...before, ...lineBreak);
-  }
-
-  get written(): PartInfo {
-    return this.#part.info;
-  }
-
-  async add({ ids, ends, breaks, breakAfter, largest }: EncodedBlock): Promise<void> {
-    const part = this.#part;
-    this.largest = Math.max(this.largest, largest);
+  async function add(block: EncodedBlock): Promise<void> {
+    const { ids, ends } = block;
+    largest = Math.max(largest, block.largest);
     const width = ids.BYTES_PER_ELEMENT;
     const bytes = new Uint8Array(ids.buffer, ids.byteOffset, ids.byteLength);
     let start = 0;
     for (let line = 0; line < ends.length; line++) {
-      if (breaks[line] === 1) await this.#closeDocument();
+      if (block.breaks[line] === 1) await closeDocument();
       const end = ends[line];
       if (end > start) {
-        const begins = !this.#open;
-        this.#open = true;
+        const begins = !open;
+        open = true;
         if (begins) await part.startDocument();
-        else for (let i = 0; i < this.#breaks; i++) await part.write(this.#lineBreak);
-        this.#breaks = 0;
+        else for (let i = 0; i < breaks; i++) await part.write(lineBreak);
+        breaks = 0;
         await part.startLine();
-        if (begins) await part.write(this.#bos);
+        if (begins) await part.write(bos);
         await part.write(bytes.subarray(start * width, end * width));
         start = end;
       }
-      this.#breaks++;
+      breaks++;
     }
-    if (breakAfter) await this.#closeDocument();
+    if (block.breakAfter) await closeDocument();
   }
 
-  async close(): Promise<void> {
-    await this.#closeDocument();
-    await this.#part.close();
+  async function close(): Promise<void> {
+    await closeDocument();
+    await part.close();
   }
 
-  async #closeDocument(): Promise<void> {
-    if (this.#open) await this.#part.write(this.#separator);
-    this.#open = false;
-    this.#breaks = 0;
+  async function closeDocument(): Promise<void> {
+    if (open) await part.write(separator);
+    open = false;
+    breaks = 0;
   }
+
+  return { written: part.info, largest: () => largest, add, close };
 }
 
 /** What is written after each document. */
