@@ -81,7 +81,6 @@ export function decoderArchitecture(flavour: Flavour): Architecture {
       buffers: /^layers\.\d+\.self_attn\.rotary_emb\.inv_freq$/,
       tasks: /^(score|qa_outputs)\./,
     },
-    untied: true,
     objective: "clm",
     taskHeads: {
       ...tokensHead(title, "score"),

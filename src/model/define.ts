@@ -46,8 +46,6 @@ export interface Definition
   /** What its config calls the sizes, the norms' eps, the activation and the rates of dropout, where that is not usual. */
   readonly keys?: Partial<Keys>;
   readonly names: Names;
-  /** Whether its head may be a matrix of its own. */
-  readonly untied?: boolean;
   /** Whether heads must divide the hidden size even where their width is the config's to say. */
   readonly wholeHeads?: boolean;
   /** Keys that its config may have and transformers' class does not fill in. */
@@ -146,9 +144,6 @@ export function defineArchitecture(definition: Definition): Architecture {
         outputs === undefined
           ? (classes.find((one) => one.name === named) ?? classes[0]).outputs
           : OUTPUTS.filter((output) => has(outputs, output));
-      if (present.includes("lm") && definition.untied !== true) {
-        reader.only("tie_word_embeddings", true, "a head not tied to the embeddings is");
-      }
       return tableOf(config, where, present);
     },
 

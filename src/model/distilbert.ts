@@ -38,7 +38,6 @@ export const distilbert: Architecture = encoderArchitecture({
   },
   aliases: { hidden_size: "dim", num_attention_heads: "n_heads", num_hidden_layers: "n_layers" },
   eps: 1e-12,
-  untied: true,
   blocks: "transformer.layer",
   attention: {
     reads: ["attention.q_lin", "attention.k_lin", "attention.v_lin"],

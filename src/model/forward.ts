@@ -20,6 +20,7 @@ import {
 import type { Model } from "./architecture.ts";
 import { type ForwardInputs, type ForwardOptions, Frame } from "./frame.ts";
 import type { Embedding, Network } from "./network.ts";
+import { biasRead } from "./parameters.ts";
 import { type ModelStates, statesOf } from "./states.ts";
 
 export type ForwardResult = ReturnType<typeof forward>;
@@ -56,8 +57,9 @@ export function forward(b: ProgramBuilder, model: Model, inputs: ForwardInputs, 
     transformed,
     /** Logits over the vocabulary at rows of the final hidden state [n, hidden] → [n, vocab]. */
     lmLogits(rows: Value) {
-      const { decoder, bias } = lm;
-      const weight = states.value(outputs.lm === "untied" ? `${decoder}.weight` : embedding.words);
+      const tied = outputs.lm === "tied";
+      const weight = states.value(tied ? embedding.words : `${lm.decoder}.weight`);
+      const bias = biasRead(lm, tied);
       const added = bias === undefined ? null : states.value(bias);
       return linear(b, transformed(rows), weight, added, { transposeWeight: true });
     },

@@ -75,7 +75,6 @@ export const gpt2: Architecture = defineArchitecture({
     tasks: /^(score|classifier|qa_outputs)\./,
     beside: /^multiple_choice_head\./,
   },
-  untied: true,
   taskHeads: {
     ...{ ...tokensHead("GPT2"), ...spansHead("GPT2") },
     sequence: { name: "GPT2ForSequenceClassification", reads: "last", out: "score", bias: false, drops: [] },

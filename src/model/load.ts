@@ -162,6 +162,7 @@ async function compare(weights: Weights, copy: string, original: string): Promis
   }
   if (same) return;
   const what = `tensor ${printable(copy)} differs from ${printable(original)}, which it should repeat`;
-  const wayOut = "a decoder that is not tied to the embeddings is not supported; use another checkpoint";
+  const wayOut =
+    "if its output matrix is its own, say `tie_word_embeddings: false` in config.json; else save it again in transformers";
   throw new UserError(what, weights.pathOf(copy), wayOut);
 }

@@ -88,7 +88,6 @@ export const modernbert: Architecture = defineArchitecture({
     tasks: /^classifier\./,
     shared: /^head\./,
   },
-  untied: true,
   taskHeads: {
     sequence: { ...taskHead, name: "ModernBertForSequenceClassification", reads: "first" },
     tokens: { ...taskHead, name: "ModernBertForTokenClassification", reads: "all" },

@@ -4,7 +4,7 @@
  * The last norm before a head tied to the embeddings reads units rather than making them: the embedding matrix, whose
  * hidden dimension is copied when the network grows, can't share, so what stands before it must.
  */
-import type { Branch, Drawing, Network } from "./network.ts";
+import type { Branch, Drawing, LanguageHead, Network } from "./network.ts";
 import type { Axis, Dim, Dimensions, Init, Norm, Output, Outputs, Parameter, Part } from "./table.ts";
 
 /** A dimension that makes units. @param factors axes and sizes, the outermost first */
@@ -166,7 +166,9 @@ function headsOf(network: Network, d: Dimensions, outputs: Outputs, base: string
     }
     const dims = [vocab, transform === undefined ? fromStream : read];
     if (!tied) parameters.push(matrix(place, `${lm.decoder}.weight`, "head", dims, init));
-    if (lm.bias !== undefined) parameters.push(bias(place, lm.bias, "head", vocab));
+    // Beside a decoder's own bias transformers 5 keeps the one that stands for it in a tied head, and never reads it.
+    const biases = new Set([lm.bias, biasRead(lm, tied)].filter((kind) => kind !== undefined));
+    parameters.push(...Array.from(biases, (kind) => bias(place, kind, "head", vocab)));
   }
   if (outputs.nsp && nsp !== undefined) {
     const place: Place = { prefix: "", layer: null, group: "head", output: "nsp" };
@@ -174,6 +176,11 @@ function headsOf(network: Network, d: Dimensions, outputs: Outputs, base: string
     parameters.push(...linearLayer(place, nsp, "head", dims, drawn(drawing)));
   }
   return parameters;
+}
+
+/** The bias that the language model's head adds, if it has any. */
+export function biasRead({ decoder, bias }: LanguageHead, tied: boolean): string | undefined {
+  return tied || bias === undefined ? bias : `${decoder}.bias`;
 }
 
 /** How weights are drawn. @param narrower how many times */

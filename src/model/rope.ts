@@ -48,6 +48,8 @@ export function ropeOf(parameters: Json, width: number, positions: number, where
   const plain = powers.map((power) => f32(1 / power));
   switch (type) {
     case "default":
+    // Stretched beyond `max_position_embeddings` alone, and no text here is longer.
+    case "dynamic":
       return { frequencies: plain, scale: 1 };
     case "linear":
       return { frequencies: plain.map((frequency) => f32(frequency / number("factor"))), scale: 1 };
@@ -83,7 +85,7 @@ export function ropeOf(parameters: Json, width: number, positions: number, where
     }
     default: {
       const what = `rotary positions of type ${printable(JSON.stringify(type))} are not supported`;
-      throw new UserError(what, where, "known are default, linear, llama3 and yarn");
+      throw new UserError(what, where, "known are default, dynamic, linear, llama3 and yarn");
     }
   }
 }

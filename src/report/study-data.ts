@@ -87,6 +87,8 @@ export interface NetworkSize {
   readonly parameters: number;
 }
 
+type TaskScores = Readonly<Record<string, { readonly metric: string; readonly score: Spread }>>;
+
 export interface StudyMethodResult {
   readonly name: string;
   readonly label: string;
@@ -107,7 +109,9 @@ export interface StudyMethodResult {
   readonly missing: readonly number[];
   readonly final: Spread;
   /** Its runs' scores in the study's tasks, by their names; absent in a study without tasks. */
-  readonly tasks?: Readonly<Record<string, { readonly metric: string; readonly score: Spread }>>;
+  readonly tasks?: TaskScores;
+  /** Those of its cheapest branches that end where the reference does, and which share of the budget those are. */
+  readonly saved?: { readonly share: Spread; readonly tasks?: TaskScores };
   /** Undefined for the reference, and while one of the two has no run. */
   readonly savings: Readonly<Record<SavingAxis, SavingSpread>> | null;
   /** Of branches that are done, with that rate; none without branches. */

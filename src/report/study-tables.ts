@@ -102,20 +102,27 @@ export function resultTable({ accounting, methods }: StudyResults): Table {
 
 /** What was saved beside what the models are good for; no rows without tasks. */
 export function taskTable({ methods, accounting }: StudyResults): Table {
-  const tasks = Object.entries(methods.at(0)?.tasks ?? {});
+  const names = Object.entries(methods.at(0)?.tasks ?? {});
   const scoreText = (score: Spread | undefined) =>
     score === undefined ? "–" : spreadText(score, (value) => value.toFixed(4), "to come");
+  const rows = methods.flatMap((method) => {
+    const { label, tasks, saved } = method;
+    const whole = { label, saving: savingText(method, accounting), tasks };
+    if (saved === undefined) return [whole];
+    const share = spreadText(saved.share, percent, "to come");
+    return [whole, { label: `${label}, at ${share} of the budget`, saving: "", tasks: saved.tasks }];
+  });
   return tableBy(
     "What was saved, and what was kept",
-    tasks.length === 0 ? [] : methods,
+    names.length === 0 ? [] : rows,
     [
       ["Method", ({ label }) => label],
-      ["Saving", (method) => savingText(method, accounting)],
-      ...tasks.map(([name, { metric }]): Column<StudyMethodResult> => {
-        return [`${name} (${metric})`, (method) => scoreText(method.tasks?.[name].score)];
+      ["Saving", ({ saving }) => saving],
+      ...names.map(([name, { metric }]): Column<(typeof rows)[number]> => {
+        return [`${name} (${metric})`, ({ tasks }) => scoreText(tasks?.[name].score)];
       }),
     ],
-    "Scores of the models that the runs end with, the mean over the runs' seeds; in brackets the least and the most. Of a task with seeds of its own a run's score is their median.",
+    "Scores of the models that the runs end with, the mean over the runs' seeds; in brackets the least and the most. Of a task with seeds of its own a run's score is their median. At a share of the budget: of the cheapest branch that ends where the reference does, or below.",
   );
 }
 

@@ -24,7 +24,7 @@ import { writeFileWhole } from "../store/files.ts";
 import { asJson } from "./identity.ts";
 import { notes } from "./notes.ts";
 import type { RunRecord } from "./record.ts";
-import { finalLoss, progressOf, runsIn, type StudyState, type Trial } from "./run.ts";
+import { finalLoss, judged, progressOf, runsIn, type StudyState, type Trial } from "./run.ts";
 import { REFERENCE, type StudyMethod } from "./settings.ts";
 import type { StudyTask } from "./tasks.ts";
 
@@ -96,10 +96,13 @@ function runsOf(state: StudyState, method: StudyMethod) {
   const branches = own.filter((trial) => trial.rate === shown);
   const chosen = branches.filter((trial) => trial.share === 1);
   const before = method.growth === undefined ? undefined : (finalLoss(state.source) ?? null);
-  const tasks = scoresIn(
-    state.study.tasks,
-    chosen.map((trial) => trial.record),
-  );
+  const { saved } = judged(state, method);
+  const scores = (of: readonly Trial[]) =>
+    scoresIn(
+      state.study.tasks,
+      of.map(({ record }) => record),
+    );
+  const tasks = scores(chosen);
   return {
     trials: tried.map(({ rate, record }) => {
       return { rate, loss: finalLoss(record) ?? null, diverged: record?.diverged !== undefined };
@@ -113,6 +116,9 @@ function runsOf(state: StudyState, method: StudyMethod) {
       ...(state.waiting.get(method.name) ?? []),
     ],
     ...(tasks === undefined ? {} : { tasks }),
+    ...(tasks === undefined || saved.length === 0
+      ? {}
+      : { saved: { share: spreadOf(saved.map(({ share }) => share)), tasks: scores(saved) } }),
     annealed: method.branches === undefined ? [] : method.seeds.flatMap((seed) => annealedRun(branches, seed)),
   };
 }

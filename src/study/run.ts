@@ -8,6 +8,7 @@
  */
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { mean } from "../report/annealed.ts";
 import { Held, takeLock } from "../store/lock.ts";
 import { keeping } from "../util/closing.ts";
 import { Interrupted } from "../util/errors.ts";
@@ -17,7 +18,7 @@ import { readFrequencies, writeFrequencies } from "./frequencies.ts";
 import { resolveInputs, writeInputs } from "./inputs.ts";
 import type { Additions } from "./plans.ts";
 import { type RunRecord, readRunRecord, writeRunRecord } from "./record.ts";
-import type { Study, StudyMethod } from "./settings.ts";
+import { REFERENCE, type Study, type StudyMethod } from "./settings.ts";
 import { doTask, type StudyTask, tasksLeft } from "./tasks.ts";
 
 /** One run of a method. */
@@ -161,12 +162,36 @@ export function progressOf(state: StudyState): { readonly done: number; readonly
   return { done: runs.filter(({ record }) => record !== undefined).length, all: runs.length };
 }
 
-/** Tasks that are to be done now: on the models of runs with the chosen rate and the whole budget. */
+/** Tasks that are to be done now. */
 function missingTasks(state: StudyState, only?: readonly string[]): readonly (readonly [RunCell, StudyTask])[] {
-  return state.trials.flatMap(({ method, rate, share, cell, record }) => {
-    const counts = share === 1 && rate === state.rates.get(method.name) && (only?.includes(method.name) ?? true);
-    return counts ? tasksLeft(state.study, cell, record).map((task) => [cell, task] as const) : [];
-  });
+  const methods = state.study.methods.filter(({ name }) => only?.includes(name) ?? true);
+  return methods
+    .flatMap((method) => {
+      const { whole, saved } = judged(state, method);
+      return [...whole, ...saved];
+    })
+    .flatMap(({ cell, record }) => tasksLeft(state.study, cell, record).map((task) => [cell, task] as const));
+}
+
+/**
+ * A method's runs with the chosen rate whose models the tasks are for: those of the whole budget, and of each seed the cheapest
+ * branch that ends where the reference does or below (the mean of its seeds): what is kept once the FLOPs are saved.
+ */
+export function judged({ trials, rates }: StudyState, { name }: StudyMethod) {
+  const chosen = (of: string) => trials.filter(({ method, rate }) => method.name === of && rate === rates.get(of));
+  const wholeOf = (of: string) => chosen(of).filter(({ share }) => share === 1);
+  const aim = mean(wholeOf(REFERENCE).map(({ record }) => finalLoss(record) ?? Number.NaN));
+  const own = chosen(name);
+  const cheapest = (seed: number) => {
+    const branches = own.filter((trial) => trial.seed === seed).sort((a, b) => a.share - b.share);
+    // Before all are there a cheaper one may still come.
+    const reached = branches.every(({ record }) => record !== undefined)
+      ? branches.find(({ record }) => (finalLoss(record) ?? Number.POSITIVE_INFINITY) <= aim)
+      : undefined;
+    return reached === undefined || reached.share === 1 ? [] : [reached];
+  };
+  const seeds = [...new Set(own.map(({ seed }) => seed))];
+  return { whole: wholeOf(name), saved: name === REFERENCE ? [] : seeds.flatMap(cheapest) };
 }
 
 /** @returns as `make` */

@@ -30,7 +30,6 @@ export const grouped: Architecture = defineArchitecture({
   keys: { eps: "rms_norm_eps" },
   classes: [modelClass("GroupedForCausalLM", "lm"), modelClass("GroupedModel")],
   names: { prefix: "model.", buffers: /rotary_emb/, tasks: /^score\./ },
-  untied: true,
   objective: "clm",
   network(_, read) {
     const queryNorms = read.flag("query_norms");

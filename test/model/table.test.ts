@@ -196,7 +196,6 @@ test.each([
   ["bert-tiny", { is_decoder: true }, /`is_decoder`/],
   ["bert-tiny", { add_cross_attention: true }, /`add_cross_attention`/],
   ["bert-tiny", { position_embedding_type: "relative_key" }, /`position_embedding_type`/],
-  ["roberta-tiny", { tie_word_embeddings: false }, /`tie_word_embeddings`/],
   ["roberta-tiny", { pad_token_id: null }, /`pad_token_id`/],
   ["roberta-tiny", { max_position_embeddings: 2 }, /max_position_embeddings/],
   ["gpt2-tiny", { scale_attn_by_inverse_layer_idx: true }, /`scale_attn_by_inverse_layer_idx`/],

@@ -43,6 +43,8 @@ const names = [
   "xlm-roberta-types",
   "distilbert",
   "distilbert-untied",
+  "bert-untied",
+  "roberta-untied",
 ];
 
 beforeAll(() => {

@@ -142,6 +142,35 @@ describe("a study's tasks", () => {
     expect(of(other)).toEqual(of(path));
   });
 
+  it("are done where a method is already as good as the reference, too: at the FLOPs saved", async () => {
+    const other = await write(
+      "saved",
+      study({
+        tasks: { order: tasks.order },
+        schedule: { warmup: 0, decay: "constant" },
+        branches: { at: [0.4, 0.6] },
+        // The reference hardly learns: the cheapest branch of the other is below it.
+        methods: { scratch: { lr: 1e-6 }, quick: { as: "scratch", lr: 1e-2, seeds: [1, 2] } },
+      }),
+    );
+    const state = await runStudy(await loadStudy(other));
+    const done = state.trials.filter(({ record }) => record?.tasks?.order !== undefined);
+    expect(done.map(({ method, seed, share }) => `${method.name} ${seed} ${share}`).sort()).toEqual([
+      ...["quick 1 0.4", "quick 1 1", "quick 2 0.4", "quick 2 1", "scratch 1 1"],
+    ]);
+    const { data, files } = await writeResults(state);
+    const [scratch, quick] = data.methods;
+    expect(scratch.saved).toBeUndefined();
+    expect(quick.saved?.share.mean).toBe(0.4);
+    const scores = done.filter(({ share }) => share < 1).map(({ record }) => record?.tasks?.order.score ?? Number.NaN);
+    expect(quick.saved?.tasks?.order.score).toMatchObject({
+      low: Math.min(...scores),
+      high: Math.max(...scores),
+      count: 2,
+    });
+    for (const file of files.slice(1)) expect(readFileSync(file, "utf8")).toContain("quick, at 40.0 % of the budget");
+  });
+
   it("that are none are said before anything runs", async () => {
     const load = async (tasks: object) =>
       loadStudy(await write(`bad-${JSON.stringify(tasks).length}`, study({ tasks })));

@@ -147,14 +147,6 @@ export const configs: Group = {
       "a GPT-2 of Mistral's kind",
     ),
     config(
-      "an untied head",
-      "roberta-tiny",
-      { tie_word_embeddings: false },
-      "`tie_word_embeddings` is false: a head not tied to the embeddings is not supported",
-      "only true is; use another checkpoint",
-      "a model whose output matrix is its own",
-    ),
-    config(
       "heads that do not divide the hidden size",
       "bert-tiny",
       { num_attention_heads: 7 },
@@ -316,7 +308,7 @@ export const disagreements: Group = {
         return ["grow", path, join(folder, "out"), "--method", "fpi", "--layers", "4"];
       },
       says: "<file>: tensor <name> differs from <name>, which it should repeat",
-      hint: "a decoder that is not tied to the embeddings is not supported; use another checkpoint",
+      hint: "if its output matrix is its own, say `tie_word_embeddings: false` in config.json; else save it again in transformers",
       cause: "a model trained with an output matrix of its own",
     },
   ],
