@@ -231,13 +231,7 @@ function checkOptimizer(plan: GrowthPlan, optimizer: OptimizerState): void {
   }
 }
 
-async function writeCard(
-  folder: string,
-  plan: GrowthPlan,
-  opened: OpenModel,
-  dtype: FloatDType,
-  vanished: number,
-): Promise<void> {
+async function writeCard(folder: string, plan: GrowthPlan, opened: OpenModel, dtype: FloatDType, vanished: number) {
   const { source, target, options } = plan.growth;
   const { type } = target.architecture;
   const size = (d: typeof source.dimensions) => `${d.layers} layers, ${d.hidden} wide, ${d.heads} heads, FFN ${d.ffn}`;

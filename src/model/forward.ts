@@ -4,19 +4,7 @@
  */
 import type { ProgramBuilder } from "../program/builder.ts";
 import { ProgramError, type Value } from "../program/graph.ts";
-import {
-  add,
-  constant,
-  gather,
-  linear,
-  mul,
-  reshape,
-  slice,
-  split,
-  stopGradient,
-  sub,
-  tanh,
-} from "../program/ops/index.ts";
+import * as ops from "../program/ops/index.ts";
 import type { Model } from "./architecture.ts";
 import { type ForwardInputs, type ForwardOptions, Frame } from "./frame.ts";
 import type { Embedding, Network } from "./network.ts";
@@ -61,10 +49,10 @@ export function forward(b: ProgramBuilder, model: Model, inputs: ForwardInputs, 
       const weight = states.value(tied ? embedding.words : `${lm.decoder}.weight`);
       const bias = biasRead(lm, tied);
       const added = bias === undefined ? null : states.value(bias);
-      return linear(b, transformed(rows), weight, added, { transposeWeight: true });
+      return ops.linear(b, transformed(rows), weight, added, { transposeWeight: true });
     },
     /** From the final hidden state at each sequence's position 0, [batch, hidden] → [batch, pooler]. Throws without the output. */
-    pooled: (first: Value) => tanh(b, above(first, network.pooler)),
+    pooled: (first: Value) => ops.tanh(b, above(first, network.pooler)),
     /** From the pooler's output → [batch, 2]. Throws without the output. */
     nspLogits: (pooled: Value) => above(pooled, network.nsp),
   };
@@ -96,27 +84,35 @@ function embed(
   const { b, batch, length } = frame;
   // Rows of padding, where it is said which they are, pass no gradient back.
   const looked = (table: Value, ids: Value) => {
-    const rows = gather(b, table, ids);
+    const rows = ops.gather(b, table, ids);
     return inputs.padding === undefined ? rows : withoutGradient(b, rows, inputs.padding);
   };
   let sum = looked(states.value(words), inputs.ids);
   if (types !== undefined) {
     const table = states.value(types);
-    sum = add(b, sum, inputs.types === undefined ? slice(b, table, 0, 0, 1) : gather(b, table, inputs.types));
+    sum = ops.add(
+      b,
+      sum,
+      inputs.types === undefined ? ops.slice(b, table, 0, 0, 1) : ops.gather(b, table, inputs.types),
+    );
   }
   if (positions === undefined) return sum;
   const table = states.value(positions.name);
   // Positions that are given may themselves hold padding's row.
-  if (inputs.positions !== undefined) return add(b, sum, looked(table, inputs.positions));
-  const inOrder = slice(b, table, 0, positions.first, positions.first + length);
+  if (inputs.positions !== undefined) return ops.add(b, sum, looked(table, inputs.positions));
+  const inOrder = ops.slice(b, table, 0, positions.first, positions.first + length);
   const { shape } = sum;
-  return reshape(b, add(b, reshape(b, sum, [batch, length, shape[1]]), inOrder), shape);
+  return ops.reshape(b, ops.add(b, ops.reshape(b, sum, [batch, length, shape[1]]), inOrder), shape);
 }
 
 /** The rows [n, hidden] as they are, passing no gradient back where `where` [n] is 1. */
 function withoutGradient(b: ProgramBuilder, rows: Value, where: Value): Value {
-  const column = reshape(b, where, [where.shape[0], 1]);
-  return add(b, mul(b, rows, sub(b, constant(b, 1), column)), mul(b, stopGradient(b, rows), column));
+  const column = ops.reshape(b, where, [where.shape[0], 1]);
+  return ops.add(
+    b,
+    ops.mul(b, rows, ops.sub(b, ops.constant(b, 1), column)),
+    ops.mul(b, ops.stopGradient(b, rows), column),
+  );
 }
 
 /** Attention and a residual sum, FFN and a residual sum. In the last block only the kept rows go on. */
@@ -134,9 +130,9 @@ function block(
   const linear = (rows: Value, name: string) => frame.linear(rows, states, name);
   const entering = (rows: Value, norm: string) => (normsAfter ? rows : frame.norm(rows, states, norm));
   const joined = (rows: Value, written: Value, norm: string) =>
-    normsAfter ? frame.norm(add(b, written, rows), states, norm) : add(b, rows, written);
+    normsAfter ? frame.norm(ops.add(b, written, rows), states, norm) : ops.add(b, rows, written);
   const read = (rows: Value, names: readonly string[], count: number) =>
-    names.length === count ? names.map((name) => linear(rows, name)) : split(b, linear(rows, names[0]), 1, count);
+    names.length === count ? names.map((name) => linear(rows, name)) : ops.split(b, linear(rows, names[0]), 1, count);
 
   const x = frame.entry(stream, layer);
   const rows = entering(x, attention.norm);
@@ -161,7 +157,7 @@ function block(
   const [first, units] = read(entered, ffn.reads, ffn.gated ? 2 : 1);
   const active = frame.activation(first);
   if (ffn.gated) {
-    const inner = frame.dropout(mul(b, active, units), "inner", `${layer}/inner`);
+    const inner = frame.dropout(ops.mul(b, active, units), "inner", `${layer}/inner`);
     return joined(middle, linear(inner, ffn.writes), ffn.norm);
   }
   return joined(middle, frame.dropout(linear(active, ffn.writes), "hidden", `${layer}/ffn`), ffn.norm);

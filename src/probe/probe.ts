@@ -66,11 +66,7 @@ export function probeBytes(model: Model, inputs: ProbeInputs): number {
   return bytesOf(model, probeProgram(model, inputs, { gradients: false }).program);
 }
 
-function probeProgram(
-  model: Model,
-  inputs: ProbeInputs,
-  options: ProbeOptions,
-): { program: Program; given: Record<string, TensorData> } {
+function probeProgram(model: Model, inputs: ProbeInputs, options: ProbeOptions) {
   const b = new ProgramBuilder();
   const given: Record<string, TensorData> = {};
   const input = (name: string, data: TensorData): Value => {

@@ -58,10 +58,7 @@ export async function diagnose({ engine, model, plan, settings, from, step, inpu
 }
 
 /** The first parameter that is not finite, and the one with the largest weight. */
-export async function look(
-  engine: Engine,
-  model: Model,
-): Promise<{ broken: string | undefined; largest: { name: string; value: number } }> {
+export async function look(engine: Engine, model: Model) {
   const largest = { name: "", value: -1 };
   for (const { name } of model.parameters) {
     for (const value of await engine.read(name)) {

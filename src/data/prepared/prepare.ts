@@ -315,13 +315,7 @@ function heldOut(documents: number, share: number, paths: readonly string[]): nu
   throw new UserError(`${found}, and validation takes whole ones`, paths.join(", "), wayOut);
 }
 
-function checkParts(
-  train: PartInfo,
-  validation: PartInfo,
-  body: number,
-  held: boolean,
-  paths: readonly string[],
-): void {
+function checkParts(train: PartInfo, validation: PartInfo, body: number, held: boolean, paths: readonly string[]) {
   const where = paths.join(", ");
   if (train.tokens < body) {
     const what = `its ${train.tokens} tokens do not fill a sequence of ${body}`;

@@ -75,12 +75,7 @@ export function layoutOf(model: Model): Layout {
 }
 
 /** Writes all parameters. @throws UserError if a weight is not finite */
-export async function writeParameters(
-  engine: Engine,
-  model: Model,
-  parameters: ParameterSource,
-  where: string,
-): Promise<void> {
+export async function writeParameters(engine: Engine, model: Model, parameters: ParameterSource, where: string) {
   for (const parameter of model.parameters) {
     const values = await parameters.readF32(parameter.name);
     checkFinite(values, parameter.name, where);
