@@ -33,7 +33,7 @@ import {
 import { feedOf } from "./step/inputs.ts";
 import { loadState, NotFinite, readReal, resetOptimizer } from "./step/state.ts";
 import type { FlopsSoFar } from "./step/terms.ts";
-import { Symmetry } from "./symmetry.ts";
+import { symmetryOf } from "./symmetry.ts";
 
 const signals = ["SIGINT", "SIGTERM"] as const;
 type Signal = (typeof signals)[number];
@@ -292,9 +292,10 @@ export class Trainer {
       const why = broken === undefined ? `the largest weight is in ${largest.name}` : `${broken} holds NaN or infinity`;
       throw this.#diverged(`the validation loss after step ${step} is not a number (${why})`);
     }
-    const symmetry = await Symmetry.of(this.#model, this.#companions.growth)?.measure((name) =>
-      readReal(this.#run.engine, name),
-    );
+    const symmetry = await symmetryOf(
+      this.#model,
+      this.#companions.growth,
+    )?.((name) => readReal(this.#run.engine, name));
     await this.#run.metrics.add({
       step,
       stage,

@@ -7,7 +7,7 @@ import type { Objective } from "../../model/objectives.ts";
 import { UserError } from "../../util/errors.ts";
 import { RandomStream } from "../../util/random.ts";
 import type { Dataset } from "../prepared/dataset.ts";
-import { Permutation } from "../prepared/order.ts";
+import { permutation } from "../prepared/order.ts";
 import { type Batch, type BatchShape, bodyLength, hasPairs, predictedOf } from "./batch.ts";
 import { maskedCount } from "./masking.ts";
 import { causal, layoutOf, maskedBatch, maskerOf, separatorOf } from "./rows.ts";
@@ -129,8 +129,8 @@ export function* validationBatches(
   }
 }
 
-function epochOrder(sequences: number, seed: number, epoch: number): Permutation {
-  return new Permutation(sequences, new RandomStream(seed, "epoch order", epoch));
+function epochOrder(sequences: number, seed: number, epoch: number): (place: number) => number {
+  return permutation(sequences, new RandomStream(seed, "epoch order", epoch));
 }
 
 /** The sequences at `count` places of the run from place `start`. */
@@ -144,7 +144,7 @@ function places(seed: number, start: number, count: number, sequences: number): 
       epoch = of;
       order = epochOrder(sequences, seed, epoch);
     }
-    rows.push(order.at(place - epoch * sequences));
+    rows.push(order(place - epoch * sequences));
   }
   return rows;
 }

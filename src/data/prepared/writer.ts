@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { createFile, type OutputFile } from "../../store/output.ts";
 import { RandomStream } from "../../util/random.ts";
 import type { PartInfo } from "./dataset.ts";
-import { Permutation } from "./order.ts";
+import { permutation } from "./order.ts";
 import { Positions } from "./positions.ts";
 
 /** Bytes read at a time. */
@@ -13,7 +13,7 @@ const BUFFER = 2 ** 20;
 
 /** Parts all.* into train.* and validation.* and removes it. @param held how many documents are held out */
 export async function split(folder: string, width: 2 | 4, all: PartInfo, held: number): Promise<[PartInfo, PartInfo]> {
-  const order = new Permutation(all.documents, new RandomStream(0, "held-out documents"));
+  const order = permutation(all.documents, new RandomStream(0, "held-out documents"));
   const [path, documents, lines] = FILES.map((name) => join(folder, `all.${name}`));
   const starts = new Positions(documents, all.documents, all.tokens);
   const lineStarts = new Positions(lines, all.lines, all.tokens);
@@ -23,7 +23,7 @@ export async function split(folder: string, width: 2 | 4, all: PartInfo, held: n
   const parts = [await createPart(folder, "train", width), await createPart(folder, "validation", width)];
   try {
     for (let document = 0, line = 0; document < all.documents; document++) {
-      const part = parts[order.at(document) < held ? 1 : 0];
+      const part = parts[order(document) < held ? 1 : 0];
       const [start, end] = [starts.at(document), starts.at(document + 1)];
       const shift = part.info.tokens - start;
       await part.startDocument();
