@@ -6,7 +6,7 @@ import { UserError } from "../../util/errors.ts";
 import { workerUrl } from "../../util/worker.ts";
 import { DeviceEngine } from "../device.ts";
 import type { Engine, EngineKind } from "../engine.ts";
-import { WorkerDevice } from "../worker.ts";
+import { workerDevice } from "../worker.ts";
 import { watched } from "./guard.ts";
 import { lower } from "./lower.ts";
 import type { Plan } from "./plan.ts";
@@ -40,7 +40,7 @@ export const onnxEngine: EngineKind = {
 async function open(threads: number): Promise<Engine> {
   const { flags, forget } = watched();
   const settings: RunnerSettings = { threads, flags };
-  const device = new WorkerDevice<Plan>(workerUrl(import.meta.url, "./worker.ts"), settings, forget);
+  const device = workerDevice<Plan>(workerUrl(import.meta.url, "./worker.ts"), settings, forget);
   const version = await device.ask<string>("version");
   const description = `onnxruntime-node ${version}, f32, ${threads} ${threads === 1 ? "thread" : "threads"}`;
   return new DeviceEngine("onnx", description, device, lower);
