@@ -1,6 +1,6 @@
 /**
  * The recipe that this tool recommends for a model and its data, as the text of a RUN.yaml: what saved most in our own
- * studies (docs/results/bert-mini.md, gpt-mini.md), with the reasons beside the numbers. A starting point, not a law.
+ * studies (docs/results/bert-mini.md, gpt-mini.md, reuse-gpt.md), with the reasons beside the numbers. A starting point, not a law.
  */
 import { join, relative, sep } from "node:path";
 import { adviceOnGrown } from "../advise/advise.ts";
@@ -23,8 +23,8 @@ const TOKENS_A_STEP = 4096;
  * 2022); norms after the residual sum bear less than norms before the branches.
  */
 const RATE_TIMES_WIDTH = { pre: 0.4, post: 0.2 } as const;
-/** Second moments that forget sooner (RoBERTa's), where norms after the residual sum make gradients swing. */
-const BETAS = { pre: "", post: ", betas: [0.9, 0.98]" } as const;
+/** Second moments that forget sooner: RoBERTa's where norms after the residual sum make gradients swing, GPT-3's else. */
+const BETAS = { pre: "[0.9, 0.95]", post: "[0.9, 0.98]" } as const;
 const EVALUATIONS = 20;
 
 export interface Recommended {
@@ -75,10 +75,8 @@ export async function recommendRun({ model: from, data, out, beside }: Recommend
     `data: { from: ${fact(way(data))} }`,
     `objective: ${objective}`,
     `batch: { sequences: ${sequences} } # ${sequences * length} tokens a step`,
-    `optimizer: { lr: ${rate.toExponential()}${BETAS[norms]} } # for ${model.dimensions.hidden} units; if the loss jumps, halve it`,
-    grown
-      ? "schedule: { warmup: 0.05, decay: quadratic } # a grown model gains by a rate that falls early"
-      : "schedule: { warmup: 0.05, decay: linear }",
+    `optimizer: { lr: ${rate.toExponential()}, betas: ${BETAS[norms]} } # for ${model.dimensions.hidden} units; if the loss jumps, halve it`,
+    "schedule: { warmup: 0.05, decay: linear, cooldown: 0.2 } # one that falls early crosses early, and ends higher",
     ...(grown && objective === "mlm" && model.dimensions.layers > 1 ? [twoStages(model.dimensions.layers)] : []),
     `steps: ${steps} # once over the data, ${dataset.train.info.tokens} tokens; more if you can afford it`,
     `evaluate: { every: ${every} }`,

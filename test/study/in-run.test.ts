@@ -23,7 +23,7 @@ const written = `
 ${named.map((name) => `  ${name}:\n`).join("")}`;
 
 /** Of the toy's heads of 4: a target of 4 layers, 24 wide. */
-const target = ["target={hidden: 24, layers: 4}", "engine={kind: reference}", "budget.steps=12"];
+const target = ["target={hidden: 24, layers: 4}", "engine={kind: auto, threads: 1}", "budget.steps=12"];
 const sparing = ["checkpoint.every=0", "evaluate={every: 0, sequences: 8}"];
 
 describe("growth inside a run", () => {

@@ -20,7 +20,7 @@ async function folderFor(config: object): Promise<string> {
 }
 
 it.each([
-  { config: { ...gpt2Config, n_embd: 16, n_head: 2 }, objective: "clm", lr: 1e-2, betas: [0.9, 0.999] },
+  { config: { ...gpt2Config, n_embd: 16, n_head: 2 }, objective: "clm", lr: 1e-2, betas: [0.9, 0.95] },
   {
     config: { ...bertConfig, hidden_size: 16, num_attention_heads: 2 },
     objective: "mlm",
@@ -41,7 +41,7 @@ it.each([
   const { settings } = await loadRun(path);
   expect(settings).toMatchObject({ objective, out: join(folder, "grown-run"), model: { from: join(folder, "grown") } });
   expect(stdout.includes("plan: { two-stage")).toBe(objective === "mlm");
-  expect(settings.schedule).toEqual({ warmup: 0.05, decay: "quadratic" });
+  expect(settings.schedule).toEqual({ warmup: 0.05, decay: "linear", cooldown: 0.2 });
   expect(settings.optimizer).toMatchObject({ lr, betas });
   // 6,000 tokens, 16 a sequence: two steps of 256 sequences are once over the data.
   expect(settings.length).toEqual({ steps: 2 });
