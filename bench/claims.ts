@@ -7,12 +7,11 @@ import { basename, dirname, join } from "node:path";
 import { settingText } from "../src/advise/advise.ts";
 import type { GridCell } from "../src/advise/grid.ts";
 import { type Claim, claims } from "../src/advise/literature.ts";
-import type { EvaluationPoint } from "../src/report/data.ts";
+import { savingsByBudget } from "../src/report/fair.ts";
 import { percent } from "../src/report/format.ts";
 import type { Spread, StudyMethodResult, StudyResults } from "../src/report/study-data.ts";
 import { markdownTable } from "../src/report/table.ts";
 import { writeFileWhole } from "../src/store/files.ts";
-import { fairSaving } from "../src/study/results.ts";
 import { packageRoot } from "../src/util/paths.ts";
 import { type MeasuredSaving, surfacePicture, surfaceTable } from "./surface.ts";
 
@@ -20,7 +19,7 @@ type Saving = GridCell["reuse"];
 
 /** A study's cells: of each method one a budget, where both have branches, else one by the crossing. */
 export function cellsOf(study: string, results: StudyResults): readonly GridCell[] {
-  const { setting, accounting, methods, source } = results;
+  const { setting, accounting, methods } = results;
   const scratch = methods.find((method) => method.reference);
   if (setting === undefined || scratch === undefined) return [];
   const { from: _, tokens, ...common } = setting;
@@ -44,19 +43,12 @@ export function cellsOf(study: string, results: StudyResults): readonly GridCell
         },
       ];
     };
-    const on = (point: EvaluationPoint) => point.flops[accounting];
-    const spent = method.grown ? (source?.flops[accounting] ?? null) : undefined;
-    const shares = scratch.annealed?.[0]?.points.map(({ share }) => share) ?? [];
-    if (shares.length === 0 || (method.annealed ?? []).length === 0) {
-      const spread = method.savings?.[accounting];
-      return made(tokens, "crossing", plain(spread?.reuse), plain(spread?.allIn));
+    const budgets = savingsByBudget(results, method);
+    if (budgets.length > 0) {
+      return budgets.flatMap(({ tokens, saving }) => made(tokens, "annealed", saving.reuse, saving.allIn));
     }
-    return shares.flatMap((share) => {
-      const ends = scratch.annealed.flatMap(({ points }) => points.filter((point) => point.share === share));
-      const reference = ends.map((end) => ({ evaluations: [end] }));
-      const fair = fairSaving(method.annealed, reference, on, spent);
-      return made(ends[0].tokens, "annealed", fair.reuse, fair.allIn);
-    });
+    const spread = method.savings?.[accounting];
+    return made(tokens, "crossing", plain(spread?.reuse), plain(spread?.allIn));
   });
 }
 

@@ -1,6 +1,7 @@
 /** A study's results as tables: for its page, for Markdown, for a terminal. */
 import { mean } from "./annealed.ts";
 import type { Table } from "./data.ts";
+import { savingsByBudget } from "./fair.ts";
 import { compact, duration, flopsText, lossText, percent } from "./format.ts";
 import type { FairSaving, SavingAxis, SavingSpread, Spread, StudyMethodResult, StudyResults } from "./study-data.ts";
 import { type Column, known, markdownTable, tableBy } from "./table.ts";
@@ -72,6 +73,35 @@ export function annealedTable({ accounting, methods }: StudyResults): Table {
       ["All-in", ({ reference, fair }) => (reference ? "" : fairText(fair?.[accounting], "allIn"))],
     ],
     "Each loss is the end of a branch: the method's trunk, annealed so that it ends at that share of the budget. Against the best other: how far it ends, at the whole budget, above or below the lowest of all other methods. Saving: 1 − what the method spends for the reference's final loss along its row (linear in the logarithm of FLOPs) ÷ what the reference spent; speed-up: the same as time won back. Of several seeds: the mean over all pairs, with its 95 % interval (Welch's). All-in charges the source's own training; a method without a source has paid everything in its saving.",
+  );
+}
+
+/** What was saved at each budget at which the reference was annealed; no rows where that is one alone. */
+export function budgetTable(results: StudyResults): Table {
+  const rows = results.methods.flatMap((method) => {
+    const budgets = savingsByBudget(results, method);
+    return budgets.length > 1 ? [{ label: method.label, budgets }] : [];
+  });
+  const parameters = results.setting?.to.parameters;
+  const heading = ({ share, tokens }: (typeof rows)[number]["budgets"][number]) =>
+    parameters === undefined
+      ? `${Math.round(100 * share)} %`
+      : `${Number((tokens / parameters).toPrecision(2))} tokens`;
+  const saved = (saving: FairSaving) => {
+    const figures = [saving.reuse, saving.allIn].map((figure) => figure && percent(figure.mean));
+    const [reuse, allIn] = figures;
+    return reuse === null ? fairText(saving) : `${reuse}${allIn === null ? "" : `, all-in ${allIn}`}`;
+  };
+  return tableBy(
+    "Savings at each budget, in tokens for each of the target's parameters",
+    rows,
+    [
+      ["Method", ({ label }) => label],
+      ...(rows.at(0)?.budgets ?? []).map((budget, i): Column<(typeof rows)[number]> => {
+        return [heading(budget), ({ budgets }) => saved(budgets[i].saving)];
+      }),
+    ],
+    "As above, with the reference's annealed loss at that budget as the one to reach, and what it spent there as the whole.",
   );
 }
 
@@ -226,7 +256,7 @@ export function rateTable({ methods }: StudyResults): Table {
   );
 }
 
-const TABLES = [annealedTable, resultTable, taskTable, countTable, growthTable, rateTable, costTable];
+const TABLES = [annealedTable, budgetTable, resultTable, taskTable, countTable, growthTable, rateTable, costTable];
 
 /** The results as Markdown: title, paragraphs, the tables that have rows, notes. */
 export function studyMarkdown(results: StudyResults): string {

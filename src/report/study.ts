@@ -9,6 +9,7 @@ import { details, factList, listings, page, paragraphs, tableOf, text } from "./
 import { annealedCurve, methodCurve, type StudyMethodResult, type StudyResults } from "./study-data.ts";
 import {
   annealedTable,
+  budgetTable,
   costTable,
   countName,
   countTable,
@@ -107,7 +108,9 @@ function annealedCurves(results: StudyResults): string {
   const note =
     "Every point is the end of a run that was annealed there. How far left of the reference's end a curve meets its level is what the method saves for the same final quality.";
   const figures = comparedLosses("annealed", "Annealed validation loss", compared, accounting, target, note);
-  return `<h2>At equal annealed loss</h2>${lossFigures(figures)}${tableOf(table)}`;
+  const budgets = budgetTable(results);
+  const both = `${tableOf(table)}${budgets.rows.length > 0 ? tableOf(budgets) : ""}`;
+  return `<h2>At equal annealed loss</h2>${lossFigures(figures)}${both}`;
 }
 
 /** A method: what it is, its runs, its settings, its evaluations. */

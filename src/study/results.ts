@@ -6,13 +6,13 @@ import { join } from "node:path";
 import { settingOf, sizeOf } from "../advise/advise.ts";
 import { claims } from "../advise/literature.ts";
 import { parameterCount } from "../model/table.ts";
-import { annealedCrossing, mean, pairInterval } from "../report/annealed.ts";
+import { mean } from "../report/annealed.ts";
 import type { Fact } from "../report/data.ts";
+import { ended, fairSaving, type On } from "../report/fair.ts";
 import { compact, flopsText } from "../report/format.ts";
 import { type LossPoint, saving } from "../report/saving.ts";
 import type {
   AnnealedRun,
-  FairSaving,
   SavingAxis,
   Spread,
   StudyMethodResult,
@@ -203,21 +203,12 @@ async function methodResult(
   };
 }
 
-/** What is counted of a point of a curve. */
-type On = (point: StudyRun["evaluations"][number]) => number;
-
 function byAxis<R>(of: (on: On) => R): Record<SavingAxis, R> {
   return {
     exact: of((point) => point.flops.exact),
     paper: of((point) => point.flops.paper),
     time: of((point) => point.seconds ?? 0),
   };
-}
-
-type Evaluated = Pick<StudyRun, "diverged" | "evaluations">;
-
-function ended<R extends Evaluated>(runs: readonly R[]): readonly R[] {
-  return runs.filter((run) => run.diverged === undefined && run.evaluations.length > 0);
 }
 
 /**
@@ -242,32 +233,6 @@ export function savingSpread(
     allIn: spent == null ? null : spreadOf(pairs.map((pair) => pair?.allIn ?? null)),
     reached: spreadOf(pairs.map((pair) => pair?.reached ?? null)),
     coarse: pairs.filter((pair) => pair?.coarse === true).length,
-  };
-}
-
-/** The saving at equal annealed loss, against the ends of reference runs. @param spent as for savingSpread */
-export function fairSaving(
-  runs: readonly AnnealedRun[],
-  reference: readonly Evaluated[],
-  on: On,
-  spent: number | null | undefined,
-): FairSaving {
-  const ends = ended(reference).map((run) => run.evaluations[run.evaluations.length - 1]);
-  const pairs = runs.map(({ points }) => {
-    const curve = points.map((point) => ({ flops: on(point), loss: point.loss }));
-    return ends.map((end) => ({ reached: annealedCrossing(curve, end.loss), whole: on(end) }));
-  });
-  const all = pairs.flat();
-  const count = (reached: "before" | null) => all.filter((pair) => pair.reached === reached).length;
-  const figure = (charged: number) => {
-    const shares = pairs.map((row) =>
-      row.flatMap(({ reached, whole }) => (typeof reached === "number" ? [1 - (reached + charged) / whole] : [])),
-    );
-    return shares.flat().length < all.length ? null : pairInterval(shares);
-  };
-  return {
-    ...{ reuse: figure(0), allIn: spent == null ? null : figure(spent) },
-    ...{ pairs: all.length, before: count("before"), never: count(null) },
   };
 }
 

@@ -4,6 +4,7 @@ import { basename, dirname, join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { cellsOf, claimsTable, write } from "../../bench/claims.ts";
 import type { StudyMethodResult, StudyResults } from "../../src/report/study-data.ts";
+import { budgetTable } from "../../src/report/study-tables.ts";
 import { packageRoot } from "../../src/util/paths.ts";
 import { temporaryFolder } from "../support.ts";
 
@@ -53,6 +54,18 @@ describe("a study's cells", () => {
       expect(reuse?.mean).toBeCloseTo(1 - 1 / 1.6, 9);
       expect(allIn?.mean).toBeCloseTo(1 - 1 / 1.6 - (0.2 * 8000) / tokens, 9);
     }
+  });
+
+  it("stand in a study's tables by what the target has seen", () => {
+    const { columns, rows } = budgetTable(
+      results([scratch, method("midas", 1.6), method("direct", 1.6, { grown: true })]),
+    );
+    // 2,000, 4,000 and 8,000 tokens on 1,000 parameters; 1 − 1 / 1.6, and a fifth of the whole budget is the source's.
+    expect(columns).toEqual(["Method", "2 tokens", "4 tokens", "8 tokens"]);
+    expect(rows).toEqual([
+      ["midas", "below it at the least budget", "37.5 %", "37.5 %"],
+      ["direct", "below it at the least budget", "37.5 %, all-in −2.5 %", "37.5 %, all-in 17.5 %"],
+    ]);
   });
 
   it("are one by the crossing where there are no branches, and none of what does not grow", () => {

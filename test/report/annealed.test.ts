@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { annealedCrossing, pairInterval } from "../../src/report/annealed.ts";
+import { fairSaving } from "../../src/report/fair.ts";
 import type { AnnealedRun, StudyMethodResult, StudyRun } from "../../src/report/study-data.ts";
 import { annealedTable } from "../../src/report/study-tables.ts";
-import { fairSaving } from "../../src/study/results.ts";
 import { RandomStream } from "../../src/util/random.ts";
 
 /** A loss that falls as a power of FLOPs, as pre-training's does. */
