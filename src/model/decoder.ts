@@ -14,7 +14,7 @@ import type { ConfigReader } from "./config.ts";
 import { type Definition, defineArchitecture } from "./define.ts";
 import { ropeOf, ropeParameters, turnedUnits } from "./rope.ts";
 import type { Dimensions } from "./table.ts";
-import { tokensHead } from "./task-head.ts";
+import { spansHead, tokensHead } from "./task-head.ts";
 
 /** What tells the members of the family apart. */
 export interface Flavour extends Pick<Definition, "wholeHeads" | "optional"> {
@@ -29,6 +29,8 @@ export interface Flavour extends Pick<Definition, "wholeHeads" | "optional"> {
   readonly defaults: Json;
   /** Which linear layers have biases; default none. */
   biases?(read: ConfigReader): { readonly qkv?: boolean; readonly output?: boolean; readonly ffn?: boolean };
+  /** What stands before the network's names in its class for question answering; default, that of the past. */
+  readonly spansPrefix?: string;
   /** Whether queries and keys are normed head by head. */
   readonly queryNorms?: boolean;
   /** Whether norms are LayerNorms with shifts, their eps `layer_norm_eps`, rather than RMS norms. */
@@ -66,7 +68,7 @@ const THETA = 10_000;
 
 /** A member of the family, from what tells it apart. */
 export function decoderArchitecture(flavour: Flavour): Architecture {
-  const { type, title, queryNorms = false, layerNorms = false } = flavour;
+  const { type, title, spansPrefix = "transformer.", queryNorms = false, layerNorms = false } = flavour;
   const defaults = { ...familyDefaults, ...flavour.defaults, model_type: type };
   return defineArchitecture({
     type,
@@ -77,13 +79,14 @@ export function decoderArchitecture(flavour: Flavour): Architecture {
     classes: [modelClass(`${title}ForCausalLM`, "lm"), modelClass(`${title}Model`)],
     names: {
       prefix: "model.",
+      past: [[/^transformer\./, "model."]],
       // Angles, which older versions of transformers stored with every block.
       buffers: /^layers\.\d+\.self_attn\.rotary_emb\.inv_freq$/,
       tasks: /^(score|qa_outputs)\./,
     },
     objective: "clm",
     taskHeads: {
-      ...tokensHead(title, "score"),
+      ...{ ...tokensHead(title, "score"), ...spansHead(title, { prefix: spansPrefix }) },
       sequence: { name: `${title}ForSequenceClassification`, out: "score", reads: "last", bias: false, drops: [] },
     },
     withKinds: Object.hasOwn(defaults, "layer_types")

@@ -48,7 +48,7 @@ export const distilbert: Architecture = encoderArchitecture({
   ffn: { reads: ["ffn.lin1"], writes: "ffn.lin2", norm: "output_layer_norm" },
   classes: [modelClass("DistilBertForMaskedLM", "lm"), modelClass("DistilBertModel")],
   taskHeads: {
-    ...{ ...tokensHead("DistilBert"), ...spansHead("DistilBert", true) },
+    ...{ ...tokensHead("DistilBert"), ...spansHead("DistilBert", { drops: ["out"] }) },
     sequence: {
       ...{ name: "DistilBertForSequenceClassification", reads: "first", bias: true, drops: ["out"] },
       ...{ dense: "pre_classifier", activation: "relu", out: "classifier" },

@@ -5,6 +5,7 @@ import { decoderArchitecture, SLIDING } from "./decoder.ts";
 export const mistral: Architecture = decoderArchitecture({
   type: "mistral",
   title: "Mistral",
+  spansPrefix: "model.",
   defaults: {
     bos_token_id: 1,
     eos_token_id: 2,

@@ -20,6 +20,8 @@ import { statesOf } from "./states.ts";
 export interface TaskHead {
   /** transformers' class. */
   readonly name: string;
+  /** What stands before the network's names, where that is not what does before a language model's. */
+  readonly prefix?: string;
   /** What it reads: the first position, the last that is no padding, or all. */
   readonly reads: "first" | "last" | "all";
   /** Whether the network's own pooler comes before it. */
@@ -46,10 +48,10 @@ export type TaskHeads = Readonly<Partial<Record<TaskKind, TaskHead>>>;
 export function tokensHead(title: string, out = "classifier"): TaskHeads {
   return { tokens: { name: `${title}ForTokenClassification`, reads: "all", out, bias: true, drops: ["out"] } };
 }
-/** @param drops whether dropout stands before its layer */
-export function spansHead(title: string, drops = false): TaskHeads {
+/** @param own what it has otherwise than most */
+export function spansHead(title: string, own: Pick<Partial<TaskHead>, "prefix" | "drops"> = {}): TaskHeads {
   const head = { name: `${title}ForQuestionAnswering`, reads: "all", out: "qa_outputs", bias: true } as const;
-  return { spans: { ...head, drops: drops ? ["out"] : [] } };
+  return { spans: { ...head, drops: [], ...own } };
 }
 
 /** A network with a head for a task. */
@@ -79,7 +81,7 @@ export function withTaskHead(
   }
   const bare = architecture.model(opened.config, folder, { lm: "none", pooler: head.pooler ?? false, nsp: false });
   const full = architecture.model(opened.config, folder, { lm: "tied", pooler: false, nsp: false });
-  const prefix = full.parameters[0].name.slice(0, -bare.parameters[0].name.length);
+  const prefix = head.prefix ?? full.parameters[0].name.slice(0, -bare.parameters[0].name.length);
   const init = drawn(bare.network.drawing);
   const place: Place = { prefix: "", layer: null, group: "head" };
   const { hidden } = bare.dimensions;

@@ -10,7 +10,7 @@ import { hashFile } from "../store/checksums.ts";
 import { removeWhole } from "../store/files.ts";
 import { evaluateTasks, headlineOf } from "../tasks/evaluate.ts";
 import { finetune } from "../tasks/finetune/finetune.ts";
-import { loadTask } from "../tasks/finetune/settings.ts";
+import { dataFiles, loadTask } from "../tasks/finetune/settings.ts";
 import { modelFolder } from "../train/run/folder.ts";
 import { UserError } from "../util/errors.ts";
 import type { SettingsFile } from "../util/settings.ts";
@@ -48,7 +48,7 @@ export async function studyTasks(
         loadTask({ engine, task, ...keys, model: { from }, out }, [], { beside: folder });
       const { data, metric: own } = (await load(folder, name)).settings;
       return {
-        ...{ ...(await known([data.train, data.validation])), metric: own },
+        ...{ ...(await known(dataFiles(data))), metric: own },
         run: async (model, out, options) => {
           const { score, spread } = await finetune(await load(model, out), { ...options, progress: undefined });
           return { score, spread };

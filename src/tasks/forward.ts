@@ -70,7 +70,8 @@ export function inputsAt(model: Model, sequences: readonly Sequence[], shape: Sh
     const { ids: own, types: kinds = [], at } = sequences[row] ?? sequences[0];
     ids.set(own, row * length);
     types.set(kinds, row * length);
-    mask.fill(1, row * length, row * length + own.length);
+    // Of a text without any token a padding token is read.
+    mask.fill(1, row * length, row * length + Math.max(1, own.length));
     for (let i = 0; i < wanted; i++)
       gather[row * wanted + i] = row * length + (at === undefined ? i : (at[i] ?? at[0]));
   }
@@ -123,18 +124,16 @@ export function largestAt(values: ArrayLike<number>): number {
   return best;
 }
 
-export interface Ranked {
-  readonly id: number;
-  /** exp(logit ÷ temperature), of the most probable 1. */
-  readonly weight: number;
-  readonly probability: number;
-}
-
-/** The most probable first. */
-export function ranked(logits: ArrayLike<number>, temperature = 1): readonly Ranked[] {
+/** Of logits ÷ temperature. */
+export function probabilities(logits: ArrayLike<number>, temperature = 1): Float64Array {
   const largest = logits[largestAt(logits)];
   const weights = Float64Array.from(logits, (logit) => Math.exp((logit - largest) / temperature));
   const sum = weights.reduce((all, weight) => all + weight, 0);
-  const all = Array.from(weights, (weight, id) => ({ id, weight, probability: weight / sum }));
-  return all.sort((a, b) => b.weight - a.weight || a.id - b.id);
+  return weights.map((weight) => weight / sum);
+}
+
+/** The most probable first. */
+export function ranked(logits: ArrayLike<number>, temperature = 1) {
+  const all = Array.from(probabilities(logits, temperature), (probability, id) => ({ id, probability }));
+  return all.sort((a, b) => b.probability - a.probability || a.id - b.id);
 }

@@ -136,23 +136,23 @@ export function pick(logits: ArrayLike<number>, options: SampleOptions, draw: ()
   const { topK, topP } = options;
   const temperature = options.temperature ?? (topK === undefined && topP === undefined ? 0 : 1);
   if (temperature === 0) return largestAt(logits);
-  const weights = ranked(logits, temperature);
-  const sum = (some: typeof weights) => some.reduce((all, { weight }) => all + weight, 0);
+  const tokens = ranked(logits, temperature);
+  const sum = (some: typeof tokens) => some.reduce((all, { probability }) => all + probability, 0);
   // Those as probable as the last of the `topK` stay too.
-  const least = weights[Math.min(topK ?? weights.length, weights.length) - 1].weight;
-  let kept = weights.filter(({ weight }) => weight >= least);
+  const least = tokens[Math.min(topK ?? tokens.length, tokens.length) - 1].probability;
+  let kept = tokens.filter(({ probability }) => probability >= least);
   if (topP !== undefined) {
     const most = topP * sum(kept);
     let before = 0;
-    kept = kept.filter(({ weight }, i) => {
+    kept = kept.filter(({ probability }, i) => {
       const stays = i === 0 || before < most;
-      before += weight;
+      before += probability;
       return stays;
     });
   }
   let left = draw() * sum(kept);
-  for (const { id, weight } of kept) {
-    left -= weight;
+  for (const { id, probability } of kept) {
+    left -= probability;
     if (left < 0) return id;
   }
   return kept[kept.length - 1].id;

@@ -1,7 +1,8 @@
 """PyTorch loops and scikit-learn's metrics, for test/peers/finetune.test.ts.
 
     finetune.py train CASES OUT    CASES: [{folder, batches, rates, ...}]; OUT: the loss of each step, by case
-    finetune.py open FOLDER...     prints the keys that transformers misses or does not expect, and its classes
+    finetune.py open CASES OUT     CASES: [{folder, texts, length}]; OUT: its class, the keys that transformers misses or does
+                                   not expect, and the logits of each text, by case
     finetune.py metrics CASES OUT  CASES: [[kind, found, wanted]]; OUT: the metrics of each
 """
 import json
@@ -45,12 +46,19 @@ def train(cases, out):
     json.dump(losses, open(out, "w"))
 
 
-def opened(*folders):
+@torch.no_grad()
+def opened(cases, out):
     said = []
-    for folder in folders:
-        model, info = t.AutoModelForSequenceClassification.from_pretrained(folder, output_loading_info=True)
-        said.append([type(model).__name__, sorted(info["missing_keys"]), sorted(info["unexpected_keys"])])
-    print(json.dumps(said))
+    for case in json.load(open(cases)):
+        model, info = t.AutoModelForSequenceClassification.from_pretrained(case["folder"], output_loading_info=True)
+        uncased = model.config.model_type in ("bert", "distilbert", "modernbert")
+        tokenizer = (t.BertTokenizer if uncased else t.AutoTokenizer).from_pretrained(case["folder"])
+        known = {"input_ids", "attention_mask"} | ({"token_type_ids"} if model.config.model_type == "bert" else set())
+        encode = lambda texts: tokenizer(*texts, truncation="longest_first", max_length=case["length"], return_tensors="pt")
+        logits = [model.eval()(**{k: v for k, v in encode(one).items() if k in known}).logits[0] for one in case["texts"]]
+        shares = [one.tolist() if len(one) == 1 else one.softmax(-1).tolist() for one in logits]
+        said.append([type(model).__name__, sorted(info["missing_keys"]), sorted(info["unexpected_keys"]), shares])
+    json.dump(said, open(out, "w"))
 
 
 def metrics(cases, out):

@@ -89,6 +89,11 @@ async function trained(
   return {
     losses,
     result,
+    items: readFileSync(join(settings.out, "predictions.jsonl"), "utf8")
+      .trimEnd()
+      .split("\n")
+      .map((line): { probabilities?: Record<string, number>; prediction: string } => JSON.parse(line)),
+    left: { folder: result.model, texts: examples.map(({ texts }) => texts), length: 24 },
     case: { folder, batches, rates, shares: Object.fromEntries(shares), weight_decay: 0.01, clip: 1 },
   };
 }
@@ -118,14 +123,26 @@ describe.skipIf(peer === undefined)("fine-tuning", () => {
         expect(Math.abs(loss - wanted[i][step]), `case ${i}, step ${step + 1}`).toBeLessThan(1e-5);
       }
     }
-    const said = JSON.parse(peer?.run(script, ["open", ...all.map(({ result }) => result.model)]) ?? "");
-    expect(said).toEqual(
+    writeFileSync(path, JSON.stringify(all.map(({ left }) => left)));
+    peer?.run(script, ["open", path, out]);
+    const said: [string, string[], string[], number[][]][] = JSON.parse(readFileSync(out, "utf8"));
+    expect(said.map((one) => one.slice(0, 3))).toEqual(
       ["Bert", "Roberta", "GPT2", "DistilBert", "ModernBert"].map((name) => [
         `${name}ForSequenceClassification`,
         [],
         [],
       ]),
     );
+    for (const [i, { items }] of all.entries()) {
+      const predicted = said[i][3];
+      expect(items.length).toBe(predicted.length);
+      for (const [row, { prediction, probabilities }] of items.entries()) {
+        const found = probabilities === undefined ? [Number(prediction)] : Object.values(probabilities);
+        for (const [n, value] of found.entries()) expect(Math.abs(value - predicted[row][n])).toBeLessThan(1e-5);
+        if (probabilities === undefined) continue;
+        expect(prediction).toBe(probabilities.yes > probabilities.no ? "yes" : "no");
+      }
+    }
   });
 });
 

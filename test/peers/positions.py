@@ -2,7 +2,10 @@
 
     positions.py train CASES OUT   CASES: [{folder, task, batches, rates}]; OUT: the loss of each step, by case
     positions.py encode CASES OUT  CASES: [{folder, task, rows, length, stride}]; OUT: [[ids, labels]...] by case
-    positions.py score CASES OUT   the same cases; OUT: [class, missing and unexpected keys, metrics] by case
+    positions.py score CASES OUT   the same cases, with questions' null threshold; OUT: [class, missing and unexpected keys,
+                                   metrics, what is predicted of each row] by case
+    positions.py heads CASES OUT   CASES: [{folder, sequences}]; OUT: [class, missing and unexpected keys, logits of each
+                                   sequence] by case
     positions.py answers CASES OUT CASES: [[found, wanted, version]]; OUT: [exact, f1] of each
     positions.py entities CASES OUT CASES: [[found, wanted]]; OUT: seqeval's f1 of each
 """
@@ -85,6 +88,15 @@ def encode(case):
     return [list(one) for one in sentences(case)]
 
 
+@torch.no_grad()
+def heads(case):
+    name = t.AutoConfig.from_pretrained(case["folder"]).architectures[0]
+    model, info = getattr(t, name).from_pretrained(case["folder"], output_loading_info=True)
+    found = [model.eval()(torch.tensor([ids])) for ids in case["sequences"]]
+    logits = [torch.stack([one.start_logits, one.end_logits], -1) if "start_logits" in one else one.logits for one in found]
+    return [name, sorted(info["missing_keys"]), sorted(info["unexpected_keys"]), [one.flatten().tolist() for one in logits]]
+
+
 def normal(text):
     plain = "".join(ch for ch in text.lower() if ch not in set(string.punctuation))
     return " ".join(re.sub(r"\b(a|an|the)\b", " ", plain).split())
@@ -118,14 +130,16 @@ def score(case):
     model.eval()
     keys = [type(model).__name__, sorted(info["missing_keys"]), sorted(info["unexpected_keys"])]
     if case["task"] == "token-classification":
-        found, wanted = [], []
+        found, wanted, items = [], [], []
         for ids, labels in sentences(case):
-            best = model(torch.tensor([ids])).logits[0].argmax(-1).tolist()
+            shares = model(torch.tensor([ids])).logits[0].softmax(-1)
+            best = shares.argmax(-1).tolist()
+            items.append([[model.config.id2label[best[i]], shares[i, best[i]].item()] for i, label in enumerate(labels) if label != -100])
             found.append([model.config.id2label[one] for one, label in zip(best, labels) if label != -100])
             wanted.append([label for label in labels if label != -100])
         pairs = [(a, b) for one, two in zip(found, wanted) for a, b in zip(one, two)]
-        return keys + [dict(accuracy=sum(a == b for a, b in pairs) / len(pairs), f1=entities([found, wanted]))]
-    best = collections.defaultdict(lambda: [(-1e9, "")])
+        return keys + [dict(accuracy=sum(a == b for a, b in pairs) / len(pairs), f1=entities([found, wanted])), items]
+    best = collections.defaultdict(lambda: [(-1e9, "", 0)])
     none = collections.defaultdict(lambda: 1e9)
     for number, ids, _, places in windows(case):
         types = {}
@@ -138,14 +152,20 @@ def score(case):
         for a in likely(starts):
             for b in likely(ends):
                 if a in places and b in places and a <= b < a + 30:
-                    best[number].append((starts[a] + ends[b], case["rows"][number]["context"][places[a][0]:places[b][1]]))
-    scores = []
+                    best[number].append((starts[a] + ends[b], case["rows"][number]["context"][places[a][0]:places[b][1]], places[a][0]))
+    scores, items = [], []
     for number, row in enumerate(case["rows"]):
-        most, text = max(best[number])
-        text = "" if none[number] - most > 0 else text
+        # As run_qa.py's postprocess_qa_predictions with version_2_with_negative.
+        nothing = (none[number], "", None)
+        listed = sorted(best[number][1:] + [nothing], key=lambda one: -one[0])[:20]
+        listed += [] if nothing in listed else [nothing]
+        shares = torch.tensor([one[0] for one in listed]).double().softmax(0).tolist()
+        most, text, _ = max(best[number], key=lambda one: one[0])
+        text = "" if none[number] - most > case["threshold"] else text
+        items.append([text, none[number], [[*one, share] for one, share in zip(listed, shares)]])
         scores.append(answer([text, [one["text"] for one in row["answers"]], 2]))
-    return keys + [dict(exact_match=sum(a for a, _ in scores) / len(scores), f1=sum(b for _, b in scores) / len(scores))]
+    return keys + [dict(exact_match=sum(a for a, _ in scores) / len(scores), f1=sum(b for _, b in scores) / len(scores)), items]
 
 
-of = {"train": train, "encode": encode, "score": score, "answers": answer, "entities": entities}[sys.argv[1]]
+of = {"heads": heads, "train": train, "encode": encode, "score": score, "answers": answer, "entities": entities}[sys.argv[1]]
 json.dump([of(case) for case in json.load(open(sys.argv[2]))], open(sys.argv[3], "w"))

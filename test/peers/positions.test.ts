@@ -9,15 +9,19 @@ import { writeConfig } from "../../src/checkpoint/folder.ts";
 import { writeWeights } from "../../src/checkpoint/write.ts";
 import { templateOf } from "../../src/data/tokenizer/template.ts";
 import { openTokenizer } from "../../src/data/tokenizer/tokenizer.ts";
+import { openEngine } from "../../src/engine/engines.ts";
 import { openModel } from "../../src/model/load.ts";
 import { shapeOf } from "../../src/model/table.ts";
 import { withTaskHead } from "../../src/model/task-head.ts";
 import { batchOf, orderOf } from "../../src/tasks/finetune/examples.ts";
 import { finetune } from "../../src/tasks/finetune/finetune.ts";
+import { predictingProgram } from "../../src/tasks/finetune/programs.ts";
 import { answerScores } from "../../src/tasks/finetune/questions.ts";
 import { loadTask } from "../../src/tasks/finetune/settings.ts";
 import { entityF1 } from "../../src/tasks/finetune/tokens.ts";
 import { factorAt } from "../../src/train/plan/schedule.ts";
+import { writeModel } from "../../src/train/run/checkpoint.ts";
+import { loadState } from "../../src/train/step/state.ts";
 import type { Json } from "../../src/util/json.ts";
 import { packageRoot } from "../../src/util/paths.ts";
 import { RandomStream } from "../../src/util/random.ts";
@@ -45,7 +49,8 @@ const lines = (count: number, seed: number) =>
   sentencesOf(count, seed)
     .map((row) => `${JSON.stringify(row)}\n`)
     .join("");
-writeFileSync(train["token-classification"], lines(120, 1));
+const odd = { tokens: ["", " cat", "dog", "a  b"], ner_tags: ["O", "B-PER", "O", "B-LOC"] };
+writeFileSync(train["token-classification"], `${lines(120, 1)}${JSON.stringify(odd)}\n`);
 writeFileSync(dev["token-classification"], lines(40, 2));
 
 function rowsOf(path: string): readonly unknown[] {
@@ -62,15 +67,61 @@ function rowsOf(path: string): readonly unknown[] {
 
 type Task = keyof typeof train;
 
+interface Item {
+  readonly id: string | null;
+  readonly prediction: string | readonly (string | null)[];
+  readonly probabilities: readonly (number | null)[];
+  readonly null_score: number;
+  readonly answers: readonly { text: string; score: number; start: number | null; probability: number }[];
+}
+
+function itemsOf(out: string): readonly Item[] {
+  const lines = readFileSync(join(out, "predictions.jsonl"), "utf8").trimEnd().split("\n");
+  return lines.map((line) => JSON.parse(line));
+}
+
+function expectClose(found: readonly number[], wanted: readonly number[]): void {
+  expect(found.length).toBe(wanted.length);
+  for (const [i, value] of found.entries()) expect(Math.abs(value - wanted[i])).toBeLessThan(1e-5);
+}
+
+/** Against transformers' own, by the parts of `score` in positions.py. */
+function expectSame(item: Item, wanted: unknown): void {
+  const list = Array.isArray(wanted) ? wanted : [];
+  if (item.answers === undefined) {
+    const kept = item.probabilities.flatMap((share, n) => (share === null ? [] : [[item.prediction[n], share]]));
+    expect(kept.map(([label]) => label)).toEqual(list.map(([label]) => label));
+    const shares = kept.map(([, share]) => Number(share));
+    expectClose(
+      shares,
+      list.map(([, share]) => share),
+    );
+    return;
+  }
+  const [text, none, answers] = list;
+  expect(item.prediction).toBe(text);
+  const numbers = item.answers.map(({ score, probability }) => [score, probability]);
+  expectClose([item.null_score, ...numbers.flat()], [none, ...answers.flatMap((one: number[]) => [one[0], one[3]])]);
+  // As good as alike: either may come first, or be the last that is listed.
+  const last = item.answers[item.answers.length - 1].score;
+  for (const own of item.answers) {
+    const same = answers.some(
+      ([score, text, start]: unknown[]) =>
+        text === own.text && start === own.start && Math.abs(Number(score) - own.score) < 1e-5,
+    );
+    expect(same || own.score - last < 1e-5, JSON.stringify(own)).toBe(true);
+  }
+}
+
 /** 20 steps, and what transformers needs to take the same ones and to read the same files. */
-async function trained(kind: "bert" | "roberta" | "gpt2", task: Task) {
+async function trained(kind: "bert" | "roberta" | "gpt2", task: Task, threshold = 0) {
   const positions: Json = kind === "gpt2" ? { n_positions: length } : { max_position_embeddings: length + 2 };
   const from = await smallModel(join(root, task), kind, positions);
   const loaded = await loadTask({
     out: join(root, `${kind}-${task}`),
     ...{ model: { from }, task, epochs: 1, batch: 6, length, seed: 3, engine: { kind: "onnx", threads: 1 } },
     data: { train: train[task], validation: dev[task] },
-    ...(task === "question-answering" ? { questions: { stride } } : {}),
+    ...(task === "question-answering" ? { questions: { stride, null_threshold: threshold } } : {}),
     optimizer: { lr: 1e-3, dropout: 0 },
   });
   const losses: number[] = [];
@@ -105,16 +156,17 @@ async function trained(kind: "bert" | "roberta" | "gpt2", task: Task) {
     return { length: form.length, ids, mask, types, labels };
   });
   return {
-    ...{ kind, task, losses: losses.slice(0, 20), seeds, data },
+    ...{ kind, task, losses: losses.slice(0, 20), seeds, data, items: itemsOf(loaded.settings.out) },
     steps: { folder, task, batches, rates: batches.map((_, i) => 1e-3 * factorAt(settings.schedule, i, steps)) },
     read: { folder: from, task, rows: rowsOf(train[task]), length, stride },
-    left: { folder: model, task, rows: rowsOf(dev[task]), length, stride },
+    left: { folder: model, task, rows: rowsOf(dev[task]), length, stride, threshold },
   };
 }
 
 describe.skipIf(seqeval === undefined)("heads of all positions", () => {
   test.each(["question-answering", "token-classification"] satisfies Task[])("%s is transformers'", async (task) => {
-    const all = [await trained("bert", task), await trained("roberta", task), await trained("gpt2", task)];
+    // A threshold that some questions pass, and one that none does.
+    const all = [await trained("bert", task), await trained("roberta", task, 4), await trained("gpt2", task, 6)];
     const losses = asked<number[]>(
       "train",
       all.map(({ steps }) => steps),
@@ -141,7 +193,17 @@ describe.skipIf(seqeval === undefined)("heads of all positions", () => {
       all.map(({ left }) => left),
     );
     const name = task === "question-answering" ? "ForQuestionAnswering" : "ForTokenClassification";
-    all.forEach(({ kind, seeds }, i) => {
+    all.forEach(({ kind, seeds, items }, i) => {
+      const predicted = Object(opened[i][4]);
+      expect(items.length).toBe(predicted.length);
+      for (const [row, item] of items.entries()) expectSame(item, predicted[row]);
+      if (task === "question-answering" && kind !== "bert") {
+        // The threshold decides otherwise than 0 would.
+        const odds = items.map(({ null_score, answers }) => {
+          return null_score - (answers.find(({ start }) => start !== null)?.score ?? Number.NEGATIVE_INFINITY);
+        });
+        expect(items.some(({ prediction }, row) => (prediction === "") !== odds[row] > 0)).toBe(true);
+      }
       const title = { bert: "Bert", roberta: "Roberta", gpt2: "GPT2" }[kind];
       expect(opened[i].slice(0, 3)).toEqual([title + name, [], []]);
       const metrics = Object.entries(seeds[0].metrics);
@@ -174,6 +236,62 @@ describe.skipIf(seqeval === undefined)("heads of all positions", () => {
     });
     expect(new Set(wanted).size).toBeGreaterThan(100);
   });
+});
+
+test.skipIf(peer === undefined)("the heads of every architecture say what transformers' classes do", async () => {
+  const sequences = [
+    [5, 9, 11, 7, 300, 8, 2],
+    [4, 17],
+    [6, 33, 21, 90, 12],
+  ];
+  const all = ["bert", "roberta", "distilbert", "modernbert", "gpt2", "llama", "mistral", "qwen2", "qwen3"];
+  const folders: string[] = [];
+  const found: number[][][] = [];
+  for (const architecture of all) {
+    const opened = await openModel(await smallModel(join(root, "heads"), architecture, {}));
+    for (const [kind, labels] of [
+      ["sequence", 3],
+      ["tokens", 4],
+      ["spans", 2],
+    ] as const) {
+      const config = {
+        id2label: Object.fromEntries(Array.from({ length: labels }, (_, i) => [i, `L${i}`])),
+        pad_token_id: 1,
+      };
+      const headed = withTaskHead(opened, kind, labels, 3, config);
+      const engine = await openEngine({ kind: "onnx", threads: 1, precision: "f32" });
+      await loadState(engine, headed.model, headed, opened.folder, undefined);
+      const folder = join(root, `${architecture}-${kind}`);
+      await writeModel(folder, engine, headed.model, { files: new Map(), growth: undefined }, { title: "", facts: [] });
+      folders.push(folder);
+      const examples = sequences.map((ids) => ({ ids, types: ids.map(() => 0), labels: [] }));
+      const { form, inputs } = batchOf(headed, examples, 3, kind === "spans" ? "spans" : "classes");
+      const program = await engine.compile(predictingProgram(headed, form));
+      const { logits } = await program.run(inputs);
+      const each = logits.length / 3;
+      found.push(
+        sequences.map((ids, row) => [
+          ...logits.slice(row * each, row * each + (kind === "sequence" ? 3 : labels * ids.length)),
+        ]),
+      );
+      await engine.close();
+      // What it was made from is found in it again.
+      const again = await openModel(folder);
+      for (const { name } of again.model.parameters.slice(0, 5))
+        expect(await again.weights.readF32(name)).toEqual(await headed.readF32(again.weights.storedName(name)));
+      await again.close();
+    }
+    await opened.close();
+  }
+  const wanted = asked<[string, string[], string[], number[][]]>(
+    "heads",
+    folders.map((folder) => ({ folder, sequences })),
+  );
+  for (const [i, [name, missing, unexpected, logits]] of wanted.entries()) {
+    expect([name, missing, unexpected]).toEqual([name, [], []]);
+    expect(name).toMatch(/For(SequenceClassification|TokenClassification|QuestionAnswering)$/);
+    for (const [row, own] of logits.entries()) expectClose(found[i][row], own);
+  }
 });
 
 test.skipIf(peer === undefined)("answers are scored as SQuAD's scripts do", () => {

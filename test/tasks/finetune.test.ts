@@ -74,7 +74,7 @@ describe("a task", () => {
     const [train, validation] = [writeTable(join(root, "train.tsv"), 40, 1), writeTable(join(root, "dev.tsv"), 20, 2)];
     base = {
       ...{ model: { from }, task: "classification", epochs: 2, batch: 8, length: 12, seeds: 2 },
-      data: { train, validation, text: ["a", "b"], label: "class" },
+      data: { train, validation, text: ["a", "b"], label: "class", test: validation },
       engine: { kind: "onnx", threads: 1 },
       optimizer: { lr: 1e-3 },
     };
@@ -103,6 +103,54 @@ describe("a task", () => {
     expect(Math.max(...scores)).toBeGreaterThan(0.6);
     const config = JSON.parse(readFileSync(join(result.model, "config.json"), "utf8"));
     expect(config).toMatchObject({ architectures: ["BertForSequenceClassification"], id2label: { 0: "no", 1: "yes" } });
+  });
+
+  test("says what it predicts, of labels that are missing too", async () => {
+    const place = out();
+    const { validation } = base.data;
+    const lines = readFileSync(validation, "utf8").trimEnd().split("\n");
+    const bare = file(lines.map((line) => `${line.split("\t").toSpliced(2, 1).join("\t")}\n`).join(""));
+    const hidden = file(lines.map((line, i) => `${i === 0 ? line : line.replace(/(yes|no)/, "-1")}\n`).join(""));
+    const itemsOf = (folder: string, name: string): Record<string, unknown>[] =>
+      readFileSync(join(folder, name), "utf8")
+        .trimEnd()
+        .split("\n")
+        .map((line) => JSON.parse(line));
+    const { seeds } = await finetune(await loadTask({ ...base, out: place }));
+    const items = itemsOf(place, "predictions.jsonl");
+    const rows = lines.slice(1).map((line) => line.split("\t"));
+    expect(items.map(({ item, id, gold }) => [item, id, gold])).toEqual(rows.map((row, i) => [i, null, row[2]]));
+    const best = seeds.reduce((a, b) => (Number(b.score) > Number(a.score) ? b : a));
+    expect(best.metrics.accuracy).toBe(
+      items.filter(({ prediction, gold }) => prediction === gold).length / rows.length,
+    );
+    // The same file as the test part: the same predictions, from the weights that were kept.
+    expect(seeds.map(({ test }) => test)).toEqual(seeds.map(({ metrics }) => metrics));
+    expect(itemsOf(place, "test-predictions.jsonl")).toEqual(items);
+    for (const test of [bare, hidden]) {
+      const folder = out();
+      const unknown = await finetune(
+        await loadTask({ ...base, out: folder, data: { ...base.data, test, id: "value" } }),
+      );
+      expect(unknown.seeds.map(({ test }) => test)).toEqual([undefined, undefined]);
+      const wanted = items.map((one, i) => ({ ...one, id: rows[i][3], gold: null }));
+      expect(itemsOf(folder, "test-predictions.jsonl")).toEqual(wanted);
+    }
+    await expect(
+      loadTask({ ...base, out: out(), data: { ...base.data, validation: bare } }).then((task) => finetune(task)),
+    ).rejects.toThrow(/no column `class` \(found: a, b, value\)/);
+  });
+
+  test("an empty text is read as a padding token, whatever stands beside it", async () => {
+    const from = await smallModel(root, "gpt2");
+    const lines = ["\tyes", "the cat sat on a mat\tno", "\tno", "<|endoftext|>\tyes", "a dog\tyes"];
+    const train = file(lines.map((line) => `${line}\n`).join(""));
+    const [place, data] = [out(), { train, validation: train, text: 1, label: 2 }];
+    await finetune(await loadTask({ ...base, out: place, model: { from }, data, batch: 3, epochs: 1, seeds: 1 }));
+    const read = readFileSync(join(place, "predictions.jsonl"), "utf8").trimEnd().split("\n");
+    const found: { probabilities: Record<string, number> }[] = read.map((line) => JSON.parse(line));
+    for (const n of [0, 2]) expect(found[n].probabilities.yes).toBeCloseTo(found[3].probabilities.yes, 6);
+    expect(Math.abs(found[1].probabilities.yes - found[3].probabilities.yes)).toBeGreaterThan(1e-4);
   });
 
   test("ends early where nothing gets better", async () => {

@@ -34,6 +34,15 @@ const configs: Readonly<Record<string, Json>> = {
     ...{ model_type: "modernbert", ...encoder, max_position_embeddings: 40, local_attention: 8, classifier_bias: true },
     ...{ pad_token_id: 0, cls_token_id: 2, sep_token_id: 3, bos_token_id: 2, eos_token_id: 3, norm_bias: true },
   },
+  ...Object.fromEntries(
+    ["llama", "mistral", "qwen2", "qwen3"].map((type): [string, Json] => [
+      type,
+      {
+        ...{ model_type: type, ...encoder, vocab_size: 1200, num_key_value_heads: 1, max_position_embeddings: 40 },
+        ...(type === "qwen3" ? { head_dim: 16 } : {}),
+      },
+    ]),
+  ),
   gpt2: { model_type: "gpt2", vocab_size: 1200, n_positions: 40, n_embd: 32, n_layer: 2, n_head: 2, eos_token_id: 0 },
 };
 
@@ -41,9 +50,9 @@ const configs: Readonly<Record<string, Json>> = {
 export async function smallModel(root: string, kind: keyof typeof configs, more: Json = {}): Promise<string> {
   const folder = join(root, kind);
   await createModel({ ...configs[kind], ...more }, "config.json", folder, { seed: 2 });
-  cpSync(fixture("tokenizers", ["bert", "distilbert", "modernbert"].includes(kind) ? "uncased" : kind), folder, {
-    recursive: true,
-  });
+  const uncased = ["bert", "distilbert", "modernbert"].includes(kind);
+  const tokenizer = uncased ? "uncased" : kind === "roberta" ? kind : "gpt2";
+  cpSync(fixture("tokenizers", tokenizer), folder, { recursive: true });
   return folder;
 }
 

@@ -18,7 +18,7 @@ let count = 0;
 
 describe("tables of columns", () => {
   const cells = async (name: string, columns: Columns) =>
-    (await readRows(fixture("tables", name), columns)).map((row) => row.cells);
+    (await readRows(fixture("tables", name), columns, true)).map(({ texts, label }) => [...texts, label]);
 
   test.each(["list.parquet", "sequence.parquet", "list.arrow", "sequence.arrow"])(
     "lists, classes by name: %s",
@@ -82,9 +82,16 @@ describe("heads of all positions", () => {
       .join(`\n${more}`);
   const jsonLines = file(sentences.map((row) => `${JSON.stringify(row)}\n`).join(""));
   const questions = writeQuestions(join(root, "questions.json"), 16, 1);
+  // The same, and nothing of what is right.
+  const words = file(sentences.map(({ tokens }) => `${JSON.stringify({ tokens })}\n`).join(""));
+  const asked = file(
+    JSON.stringify(JSON.parse(readFileSync(questions, "utf8")), (key, value) =>
+      key === "answers" ? undefined : value,
+    ),
+  );
   const tasks: Readonly<Record<string, Pick<TaskInput, "task" | "data">>> = {
-    tokens: { task: "token-classification", data: { train: jsonLines, validation: jsonLines } },
-    questions: { task: "question-answering", data: { train: questions, validation: questions } },
+    tokens: { task: "token-classification", data: { train: jsonLines, validation: jsonLines, test: words } },
+    questions: { task: "question-answering", data: { train: questions, validation: questions, test: asked } },
   };
   beforeAll(async () => {
     const from = await smallModel(root, "bert");
@@ -151,6 +158,11 @@ describe("heads of all positions", () => {
       });
       expect(losses[losses.length - 1]).toBeLessThan(0.8 * losses[0]);
       expect(Object.keys(result.seeds[0].metrics)).toHaveLength(2);
+      expect(result.seeds[0].test).toBeUndefined();
+      const read = (part: string): string[] => readFileSync(join(whole, part), "utf8").trimEnd().split("\n");
+      const items = read("predictions.jsonl").map((line) => ({ ...JSON.parse(line), gold: null }));
+      expect(read("test-predictions.jsonl").map((line) => JSON.parse(line))).toEqual(items);
+      expect(items.map(({ id }) => id)).toEqual(items.map((_, i) => (name === "questions" ? `q${i}` : null)));
       let steps = 0;
       const stopped = () => (++steps > 3 ? "SIGTERM" : undefined);
       await expect(finetune(await loadTask({ ...all, out: parts }), { stopped })).rejects.toBeInstanceOf(Interrupted);

@@ -5,7 +5,7 @@
 import { createHash } from "node:crypto";
 import { UserError } from "../../util/errors.ts";
 import { isJsonObject, type Json, type JsonValue, printable } from "../../util/json.ts";
-import { checkTokenizer } from "./check.ts";
+import { checkTokenizer, componentsOf } from "./check.ts";
 import { type EncodedTexts, Encoder } from "./encode.ts";
 import { addedTokens, describeTokenizer, type TokenizerDescription } from "./folder.ts";
 import { type Role, roles } from "./special.ts";
@@ -56,10 +56,25 @@ export class Tokenizer {
     }
   }
 
-  /** As `encode`, and where in its text each id stands, from and to, in code points. */
+  /**
+   * As `encode`, and where in its text each id stands, from and to, in code points; without the blanks at a token's ends
+   * where its post-processor leaves them out (`process_offsets` of the library).
+   */
   async encodeWithPlaces(texts: readonly string[]): Promise<readonly PlacedIds[]> {
     const encodings = await this.#encoder.native.encodeBatch([...texts], { addSpecialTokens: false });
-    return encodings.map((encoding) => ({ ids: encoding.getIds(), places: encoding.getOffsets() }));
+    const trims = componentsOf(this.description.json.post_processor).find((one) => one.trim_offsets === true);
+    const blanks = (token: string, at: RegExp) => (at.exec(token)?.[0] ?? "").length;
+    return encodings.map((encoding) => {
+      const tokens = trims === undefined ? [] : encoding.getTokens();
+      const places = encoding.getOffsets().map(([from, to], i) => {
+        const before = blanks(tokens[i] ?? "", /^[Ġ\s]*/u);
+        // The first one's blank may be none of the text's.
+        const own = before > 0 && from === 0 && trims?.add_prefix_space === true ? before - 1 : before;
+        const start = Math.min(from + own, to);
+        return [start, Math.max(to - blanks(tokens[i] ?? "", /[Ġ\s]*$/u), start)];
+      });
+      return { ids: encoding.getIds(), places };
+    });
   }
 
   /** The text of ids, special tokens written out. */

@@ -8,7 +8,7 @@ import { RandomStream } from "../../util/random.ts";
 import { bucketOf, inputsAt } from "../forward.ts";
 import { encodeFor } from "../model.ts";
 import { formOf, type LossKind } from "./programs.ts";
-import type { Example } from "./table.ts";
+import type { Cells } from "./table.ts";
 
 export interface Encoded {
   readonly ids: readonly number[];
@@ -47,8 +47,8 @@ export function longestFirst(a: number, b: number, most: number): readonly [numb
 export async function encodeTexts(
   { template, most, note, ...own }: Encoding,
   part: string,
-  examples: readonly Example[],
-  labelOf: (example: Example) => number,
+  examples: readonly Cells<string>[],
+  labelOf: (example: Cells<string>) => number | undefined,
 ): Promise<readonly Encoded[]> {
   const texts = examples.flatMap((example) => example.texts);
   const count = examples[0].texts.length;
@@ -60,7 +60,8 @@ export async function encodeTexts(
     const [a, b] = longestFirst(A.length, B.length, most - addedBy(pieces));
     if (a + b < A.length + B.length) cut++;
     const { ids: all, types } = fill(pieces, { A: A.subarray(0, a), B: B.subarray(0, b) });
-    return { ids: all, types, labels: [labelOf(example)] };
+    const label = labelOf(example);
+    return { ids: all, types, labels: label === undefined ? [] : [label] };
   });
   noteCut(note, cut, encoded.length, part, most);
   return encoded;
@@ -93,7 +94,7 @@ export function batchOf(
     weights.fill(1 / count, start, start + example.labels.length);
   });
   const sequences = some.map(({ ids, types, at }) => {
-    const read = head.reads === "all" ? at : [head.reads === "last" ? ids.length - 1 : 0];
+    const read = head.reads === "all" ? at : [head.reads === "last" ? Math.max(0, ids.length - 1) : 0];
     return { ids, at: read, types: model.dimensions.types > 1 ? types : [] };
   });
   const inputs: Record<string, TensorData> = { ...inputsAt(model, sequences, form), labels, weights };

@@ -3,8 +3,8 @@
  * of the best seed is the model that stays.
  *
  * `out` holds task.yaml as resolved; for each seed `seed-N/`, with `last/` (weights, moments and where it stands) and
- * `best/` (the best epoch's model) while it goes on and result.json once it has ended; `model/` and result.json at the
- * end. All are written whole, so it can be stopped anywhere and started again with the same words.
+ * `best/` (the best epoch's model, its predictions beside it) while it goes on and result.json once it has ended; `model/`,
+ * predictions and result.json at the end. All are written whole, so it can be stopped anywhere and started again with the same words.
  */
 import { existsSync } from "node:fs";
 import { readdir, readFile } from "node:fs/promises";
@@ -31,8 +31,8 @@ import { Programs } from "../forward.ts";
 import type { TaskData } from "./kind.ts";
 import { median } from "./metrics.ts";
 import { formOf, predictingProgram, trainingProgram } from "./programs.ts";
-import { type FinetuneOptions, type SeedResult, seedSchema, trainSeed } from "./seed.ts";
-import type { LoadedTask, TaskSettings } from "./settings.ts";
+import { type FinetuneOptions, predictionFiles, type SeedResult, seedSchema, trainSeed } from "./seed.ts";
+import { dataFiles, type LoadedTask, type TaskSettings } from "./settings.ts";
 
 export interface FinetuneResult {
   readonly metric: string;
@@ -127,8 +127,8 @@ async function spelledOut(
   const { kind, precision } = engine;
   const head = "# This task as resolved, and what its model and data are known by.\n";
   const { model, data, ...rest } = settings;
-  const { train, validation, ...columns } = data;
-  const parts = [train, validation].map((path) => hashFile(path));
+  const { train: _train, validation: _validation, test: _test, ...columns } = data;
+  const parts = dataFiles(data).map((path) => hashFile(path));
   const identity = [await hashFiles(weights.files), ...(await Promise.all(parts))].join(" ");
   return head + stringify({ ...rest, data: columns, engine: { kind, precision }, identity }, { lineWidth: 120 });
 }
@@ -156,9 +156,12 @@ async function finish({ out, metric }: TaskSettings, seeds: readonly SeedResult[
   const folder = join(out, "model");
   const scores = seeds.map(({ score }) => score ?? Number.NaN);
   const best = seeds.reduce((a, b) => ((b.score ?? -Infinity) > (a.score ?? -Infinity) ? b : a));
-  if (!existsSync(folder)) await named(join(out, `seed-${best.seed}`, "best"), folder);
+  for (const [name, place] of [["best", folder], ...predictionFiles.map((name) => [name, join(out, name)])]) {
+    const made = join(out, `seed-${best.seed}`, name);
+    if (existsSync(made) && !existsSync(place)) await named(made, place);
+  }
   for (const { seed } of seeds) {
-    for (const name of ["last", "best"]) await removeWhole(join(out, `seed-${seed}`, name));
+    for (const name of ["last", "best", ...predictionFiles]) await removeWhole(join(out, `seed-${seed}`, name));
   }
   const result: FinetuneResult = {
     metric,

@@ -5,7 +5,7 @@
 
 export type Metric = (found: readonly number[], wanted: readonly number[]) => number;
 
-export function accuracy(found: readonly number[], wanted: readonly number[]): number {
+export function accuracy<Label>(found: readonly Label[], wanted: readonly Label[]): number {
   return found.filter((label, i) => label === wanted[i]).length / wanted.length;
 }
 

@@ -7,13 +7,13 @@ import { z } from "zod";
 import { addedBy, fill } from "../../data/tokenizer/template.ts";
 import type { PlacedIds } from "../../data/tokenizer/tokenizer.ts";
 import { UserError } from "../../util/errors.ts";
-import { parseJson, printable } from "../../util/json.ts";
+import { type Json, parseJson, printable } from "../../util/json.ts";
+import { probabilities } from "../forward.ts";
 import { checkKnown, encodeFor } from "../model.ts";
 import type { Encoded, Encoding } from "./examples.ts";
-import type { Kind } from "./kind.ts";
+import { kindOf } from "./kind.ts";
 import { total } from "./metrics.ts";
-import type { TaskSettings } from "./settings.ts";
-import { readRows } from "./table.ts";
+import { type Cells, type Columns, readRows } from "./table.ts";
 
 /** `questions` in TASK.yaml, with the defaults of run_qa.py. */
 export const questionKeys = z.strictObject({
@@ -27,11 +27,11 @@ export const questionKeys = z.strictObject({
   null_threshold: z.number().default(0),
 });
 
-interface Question {
+interface Question extends Pick<Cells, "id" | "where"> {
   readonly question: string;
   readonly context: string;
-  readonly answers: readonly { readonly text: string; readonly answer_start: number }[];
-  readonly where: string;
+  /** Absent: none are known. */
+  readonly answers?: readonly { readonly text: string; readonly answer_start: number }[];
 }
 
 const answers = z.array(z.object({ text: z.string(), answer_start: z.number() }));
@@ -39,8 +39,8 @@ const answers = z.array(z.object({ text: z.string(), answer_start: z.number() })
 const listed = z
   .object({ text: z.array(z.string()), answer_start: z.array(z.number()) })
   .transform(({ text, answer_start }) => text.map((one, i) => ({ text: one, answer_start: answer_start[i] ?? 0 })));
-const row = z.object({ question: z.string(), context: z.string(), answers: z.union([answers, listed]) });
-const asked = z.object({ id: z.coerce.string(), question: z.string(), answers: answers.default([]) });
+const row = z.object({ question: z.string(), context: z.string(), answers: z.union([answers, listed]).optional() });
+const asked = z.object({ id: z.coerce.string(), question: z.string(), answers: answers.optional() });
 const paragraph = z.object({ context: z.string(), qas: z.array(asked) });
 const squad = z.object({ data: z.array(z.object({ paragraphs: z.array(paragraph) })) });
 
@@ -52,20 +52,20 @@ function checked<T>(schema: z.ZodType<T>, value: unknown, where: string, wayOut:
 }
 
 /** @throws UserError naming what does not fit */
-async function readQuestions(path: string, data: TaskSettings["data"]): Promise<readonly Question[]> {
-  const rows = await readRows(path, data, (text) => {
+async function readQuestions(path: string, data: Columns, labelled: boolean): Promise<readonly Question[]> {
+  const rows = await readRows(path, data, labelled, (text) => {
     if (!/^\s*\{\s*"(?:data|version)"\s*:/.test(text)) return undefined;
     const { data: articles } = checked(squad, parseJson(text, path), path, "get it anew");
     const paragraphs = articles.flatMap((article) => article.paragraphs);
     return paragraphs.flatMap(({ context, qas }) =>
-      qas.map((one) => {
-        return { cells: [one.question, context, one.answers], where: `${path}, question ${printable(one.id)}` };
+      qas.map(({ id, question, answers = labelled ? [] : undefined }) => {
+        return { texts: [question, context], label: answers, id, where: `${path}, question ${printable(id)}` };
       }),
     );
   });
   const wayOut = "name the columns of question and context in `data.text`, that of the answers in `data.label`";
-  return rows.map(({ cells: [question, context, found], where }) => {
-    return { ...checked(row, { question, context, answers: found }, where, wayOut), where };
+  return rows.map(({ texts: [question, context], label, id, where }) => {
+    return { ...checked(row, { question, context, answers: label }, where, wayOut), id, where };
   });
 }
 
@@ -98,7 +98,7 @@ async function windowsOf(
     }
   }
   const { cls, bos } = tokenizer.info.special;
-  return questions.flatMap(({ context, answers: [answer] }, of) => {
+  return questions.flatMap(({ context, answers = [] }, of) => {
     const A = encoded[of];
     const { ids, places } = placed.get(context) ?? { ids: [], places: [] };
     const room = most - addedBy(pair) - A.length;
@@ -112,14 +112,17 @@ async function windowsOf(
       const { starts, ...filled } = fill(pair, { A, B: ids.slice(from, to) });
       const own = { first: starts.B, places: places.slice(from, to) };
       const nowhere = Math.max(0, filled.ids.indexOf(cls ?? bos ?? -1));
-      windows.push({ ...filled, ...own, of, labels: spanOf(answer, own) ?? [nowhere, nowhere] });
+      windows.push({ ...filled, ...own, of, labels: spanOf(answers[0], own) ?? [nowhere, nowhere] });
     }
     return windows;
   });
 }
 
 /** The tokens with which an answer begins and ends; undefined where it is not all inside. */
-function spanOf(answer: Question["answers"][number] | undefined, { first, places }: Pick<Window, "first" | "places">) {
+function spanOf(
+  answer: z.infer<typeof answers>[number] | undefined,
+  { first, places }: Pick<Window, "first" | "places">,
+) {
   if (answer === undefined || places.length === 0) return undefined;
   const { answer_start: start } = answer;
   const end = start + [...answer.text].length;
@@ -127,14 +130,26 @@ function spanOf(answer: Question["answers"][number] | undefined, { first, places
   return [first + places.findLastIndex(([from]) => from <= start), first + places.findIndex(([, to]) => to >= end)];
 }
 
-/** The most probable answer to a question; "" where there is none, or, where that may be, none is more probable. */
-function answerTo(
+/** Answers that are listed of a question at most. */
+const LISTED = 100;
+
+interface Answer extends Json {
+  /** "": there is none. */
+  readonly text: string;
+  /** The sum of its two logits. */
+  readonly score: number;
+  /** Where it begins in the context; null where there is none. */
+  readonly start: number | null;
+}
+
+/** What may answer a question, the most probable first, and how probable it is that nothing does. */
+function answersTo(
   { context }: Question,
   windows: readonly { readonly window: Window; readonly logits: Float32Array }[],
-  { n_best, longest, null_threshold }: z.infer<typeof questionKeys>,
-  mayHaveNone: boolean,
-): string {
-  let best = { score: Number.NEGATIVE_INFINITY, from: 0, to: 0 };
+  { n_best, longest }: z.infer<typeof questionKeys>,
+  most: number,
+): { readonly found: readonly Answer[]; readonly none: number } {
+  const spans: { readonly score: number; readonly start: number; readonly to: number }[] = [];
   for (const { window, logits } of windows) {
     const { ids, first, places } = window;
     const likely = (side: number) =>
@@ -144,13 +159,16 @@ function answerTo(
       for (const end of ends) {
         const [from, to] = [places[start - first]?.[0], places[end - first]?.[1]];
         if (from === undefined || to === undefined || end < start || end - start >= longest || to <= from) continue;
-        const score = logits[2 * start] + logits[2 * end + 1];
-        if (score > best.score) best = { score, from, to };
+        spans.push({ score: logits[2 * start] + logits[2 * end + 1], start: from, to });
       }
     }
   }
-  const none = Math.min(...windows.map(({ logits }) => logits[0] + logits[1]));
-  return mayHaveNone && none - best.score > null_threshold ? "" : [...context].slice(best.from, best.to).join("");
+  const characters = [...context];
+  const best = spans.sort((a, b) => b.score - a.score).slice(0, most);
+  return {
+    found: best.map(({ to, ...span }) => ({ text: characters.slice(span.start, to).join(""), ...span })),
+    none: Math.min(...windows.map(({ logits }) => logits[0] + logits[1])),
+  };
 }
 
 const PUNCTUATION = /[!-/:-@[-`{-~]/g;
@@ -179,30 +197,41 @@ export function answerScores(found: string, wanted: readonly string[], mayHaveNo
   return { exact_match: Math.max(...scores.map(({ exact }) => exact)), f1: Math.max(...scores.map(({ f1 }) => f1)) };
 }
 
-export const questionAnswering: Kind = {
+export const questionAnswering = kindOf({
   ...{ head: "spans", loss: "spans", pipeline: "question-answering", length: 384, metrics: ["f1", "exact_match"] },
   columns: { text: ["question", "context"], label: "answers" },
-  async load({ data, questions: given = questionKeys.parse({}) }, encoding) {
-    const train = await readQuestions(data.train, data);
-    const validation = await readQuestions(data.validation, data);
-    const mayHaveNone = [...train, ...validation].some(({ answers: { length } }) => length === 0);
-    const windows = await windowsOf(encoding, validation, given.stride);
+  read: readQuestions,
+  scheme(train, validation, { questions: given = questionKeys.parse({}) }) {
+    const mayHaveNone = [...train, ...validation].some(({ answers }) => answers?.length === 0);
     return {
       labels: 2,
       config: { id2label: { 0: "LABEL_0", 1: "LABEL_1" }, label2id: { LABEL_0: 0, LABEL_1: 1 } },
-      train: await windowsOf(encoding, train, given.stride),
-      validation: windows,
-      score(logits) {
-        const found = validation.map((): { window: Window; logits: Float32Array }[] => []);
-        for (const [i, window] of windows.entries()) found[window.of].push({ window, logits: logits[i] });
-        const scores = validation.map((question, of) => {
-          const own = found[of];
-          const texts = question.answers.map(({ text }) => text);
-          return answerScores(answerTo(question, own, given, mayHaveNone), texts, mayHaveNone);
+      encode: (encoding, _, rows) => windowsOf(encoding, rows, given.stride),
+      predict(rows, windows, logits) {
+        const most = Math.min(given.n_best, LISTED);
+        const own = rows.map((): { window: Window; logits: Float32Array }[] => []);
+        for (const [i, window] of windows.entries()) own[window.of].push({ window, logits: logits[i] });
+        return rows.map((question, of) => {
+          const { found, none } = answersTo(question, own[of], given, most);
+          const nothing: Answer = { text: "", score: none, start: null };
+          const isNone = found.length === 0 || (mayHaveNone && none - found[0].score > given.null_threshold);
+          const all = [...found, ...(mayHaveNone || found.length === 0 ? [nothing] : [])];
+          // As run_qa.py lists them: so many, and no answer beside them.
+          const listed = all.sort((a, b) => b.score - a.score).filter(({ start }, i) => i < most || start === null);
+          const shares = probabilities(listed.map(({ score }) => score));
+          return {
+            prediction: isNone ? "" : found[0].text,
+            null_score: none,
+            answers: listed.map((one, i) => ({ ...one, probability: shares[i] })),
+            gold: question.answers?.map(({ text }) => text) ?? null,
+          };
         });
+      },
+      score(items) {
+        const scores = items.map(({ prediction, gold }) => answerScores(prediction, gold ?? [], mayHaveNone));
         const mean = (key: "f1" | "exact_match") => total(scores.map((one) => one[key])) / scores.length;
         return { f1: mean("f1"), exact_match: mean("exact_match") };
       },
     };
   },
-};
+});

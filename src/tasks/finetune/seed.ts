@@ -9,7 +9,7 @@ import { writeWeights } from "../../checkpoint/write.ts";
 import type { Engine } from "../../engine/engine.ts";
 import type { HeadedModel } from "../../model/task-head.ts";
 import { checkFiles } from "../../store/checksums.ts";
-import { removeWhole } from "../../store/files.ts";
+import { removeWhole, writeFileWhole } from "../../store/files.ts";
 import { factorAt } from "../../train/plan/schedule.ts";
 import { type Companions, writeModel } from "../../train/run/checkpoint.ts";
 import { dropoutKey } from "../../train/step/inputs.ts";
@@ -18,9 +18,12 @@ import { Interrupted, UserError } from "../../util/errors.ts";
 import { readJsonObject } from "../../util/json.ts";
 import type { Programs } from "../forward.ts";
 import { batchOf, type Encoded, orderOf } from "./examples.ts";
-import type { TaskData } from "./kind.ts";
+import type { Part, TaskData } from "./kind.ts";
 import { predictingProgram, trainingProgram } from "./programs.ts";
 import type { TaskSettings } from "./settings.ts";
+
+/** What is predicted of the validation part, and of the test part. */
+export const predictionFiles = ["predictions.jsonl", "test-predictions.jsonl"] as const;
 
 export interface FinetuneOptions {
   readonly note?: (text: string) => void;
@@ -63,6 +66,8 @@ export const seedSchema = z.object({
   epoch: z.number(),
   /** Every metric of the task, at that epoch. */
   metrics: scores,
+  /** Likewise of the test part, where its labels are known. */
+  test: scores.optional(),
 });
 
 export type SeedResult = z.infer<typeof seedSchema>;
@@ -116,25 +121,59 @@ export async function trainSeed(run: SeedRun, options: FinetuneOptions): Promise
       options.progress?.({ seed, step: stand.step, steps, loss: loss[0] });
       if (i < perEpoch - 1) await stopIfAsked(`step ${stand.step}`, false);
     }
-    const found = Object.entries(data.score(await predictions(run, data.validation)));
-    const now = Object.fromEntries(found.map(([name, value]) => [name, Number.isFinite(value) ? value : null]));
+    const { lines, scores: now = {} } = await judged(run, data.validation);
     const before = stand.scores.at(stand.best)?.[metric] ?? Number.NEGATIVE_INFINITY;
     const better = stand.scores.length === 0 || (now[metric] ?? Number.NEGATIVE_INFINITY) > before;
     stand = { ...stand, scores: [...stand.scores, now], best: better ? stand.scores.length : stand.best };
     options.note?.(`seed ${seed}, epoch ${epoch + 1}: ${metric} ${(now[metric] ?? Number.NaN).toFixed(4)}`);
-    if (better) await write("best");
+    if (better) {
+      await write("best");
+      await writeFileWhole(join(place, predictionFiles[0]), lines);
+    }
     await save();
     await stopIfAsked(`epoch ${epoch + 1}`, true);
   }
   const { [stand.best]: best } = stand.scores;
-  return { seed, score: best[metric], epoch: stand.best + 1, metrics: best };
+  return { seed, score: best[metric], epoch: stand.best + 1, metrics: best, test: await tested(run) };
+}
+
+/** The best epoch's model on the test part. */
+async function tested(run: SeedRun): Promise<SeedResult["test"]> {
+  const { data, place } = run;
+  if (data.test === undefined) return undefined;
+  await load(run, join(place, "best"));
+  const { lines, scores } = await judged(run, data.test);
+  await writeFileWhole(join(place, predictionFiles[1]), lines);
+  return scores;
+}
+
+/** A line for each row, and what they score: null where that is not a number. */
+async function judged(run: SeedRun, { examples, judge }: Part) {
+  const { items, scores } = judge(await predictions(run, examples));
+  const finite = (value: number) => (Number.isFinite(value) ? value : null);
+  return {
+    lines: items.map((item) => `${JSON.stringify(item)}\n`).join(""),
+    scores: scores && Object.fromEntries(Object.entries(scores).map(([name, value]) => [name, finite(value)])),
+  };
+}
+
+/** Weights into the engine, and moments where that folder has them. */
+async function load({ engine, headed }: SeedRun, folder: string, moments?: string): Promise<void> {
+  await engine.drop(engine.names());
+  const weights = await openWeights(folder);
+  try {
+    await loadState(engine, headed.model, weights, folder, moments);
+  } finally {
+    await weights.close();
+  }
 }
 
 /** Weights and moments into the engine: those of the folder where it has come so far already, else the beginning's. */
-async function loadStand({ headed, engine, settings, place }: SeedRun): Promise<Stand> {
+async function loadStand(run: SeedRun): Promise<Stand> {
+  const { headed, engine, settings, place } = run;
   const last = join(place, "last");
-  await engine.drop(engine.names());
   if (!existsSync(last)) {
+    await engine.drop(engine.names());
     await loadState(engine, headed.model, headed, settings.model.from, undefined);
     return { step: 0, scores: [], best: 0 };
   }
@@ -142,12 +181,7 @@ async function loadStand({ headed, engine, settings, place }: SeedRun): Promise<
     await removeWhole(last);
     throw new UserError("was not whole and is removed", last, "start again: the seed is done anew");
   }
-  const weights = await openWeights(last);
-  try {
-    await loadState(engine, headed.model, weights, last, last);
-  } finally {
-    await weights.close();
-  }
+  await load(run, last, last);
   return standSchema.parse(await readJsonObject(join(last, trainerFile)));
 }
 

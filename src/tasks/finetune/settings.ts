@@ -24,9 +24,13 @@ const schema = z.strictObject({
   data: z.strictObject({
     train: z.string().min(1),
     validation: z.string().min(1),
+    /** Predicted once a seed has ended; its labels may be missing. */
+    test: z.string().min(1).optional(),
     /** One column, or two of a pair. */
     text: z.union([column, z.tuple([column, column])]).optional(),
     label: column.optional(),
+    /** What a row is known by in the predictions. */
+    id: column.optional(),
     header: z.boolean().optional(),
   }),
   epochs: z.int().min(1).default(5),
@@ -60,10 +64,15 @@ type TaskFile = z.infer<typeof schema>;
 export type TaskInput = z.input<typeof schema>;
 
 export interface TaskSettings extends Omit<TaskFile, "data" | "engine"> {
-  readonly data: Columns & Pick<TaskFile["data"], "train" | "validation">;
+  readonly data: Columns & Pick<TaskFile["data"], "train" | "validation" | "test">;
   readonly kind: Kind;
   readonly metric: string;
   readonly engine: Omit<EngineSettings, "before"> & { readonly kind: string };
+}
+
+/** Its files. */
+export function dataFiles({ train, validation, test }: TaskSettings["data"]): readonly string[] {
+  return [train, validation, ...(test === undefined ? [] : [test])];
 }
 
 export interface LoadedTask {
@@ -103,7 +112,7 @@ export async function loadTask(
     model: { from: await findModel(given.model.from, { ...options, beside: folder }) },
     data: {
       ...data,
-      ...{ train: at(data.train), validation: at(data.validation) },
+      ...{ train: at(data.train), validation: at(data.validation), test: data.test && at(data.test) },
       ...{ text: typeof text === "object" ? text : [text], label },
     },
     ...{ kind, metric, length: given.length === 0 ? kind.length : given.length },

@@ -14,64 +14,74 @@ import { jsonRows, type Row } from "../rows.ts";
 
 type Column = string | number;
 
-/** Columns of a file: the texts' (one, or two of a pair) and the label's. */
+interface Line {
+  readonly cells: readonly string[];
+  readonly where: string;
+}
+
+/** Columns of a file: the texts' (one, or two of a pair), the label's, and where asked for what a row is known by. */
 export interface Columns {
   readonly text: readonly Column[];
   readonly label: Column;
+  readonly id?: Column;
   /** Whether the first line names the columns; default: where a column goes by its name. */
   readonly header?: boolean;
 }
 
-export interface Example {
-  readonly texts: readonly string[];
-  readonly label: string;
+/** What the columns of a row hold, and where it stands. */
+export interface Cells<Cell = JsonValue> {
+  readonly texts: readonly Cell[];
+  /** Absent: it has none. */
+  readonly label?: Cell;
+  readonly id?: JsonValue;
   readonly where: string;
 }
 
-/** What a line holds, and where it stands. */
-export interface Line<Cell = string> {
-  readonly cells: readonly Cell[];
-  readonly where: string;
-}
-
-/** @throws UserError naming the line of what does not fit */
-export async function readExamples(path: string, columns: Columns): Promise<readonly Example[]> {
-  const rows = await readRows(path, columns);
-  return rows.map(({ cells, where }) => {
-    const texts = cells.map((cell, i) => {
+/** @param labelled whether each must have its label @throws UserError naming the line of what does not fit */
+export async function readExamples(path: string, columns: Columns, labelled = true): Promise<readonly Cells<string>[]> {
+  const rows = await readRows(path, columns, labelled);
+  return rows.map(({ texts, label, id, where }) => {
+    const plain = (cell: JsonValue, column: Column) => {
       if (typeof cell === "string" || typeof cell === "number" || typeof cell === "boolean") return String(cell);
-      const column = [...columns.text, columns.label][i];
       throw new UserError(`column \`${column}\` holds no text`, where, "write it as a string or a number");
-    });
-    return { texts: texts.slice(0, -1), label: texts[texts.length - 1], where };
+    };
+    const own = label === undefined ? undefined : plain(label, columns.label);
+    if (labelled && own?.trim() === "")
+      throw new UserError("its label is empty", where, "give it one, or leave it out");
+    return { texts: texts.map((cell, i) => plain(cell, columns.text[i])), label: own, id, where };
   });
 }
 
 /**
- * The cells of these columns, the label's last, row by row.
+ * What these columns hold, row by row.
  * @param own reads what is no table in a way of its own; undefined where it does not
  * @throws UserError naming the line of what does not fit
  */
 export async function readRows(
   path: string,
-  { text: texts, label, header }: Columns,
-  own: (text: string, isJson: boolean) => readonly Line<JsonValue>[] | undefined = () => undefined,
-): Promise<readonly Line<JsonValue>[]> {
-  const wanted = [...texts, label];
+  columns: Columns,
+  labelled: boolean,
+  own: (text: string, isJson: boolean) => readonly Cells[] | undefined = () => undefined,
+): Promise<readonly Cells[]> {
   const format = await tableFormatOf(path).catch((error: unknown) => {
     throw systemError(error, path);
   });
+  const ofRow = ({ values, where }: Row) => {
+    const cells = new Map(Object.entries(values).filter(([, value]) => value !== null));
+    const lacking = (name: Column) => missing(name, [...cells.keys()], where);
+    return cellsOf(columns, labelled, where, (name) => cells.get(String(name)), lacking);
+  };
   const read = async () => {
     if (format !== undefined) {
       const rows = await (await import("./columns.ts")).tableRows(path, format);
-      return rows.map((values, i) => cellsOf({ values, where: `${path}, row ${i + 1}` }, wanted));
+      return rows.map((values, i) => ofRow({ values, where: `${path}, row ${i + 1}` }));
     }
     const text = await contentOf(path);
     const isJson = beginsJsonLines(Buffer.from(text.slice(0, 2 ** 16)));
-    const found = own(text, isJson) ?? (isJson ? undefined : fromTable(text, path, header, wanted));
+    const found = own(text, isJson) ?? (isJson ? undefined : fromTable(text, path, columns, labelled));
     if (found !== undefined) return found;
-    const rows: Line<JsonValue>[] = [];
-    for await (const row of jsonRows(path)) rows.push(cellsOf(row, wanted));
+    const rows: Cells[] = [];
+    for await (const row of jsonRows(path)) rows.push(ofRow(row));
     return rows;
   };
   const rows = await read();
@@ -89,36 +99,40 @@ async function contentOf(path: string): Promise<string> {
   return parts.join("");
 }
 
-function cellsOf({ values, where }: Row, wanted: readonly Column[]): Line<JsonValue> {
-  const cells = wanted.map((name) => {
-    if (Object.hasOwn(values, name) && values[name] !== null) return values[name];
-    throw missing(name, Object.keys(values), where);
-  });
-  return { cells, where };
+/** @param cellOf undefined where there is no such column @param lacking what is then said of one that must be there */
+function cellsOf(
+  { text, label, id }: Columns,
+  labelled: boolean,
+  where: string,
+  cellOf: (column: Column) => JsonValue | undefined,
+  lacking: (column: Column) => UserError,
+): Cells {
+  const need = (column: Column) => {
+    const cell = cellOf(column);
+    if (cell === undefined) throw lacking(column);
+    return cell;
+  };
+  const own = labelled ? need(label) : cellOf(label);
+  return { texts: text.map(need), label: own, id: id === undefined ? undefined : need(id), where };
 }
 
-function fromTable(
-  text: string,
-  path: string,
-  header: boolean | undefined,
-  wanted: readonly Column[],
-): readonly Line[] {
+function fromTable(text: string, path: string, columns: Columns, labelled: boolean): readonly Cells[] {
   const lines = text.slice(0, text.search(/\r?\n|$/)).includes("\t") ? tabbed(text, path) : quoted(text, path);
-  const named = wanted.some((column) => typeof column === "string");
+  const { header } = columns;
+  const named = [...columns.text, columns.label, columns.id].some((column) => typeof column === "string");
   const names = (header ?? named) ? (lines.shift()?.cells ?? []) : [];
   if (named && header === false) {
     throw new UserError("columns go by name, and the file has no header", path, "give their numbers, from 1");
   }
-  const places = wanted.map((column) => {
-    const place = typeof column === "number" ? column - 1 : names.indexOf(column);
-    if (place < 0) throw missing(column, names, `${path}:1`);
-    return place;
-  });
+  const placeOf = (column: Column) => (typeof column === "number" ? column - 1 : names.indexOf(column));
   return lines.map(({ cells, where }) => {
-    const lacking = places.find((place) => place >= cells.length);
-    if (lacking === undefined) return { cells: places.map((place) => cells[place]), where };
-    const what = `${cells.length} columns, and the ${lacking + 1}. is wanted`;
-    throw new UserError(what, where, "mend the line, or name other columns in `data`");
+    const lacking = (column: Column) => {
+      const place = placeOf(column);
+      if (place < 0) return missing(column, names, `${path}:1`);
+      const what = `${cells.length} columns, and the ${place + 1}. is wanted`;
+      return new UserError(what, where, "mend the line, or name other columns in `data`");
+    };
+    return cellsOf(columns, labelled, where, (column) => cells[placeOf(column)], lacking);
   });
 }
 

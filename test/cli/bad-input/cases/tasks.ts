@@ -346,6 +346,20 @@ export const tuning: Group = {
       "a damaged table",
     ),
     finetune(
+      "an empty label",
+      "a\t1\nb\t\n",
+      {},
+      ["<file>:2: its label is empty", "give it one, or leave it out"],
+      "an example that nobody has labelled",
+    ),
+    finetune(
+      "a label that is null",
+      '{"a": "b", "c": null}\n',
+      data({ text: "a", label: "c" }),
+      ["<file>:1: no column `c` (found: a)", "name its columns in `data.text` and `data.label`"],
+      "an example that nobody has labelled",
+    ),
+    finetune(
       "columns by name without a header",
       "a\t1\n",
       data({ text: "a", label: "b", header: false }),
