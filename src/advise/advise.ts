@@ -14,7 +14,7 @@ import { UserError } from "../util/errors.ts";
 import type { Json } from "../util/json.ts";
 import { type GridCell, readGrid } from "./grid.ts";
 import { type Claim, claims, expected } from "./literature.ts";
-import { distance, GaussianProcess } from "./process.ts";
+import { distance, gaussianProcess } from "./process.ts";
 
 /** What is asked about, and what a cell was measured at. */
 export type Setting = NonNullable<StudyResults["setting"]>;
@@ -115,7 +115,7 @@ export function estimates(setting: Setting, grid: readonly GridCell[], counts: C
       const value = cell.saving.mean - expectedAt(counts, cell);
       return { at: cell.at, value, noise: noiseOf(cell.measure, cell.saving) };
     });
-    return { method, cells, process: new GaussianProcess(data, SPREAD) };
+    return { method, cells, process: gaussianProcess(data, SPREAD) };
   });
   const widths = ninetieth(fitted.flatMap(({ process }) => process.misses()));
   const papers = claims.filter((claim) => claim.counts === counts && claim.architecture === setting.architecture);

@@ -38,9 +38,6 @@ export async function readGrid(path = gridPath): Promise<readonly GridCell[]> {
   const read = gridSchema.safeParse(await readJsonObject(path));
   if (read.success) return read.data.cells;
   const { message, path: at } = read.error.issues[0];
-  throw new UserError(
-    `is no grid of measured savings (\`${at.join(".")}\`: ${message})`,
-    path,
-    "install the package anew",
-  );
+  const what = `is no grid of measured savings (\`${at.join(".")}\`: ${message})`;
+  throw new UserError(what, path, "install the package anew");
 }

@@ -14,51 +14,27 @@ export interface Observation {
   readonly noise: number;
 }
 
-export interface Foretold {
-  readonly mean: number;
-  /** Of the value itself, without the noise of measuring it. */
-  readonly deviation: number;
-}
-
-export class GaussianProcess {
-  readonly #data: readonly Observation[];
-  readonly #spread: number;
-  readonly #inverse: readonly Float64Array[];
-  readonly #weights: readonly number[];
-
-  /** @param spread standard deviation of values around what is expected, where nothing is known */
-  constructor(data: readonly Observation[], spread: number) {
-    this.#data = data;
-    this.#spread = spread;
-    const covariance = data.map(({ at, noise }, i) =>
-      Float64Array.from(data, (other, j) => this.#covariance(at, other.at) + (i === j ? noise ** 2 : 0)),
-    );
-    this.#inverse = inverse(covariance);
-    this.#weights = this.#inverse.map((row) =>
-      dot(
-        row,
-        data.map(({ value }) => value),
-      ),
-    );
-  }
-
-  #covariance(a: readonly number[], b: readonly number[]): number {
-    return this.#spread ** 2 * Math.exp(-(distance(a, b) ** 2) / 2);
-  }
-
-  at(place: readonly number[]): Foretold {
-    const near = this.#data.map(({ at }) => this.#covariance(place, at));
-    const known = dot(
-      near,
-      this.#inverse.map((row) => dot(row, near)),
-    );
-    return { mean: dot(near, this.#weights), deviation: Math.sqrt(Math.max(0, this.#spread ** 2 - known)) };
-  }
-
-  /** How many of its own deviations, noise included, each value lies from what the others foretell. */
-  misses(): readonly number[] {
-    return this.#weights.map((weight, i) => weight / Math.sqrt(this.#inverse[i][i]));
-  }
+/** @param spread standard deviation of values around what is expected, where nothing is known */
+export function gaussianProcess(data: readonly Observation[], spread: number) {
+  const covariance = (a: readonly number[], b: readonly number[]) => spread ** 2 * Math.exp(-(distance(a, b) ** 2) / 2);
+  const inverted = inverse(
+    data.map(({ at, noise }, i) =>
+      Float64Array.from(data, (other, j) => covariance(at, other.at) + (i === j ? noise ** 2 : 0)),
+    ),
+  );
+  const values = data.map(({ value }) => value);
+  const weights = inverted.map((row) => dot(row, values));
+  return {
+    /** The mean at a place, and the deviation of the value itself, without the noise of measuring it. */
+    at(place: readonly number[]) {
+      const near = data.map(({ at }) => covariance(place, at));
+      const products = inverted.map((row) => dot(row, near));
+      const deviation = Math.sqrt(Math.max(0, spread ** 2 - dot(near, products)));
+      return { mean: dot(near, weights), deviation };
+    },
+    /** How many of its own deviations, noise included, each value lies from what the others foretell. */
+    misses: (): readonly number[] => weights.map((weight, i) => weight / Math.sqrt(inverted[i][i])),
+  };
 }
 
 export function distance(a: readonly number[], b: readonly number[]): number {

@@ -77,18 +77,12 @@ export async function openWeights(folder: string): Promise<Weights> {
   }
   const foreign = present.find((name) => name.endsWith(".h5") || name.endsWith(".msgpack"));
   if (foreign !== undefined) {
-    throw new UserError(
-      `its weights are in ${printable(foreign)}, a format of TensorFlow or Flax`,
-      folder,
-      "open it in transformers and save it with save_pretrained, which writes model.safetensors",
-    );
+    const wayOut = "open it in transformers and save it with save_pretrained, which writes model.safetensors";
+    throw new UserError(`its weights are in ${printable(foreign)}, a format of TensorFlow or Flax`, folder, wayOut);
   }
   const other = present.find((name) => name.endsWith(".safetensors") && !name.startsWith("adapter_"));
-  throw new UserError(
-    `there is no ${weightsFile} and no ${indexFile}`,
-    folder,
-    other === undefined ? "name a model folder" : `rename ${printable(other)} if that is the model`,
-  );
+  const wayOut = other === undefined ? "name a model folder" : `rename ${printable(other)} if that is the model`;
+  throw new UserError(`there is no ${weightsFile} and no ${indexFile}`, folder, wayOut);
 }
 
 async function openShards(folder: string, present: readonly string[]): Promise<Weights> {
@@ -103,11 +97,8 @@ async function openShards(folder: string, present: readonly string[]): Promise<W
     // In a folder below, too: transformers joins the paths. None of its parts leads up or is empty.
     if (typeof shard !== "string" || !/^(?!\.\.?\/)([^/\\\0]+\/(?!\.\.?\/))*[^/\\\0]+\.safetensors$/.test(shard)) {
       const shown = printable(JSON.stringify(shard));
-      throw new UserError(
-        `tensor ${printable(name)} is said to be in ${shown}, which is no safetensors file of this folder`,
-        where,
-        "get the index anew",
-      );
+      const what = `tensor ${printable(name)} is said to be in ${shown}, which is no safetensors file of this folder`;
+      throw new UserError(what, where, "get the index anew");
     }
     if (
       !there.has(shard) &&
@@ -132,21 +123,15 @@ async function openShards(folder: string, present: readonly string[]): Promise<W
         const listed = shardOf.get(name);
         if (listed === shard) continue;
         const instead = listed === undefined ? "does not list it" : `says it is in ${printable(listed)}`;
-        throw new UserError(
-          `tensor ${printable(name)} is in shard ${printable(shard)}, but the index ${instead}`,
-          where,
-          "index and shards belong to different models: get them anew",
-        );
+        const what = `tensor ${printable(name)} is in shard ${printable(shard)}, but the index ${instead}`;
+        throw new UserError(what, where, "index and shards belong to different models: get them anew");
       }
     }
     const weights = weightsOf(folder, opened);
     for (const [name, shard] of shardOf) {
       if (weights.has(name)) continue;
-      throw new UserError(
-        `tensor ${printable(name)} is not in shard ${printable(shard)}, where the index says it is`,
-        where,
-        "index and shards belong to different models: get them anew",
-      );
+      const what = `tensor ${printable(name)} is not in shard ${printable(shard)}, where the index says it is`;
+      throw new UserError(what, where, "index and shards belong to different models: get them anew");
     }
     return weights;
   } catch (error) {

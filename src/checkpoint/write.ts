@@ -243,10 +243,7 @@ function asciiJson(value: object): string {
 async function checkRoom(folder: string, bytes: number): Promise<void> {
   const { bavail, bsize } = await statfs(folder);
   if (bytes > bavail * bsize) {
-    throw new UserError(
-      `${(bytes / 1e9).toFixed(2)} GB are to be written, ${((bavail * bsize) / 1e9).toFixed(2)} GB are free`,
-      folder,
-      "free some space or choose another place",
-    );
+    const what = `${(bytes / 1e9).toFixed(2)} GB are to be written, ${((bavail * bsize) / 1e9).toFixed(2)} GB are free`;
+    throw new UserError(what, folder, "free some space or choose another place");
   }
 }

@@ -1,5 +1,6 @@
 /** `bert2bert advise`: whether growing pays, from what was measured and what papers found. Nothing is written. */
 import type { Command } from "@commander-js/extra-typings";
+import { keeping } from "../util/closing.ts";
 import { UserError } from "../util/errors.ts";
 import { modelFolder, share as shareOption } from "./options.ts";
 import { note, print, printJson } from "./output.ts";
@@ -24,23 +25,20 @@ export function register(command: Command): void {
       if (tokens === undefined) {
         throw new UserError(`\`${options.tokens}\` is not a whole number above 0`, "--tokens", "give one, such as 20M");
       }
-      const { model, close } = await openModel(folder, { compareCopies: false });
-      try {
-        const setting = settingOf(model, await targetOf(model, options), tokens, options.dropout);
-        const estimates = await advise(setting);
-        if (options.json === true) return printJson({ setting, estimates });
-        note(`${setting.architecture}, ${settingText(setting)}, dropout ${setting.dropout}`);
-        for (const estimate of estimates) {
-          print(adviceLine(estimate));
-          for (const { study, at, saving, apart } of estimate.nearest.slice(1)) {
-            print(`  measured: ${study}, ${at}: ${share(saving)} (apart ${apart.toFixed(1)})`);
-          }
-          for (const { method, title, says, saving } of estimate.papers) {
-            print(`  claimed: ${method}, ${title}: ${share(saving)} (${says})`);
-          }
+      await using keep = keeping();
+      const { model } = keep(await openModel(folder, { compareCopies: false }));
+      const setting = settingOf(model, await targetOf(model, options), tokens, options.dropout);
+      const estimates = await advise(setting);
+      if (options.json === true) return printJson({ setting, estimates });
+      note(`${setting.architecture}, ${settingText(setting)}, dropout ${setting.dropout}`);
+      for (const estimate of estimates) {
+        print(adviceLine(estimate));
+        for (const { study, at, saving, apart } of estimate.nearest.slice(1)) {
+          print(`  measured: ${study}, ${at}: ${share(saving)} (apart ${apart.toFixed(1)})`);
         }
-      } finally {
-        await close();
+        for (const { method, title, says, saving } of estimate.papers) {
+          print(`  claimed: ${method}, ${title}: ${share(saving)} (${says})`);
+        }
       }
     });
 }

@@ -11,6 +11,7 @@ import { methods } from "../growth/methods.ts";
 import { MOMENT_MODES } from "../growth/moments.ts";
 import type { GrowthPlan } from "../growth/plan.ts";
 import type { OpenModel } from "../model/load.ts";
+import { keeping } from "../util/closing.ts";
 import { named, UserError } from "../util/errors.ts";
 import { floatDType, modelFolder, wholeNumber } from "./options.ts";
 import { formatBytes, formatCount, note, Progress, print, printJson, table } from "./output.ts";
@@ -100,42 +101,39 @@ async function grow(folder: string, out: string | undefined, flags: Flags): Prom
   }
   if (out !== undefined) await checkFolderFreeOrMade(out);
   const maxShardBytes = flags.maxShard === undefined ? undefined : parseSize(flags.maxShard, "--max-shard");
-  const source = await openModel(folder);
-  try {
-    const { plan: planned, dtype, keepNotFinite, tokenizer } = await planFrom(source, flags);
-    for (const remark of await remarks(source, planned.growth.target.outputs)) note(`${folder}: ${remark}`);
-    await noteBeyond(source);
-    const format = dtype ?? storedDType(source);
-    if (flags.dryRun === true) {
-      await describe(planned, format, flags.json === true, promiseWords(planned, format, source));
-      return;
-    }
-    if (out === undefined) return;
-    const progress = new Progress(true);
-    const plan = await learned(planned, source, flags, progress);
-    const applied = await applyGrowth(plan, source, out, {
-      dtype: format,
-      maxShardBytes,
-      keepNotFinite,
-      tokenizer,
-      progress: (done, total) => progress.update(() => `growing: ${Math.floor((100 * done) / total)} %`),
-    });
-    progress.end();
-    if (flags.json === true) {
-      printJson({ out, ...applied });
-      return;
-    }
-    if (applied.already) note(`${out} holds this growth already; nothing was written`);
-    note(promiseWords({ ...plan, promise: applied.promise }, format, source));
-    for (const words of plan.notes) note(words);
-    if (applied.vanished > 0) note(`${applied.vanished} weights are too small for ${applied.dtype} and are 0 in it`);
-    const moments = applied.moments ? ", Adam's moments with them" : "";
-    print(
-      `${out}: ${formatCount(applied.parameters)} parameters in ${applied.dtype}, ${formatBytes(applied.bytes)}${moments}`,
-    );
-  } finally {
-    await source.close();
+  await using keep = keeping();
+  const source = keep(await openModel(folder));
+  const { plan: planned, dtype, keepNotFinite, tokenizer } = await planFrom(source, flags);
+  for (const remark of await remarks(source, planned.growth.target.outputs)) note(`${folder}: ${remark}`);
+  await noteBeyond(source);
+  const format = dtype ?? storedDType(source);
+  if (flags.dryRun === true) {
+    await describe(planned, format, flags.json === true, promiseWords(planned, format, source));
+    return;
   }
+  if (out === undefined) return;
+  const progress = new Progress(true);
+  const plan = await learned(planned, source, flags, progress);
+  const applied = await applyGrowth(plan, source, out, {
+    dtype: format,
+    maxShardBytes,
+    keepNotFinite,
+    tokenizer,
+    progress: (done, total) => progress.update(() => `growing: ${Math.floor((100 * done) / total)} %`),
+  });
+  progress.end();
+  if (flags.json === true) {
+    printJson({ out, ...applied });
+    return;
+  }
+  if (applied.already) note(`${out} holds this growth already; nothing was written`);
+  note(promiseWords({ ...plan, promise: applied.promise }, format, source));
+  for (const words of plan.notes) note(words);
+  if (applied.vanished > 0) note(`${applied.vanished} weights are too small for ${applied.dtype} and are 0 in it`);
+  const moments = applied.moments ? ", Adam's moments with them" : "";
+  print(
+    `${out}: ${formatCount(applied.parameters)} parameters in ${applied.dtype}, ${formatBytes(applied.bytes)}${moments}`,
+  );
 }
 
 /** Says now, and not when it is trained, what the folder's tokenizer has that the model lacks. */

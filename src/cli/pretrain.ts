@@ -1,6 +1,7 @@
 /** `bert2bert pretrain`: a run, or what is left of it. */
 import type { Command } from "@commander-js/extra-typings";
 import type { LoadedRun } from "../train/run/settings.ts";
+import { keeping } from "../util/closing.ts";
 import { UserError } from "../util/errors.ts";
 import { gather, hubTelling, modelFolder, wholeNumber } from "./options.ts";
 import { note, Progress, print, printJson, runLine, table } from "./output.ts";
@@ -61,24 +62,20 @@ export function register(command: Command): void {
         return findRateOf(run, options.findRate === true ? 200 : options.findRate, options);
       }
       if (options.picture !== undefined) throw new UserError("there is no curve", "--picture", "add --find-rate");
-      const page = await served(run.settings.out, options);
-      try {
-        const result = await attended((progress, stopped) =>
-          pretrain(run, {
-            stopped,
-            note: (text) => progress.end(text),
-            progress: (at) => progress.update(() => runLine(`step ${at.step}/${at.steps}, ${at.stage}`, at)),
-          }),
-        );
-        const { model, evaluation } = result;
-        if (options.json) return printJson({ ...result, evaluation: evaluation ?? null });
-        const measured =
-          evaluation &&
-          `: validation loss ${evaluation.loss.toFixed(4)}, perplexity ${evaluation.perplexity.toFixed(2)}`;
-        print(`${model}${measured ?? ""}`);
-      } finally {
-        page?.close();
-      }
+      await using keep = keeping();
+      keep(await served(run.settings.out, options));
+      const result = await attended((progress, stopped) =>
+        pretrain(run, {
+          stopped,
+          note: (text) => progress.end(text),
+          progress: (at) => progress.update(() => runLine(`step ${at.step}/${at.steps}, ${at.stage}`, at)),
+        }),
+      );
+      const { model, evaluation } = result;
+      if (options.json) return printJson({ ...result, evaluation: evaluation ?? null });
+      const measured =
+        evaluation && `: validation loss ${evaluation.loss.toFixed(4)}, perplexity ${evaluation.perplexity.toFixed(2)}`;
+      print(`${model}${measured ?? ""}`);
     });
 }
 

@@ -1,7 +1,7 @@
 /** `bert2bert probe`: what a checkpoint computes for given inputs, to compare with any other implementation. */
 import { availableParallelism } from "node:os";
 import type { Command } from "@commander-js/extra-typings";
-import { closing } from "../util/closing.ts";
+import { keeping } from "../util/closing.ts";
 import { modelFolder } from "./options.ts";
 import { print, printJson } from "./output.ts";
 
@@ -25,16 +25,15 @@ export function register(command: Command): void {
       const { openModel } = await import("../model/load.ts");
       const { readProbeInputs } = await import("../probe/inputs.ts");
       const { probe, writeProbe } = await import("../probe/probe.ts");
-      await closing(async (keep) => {
-        const { model, weights } = keep(await openModel(folder));
-        const inputs = await readProbeInputs(options.inputs, model);
-        const chosen = { kind: options.engine, threads: availableParallelism(), precision: "f32" } as const;
-        const engine = keep(await openEngine(chosen));
-        const tensors = await probe(model, weights, inputs, engine, { gradients: options.gradients ?? false });
-        await writeProbe(options.out, tensors);
-        const loss = tensors.get("loss")?.data[0];
-        if (options.json) printJson({ out: options.out, tensors: [...tensors.keys()], loss: loss ?? null });
-        else print(`${options.out}: ${tensors.size} tensors${loss === undefined ? "" : `, loss ${loss}`}`);
-      });
+      await using keep = keeping();
+      const { model, weights } = keep(await openModel(folder));
+      const inputs = await readProbeInputs(options.inputs, model);
+      const chosen = { kind: options.engine, threads: availableParallelism(), precision: "f32" } as const;
+      const engine = keep(await openEngine(chosen));
+      const tensors = await probe(model, weights, inputs, engine, { gradients: options.gradients ?? false });
+      await writeProbe(options.out, tensors);
+      const loss = tensors.get("loss")?.data[0];
+      if (options.json) printJson({ out: options.out, tensors: [...tensors.keys()], loss: loss ?? null });
+      else print(`${options.out}: ${tensors.size} tensors${loss === undefined ? "" : `, loss ${loss}`}`);
     });
 }

@@ -1,5 +1,6 @@
 /** `push FOLDER NAME`: a model folder, its card included, to the Hugging Face Hub. */
 import type { Command } from "@commander-js/extra-typings";
+import { keeping } from "../util/closing.ts";
 import { UserError } from "../util/errors.ts";
 import { modelFolder } from "./options.ts";
 import { note, Progress, print, printJson } from "./output.ts";
@@ -18,17 +19,15 @@ export function register(command: Command): void {
       if (target === undefined)
         throw new UserError("it is no name on the Hub", name, "give org/name, such as me/my-bert");
       const progress = new Progress();
-      try {
-        const { commit, url, files } = await pushModel(folder, target, {
-          ...options,
-          progress: (file, done) => progress.update(() => `${file} ${(100 * done).toFixed(0)} %`),
-        });
-        progress.end();
-        if (options.json) return printJson({ commit, url, files });
-        note(`${files.length} files, commit ${commit.slice(0, 8)}`);
-        print(url);
-      } finally {
-        progress.end();
-      }
+      await using keep = keeping();
+      keep({ close: () => progress.end() });
+      const { commit, url, files } = await pushModel(folder, target, {
+        ...options,
+        progress: (file, done) => progress.update(() => `${file} ${(100 * done).toFixed(0)} %`),
+      });
+      progress.end();
+      if (options.json) return printJson({ commit, url, files });
+      note(`${files.length} files, commit ${commit.slice(0, 8)}`);
+      print(url);
     });
 }

@@ -82,7 +82,8 @@ function path(command: CommandUnknownOpts): string {
 /** Prints what was thrown, for a person. @returns the exit code */
 export function report(thrown: unknown): number {
   if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? 0 : 2;
-  const error = systemError(thrown);
+  // What failed says more than that what it had open could not be closed.
+  const error = systemError(thrown instanceof Error && "suppressed" in thrown ? thrown.suppressed : thrown);
   const debug = process.env.DEBUG?.split(",").includes("bert2bert") === true;
   if (debug && error instanceof Error) {
     note(

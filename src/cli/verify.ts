@@ -7,7 +7,7 @@ import type { OpenModel } from "../model/load.ts";
 import type { Dimensions } from "../model/table.ts";
 import type { ProbeInputs } from "../probe/inputs.ts";
 import type { Verification } from "../probe/verify.ts";
-import { closing } from "../util/closing.ts";
+import { keeping } from "../util/closing.ts";
 import { checkMemory } from "../util/memory.ts";
 import { modelFolder, wholeNumber } from "./options.ts";
 import { note, Progress, print, printJson, styled, table } from "./output.ts";
@@ -53,30 +53,29 @@ async function verify(sourceFolder: string, grownFolder: string, options: Option
     import("../engine/engines.ts"),
   ]);
   const record = await readRecord(grownFolder);
-  await closing(async (keep) => {
-    const source = keep(await openModel(sourceFolder));
-    const grown = keep(await openModel(grownFolder));
-    const inputs =
-      options.text === undefined
-        ? randomInputs(source.model, options.seed)
-        : await inputsOfText(source, options.text, options.field);
-    if (options.sample !== true) {
-      const wayOut = "compare a sample, block by block: --sample";
-      checkMemory(probeBytes(grown.model, inputs), "comparing the whole models", grownFolder, wayOut);
-    }
-    // After what is said at once: it reads all of the source.
-    await checkSource(source, record, join(grownFolder, "growth.json"));
-    const threads = availableParallelism();
-    const open = () => openEngine({ kind: options.engine, threads, precision: "f32" });
-    const progress = new Progress(true);
-    const tell = (done: number, parts: number) => progress.update(() => `block ${done} of ${parts} compared`);
-    const sample = options.sample === true ? { seed: options.seed, progress: tell } : undefined;
-    const result = await verifyGrowth(source, grown, record, inputs, open, { sample });
-    progress.end();
-    if (options.json) printJson({ ...result, allowed: result.allowed ?? null });
-    else show(result, source.model.dimensions, record.dtype);
-    if (!result.kept) process.exitCode = 1;
-  });
+  await using keep = keeping();
+  const source = keep(await openModel(sourceFolder));
+  const grown = keep(await openModel(grownFolder));
+  const inputs =
+    options.text === undefined
+      ? randomInputs(source.model, options.seed)
+      : await inputsOfText(source, options.text, options.field);
+  if (options.sample !== true) {
+    const wayOut = "compare a sample, block by block: --sample";
+    checkMemory(probeBytes(grown.model, inputs), "comparing the whole models", grownFolder, wayOut);
+  }
+  // After what is said at once: it reads all of the source.
+  await checkSource(source, record, join(grownFolder, "growth.json"));
+  const threads = availableParallelism();
+  const open = () => openEngine({ kind: options.engine, threads, precision: "f32" });
+  const progress = new Progress(true);
+  const tell = (done: number, parts: number) => progress.update(() => `block ${done} of ${parts} compared`);
+  const sample = options.sample === true ? { seed: options.seed, progress: tell } : undefined;
+  const result = await verifyGrowth(source, grown, record, inputs, open, { sample });
+  progress.end();
+  if (options.json) printJson({ ...result, allowed: result.allowed ?? null });
+  else show(result, source.model.dimensions, record.dtype);
+  if (!result.kept) process.exitCode = 1;
 }
 
 async function inputsOfText(source: OpenModel, path: string, field?: string): Promise<ProbeInputs> {

@@ -121,10 +121,7 @@ export function placed<T extends Readonly<Record<string, unknown>>>(keys: T, pla
 }
 
 /** `engine` of a settings file as an engine takes it: `threads: auto` are all there are, and what is its own beside it. */
-export function engineOf(
-  { kind, threads, precision, ...options }: EngineKeys,
-  place: (path: string) => string,
-): Omit<EngineSettings, "before"> & { readonly kind: string } {
+export function engineOf({ kind, threads, precision, ...options }: EngineKeys, place: (path: string) => string) {
   const all = threads === "auto" ? availableParallelism() : threads;
   return { kind, threads: all, precision, options: placed(options, place) };
 }

@@ -29,6 +29,7 @@ import { elements, parameterCount, shapeOf } from "../model/table.ts";
 import { checkHashes, hashFiles } from "../store/checksums.ts";
 import { holdsAlready, writeFolderWhole } from "../store/files.ts";
 import { fillFile } from "../store/output.ts";
+import { keeping } from "../util/closing.ts";
 import { UserError } from "../util/errors.ts";
 import type { Promised } from "./growth.ts";
 import { checkLearned, type GrowthPlan, roundedIn } from "./plan.ts";
@@ -89,44 +90,41 @@ export async function applyGrowth(
   const reason = `${broken} of the source's weights are NaN or infinite`;
   const promise: Promised = broken === 0 ? planned.promise : { kind: "none", reason };
   const plan = { ...planned, promise };
-  const optimizer = plan.momentMode === "drop" ? undefined : await openOptimizer(source.folder);
+  await using keep = keeping();
+  const optimizer = keep(plan.momentMode === "drop" ? undefined : await openOptimizer(source.folder));
+  // Where the growth failed, its source may still be being hashed.
   const end = new AbortController();
-  try {
-    if (optimizer !== undefined) checkOptimizer(plan, optimizer);
-    const parameters = parameterCount(plan.growth.target.parameters);
-    const moments = optimizer !== undefined;
-    const applied = { dtype, parameters, bytes: parameters * widthOf(dtype), moments, promise, vanished: 0 };
-    let record: Promise<string> | undefined;
-    const recorded = () => {
-      record ??= sourceHashes(source, optimizer, end.signal).then((hashes) =>
-        recordText(recordOf(plan, hashes, dtype, moments, broken)),
-      );
-      return record;
-    };
-    const origin = async () => `grow, shards of ${options.maxShardBytes}\n${await recorded()}`;
-    if (await holdsAlready(out, origin)) return { ...applied, already: true };
-    const total = parameters * (moments ? 3 : 1);
-    let done = 0;
-    const tell = (count: number) => {
-      done += count;
-      options.progress?.(done, total);
-    };
-    const fill = async (folder: string) => {
-      // The source is hashed by another thread meanwhile. What it finds is thrown where it is awaited, and not before.
-      recorded().catch(() => {});
-      const vanished = await writeGrown(folder, plan, source, dtype, options.maxShardBytes, kept, tell);
-      if (optimizer !== undefined) await writeMoments(folder, plan, optimizer, tell);
-      await writeBeside(folder, plan, source, dtype, options.tokenizer);
-      await fillFile(join(folder, growthFile), await recorded());
-      await writeCard(folder, plan, source, dtype, vanished);
-      return vanished;
-    };
-    return { ...applied, vanished: await writeFolderWhole(out, fill, { origin }), already: false };
-  } finally {
-    // Where the growth failed, its source may still be being hashed.
-    end.abort();
-    await optimizer?.close();
-  }
+  keep({ close: () => end.abort() });
+  if (optimizer !== undefined) checkOptimizer(plan, optimizer);
+  const parameters = parameterCount(plan.growth.target.parameters);
+  const moments = optimizer !== undefined;
+  const applied = { dtype, parameters, bytes: parameters * widthOf(dtype), moments, promise, vanished: 0 };
+  let record: Promise<string> | undefined;
+  const recorded = () => {
+    record ??= sourceHashes(source, optimizer, end.signal).then((hashes) =>
+      recordText(recordOf(plan, hashes, dtype, moments, broken)),
+    );
+    return record;
+  };
+  const origin = async () => `grow, shards of ${options.maxShardBytes}\n${await recorded()}`;
+  if (await holdsAlready(out, origin)) return { ...applied, already: true };
+  const total = parameters * (moments ? 3 : 1);
+  let done = 0;
+  const tell = (count: number) => {
+    done += count;
+    options.progress?.(done, total);
+  };
+  const fill = async (folder: string) => {
+    // The source is hashed by another thread meanwhile. What it finds is thrown where it is awaited, and not before.
+    recorded().catch(() => {});
+    const vanished = await writeGrown(folder, plan, source, dtype, options.maxShardBytes, kept, tell);
+    if (optimizer !== undefined) await writeMoments(folder, plan, optimizer, tell);
+    await writeBeside(folder, plan, source, dtype, options.tokenizer);
+    await fillFile(join(folder, growthFile), await recorded());
+    await writeCard(folder, plan, source, dtype, vanished);
+    return vanished;
+  };
+  return { ...applied, vanished: await writeFolderWhole(out, fill, { origin }), already: false };
 }
 
 /** @param kept the source's parameters that may stay NaN or infinite @returns how many weights are 0 once stored, and were not */
@@ -233,13 +231,7 @@ function checkOptimizer(plan: GrowthPlan, optimizer: OptimizerState): void {
   }
 }
 
-async function writeCard(
-  folder: string,
-  plan: GrowthPlan,
-  opened: OpenModel,
-  dtype: FloatDType,
-  vanished: number,
-): Promise<void> {
+async function writeCard(folder: string, plan: GrowthPlan, opened: OpenModel, dtype: FloatDType, vanished: number) {
   const { source, target, options } = plan.growth;
   const { type } = target.architecture;
   const size = (d: typeof source.dimensions) => `${d.layers} layers, ${d.hidden} wide, ${d.heads} heads, FFN ${d.ffn}`;

@@ -49,20 +49,14 @@ export function optionsOf(method: WidthMethod, given: OptionValues): OptionValue
     if ("words" in option) {
       values[option.name] = value ?? option.words[0];
       if (!option.words.some((word) => word === values[option.name])) {
-        throw new UserError(
-          `\`${value}\` is not one of its values`,
-          `--${option.name}`,
-          suggestion(String(value), option.words),
-        );
+        const what = `\`${value}\` is not one of its values`;
+        throw new UserError(what, `--${option.name}`, suggestion(String(value), option.words));
       }
     } else {
       values[option.name] = value === undefined ? option.default : Number(value);
       if (value === "" || !Number.isFinite(values[option.name])) {
-        throw new UserError(
-          `\`${value}\` is not a number`,
-          `--${option.name}`,
-          `give a number, such as ${option.default}`,
-        );
+        const what = `\`${value}\` is not a number`;
+        throw new UserError(what, `--${option.name}`, `give a number, such as ${option.default}`);
       }
     }
   }

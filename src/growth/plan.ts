@@ -177,11 +177,8 @@ function withKindsOf(source: Model, target: Model, layers: readonly LayerOrigin[
 /** @throws UserError for a plan whose weights are still to be learned */
 export function checkLearned(plan: Pick<GrowthPlan, "method" | "learned">): void {
   if (plan.method.learned !== true || plan.learned !== undefined) return;
-  throw new UserError(
-    `the weights of method ${plan.method.name} are learned on data`,
-    "grow",
-    `use \`bert2bert grow … --method ${plan.method.name} --data FOLDER\`, and start from what it writes`,
-  );
+  const wayOut = `use \`bert2bert grow … --method ${plan.method.name} --data FOLDER\`, and start from what it writes`;
+  throw new UserError(`the weights of method ${plan.method.name} are learned on data`, "grow", wayOut);
 }
 
 /**
@@ -202,11 +199,8 @@ export function resizedModel(source: Model, sizes: TargetSizes, outputs: Outputs
   const { dimensions: from, architecture } = source;
   const { headWidth } = from;
   if (outputs.lm === source.outputs.lm && Object.values(sizes).every((size) => size === undefined)) {
-    throw new UserError(
-      "no target size is given",
-      "grow",
-      "give --to CONFIG.json, or some of --hidden --heads --kv-heads --ffn --layers --vocab --positions",
-    );
+    const wayOut = "give --to CONFIG.json, or some of --hidden --heads --kv-heads --ffn --layers --vocab --positions";
+    throw new UserError("no target size is given", "grow", wayOut);
   }
   const ofHeads = sizes.heads === undefined || architecture.ownHeadWidth ? from.hidden : sizes.heads * headWidth;
   const hidden = sizes.hidden ?? ofHeads;
@@ -214,11 +208,8 @@ export function resizedModel(source: Model, sizes: TargetSizes, outputs: Outputs
   if (together && hidden % headWidth !== 0) {
     const below = Math.floor(hidden / headWidth) * headWidth;
     const near = below < from.hidden ? [] : [below];
-    throw new UserError(
-      `${hidden} is not a whole number of heads of ${headWidth}, the source's`,
-      "--hidden",
-      `heads are grown whole: take ${[...near, below + headWidth].join(" or ")}`,
-    );
+    const what = `${hidden} is not a whole number of heads of ${headWidth}, the source's`;
+    throw new UserError(what, "--hidden", `heads are grown whole: take ${[...near, below + headWidth].join(" or ")}`);
   }
   const heads = sizes.heads ?? (together ? hidden / headWidth : from.heads);
   if (!architecture.ownHeadWidth && heads * headWidth !== hidden) throw wholeHeads(heads, hidden, from, "--heads");
@@ -249,11 +240,8 @@ function kvHeadsFor(heads: number, from: Dimensions, fits: (count: number) => bo
   if (heads % from.kvHeads === 0) return from.kvHeads;
   const what = `${heads} heads are neither groups of ${group}, the source's, nor groups of its ${from.kvHeads} key-value heads`;
   const step = Math.min(group, from.kvHeads);
-  throw new UserError(
-    what,
-    "--heads",
-    `take ${nextOf(heads, step, fits)}, or say how many key-value heads there are (--kv-heads)`,
-  );
+  const wayOut = `take ${nextOf(heads, step, fits)}, or say how many key-value heads there are (--kv-heads)`;
+  throw new UserError(what, "--heads", wayOut);
 }
 
 /** The model that a config of the target describes. @param outputs default: the source's @throws UserError if it is of another architecture */
@@ -312,13 +300,10 @@ function checkTarget(source: Model, target: Model, eps: number, extension: Exten
     ["attention scale", source.settings.attentionScale, target.settings.attentionScale],
     ["padding id", paddingRow(source), paddingRow(target)],
   ];
-  for (const [what, is, would] of differences) {
+  for (const [name, is, would] of differences) {
     if (is === would) continue;
-    throw new UserError(
-      `the target's ${what} is ${would ?? "none"}, the source's ${is ?? "none"}`,
-      where,
-      "make the target's config agree with the source's in all but the sizes",
-    );
+    const what = `the target's ${name} is ${would ?? "none"}, the source's ${is ?? "none"}`;
+    throw new UserError(what, where, "make the target's config agree with the source's in all but the sizes");
   }
 }
 

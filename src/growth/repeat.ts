@@ -1,6 +1,5 @@
 /** Repeats a growth from its growth.json alone: the same source gives the same bytes. */
 import { basename } from "node:path";
-import type { FloatDType } from "../checkpoint/dtype.ts";
 import { optimizerFile } from "../checkpoint/optimizer.ts";
 import { outputsWithLanguageModel } from "../model/head.ts";
 import type { OpenModel } from "../model/load.ts";
@@ -8,14 +7,11 @@ import { hashFiles } from "../store/checksums.ts";
 import { UserError } from "../util/errors.ts";
 import { readJsonObject } from "../util/json.ts";
 import { filesOf } from "./apply.ts";
-import { type GrowthPlan, planGrowth, targetModel } from "./plan.ts";
+import { planGrowth, targetModel } from "./plan.ts";
 import { type GrowthRecord, parseRecord } from "./record.ts";
 
 /** @param path a growth.json @throws UserError if it can't be understood, or was not made from this source */
-export async function repeatedPlan(
-  source: OpenModel,
-  path: string,
-): Promise<{ plan: GrowthPlan; dtype: FloatDType; keepNotFinite: boolean }> {
+export async function repeatedPlan(source: OpenModel, path: string) {
   const record = parseRecord(await readJsonObject(path), path);
   await checkSource(source, record, path);
   const outputs = record.addHead ? outputsWithLanguageModel(source.model, source.folder) : source.model.outputs;
@@ -41,10 +37,7 @@ export async function checkSource(source: OpenModel, record: GrowthRecord, where
   }
   for (const name of new Set([...Object.keys(read), ...Object.keys(hashes)])) {
     if (hashes[name] === read[name]) continue;
-    throw new UserError(
-      `${name} of ${source.folder} is not the one it was grown from`,
-      where,
-      "name the source as it was when it was grown",
-    );
+    const what = `${name} of ${source.folder} is not the one it was grown from`;
+    throw new UserError(what, where, "name the source as it was when it was grown");
   }
 }

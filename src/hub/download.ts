@@ -22,6 +22,7 @@ import { writeFileWhole } from "../store/files.ts";
 import { addFile } from "../store/hashing.ts";
 import { Held, takeLock } from "../store/lock.ts";
 import { appendTo, linkTo, named } from "../store/output.ts";
+import { keeping } from "../util/closing.ts";
 import { UserError } from "../util/errors.ts";
 import { printable } from "../util/json.ts";
 import { errorCode, systemError } from "../util/system.ts";
@@ -79,17 +80,13 @@ export async function download(
     const blob = join(place, "blobs", hash);
     if (existsSync(pointer)) return;
     if (!existsSync(blob)) {
-      const lock = await waitForLock(
-        join(hubCache(), ".locks", `models--${repo.replace("/", "--")}`, `${hash}.bert2bert.lock`),
-      );
-      try {
-        const url = `${hub.hubUrl}/${repo}/resolve/${sha}/${file.path.split("/").map(encodeURIComponent).join("/")}`;
-        const downloadInfo = { url, size: file.size, etag: hash };
-        const read = () => downloadFile({ ...hub, repo, path: file.path, revision: sha, xet: false, downloadInfo });
-        if (!existsSync(blob)) await fill(blob, hash, file.size, read, progress);
-      } finally {
-        lock.release();
-      }
+      await using keep = keeping();
+      const locks = join(hubCache(), ".locks", `models--${repo.replace("/", "--")}`);
+      keep(await waitForLock(join(locks, `${hash}.bert2bert.lock`)));
+      const url = `${hub.hubUrl}/${repo}/resolve/${sha}/${file.path.split("/").map(encodeURIComponent).join("/")}`;
+      const downloadInfo = { url, size: file.size, etag: hash };
+      const read = () => downloadFile({ ...hub, repo, path: file.path, revision: sha, xet: false, downloadInfo });
+      if (!existsSync(blob)) await fill(blob, hash, file.size, read, progress);
     }
     await linkTo(blob, pointer);
   };

@@ -63,10 +63,7 @@ export function cachedRepo({ repo }: Pick<HubName, "repo">): string {
 }
 
 /** The model in the cache; whole if nothing of what is read may be missing, usable if there is enough to go on with. */
-async function findCached(
-  name: HubName,
-  wanted: Wanted,
-): Promise<{ folder: string; whole: boolean; usable: boolean } | undefined> {
+async function findCached(name: HubName, wanted: Wanted) {
   const repo = cachedRepo(name);
   const ref = await readFile(join(repo, "refs", ...name.revision.split("/")), "utf8").catch(() => name.revision);
   if (!/^[0-9a-f]{40}$/.test(ref.trim())) return undefined;

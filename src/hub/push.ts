@@ -30,11 +30,8 @@ export async function pushModel(
   const hub = { hubUrl: hubEndpoint(), ...hubToken() };
   const { accessToken } = hub;
   if (accessToken === undefined) {
-    throw new UserError(
-      "it is not set, and only its owner may write to a repository",
-      "HF_TOKEN",
-      "set it to a token that may write",
-    );
+    const what = "it is not set, and only its owner may write to a repository";
+    throw new UserError(what, "HF_TOKEN", "set it to a token that may write");
   }
   if (isOffline()) throw new UserError("nothing can be sent", "HF_HUB_OFFLINE", "unset it");
   await readConfig(folder);

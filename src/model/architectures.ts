@@ -25,11 +25,8 @@ export function architectureOf(config: Json, where: string): Architecture {
   if (typeof type !== "string") {
     throw new UserError("`model_type` is missing", where, `set it to one of ${known.join(", ")}`);
   }
-  throw new UserError(
-    `\`model_type\` is ${printable(JSON.stringify(type))}, which is not supported`,
-    where,
-    suggestion(type, known),
-  );
+  const what = `\`model_type\` is ${printable(JSON.stringify(type))}, which is not supported`;
+  throw new UserError(what, where, suggestion(type, known));
 }
 
 /** What is to be said where advice is given on an architecture of which no study was made; undefined for the others. */

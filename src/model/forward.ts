@@ -4,53 +4,25 @@
  */
 import type { ProgramBuilder } from "../program/builder.ts";
 import { ProgramError, type Value } from "../program/graph.ts";
-import {
-  add,
-  constant,
-  gather,
-  linear,
-  mul,
-  reshape,
-  slice,
-  split,
-  stopGradient,
-  sub,
-  tanh,
-} from "../program/ops/index.ts";
+import * as ops from "../program/ops/index.ts";
 import type { Model } from "./architecture.ts";
 import { type ForwardInputs, type ForwardOptions, Frame } from "./frame.ts";
 import type { Embedding, Network } from "./network.ts";
 import { biasRead } from "./parameters.ts";
-import { ModelStates } from "./states.ts";
+import { type ModelStates, statesOf } from "./states.ts";
 
-export interface ForwardResult {
-  /** Embeddings' output and each block's, [batch · length, hidden]; GPT-2's last after the final norm. With `gather` the last one is [batch · perSequence, hidden], with `keepFirst` [batch · (1 + perSequence), hidden]. */
-  readonly hidden: readonly Value[];
-  /** What of the language model's head stands before its decoder, on rows of the final hidden state, [n, hidden] → the same. */
-  transformed(rows: Value): Value;
-  /** Logits over the vocabulary at rows of the final hidden state [n, hidden] → [n, vocab]. */
-  lmLogits(rows: Value): Value;
-  /** From the final hidden state at each sequence's position 0, [batch, hidden] → [batch, pooler]. Throws without the output. */
-  pooled(first: Value): Value;
-  /** From the pooler's output → [batch, 2]. Throws without the output. */
-  nspLogits(pooled: Value): Value;
-}
+export type ForwardResult = ReturnType<typeof forward>;
 
-export function forward(
-  b: ProgramBuilder,
-  model: Model,
-  inputs: ForwardInputs,
-  options: ForwardOptions,
-): ForwardResult {
+export function forward(b: ProgramBuilder, model: Model, inputs: ForwardInputs, options: ForwardOptions) {
   const { network, settings, outputs, kinds } = model;
   const { embedding, lm, final } = network;
-  const states = new ModelStates(b, model);
+  const states = statesOf(b, model);
   const frame = new Frame(b, model, inputs, options);
   const embedded = frame.norm(embed(frame, inputs, states, embedding), states, embedding.norm);
   const entering = embedding.keeps ? embedded : frame.dropout(embedded, "embedding", "embedding");
   const hidden = [frame.entered(entering)];
   for (let layer = 0; layer < frame.layers; layer++) {
-    hidden.push(block(frame, network, hidden[layer], new ModelStates(b, model, layer), layer, kinds?.[layer]));
+    hidden.push(block(frame, network, hidden[layer], statesOf(b, model, layer), layer, kinds?.[layer]));
   }
   hidden[frame.layers] = frame.norm(hidden[frame.layers], states, final);
   const above = (rows: Value, kind: string | undefined) => {
@@ -64,17 +36,25 @@ export function forward(
     return frame.norm(active, states, transform.norm);
   };
   return {
+    /**
+     * Embeddings' output and each block's, [batch · length, hidden]; GPT-2's last after the final norm. With `gather` the
+     * last one is [batch · perSequence, hidden], with `keepFirst` [batch · (1 + perSequence), hidden].
+     */
     hidden,
+    /** What of the language model's head stands before its decoder, on rows of the final hidden state, [n, hidden] → the same. */
     transformed,
-    lmLogits(rows) {
+    /** Logits over the vocabulary at rows of the final hidden state [n, hidden] → [n, vocab]. */
+    lmLogits(rows: Value) {
       const tied = outputs.lm === "tied";
       const weight = states.value(tied ? embedding.words : `${lm.decoder}.weight`);
       const bias = biasRead(lm, tied);
       const added = bias === undefined ? null : states.value(bias);
-      return linear(b, transformed(rows), weight, added, { transposeWeight: true });
+      return ops.linear(b, transformed(rows), weight, added, { transposeWeight: true });
     },
-    pooled: (first) => tanh(b, above(first, network.pooler)),
-    nspLogits: (pooled) => above(pooled, network.nsp),
+    /** From the final hidden state at each sequence's position 0, [batch, hidden] → [batch, pooler]. Throws without the output. */
+    pooled: (first: Value) => ops.tanh(b, above(first, network.pooler)),
+    /** From the pooler's output → [batch, 2]. Throws without the output. */
+    nspLogits: (pooled: Value) => above(pooled, network.nsp),
   };
 }
 
@@ -104,27 +84,35 @@ function embed(
   const { b, batch, length } = frame;
   // Rows of padding, where it is said which they are, pass no gradient back.
   const looked = (table: Value, ids: Value) => {
-    const rows = gather(b, table, ids);
+    const rows = ops.gather(b, table, ids);
     return inputs.padding === undefined ? rows : withoutGradient(b, rows, inputs.padding);
   };
   let sum = looked(states.value(words), inputs.ids);
   if (types !== undefined) {
     const table = states.value(types);
-    sum = add(b, sum, inputs.types === undefined ? slice(b, table, 0, 0, 1) : gather(b, table, inputs.types));
+    sum = ops.add(
+      b,
+      sum,
+      inputs.types === undefined ? ops.slice(b, table, 0, 0, 1) : ops.gather(b, table, inputs.types),
+    );
   }
   if (positions === undefined) return sum;
   const table = states.value(positions.name);
   // Positions that are given may themselves hold padding's row.
-  if (inputs.positions !== undefined) return add(b, sum, looked(table, inputs.positions));
-  const inOrder = slice(b, table, 0, positions.first, positions.first + length);
+  if (inputs.positions !== undefined) return ops.add(b, sum, looked(table, inputs.positions));
+  const inOrder = ops.slice(b, table, 0, positions.first, positions.first + length);
   const { shape } = sum;
-  return reshape(b, add(b, reshape(b, sum, [batch, length, shape[1]]), inOrder), shape);
+  return ops.reshape(b, ops.add(b, ops.reshape(b, sum, [batch, length, shape[1]]), inOrder), shape);
 }
 
 /** The rows [n, hidden] as they are, passing no gradient back where `where` [n] is 1. */
 function withoutGradient(b: ProgramBuilder, rows: Value, where: Value): Value {
-  const column = reshape(b, where, [where.shape[0], 1]);
-  return add(b, mul(b, rows, sub(b, constant(b, 1), column)), mul(b, stopGradient(b, rows), column));
+  const column = ops.reshape(b, where, [where.shape[0], 1]);
+  return ops.add(
+    b,
+    ops.mul(b, rows, ops.sub(b, ops.constant(b, 1), column)),
+    ops.mul(b, ops.stopGradient(b, rows), column),
+  );
 }
 
 /** Attention and a residual sum, FFN and a residual sum. In the last block only the kept rows go on. */
@@ -142,9 +130,9 @@ function block(
   const linear = (rows: Value, name: string) => frame.linear(rows, states, name);
   const entering = (rows: Value, norm: string) => (normsAfter ? rows : frame.norm(rows, states, norm));
   const joined = (rows: Value, written: Value, norm: string) =>
-    normsAfter ? frame.norm(add(b, written, rows), states, norm) : add(b, rows, written);
+    normsAfter ? frame.norm(ops.add(b, written, rows), states, norm) : ops.add(b, rows, written);
   const read = (rows: Value, names: readonly string[], count: number) =>
-    names.length === count ? names.map((name) => linear(rows, name)) : split(b, linear(rows, names[0]), 1, count);
+    names.length === count ? names.map((name) => linear(rows, name)) : ops.split(b, linear(rows, names[0]), 1, count);
 
   const x = frame.entry(stream, layer);
   const rows = entering(x, attention.norm);
@@ -169,7 +157,7 @@ function block(
   const [first, units] = read(entered, ffn.reads, ffn.gated ? 2 : 1);
   const active = frame.activation(first);
   if (ffn.gated) {
-    const inner = frame.dropout(mul(b, active, units), "inner", `${layer}/inner`);
+    const inner = frame.dropout(ops.mul(b, active, units), "inner", `${layer}/inner`);
     return joined(middle, linear(inner, ffn.writes), ffn.norm);
   }
   return joined(middle, frame.dropout(linear(active, ffn.writes), "hidden", `${layer}/ffn`), ffn.norm);

@@ -1,27 +1,7 @@
 /** What every part of one forward pass shares: the blocks that run, the rows that are read, dropout and attention. */
 import type { ProgramBuilder } from "../program/builder.ts";
 import { ProgramError, type Value } from "../program/graph.ts";
-import {
-  attention,
-  concat,
-  constant,
-  dropout,
-  dropoutMask,
-  gather,
-  gelu,
-  layerNorm,
-  linear,
-  relu,
-  reshape,
-  rmsNorm,
-  rotary,
-  rotations,
-  scale,
-  silu,
-  slice,
-  stopGradient,
-  sub,
-} from "../program/ops/index.ts";
+import * as ops from "../program/ops/index.ts";
 import type { Model, ModelSettings } from "./architecture.ts";
 import type { Activation } from "./config.ts";
 import type { AttentionForm } from "./network.ts";
@@ -72,13 +52,13 @@ export interface ForwardOptions {
 export function activated(b: ProgramBuilder, x: Value, which: Activation): Value {
   switch (which) {
     case "gelu-erf":
-      return gelu(b, x, "erf");
+      return ops.gelu(b, x, "erf");
     case "gelu-tanh":
-      return gelu(b, x, "tanh");
+      return ops.gelu(b, x, "tanh");
     case "relu":
-      return relu(b, x);
+      return ops.relu(b, x);
     case "silu":
-      return silu(b, x);
+      return ops.silu(b, x);
   }
 }
 
@@ -108,7 +88,7 @@ export class Frame {
 
   linear(x: Value, states: ModelStates, kind: string): Value {
     const [weight, bias] = [states.value(`${kind}.weight`), states.valueIf(`${kind}.bias`)];
-    return linear(this.b, x, weight, bias, { transposeWeight: !this.#model.network.inputMajor });
+    return ops.linear(this.b, x, weight, bias, { transposeWeight: !this.#model.network.inputMajor });
   }
 
   /** Rows as they are where the table has no such norm. */
@@ -116,16 +96,16 @@ export class Frame {
     const { eps } = this.#model.settings;
     const norm = states.normIf(kind);
     if (norm === undefined) return x;
-    if (norm.kind === "rms") return rmsNorm(this.b, x, norm.gain, eps).y;
-    return layerNorm(this.b, x, norm.gain, norm.shift ?? constant(this.b, 0, norm.gain.shape), eps).y;
+    if (norm.kind === "rms") return ops.rmsNorm(this.b, x, norm.gain, eps).y;
+    return ops.layerNorm(this.b, x, norm.gain, norm.shift ?? ops.constant(this.b, 0, norm.gain.shape), eps).y;
   }
 
   /** Rows [n, heads · width] normed over each head's own units, where there is a norm. */
   headNorm(x: Value, states: ModelStates, kind: string | undefined): Value {
     if (states.normIf(kind) === undefined) return x;
     const width = this.#model.dimensions.headWidth;
-    const rows = reshape(this.b, x, [(x.shape[0] * x.shape[1]) / width, width]);
-    return reshape(this.b, this.norm(rows, states, kind), x.shape);
+    const rows = ops.reshape(this.b, x, [(x.shape[0] * x.shape[1]) / width, width]);
+    return ops.reshape(this.b, this.norm(rows, states, kind), x.shape);
   }
 
   /** @param which default: the config's */
@@ -135,7 +115,7 @@ export class Frame {
 
   dropout(x: Value, kind: "embedding" | "hidden" | "inner", place: string): Value {
     const on = this.#options.dropout;
-    return on === undefined ? x : dropout(this.b, x, on.key, on.rates[kind] ?? 0, `dropout/${place}`);
+    return on === undefined ? x : ops.dropout(this.b, x, on.key, on.rates[kind] ?? 0, `dropout/${place}`);
   }
 
   /**
@@ -143,7 +123,7 @@ export class Frame {
    * differentiated (embeddings train with block 0, so there it does).
    */
   entry(stream: Value, layer: number): Value {
-    return layer > 0 && layer === (this.#options.trainFrom ?? 0) ? stopGradient(this.b, stream) : stream;
+    return layer > 0 && layer === (this.#options.trainFrom ?? 0) ? ops.stopGradient(this.b, stream) : stream;
   }
 
   /** The stream as the embeddings leave it: all of its rows, but where there is no block those that are read. */
@@ -157,12 +137,12 @@ export class Frame {
     if (indices === undefined || layer !== this.layers - 1) return rows;
     const { b, batch, length } = this;
     const width = rows.shape[1];
-    const chosen = gather(b, rows, indices, batch);
+    const chosen = ops.gather(b, rows, indices, batch);
     if (!this.#options.keepFirst) return chosen;
     const perSequence = indices.shape[0] / batch;
-    const first = slice(b, reshape(b, rows, [batch, length, width]), 1, 0, 1);
-    const both = concat(b, [first, reshape(b, chosen, [batch, perSequence, width])], 1);
-    return reshape(b, both, [batch * (perSequence + 1), width]);
+    const first = ops.slice(b, ops.reshape(b, rows, [batch, length, width]), 1, 0, 1);
+    const both = ops.concat(b, [first, ops.reshape(b, chosen, [batch, perSequence, width])], 1);
+    return ops.reshape(b, both, [batch * (perSequence + 1), width]);
   }
 
   /** Attention of rows [batch · queries, heads · head width] to all positions → rows of the same shape. */
@@ -174,23 +154,23 @@ export class Frame {
     const mask =
       on === undefined || on.rates.attention === 0
         ? undefined
-        : dropoutMask(b, on.key, {
+        : ops.dropoutMask(b, on.key, {
             shape: [batch, heads, queries, length],
             rate: on.rates.attention,
             stream: `dropout/${layer}/probabilities`,
           });
-    const [q3, k3, v3] = [q, k, v].map((x) => reshape(b, x, [batch, x.shape[0] / batch, x.shape[1]]));
+    const [q3, k3, v3] = [q, k, v].map((x) => ops.reshape(b, x, [batch, x.shape[0] / batch, x.shape[1]]));
     const turned = (x: Value) => (rope === undefined ? x : this.#turned(x, this.#turnsOf(rope)));
     const { attentionScale: scale } = this.#model.settings;
     const padding = { bias: this.#keyBias, prefix: this.#inputs.prefix };
     const seen = { heads, kvHeads, causal, window, scale, ...padding, mask, apart: this.#apart(queries) };
-    const { out } = attention(b, turned(q3), turned(k3), v3, seen);
-    return reshape(b, out, q.shape);
+    const { out } = ops.attention(b, turned(q3), turned(k3), v3, seen);
+    return ops.reshape(b, out, q.shape);
   }
 
   /** [2, length, turned units / 2]; the same value for all blocks of the same positions. */
   #turnsOf(rope: Rope): Value {
-    const turns = this.#turns.get(rope) ?? rotations(this.b, this.length, rope.frequencies, rope.scale);
+    const turns = this.#turns.get(rope) ?? ops.rotations(this.b, this.length, rope.frequencies, rope.scale);
     this.#turns.set(rope, turns);
     return turns;
   }
@@ -200,11 +180,11 @@ export class Frame {
     const { b } = this;
     const [batch, rows, all] = x.shape;
     const [width, turned] = [this.#model.dimensions.headWidth, 2 * turns.shape[2]];
-    if (turned === width) return rotary(b, x, turns);
-    const each = reshape(b, x, [batch, rows, all / width, width]);
-    const first = reshape(b, slice(b, each, 3, 0, turned), [batch, rows, (all / width) * turned]);
-    const made = reshape(b, rotary(b, first, turns), [batch, rows, all / width, turned]);
-    return reshape(b, concat(b, [made, slice(b, each, 3, turned, width)], 3), x.shape);
+    if (turned === width) return ops.rotary(b, x, turns);
+    const each = ops.reshape(b, x, [batch, rows, all / width, width]);
+    const first = ops.reshape(b, ops.slice(b, each, 3, 0, turned), [batch, rows, (all / width) * turned]);
+    const made = ops.reshape(b, ops.rotary(b, first, turns), [batch, rows, all / width, turned]);
+    return ops.reshape(b, ops.concat(b, [made, ops.slice(b, each, 3, turned, width)], 3), x.shape);
   }
 
   /** The documents of so many queries a sequence, and of all keys. */
@@ -214,11 +194,11 @@ export class Frame {
     const { all, gathered } = this.#inputs.documents;
     const asked = queries === length ? all : gathered;
     if (asked === undefined) throw new ProgramError("the documents of the gathered positions are missing");
-    return { queries: reshape(b, asked, [batch, queries]), keys: reshape(b, all, [batch, length]) };
+    return { queries: ops.reshape(b, asked, [batch, queries]), keys: ops.reshape(b, all, [batch, length]) };
   }
 }
 
 /** Added to the scores of keys [batch, length]: 0 at a token, large and negative at padding. */
 function paddingBias(b: ProgramBuilder, mask: Value, batch: number, length: number): Value {
-  return scale(b, sub(b, reshape(b, mask, [batch, length]), constant(b, 1)), 1e30);
+  return ops.scale(b, ops.sub(b, ops.reshape(b, mask, [batch, length]), ops.constant(b, 1)), 1e30);
 }

@@ -3,12 +3,11 @@
  * checked. Nothing but headers (and tied copies, compared with what they copy) is read until a parameter is asked for.
  */
 import { join } from "node:path";
-import type { FloatDType } from "../checkpoint/dtype.ts";
-import { isFloatDType } from "../checkpoint/dtype.ts";
+import { type FloatDType, isFloatDType } from "../checkpoint/dtype.ts";
 import { configFile, readConfig } from "../checkpoint/folder.ts";
 import { openWeights, type Weights } from "../checkpoint/weights.ts";
 import { UserError } from "../util/errors.ts";
-import { type Json, printable } from "../util/json.ts";
+import { printable } from "../util/json.ts";
 import type { Model } from "./architecture.ts";
 import { architectureOf } from "./architectures.ts";
 import { shapeOf } from "./table.ts";
@@ -19,7 +18,7 @@ const WRAPPERS = /(?<=^|\.)(?:module|_orig_mod|_fsdp_wrapped_module|_checkpoint_
 /** A checkpoint's parameters, by their names in the table. */
 export type ParameterWeights = ReturnType<typeof parametersIn>;
 
-function parametersIn(weights: Weights, { stored, leftOut, headsLeftOut }: Match) {
+function parametersIn(weights: Weights, { stored, leftOut, headsLeftOut }: ReturnType<typeof match>) {
   /** What a parameter is called in the files. @throws RangeError for a name that is not in the table */
   const storedName = (name: string): string => {
     const found = stored.get(name);
@@ -51,22 +50,16 @@ function parametersIn(weights: Weights, { stored, leftOut, headsLeftOut }: Match
   };
 }
 
-export interface OpenModel {
-  readonly folder: string;
-  readonly model: Model;
-  /** `config.json` as it stands in the folder. */
-  readonly config: Json;
-  readonly weights: ParameterWeights;
-  close(): Promise<void>;
-}
+export type OpenModel = Awaited<ReturnType<typeof openModel>>;
 
 /**
  * Opens a model folder.
  * @param options.compareCopies read tied copies and compare them with what they copy; default yes
  * @throws UserError if the config is not supported, or tensors are missing, unknown, of another shape, or no floats
  */
-export async function openModel(folder: string, options: { compareCopies?: boolean } = {}): Promise<OpenModel> {
+export async function openModel(folder: string, options: { compareCopies?: boolean } = {}) {
   const where = join(folder, configFile);
+  /** `config.json` as it stands in the folder. */
   const config = await readConfig(folder);
   const architecture = architectureOf(config, where);
   // Before the weights are opened, so that what a config asks for in vain is said first.
@@ -82,28 +75,21 @@ export async function openModel(folder: string, options: { compareCopies?: boole
       for (const [copy, name] of copies) await compare(weights, copy, stored.get(name) ?? name);
     }
     const parameters = parametersIn(weights, matched);
-    return { folder, model, config, weights: parameters, close: () => parameters.close() };
+    return { folder, model, config, weights: parameters, close: parameters.close };
   } catch (error) {
     await weights.close();
     throw error;
   }
 }
 
-interface Match {
-  /** From a parameter's name to the stored tensor that holds it. */
-  readonly stored: Map<string, string>;
-  /** From a tied copy's stored name to the parameter's name. */
-  readonly copies: Map<string, string>;
-  readonly leftOut: string[];
-  readonly headsLeftOut: string[];
-}
-
 function unwrapped(name: string): string {
   return name.replace(WRAPPERS, "");
 }
 
-function match(model: Model, weights: Weights): Match {
+function match(model: Model, weights: Weights) {
+  /** From a parameter's name to the stored tensor that holds it. */
   const stored = new Map<string, string>();
+  /** From a tied copy's stored name to the parameter's name. */
   const copies = new Map<string, string>();
   const leftOut: string[] = [];
   const headsLeftOut: string[] = [];
@@ -145,22 +131,16 @@ function check(model: Model, weights: Weights, stored: ReadonlyMap<string, strin
   if (missing.length > 0) {
     const some = missing.slice(0, 3).map((parameter) => parameter.name);
     const more = missing.length > some.length ? ` and ${missing.length - some.length} more` : "";
-    throw new UserError(
-      `${some.join(", ")}${more} missing`,
-      weights.folder,
-      "check that config.json belongs to these weights, or get them anew",
-    );
+    const what = `${some.join(", ")}${more} missing`;
+    throw new UserError(what, weights.folder, "check that config.json belongs to these weights, or get them anew");
   }
   for (const parameter of model.parameters) {
     const name = stored.get(parameter.name) ?? parameter.name;
     const { shape, dtype } = weights.info(name);
     const wanted = shapeOf(parameter);
     if (shape.length !== wanted.length || shape.some((extent, i) => extent !== wanted[i])) {
-      throw new UserError(
-        `tensor ${printable(name)} is [${shape}], by config.json it should be [${wanted}]`,
-        weights.pathOf(name),
-        "check that config.json belongs to these weights",
-      );
+      const what = `tensor ${printable(name)} is [${shape}], by config.json it should be [${wanted}]`;
+      throw new UserError(what, weights.pathOf(name), "check that config.json belongs to these weights");
     }
     if (!isFloatDType(dtype)) {
       const what = `tensor ${printable(name)} is stored as ${dtype}`;
@@ -181,9 +161,8 @@ async function compare(weights: Weights, copy: string, original: string): Promis
     same = a.every((value, i) => value === b[i] || (Number.isNaN(value) && Number.isNaN(b[i])));
   }
   if (same) return;
-  throw new UserError(
-    `tensor ${printable(copy)} differs from ${printable(original)}, which it should repeat`,
-    weights.pathOf(copy),
-    "if its output matrix is its own, say `tie_word_embeddings: false` in config.json; else save it again in transformers",
-  );
+  const what = `tensor ${printable(copy)} differs from ${printable(original)}, which it should repeat`;
+  const wayOut =
+    "if its output matrix is its own, say `tie_word_embeddings: false` in config.json; else save it again in transformers";
+  throw new UserError(what, weights.pathOf(copy), wayOut);
 }

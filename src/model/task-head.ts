@@ -14,7 +14,7 @@ import { activated } from "./frame.ts";
 import { readingWithHead } from "./head.ts";
 import type { OpenModel } from "./load.ts";
 import { drawn, linearLayer, out, type Place, reads } from "./parameters.ts";
-import { ModelStates } from "./states.ts";
+import { statesOf } from "./states.ts";
 
 /** A head as an architecture describes it. */
 export interface TaskHead {
@@ -110,7 +110,7 @@ export function taskLogits(
   { pooled, transformed }: Pick<ForwardResult, "pooled" | "transformed">,
   drop?: { readonly rate: number; readonly key: Value },
 ): Value {
-  const states = new ModelStates(b, model);
+  const states = statesOf(b, model);
   const layer = (rows: Value, kind: string, place: "dense" | "out") => {
     const drops = drop !== undefined && head.drops.includes(place);
     const x = drops ? dropout(b, rows, drop.key, drop.rate, `dropout/head/${kind}`) : rows;

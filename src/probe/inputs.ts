@@ -6,6 +6,7 @@
 import { isReadable, toFloat32 } from "../checkpoint/dtype.ts";
 import { openSafetensors, type SafetensorsFile } from "../checkpoint/safetensors.ts";
 import type { Model } from "../model/architecture.ts";
+import { keeping } from "../util/closing.ts";
 import { suggestion, UserError } from "../util/errors.ts";
 import { printable } from "../util/json.ts";
 
@@ -35,17 +36,13 @@ export interface ProbeInputs {
 
 /** @throws UserError if the file can't be read or holds what the model can't take */
 export async function readProbeInputs(path: string, model: Model): Promise<ProbeInputs> {
-  const file = await openSafetensors(path);
-  try {
-    for (const name of file.tensors.keys()) {
-      if (!names.includes(name)) {
-        throw new UserError(`unknown input \`${printable(name)}\``, path, suggestion(name, names));
-      }
-    }
-    return await collect(file, model);
-  } finally {
-    await file.close();
+  await using keep = keeping();
+  const file = keep(await openSafetensors(path));
+  for (const name of file.tensors.keys()) {
+    if (names.includes(name)) continue;
+    throw new UserError(`unknown input \`${printable(name)}\``, path, suggestion(name, names));
   }
+  return await collect(file, model);
 }
 
 async function collect(file: SafetensorsFile, model: Model): Promise<ProbeInputs> {

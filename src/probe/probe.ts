@@ -17,6 +17,7 @@ import { differentiate } from "../program/differentiate.ts";
 import type { Program, Value } from "../program/graph.ts";
 import { workingBytes } from "../program/memory.ts";
 import { add, crossEntropy, reshape, slice } from "../program/ops/index.ts";
+import { keeping } from "../util/closing.ts";
 import { UserError } from "../util/errors.ts";
 import { checkMemory } from "../util/memory.ts";
 import type { Labels, ProbeInputs } from "./inputs.ts";
@@ -44,19 +45,16 @@ export async function probe(
   const { program, given } = probeProgram(model, inputs, options);
   const wayOut = "give fewer or shorter sequences, or free memory";
   checkMemory(bytesOf(model, program), "the probe", "inputs", wayOut);
-  const executable = await engine.compile(program);
-  try {
-    for (const [name, { shape }] of program.states) await engine.write(name, shape, await weights.readF32(name));
-    const results = await executable.run(given);
-    const tensors = new Map<string, ProbeTensor>();
-    for (const [name, { shape }] of program.outputs) {
-      const data = results[name];
-      if (data instanceof Float32Array) tensors.set(name, { shape, data });
-    }
-    return tensors;
-  } finally {
-    await executable.release();
+  await using keep = keeping();
+  const executable = keep(await engine.compile(program));
+  for (const [name, { shape }] of program.states) await engine.write(name, shape, await weights.readF32(name));
+  const results = await executable.run(given);
+  const tensors = new Map<string, ProbeTensor>();
+  for (const [name, { shape }] of program.outputs) {
+    const data = results[name];
+    if (data instanceof Float32Array) tensors.set(name, { shape, data });
   }
+  return tensors;
 }
 
 function bytesOf({ parameters }: Model, program: Program): number {
@@ -68,11 +66,7 @@ export function probeBytes(model: Model, inputs: ProbeInputs): number {
   return bytesOf(model, probeProgram(model, inputs, { gradients: false }).program);
 }
 
-function probeProgram(
-  model: Model,
-  inputs: ProbeInputs,
-  options: ProbeOptions,
-): { program: Program; given: Record<string, TensorData> } {
+function probeProgram(model: Model, inputs: ProbeInputs, options: ProbeOptions) {
   const b = new ProgramBuilder();
   const given: Record<string, TensorData> = {};
   const input = (name: string, data: TensorData): Value => {

@@ -36,11 +36,8 @@ export async function textInputs(
   }).filter((row) => row.length > 0);
   const unknown = rows.flat().find((id) => id >= model.dimensions.vocab);
   if (unknown !== undefined) {
-    throw new UserError(
-      `the tokenizer gives the id ${unknown}, the model knows ${model.dimensions.vocab} tokens`,
-      path,
-      "put the model's own tokenizer into its folder",
-    );
+    const what = `the tokenizer gives the id ${unknown}, the model knows ${model.dimensions.vocab} tokens`;
+    throw new UserError(what, path, "put the model's own tokenizer into its folder");
   }
   return paddedInputs(model, rows);
 }

@@ -12,7 +12,6 @@
  */
 import { type FloatDType, roundTo } from "../checkpoint/dtype.ts";
 import type { Engine } from "../engine/engine.ts";
-import type { Promised } from "../growth/growth.ts";
 import { type AxisMaps, copiesOf, type UnitMap } from "../growth/maps.ts";
 import { type GrowthPlan, planGrowth } from "../growth/plan.ts";
 import { Reader } from "../growth/reader.ts";
@@ -21,10 +20,11 @@ import type { GrowthRecord } from "../growth/record.ts";
 import type { Model } from "../model/architecture.ts";
 import type { OpenModel } from "../model/load.ts";
 import { elements, runsAlong } from "../model/table.ts";
+import { keeping } from "../util/closing.ts";
 import { RandomStream } from "../util/random.ts";
 import type { ProbeInputs } from "./inputs.ts";
 import { type ProbeTensor, paddingId, probe } from "./probe.ts";
-import { partsOf, type Sample, type Sampled } from "./sample.ts";
+import { partsOf, type Sample } from "./sample.ts";
 
 export interface Difference {
   /** As `probe` names it: logits, nsp_logits, pooler, hidden.<i> of the source. */
@@ -49,19 +49,7 @@ export interface Rounding {
   readonly before: number;
 }
 
-export interface Verification {
-  readonly promise: Promised;
-  /** The largest share that the promise allows to the weights as they are stored; undefined where nothing is promised. */
-  readonly allowed: number | undefined;
-  /** Of a sample the largest of each output. */
-  readonly differences: readonly Difference[];
-  /** Absent where storing rounds nothing, or nothing is promised. */
-  readonly rounding?: Rounding;
-  /** What was looked at, where it was not all. */
-  readonly sampled?: Sampled;
-  /** Whether the promise holds; true where there is none. */
-  readonly kept: boolean;
-}
+export type Verification = Awaited<ReturnType<typeof verifyGrowth>>;
 
 /** What computes: a model and its weights. */
 export type Computes = Pick<OpenModel, "model"> & {
@@ -84,7 +72,7 @@ export async function verifyGrowth(
   inputs: ProbeInputs,
   open: () => Promise<Engine>,
   { sample }: VerifyOptions = {},
-): Promise<Verification> {
+) {
   const { promise, dtype } = record;
   const plan = planGrowth(source.model, grown.model, record.choices);
   const alike = storedIn(dtype, source);
@@ -96,46 +84,47 @@ export async function verifyGrowth(
   const held = { all: method.held?.(growth, false), last: method.held?.(growth, true) };
   const found: { differences: readonly Difference[]; rounding: Rounding; kept: boolean }[] = [];
   const { parts, sampled } = sample === undefined ? wholeOf(inputs) : partsOf(plan, inputs, sample.seed);
-  const engine = await open();
-  try {
-    for (const part of parts) {
-      const run = async (one: Computes, of: "source" | "grown") => {
-        const { model, weights } = part[of](one);
-        const outputs = await probe(model, weights, part.inputs, engine, { gradients: false });
-        await engine.drop(engine.names());
-        return outputs;
-      };
-      const shared = lastIsShared(grown.model);
-      const compared = (a: Outputs, b: Outputs) => compareOutputs(a, b, plan.growth.maps, shared, held);
-      const after = await run(grown, "grown");
-      const before = await run(alike, "source");
-      const judged = compared(before, after);
-      const asIs = alike.changes() ? compared(await run(source, "source"), after) : judged;
-      const differences = asIs.map((one, i) => (alike.changes() ? { ...one, alike: judged[i].share } : one));
-      let rounding: Rounding = { costs: 0, before: 0 };
-      if (promise.kind !== "none" && dtype !== "F32") {
-        const stored = await run(rounded, "grown");
-        if (rounded.changes()) {
-          const exact = await run(ruled, "grown");
-          const costs = worst(compareOutputs(exact, stored, new Map(), false));
-          rounding = { costs, before: worst(compared(before, exact)) };
-        }
+  await using keep = keeping();
+  const engine = keep(await open());
+  for (const part of parts) {
+    const run = async (one: Computes, of: "source" | "grown") => {
+      const { model, weights } = part[of](one);
+      const outputs = await probe(model, weights, part.inputs, engine, { gradients: false });
+      await engine.drop(engine.names());
+      return outputs;
+    };
+    const shared = lastIsShared(grown.model);
+    const compared = (a: Outputs, b: Outputs) => compareOutputs(a, b, plan.growth.maps, shared, held);
+    const after = await run(grown, "grown");
+    const before = await run(alike, "source");
+    const judged = compared(before, after);
+    const asIs = alike.changes() ? compared(await run(source, "source"), after) : judged;
+    const differences = asIs.map((one, i) => (alike.changes() ? { ...one, alike: judged[i].share } : one));
+    let rounding: Rounding = { costs: 0, before: 0 };
+    if (promise.kind !== "none" && dtype !== "F32") {
+      const stored = await run(rounded, "grown");
+      if (rounded.changes()) {
+        const exact = await run(ruled, "grown");
+        const costs = worst(compareOutputs(exact, stored, new Map(), false));
+        rounding = { costs, before: worst(compared(before, exact)) };
       }
-      const kept = promise.kind === "none" || (rounding.before <= bar && worst(judged) <= bar + rounding.costs);
-      found.push({ differences, rounding, kept });
-      sample?.progress?.(found.length, parts.length);
     }
-  } finally {
-    await engine.close();
+    const kept = promise.kind === "none" || (rounding.before <= bar && worst(judged) <= bar + rounding.costs);
+    found.push({ differences, rounding, kept });
+    sample?.progress?.(found.length, parts.length);
   }
   const most = (of: keyof Rounding) => Math.max(...found.map(({ rounding }) => rounding[of]));
-  const rounding = { costs: most("costs"), before: most("before") };
+  const rounding: Rounding = { costs: most("costs"), before: most("before") };
   return {
     promise,
+    /** The largest share that the promise allows to the weights as they are stored; undefined where nothing is promised. */
     allowed: promise.kind === "none" ? undefined : bar + rounding.costs,
+    /** Of a sample the largest of each output. */
     differences: largestOf(found.flatMap(({ differences }) => differences)),
+    // Absent where storing rounds nothing, or nothing is promised; and where all was looked at.
     ...(rounding.costs > 0 ? { rounding } : {}),
     ...(sampled === undefined ? {} : { sampled }),
+    /** Whether the promise holds; true where there is none. */
     kept: found.every(({ kept }) => kept),
   };
 }

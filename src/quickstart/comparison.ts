@@ -5,7 +5,6 @@ import type { Verification } from "../probe/verify.ts";
 import { savingsOf } from "../report/comparison.ts";
 import type { ComparedRun, ComparisonReportData, StageMark, Table } from "../report/data.ts";
 import { compact } from "../report/format.ts";
-import type { Saving } from "../report/saving.ts";
 import { tableBy } from "../report/table.ts";
 import { curveOf } from "../train/report.ts";
 import { metricsFile, runFile } from "../train/run/folder.ts";
@@ -26,9 +25,7 @@ export interface QuickstartFacts {
   readonly verifications: readonly (readonly [name: string, verification: Verification])[];
 }
 
-export async function comparisonOf(
-  facts: QuickstartFacts,
-): Promise<{ readonly data: ComparisonReportData; readonly saving: Saving }> {
+export async function comparisonOf(facts: QuickstartFacts) {
   const { settings, runs } = facts;
   const small = await curve("the small model", runs.small);
   const spent = small.evaluations.at(-1)?.flops;

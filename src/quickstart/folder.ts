@@ -46,21 +46,15 @@ export async function openFolder(out: string, words: Json, given: readonly strin
     if (JSON.stringify(before) === JSON.stringify(words)) return true;
     await forgetText(out, given);
     if (existsSync(path)) {
-      throw new UserError(
-        "the folder holds a quickstart of another corpus or version",
-        out,
-        "name another folder with --out, or remove this one",
-      );
+      const what = "the folder holds a quickstart of another corpus or version";
+      throw new UserError(what, out, "name another folder with --out, or remove this one");
     }
     names = await readdir(out);
   }
   const foreign = names.find((name) => !name.startsWith("."));
   if (foreign !== undefined) {
-    throw new UserError(
-      `the folder is not empty and holds no quickstart (there is ${foreign})`,
-      out,
-      "name another folder with --out",
-    );
+    const what = `the folder is not empty and holds no quickstart (there is ${foreign})`;
+    throw new UserError(what, out, "name another folder with --out");
   }
   await writeFileWhole(path, `${JSON.stringify(words, null, 2)}\n`);
   return false;

@@ -23,7 +23,6 @@ import { textInputs } from "../probe/text.ts";
 import { type Verification, verifyGrowth } from "../probe/verify.ts";
 import { renderComparisonReport } from "../report/comparison.ts";
 import { flopsText, lossText } from "../report/format.ts";
-import type { Saving } from "../report/saving.ts";
 import { writeFileWhole } from "../store/files.ts";
 import { linesOf } from "../tasks/rows.ts";
 import { sample } from "../tasks/sample.ts";
@@ -31,7 +30,7 @@ import { estimateRun } from "../train/estimate.ts";
 import { pretrain } from "../train/pretrain.ts";
 import { loadRun } from "../train/run/settings.ts";
 import type { RunProgress } from "../train/trainer.ts";
-import { closing } from "../util/closing.ts";
+import { keeping } from "../util/closing.ts";
 import { Interrupted, UserError } from "../util/errors.ts";
 import { packageVersion } from "../util/paths.ts";
 import { comparisonOf } from "./comparison.ts";
@@ -53,22 +52,13 @@ export interface QuickstartOptions {
   readonly stopped?: () => "SIGINT" | "SIGTERM" | undefined;
 }
 
-export interface QuickstartResult {
-  readonly report: string;
-  /** The model folders left behind, for transformers or for going on. */
-  readonly models: Readonly<Record<"small" | "grown" | "large" | "scratch", string>>;
-  readonly losses: { readonly small: number; readonly grown: number; readonly scratch: number };
-  /** Of the grown model against the one from scratch, in counted FLOPs. */
-  readonly saving: Saving;
-  /** What the large model says after the beginnings of a few texts, the beginnings included. */
-  readonly samples: readonly string[];
-}
+export type QuickstartResult = Awaited<ReturnType<typeof quickstart>>;
 
 /**
  * @throws UserError if `out` holds something else, or the corpus does not serve: then nothing is left of it
  * @throws Interrupted after saving
  */
-export async function quickstart(options: QuickstartOptions): Promise<QuickstartResult> {
+export async function quickstart(options: QuickstartOptions) {
   try {
     return await wholeWay(options);
   } catch (error) {
@@ -77,7 +67,7 @@ export async function quickstart(options: QuickstartOptions): Promise<Quickstart
   }
 }
 
-async function wholeWay(options: QuickstartOptions): Promise<QuickstartResult> {
+async function wholeWay(options: QuickstartOptions) {
   const settings = options.settings ?? quickstartSettings;
   const { step = () => {}, say = () => {} } = options;
   const out = options.out;
@@ -207,10 +197,13 @@ async function wholeWay(options: QuickstartOptions): Promise<QuickstartResult> {
   ).map(({ prompt, text }) => (prompt + text).replaceAll(/\s+/g, " ").trim());
   for (const text of samples) say(text);
   return {
+    /** What the large model says after the beginnings of a few texts, the beginnings included. */
     samples,
     report,
+    /** The model folders left behind, for transformers or for going on. */
     models: { small: small.model, grown: at("grown"), large: large.model, scratch: scratch.model },
     losses: { small: small.loss, grown: large.loss, scratch: scratch.loss },
+    /** Of the grown model against the one from scratch, in counted FLOPs. */
     saving,
   };
 }
@@ -256,19 +249,18 @@ async function countTokens(data: string, settings: QuickstartSettings, given: re
 
 /** Grows, unless that is done, and compares on a text. */
 async function growAndVerify(folder: string, out: string, method: string, hidden: number, text: string) {
-  return closing(async (keep) => {
-    const source = keep(await openModel(folder));
-    if (!existsSync(out)) {
-      const target = resizedModel(source.model, { hidden });
-      await applyGrowth(planGrowth(source.model, target, { method, moments: "drop" }), source, out);
-    }
-    const grown = keep(await openModel(out));
-    const inputs = await textInputs(source.model, await openTokenizer(source.folder), text);
-    const open = () => openEngine({ kind: "auto", threads: availableParallelism(), precision: "f32" });
-    const verification = await verifyGrowth(source, grown, await readRecord(out), inputs, open);
-    const [from, to] = [source, grown].map(({ model }) => parameterCount(model.parameters));
-    return { verification, from, to };
-  });
+  await using keep = keeping();
+  const source = keep(await openModel(folder));
+  if (!existsSync(out)) {
+    const target = resizedModel(source.model, { hidden });
+    await applyGrowth(planGrowth(source.model, target, { method, moments: "drop" }), source, out);
+  }
+  const grown = keep(await openModel(out));
+  const inputs = await textInputs(source.model, await openTokenizer(source.folder), text);
+  const open = () => openEngine({ kind: "auto", threads: availableParallelism(), precision: "f32" });
+  const verification = await verifyGrowth(source, grown, await readRecord(out), inputs, open);
+  const [from, to] = [source, grown].map(({ model }) => parameterCount(model.parameters));
+  return { verification, from, to };
 }
 
 function verificationLines({ allowed, differences, kept }: Verification): string[] {

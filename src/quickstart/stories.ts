@@ -25,7 +25,7 @@ export function generateStories({ seed, stories }: StoryOptions): string {
 
 /** Story number `index` of a seed. */
 export function story(seed: number, index: number): string {
-  const told = new Telling(new RandomStream(seed, "story", index)).text("{story}");
+  const told = telling(new RandomStream(seed, "story", index))("{story}");
   const lines = told.split("\n").map((line) => line.replace(/ +/g, " ").trim());
   return lines
     .filter((line) => line !== "")
@@ -33,74 +33,70 @@ export function story(seed: number, index: number): string {
     .replace(/\b(a) (?=[aeiou])/gi, "$1n ");
 }
 
-class Telling {
-  readonly #random: RandomStream;
-  #drawn = 0;
-  #bound: Json = {};
+function telling(random: RandomStream) {
+  let drawn = 0;
+  let bound: Json = {};
   /** What names got. */
-  readonly #taken = new Set<JsonValue>();
-
-  constructor(random: RandomStream) {
-    this.#random = random;
-  }
+  const taken = new Set<JsonValue>();
 
   /** A text with all that stands in braces and brackets replaced, from within; of a list, one of its texts. */
-  text(rule: JsonValue): string {
-    let text = String(this.#pick(rule));
-    while (/[{[<]/.test(text)) {
-      text = text.replace(
+  function text(rule: JsonValue): string {
+    let told = String(pick(rule));
+    while (/[{[<]/.test(told)) {
+      told = told.replace(
         /\{([^{}]*)\}|\[([^[\]{}<>]*)\]|<([^<>]*)>/g,
         (_, name?: string, tenses?: string, choices?: string) => {
-          if (name !== undefined) return this.#named(name);
-          if (choices !== undefined) return String(this.#pick(choices.split("|")));
-          return tenses?.split("/")[this.#bound.tense === "past" ? 0 : 1] ?? "";
+          if (name !== undefined) return named(name);
+          if (choices !== undefined) return String(pick(choices.split("|")));
+          return tenses?.split("/")[bound.tense === "past" ? 0 : 1] ?? "";
         },
       );
     }
-    return text;
+    return told;
   }
 
-  #named(words: string): string {
+  function named(words: string): string {
     const [, capital, name, mark, rest] = /^(\^?)([^=:]+)([=:]?)\s*(.*)$/.exec(words) ?? [];
     if (mark === "=") {
-      this.#bound = { ...this.#bound, [name]: this.#draw(grammar[rest]) };
+      bound = { ...bound, [name]: draw(grammar[rest]) };
       return "";
     }
-    if (mark === ":")
-      this.#bound = { ...this.#bound, ...Object.fromEntries(rest.split("; ").map((given, i) => [i + 1, given])) };
+    if (mark === ":") bound = { ...bound, ...Object.fromEntries(rest.split("; ").map((given, i) => [i + 1, given])) };
     const path = name.split(".");
-    const text = this.text(path.reduce(fieldOf, path[0] in this.#bound ? this.#bound : grammar));
-    return capital === "" ? text : text.charAt(0).toUpperCase() + text.slice(1);
+    const told = text(path.reduce(fieldOf, path[0] in bound ? bound : grammar));
+    return capital === "" ? told : told.charAt(0).toUpperCase() + told.slice(1);
   }
 
   /** What a name gets: of a list nothing that another has got, unless there is more in it to draw from. */
-  #draw(rule: JsonValue): JsonValue {
-    let value = this.#pick(rule);
-    while (this.#taken.has(value)) value = this.#pick(rule);
-    if (Array.isArray(rule) && sizeOf(value) === 1) this.#taken.add(value);
+  function draw(rule: JsonValue): JsonValue {
+    let value = pick(rule);
+    while (taken.has(value)) value = pick(rule);
+    if (Array.isArray(rule) && sizeOf(value) === 1) taken.add(value);
     const reference = /^\{(\w+)\}$/.exec(String(value))?.[1];
-    if (reference !== undefined) return this.#draw(grammar[reference]);
-    if (!isJsonObject(value)) return this.text(value);
-    const outer = this.#bound;
+    if (reference !== undefined) return draw(grammar[reference]);
+    if (!isJsonObject(value)) return text(value);
+    const outer = bound;
     let fields: Json = {};
     for (const [field, own] of Object.entries(value)) {
-      this.#bound = { ...outer, ...fields };
-      fields = { ...fields, [field]: this.#draw(own) };
+      bound = { ...outer, ...fields };
+      fields = { ...fields, [field]: draw(own) };
     }
-    this.#bound = outer;
+    bound = outer;
     return fields;
   }
 
   /** One of a list, each text in lists below it as likely as the others; what is no list itself. */
-  #pick(rule: JsonValue): JsonValue {
+  function pick(rule: JsonValue): JsonValue {
     if (!Array.isArray(rule)) return rule;
     const all = rule.reduce<number>((sum, one: JsonValue) => sum + sizeOf(one), 0);
-    let place = this.#random.below(all, this.#drawn++);
+    let place = random.below(all, drawn++);
     return rule.find((one: JsonValue) => {
       place -= sizeOf(one);
       return place < 0;
     });
   }
+
+  return text;
 }
 
 function fieldOf(record: JsonValue, field: string): JsonValue {

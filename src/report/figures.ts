@@ -141,11 +141,7 @@ function cuts(figures: LossFigures): boolean {
 }
 
 /** The chart along one axis, FLOPs by default, and what of it lies above the picture, in words. */
-export function lossChart(
-  figures: LossFigures,
-  axis: Axis = axes(figures.accounting)[0],
-  view: View = views[0],
-): { readonly spec: ChartSpec; readonly above: readonly string[] } {
+export function lossChart(figures: LossFigures, axis: Axis = axes(figures.accounting)[0], view: View = views[0]) {
   const series = figures.curves.map((curve, j) => lossSeries(curve, figures.colours[j], axis, figures.training));
   // The finer curve behind has its own extremes: the whole shows those too.
   const shown = ({ points, faint = [] }: Series) => (view.key === "whole" ? [...points, ...faint] : points);

@@ -18,20 +18,7 @@ export interface LossPoint {
   readonly loss: number;
 }
 
-export interface Saving {
-  /** The reference's final loss. */
-  readonly target: number;
-  /** FLOPs of the whole reference run. */
-  readonly reference: number;
-  /** FLOPs at which the method first reached the target; null if it never did, or if it can't be said where. */
-  readonly reached: number | null;
-  /** Whether it did reach it, between two evaluations that lie more than WIDEST of the reference's FLOPs apart. */
-  readonly coarse: boolean;
-  /** 1 − reached / reference; null where `reached` is. Negative when the method cost more. */
-  readonly reuse: number | null;
-  /** The same with what was spent before charged to the method. */
-  readonly allIn: number | null;
-}
+export type Saving = ReturnType<typeof saving>;
 
 /**
  * FLOPs at which a curve first comes down to `target`, linear between the two evaluations around it; null if it never
@@ -52,7 +39,7 @@ export function bounds(curve: readonly LossPoint[], target: number): readonly [L
 }
 
 /** @throws RangeError if either curve is empty */
-export function saving(method: readonly LossPoint[], reference: readonly LossPoint[], spentBefore = 0): Saving {
+export function saving(method: readonly LossPoint[], reference: readonly LossPoint[], spentBefore = 0) {
   const last = reference.at(-1);
   if (last === undefined || method.length === 0) throw new RangeError("a saving needs evaluations of both runs");
   const around = bounds(method, last.loss);
@@ -61,11 +48,17 @@ export function saving(method: readonly LossPoint[], reference: readonly LossPoi
     around !== null && around[1].loss < last.loss && around[1].flops - around[0].flops > WIDEST * last.flops;
   const reached = coarse ? null : crossing(method, last.loss);
   return {
+    /** The reference's final loss. */
     target: last.loss,
+    /** FLOPs of the whole reference run. */
     reference: last.flops,
+    /** FLOPs at which the method first reached the target; null if it never did, or if it can't be said where. */
     reached,
+    /** Whether it did reach it, between two evaluations that lie more than WIDEST of the reference's FLOPs apart. */
     coarse,
+    /** 1 − reached / reference; null where `reached` is. Negative when the method cost more. */
     reuse: reached === null ? null : 1 - reached / last.flops,
+    /** The same with what was spent before charged to the method. */
     allIn: reached === null ? null : 1 - (reached + spentBefore) / last.flops,
   };
 }

@@ -117,10 +117,7 @@ export async function hashFile(path: string, signal?: AbortSignal): Promise<stri
  * sha256 of each file, in hexadecimal, by its path in the folder that holds them all.
  * @param signal ends it; it then fails @throws UserError if one can't be read
  */
-export async function hashFiles(
-  paths: readonly string[],
-  signal?: AbortSignal,
-): Promise<Readonly<Record<string, string>>> {
+export async function hashFiles(paths: readonly string[], signal?: AbortSignal) {
   const hashes: Record<string, string> = {};
   const folder = paths.map(dirname).reduce(
     (above, one) => {

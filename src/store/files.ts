@@ -203,8 +203,8 @@ async function syncTree(folder: string, root: string, ledger: Ledger): Promise<v
     if (entry.isDirectory()) {
       await syncTree(path, root, ledger);
     } else if (entry.isFile() && !ledger.written.has(relative(root, path).replaceAll(sep, "/"))) {
-      const handle = await open(path, "r");
-      await handle.sync().finally(() => handle.close());
+      await using handle = await open(path, "r");
+      await handle.sync();
     }
   }
   await syncFolder(folder);

@@ -119,9 +119,6 @@ function isAlive(text: string, path: string): boolean {
 
 function held(text: string, path: string, what: string): Held {
   const holder = holderOf(text);
-  return new Held(
-    `${what} is held by process ${holder?.pid} on ${holder?.host}`,
-    path,
-    "wait for it to end or stop it; if it is gone for sure, remove this file",
-  );
+  const held = `${what} is held by process ${holder?.pid} on ${holder?.host}`;
+  return new Held(held, path, "wait for it to end or stop it; if it is gone for sure, remove this file");
 }

@@ -86,28 +86,20 @@ export async function removeMade(path: string): Promise<void> {
 
 /** Syncs a folder's list of names. */
 export async function syncFolder(path: string): Promise<void> {
-  const handle = await open(path, "r");
-  try {
-    await handle.sync();
-  } catch (error) {
+  await using handle = await open(path, "r");
+  await handle.sync().catch((error: unknown) => {
     // Some network file systems can't sync a folder; there is nothing more to be done about it.
     if (errorCode(error) !== "EINVAL" && errorCode(error) !== "ENOTSUP") throw error;
-  } finally {
-    await handle.close();
-  }
+  });
 }
 
 /** A file's bytes, a piece at a time: each is good until the next one is asked for. */
 export async function* piecesOf(path: string): AsyncGenerator<Uint8Array> {
   const buffer = new Uint8Array(2 ** 20);
-  const file = await open(path);
-  try {
-    for (;;) {
-      const { bytesRead } = await file.read(buffer);
-      if (bytesRead === 0) return;
-      yield buffer.subarray(0, bytesRead);
-    }
-  } finally {
-    await file.close();
+  await using file = await open(path);
+  for (;;) {
+    const { bytesRead } = await file.read(buffer);
+    if (bytesRead === 0) return;
+    yield buffer.subarray(0, bytesRead);
   }
 }

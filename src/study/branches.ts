@@ -11,26 +11,8 @@ import type { StudyFile } from "./schema.ts";
 /** What a study's file says of them; of the shares at which a branch ends 1 is one. */
 export type Branches = NonNullable<StudyFile["branches"]>;
 
-/** A branch: the run that ends after `steps`, of which the trunk has done the first `from`. */
-export interface Branch {
-  readonly share: number;
-  readonly from: number;
-  readonly steps: number;
-  /** Of how many steps the rate falls, at the end. */
-  readonly cooldown: number;
-  /** Every stage but the last has its steps as a number. */
-  readonly plan: readonly StageSpec[];
-}
-
-/** A plan's trunk and branches. */
-export interface Branched {
-  /** As far as the trunk runs. */
-  readonly trunk: { readonly plan: readonly StageSpec[]; readonly steps: number };
-  /** By their shares, the whole budget last. One whose decay would begin before the plan's last stage is not there. */
-  readonly branches: readonly Branch[];
-}
-
 /**
+ * A plan's trunk and branches.
  * @param steps that the plan has for the whole budget
  * @param costs FLOPs of a step, a stage of `plan` each
  * @param budget FLOPs by that accounting
@@ -43,7 +25,7 @@ export function branched(
   budget: number,
   accounting: keyof FlopsSoFar,
   { at, cooldown, stages }: Branches,
-): Branched {
+) {
   const whole = placeStages(plan, steps);
   const last = whole[whole.length - 1];
   if (last.schedule !== undefined && last.schedule.decay !== "run" && last.schedule.decay !== "constant") {
@@ -61,7 +43,8 @@ export function branched(
     const paid = share * budget * (1 + 1e-9) - before;
     return last.start + Math.floor(paid / costs[last.index][accounting]);
   };
-  const branches = at.flatMap((share): Branch[] => {
+  /** By their shares, the whole budget last. One whose decay would begin before the plan's last stage is not there. */
+  const branches = at.flatMap((share) => {
     const end = lengthOf(share);
     const placed = stages === "own" ? placeStages(plan, end) : whole;
     const fall = Math.max(1, Math.round(cooldown * end));
@@ -69,14 +52,21 @@ export function branched(
     // The trunk's steps are its own as far as the stages begin where the trunk's do.
     const apart = placed.find(({ start }, i) => start !== whole[i].start)?.start ?? end;
     const from = Math.min(end - fall, apart);
-    return from < 1 ? [] : [{ share, from, steps: end, cooldown: fall, plan: open(fixed(placed)) }];
+    if (from < 1) return [];
+    // The run that ends after `steps`, of which the trunk has done the first `from`, and whose rate falls in the last
+    // `cooldown`. Every stage but the last has its steps as a number.
+    return [{ share, from, steps: end, cooldown: fall, plan: open(fixed(placed)) }];
   });
   if (branches.at(-1)?.share !== 1) {
     throw new PlanError(`stage ${last.name} begins at step ${last.start + 1} of ${steps}, within the last decay`);
   }
   const trunk = Math.max(...branches.map(({ from }) => from));
   const begun = shared.filter((_, i) => whole[i].start < trunk);
-  return { trunk: { plan: open(begun), steps: trunk }, branches };
+  return {
+    /** As far as the trunk runs. */
+    trunk: { plan: open(begun), steps: trunk },
+    branches,
+  };
 }
 
 /** Stages with their steps and warm-ups as numbers. */

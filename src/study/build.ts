@@ -19,6 +19,7 @@ import { metricsFile, modelFolder } from "../train/run/folder.ts";
 import { readMetrics } from "../train/run/metrics.ts";
 import { loadRun } from "../train/run/settings.ts";
 import { Diverged, type RunProgress } from "../train/trainer.ts";
+import { keeping } from "../util/closing.ts";
 import { UserError } from "../util/errors.ts";
 import type { Cell, GivenCell, RunCell } from "./cells.ts";
 import { type RunRecord, runRecord } from "./record.ts";
@@ -60,13 +61,10 @@ export async function buildCell(study: Study, cell: Cell, options: BuildOptions)
   if (cell.kind === "run") return buildRun(study, cell, options);
   if (cell.kind === "grown") {
     // The source grown from its last checkpoint, whose moments may go along.
-    const source = await openModel(await sourceFolder(study, cell.source), { compareCopies: false });
-    try {
-      const choices = { ...cell.growth, method: cell.method, seed: cell.seed };
-      await applyGrowth(planGrowth(source.model, cell.target, choices), source, out);
-    } finally {
-      await source.close();
-    }
+    await using keep = keeping();
+    const source = keep(await openModel(await sourceFolder(study, cell.source), { compareCopies: false }));
+    const choices = { ...cell.growth, method: cell.method, seed: cell.seed };
+    await applyGrowth(planGrowth(source.model, cell.target, choices), source, out);
     return undefined;
   }
   if ("from" in study.data) throw new Error("the data is given, not made");

@@ -6,7 +6,7 @@ import { existsSync } from "node:fs";
 import { z } from "zod";
 import { type Dataset, openDataset, type Part } from "../data/prepared/dataset.ts";
 import { writeFileWhole } from "../store/files.ts";
-import { closing } from "../util/closing.ts";
+import { keeping } from "../util/closing.ts";
 import { readJsonObject } from "../util/json.ts";
 import type { DataCell, GivenCell } from "./cells.ts";
 import { recordPath } from "./record.ts";
@@ -45,12 +45,11 @@ function counts(part: Part, vocabulary: number): Float64Array {
 export async function writeFrequencies(records: string, cell: DataCell | GivenCell, folder: string): Promise<void> {
   const path = recordPath(records, cell);
   if (existsSync(path)) return;
-  return closing(async (keep) => {
-    const dataset = keep(await openDataset(folder));
-    const trainingTokens = dataset.info.train.tokens;
-    const record = { format: 1, trainingTokens, unigramLoss: unigramLoss(dataset) };
-    await writeFileWhole(path, `${JSON.stringify(record, null, 2)}\n`);
-  });
+  await using keep = keeping();
+  const dataset = keep(await openDataset(folder));
+  const trainingTokens = dataset.info.train.tokens;
+  const record = { format: 1, trainingTokens, unigramLoss: unigramLoss(dataset) };
+  await writeFileWhole(path, `${JSON.stringify(record, null, 2)}\n`);
 }
 
 /** What was kept; undefined where it was not. */

@@ -12,7 +12,7 @@ import { findSources } from "../data/text/sources.ts";
 import { openModel } from "../model/load.ts";
 import { hashFiles } from "../store/checksums.ts";
 import { writeFileWhole } from "../store/files.ts";
-import { closing } from "../util/closing.ts";
+import { keeping } from "../util/closing.ts";
 import { UserError } from "../util/errors.ts";
 import type { Json } from "../util/json.ts";
 import { readJsonObject } from "../util/json.ts";
@@ -50,17 +50,13 @@ export async function writeInputs(study: Study, inputs: StudyInputs): Promise<vo
 async function dataOf({ data }: Study, before: StudyInputs["data"] | undefined): Promise<StudyInputs["data"]> {
   if ("from" in data) {
     if (!existsSync(data.from) && before !== undefined && "prepared" in before) return before;
-    const dataset = await openDataset(data.from);
-    try {
-      const { sources, ...info } = dataset.info;
-      const json = infoJson({
-        ...info,
-        sources: sources.map((source) => ({ ...source, path: basename(source.path) })),
-      });
-      return { prepared: keyOf(json), length: info.length, vocabulary: info.tokenizer.vocabulary };
-    } finally {
-      dataset.close();
-    }
+    await using keep = keeping();
+    const { sources, ...info } = keep(await openDataset(data.from)).info;
+    const json = infoJson({
+      ...info,
+      sources: sources.map((source) => ({ ...source, path: basename(source.path) })),
+    });
+    return { prepared: keyOf(json), length: info.length, vocabulary: info.tokenizer.vocabulary };
   }
   const names = data.files.map((path) => basename(path));
   const missing = data.files.find((path) => !existsSync(path));
@@ -80,14 +76,13 @@ async function dataOf({ data }: Study, before: StudyInputs["data"] | undefined):
 async function sourceOf({ source }: Study, before: StudyInputs["source"]): Promise<StudyInputs["source"]> {
   if (!("from" in source)) return undefined;
   if (!existsSync(source.from) && before !== undefined) return before;
-  return closing(async (keep) => {
-    const opened = keep(await openModel(source.from));
-    if (opened.model.outputs.lm === "none") {
-      throw new UserError("it has no language-model head", source.from, "draw one with `bert2bert grow … --add-head`");
-    }
-    const files = await hashFiles([join(source.from, configFile), ...opened.weights.files]);
-    return { key: keyOf({ files }), config: await readConfig(source.from) };
-  });
+  await using keep = keeping();
+  const opened = keep(await openModel(source.from));
+  if (opened.model.outputs.lm === "none") {
+    throw new UserError("it has no language-model head", source.from, "draw one with `bert2bert grow … --add-head`");
+  }
+  const files = await hashFiles([join(source.from, configFile), ...opened.weights.files]);
+  return { key: keyOf({ files }), config: await readConfig(source.from) };
 }
 
 /** A recorded source's config. */

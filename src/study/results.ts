@@ -28,14 +28,9 @@ import { finalLoss, judged, progressOf, runsIn, type StudyState, type Trial } fr
 import { REFERENCE, type StudyMethod } from "./settings.ts";
 import type { StudyTask } from "./tasks.ts";
 
-export interface WrittenResults {
-  readonly data: StudyResults;
-  /** For a terminal. */
-  readonly table: string;
-  readonly files: readonly string[];
-}
+export type WrittenResults = Awaited<ReturnType<typeof writeResults>>;
 
-export async function writeResults(state: StudyState): Promise<WrittenResults> {
+export async function writeResults(state: StudyState) {
   const { renderStudyReport } = await import("../report/study.ts");
   const data = await studyResults(state);
   const at = (name: string) => join(state.study.results, name);
@@ -44,7 +39,9 @@ export async function writeResults(state: StudyState): Promise<WrittenResults> {
   await writeFileWhole(files[1], studyMarkdown(data));
   await writeFileWhole(files[2], renderStudyReport(data));
   const { columns, rows } = resultTable(data);
-  return { data, table: plainTable([columns, ...rows]), files };
+  /** For a terminal. */
+  const table = plainTable([columns, ...rows]);
+  return { data, table, files };
 }
 
 function plainTable(rows: readonly (readonly string[])[]): string {

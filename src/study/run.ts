@@ -10,6 +10,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { mean } from "../report/annealed.ts";
 import { Held, takeLock } from "../store/lock.ts";
+import { keeping } from "../util/closing.ts";
 import { Interrupted } from "../util/errors.ts";
 import { type BuildOptions, buildCell, isBuilt, outputOf, recordOf } from "./build.ts";
 import { type Cell, type RunCell, StudyCells } from "./cells.ts";
@@ -253,12 +254,9 @@ async function make(
 async function locked(study: Study, cell: Cell, work: () => Promise<boolean>): Promise<boolean> {
   if (cell.kind === "given") return work();
   try {
-    const lock = await takeLock(join(study.out, "cells", `${cell.id}.lock`), cell.title);
-    try {
-      return await work();
-    } finally {
-      lock.release();
-    }
+    await using keep = keeping();
+    keep(await takeLock(join(study.out, "cells", `${cell.id}.lock`), cell.title));
+    return await work();
   } catch (error) {
     if (error instanceof Held) return false;
     throw error;

@@ -5,49 +5,36 @@ import { cellFolder } from "./build.ts";
 import type { RunCell } from "./cells.ts";
 import { runsIn, type StudyState } from "./run.ts";
 
-export interface ScheduledRun {
-  readonly title: string;
-  /** Its name under `cells/` and in the records. */
-  readonly cell: string;
-  readonly done: boolean;
-  readonly begun: boolean;
-  readonly steps: number;
-  readonly flops: FlopsSoFar;
-  /** Reckoned; of a run that was begun, for all of it. */
-  readonly seconds: number;
-}
-
-export interface Schedule {
-  readonly runs: readonly ScheduledRun[];
-  /** Seeds that come when their method's rate is chosen. */
-  readonly waiting: Readonly<Record<string, readonly number[]>>;
-  readonly left: { readonly runs: number; readonly flops: FlopsSoFar; readonly seconds: number };
-  /** GFLOP/s that times are reckoned with. */
-  readonly speed: number;
-}
+export type Schedule = ReturnType<typeof scheduleOf>;
 
 /** @param speed in GFLOP/s; default: that of the runs with a record, else 100 */
-export function scheduleOf(state: StudyState, only?: readonly string[], speed?: number): Schedule {
+export function scheduleOf(state: StudyState, only?: readonly string[], speed?: number) {
   const reckoned = speed ?? measuredSpeed(state) ?? 100;
   const trunks = new Set<string>();
-  const runs = runsIn(state, only).map(({ cell, record }): ScheduledRun => {
+  const runs = runsIn(state, only).map(({ cell, record }) => {
     const { title, id, steps } = cell;
     const flops = ownFlops(cell, trunks);
     return {
-      ...{ title, cell: id, done: record !== undefined, begun: existsSync(cellFolder(state.study, cell)) },
-      ...{ steps, flops, seconds: flops.exact / (reckoned * 1e9) },
+      title,
+      /** Its name under `cells/` and in the records. */
+      cell: id,
+      ...{ done: record !== undefined, begun: existsSync(cellFolder(state.study, cell)), steps, flops },
+      /** Reckoned; of a run that was begun, for all of it. */
+      seconds: flops.exact / (reckoned * 1e9),
     };
   });
   const left = runs.filter((run) => !run.done);
-  const sum = (of: (run: ScheduledRun) => number) => left.reduce((total, run) => total + of(run), 0);
+  const sum = (of: (run: (typeof runs)[number]) => number) => left.reduce((total, run) => total + of(run), 0);
   return {
     runs,
+    /** Seeds that come when their method's rate is chosen. */
     waiting: Object.fromEntries(state.waiting),
     left: {
       runs: left.length,
       flops: bothCounts((count) => sum((run) => run.flops[count])),
       seconds: sum((run) => run.seconds),
     },
+    /** GFLOP/s that times are reckoned with. */
     speed: reckoned,
   };
 }

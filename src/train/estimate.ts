@@ -5,10 +5,10 @@ import { absence, runsInMemory, shareOf } from "../engine/engines.ts";
 import type { Model } from "../model/architecture.ts";
 import { parameterCount } from "../model/table.ts";
 import { workingBytes } from "../program/memory.ts";
-import { closing } from "../util/closing.ts";
+import { keeping } from "../util/closing.ts";
 import { UserError } from "../util/errors.ts";
 import { checkMemory, has, inGigabytes, memoryRoom } from "../util/memory.ts";
-import { largestOf, type Measured, measureSpeed } from "./measure.ts";
+import { largestOf, measureSpeed } from "./measure.ts";
 import { openRun } from "./open.ts";
 import { type StageSpec, type SubModel, subModels } from "./plan/stage.ts";
 import type { LoadedRun } from "./run/settings.ts";
@@ -38,46 +38,9 @@ export function meanFlops(steps: readonly StepEstimate[]): FlopsSoFar {
   return bothCounts((count) => steps.reduce((sum, { flops }) => sum + flops[count], 0) / steps.length);
 }
 
-export interface StageEstimate {
-  readonly name: string;
-  readonly steps: number;
-  /** The sub-models that are drawn, with the operations and trained parameters of one step each. */
-  readonly models: readonly StepEstimate[];
-  /** Of all its steps, in the mean over the draws. */
-  readonly flops: FlopsSoFar;
-  /** Of those that are to come. */
-  readonly left: FlopsSoFar;
-}
+export type RunEstimate = Awaited<ReturnType<typeof estimateRun>>;
 
-export interface RunEstimate {
-  readonly architecture: string;
-  /** Of the last stage's model. */
-  readonly parameters: number;
-  readonly steps: number;
-  readonly tokens: number;
-  readonly stages: readonly StageEstimate[];
-  readonly flops: FlopsSoFar;
-  readonly memory: RunMemory;
-  /** Where the run is for several devices: what each has of the largest step's program, in bytes. */
-  readonly share?: Share;
-  /** Steps that are done, also by a run that it carries further; and the operations of the others. */
-  readonly done: number;
-  readonly left: FlopsSoFar;
-  /** Of a grown model: what growing it may save; undefined for another, and of a run that goes on. */
-  readonly advice: string | undefined;
-  /** How fast its steps are here; where they were not timed, why not. */
-  readonly measured: Measured | { readonly unmeasured: string };
-}
-
-export interface RunMemory {
-  /** Parameters, moments and, with accumulation, accumulators, in bytes. */
-  readonly state: number;
-  /**
-   * The most that values between the programs' first and last node take at once, in bytes; f32, nothing fused. What an
-   * engine takes is more: its allocator's rounding, and copies.
-   */
-  readonly working: number;
-}
+export type RunMemory = ReturnType<typeof memoryOf>;
 
 /**
  * @param options.measure whether a few steps are run to see how fast they are; default no
@@ -87,48 +50,60 @@ export interface RunMemory {
 export async function estimateRun(
   run: LoadedRun,
   { measure = false, note = () => {} }: { readonly measure?: boolean; readonly note?: (text: string) => void } = {},
-): Promise<RunEstimate> {
-  return closing(async (keep) => {
-    const open = keep(await openRun(run, note));
-    const { plan, models, position } = open;
-    const stages = plan.stages.map(({ name, start, end }, i): StageEstimate => {
-      const subs = stepEstimates(models[i], plan.stages[i], plan.common);
-      const mean = meanFlops(subs);
-      const of = (steps: number) => bothCounts((count) => mean[count] * steps);
-      const left = Math.max(0, end - Math.max(start, position.step));
-      return { name, steps: end - start, models: subs, flops: of(end - start), left: of(left) };
-    });
-    const sum = (of: "flops" | "left") =>
-      bothCounts((count) => stages.reduce((sum, stage) => sum + stage[of][count], 0));
-    const memory = memoryOf(plan, models);
-    const longest = stages.reduce((most, { left }, i) => (left.exact > stages[most].left.exact ? i : most), 0);
-    const unmeasured =
-      position.step >= plan.steps
-        ? "the run has ended"
-        : ((await absence(open.engine)) ??
-          (runsInMemory(open.engine) ? lacks(memory, run.file.where([]), note) : undefined) ??
-          (measure ? undefined : "that was not asked for"));
-    const { dropout } = run.settings.optimizer;
-    const tokens = plan.steps * plan.size.tokensPerStep;
-    const { model, companions } = open.start;
+) {
+  await using keep = keeping();
+  const open = keep(await openRun(run, note));
+  const { plan, models, position } = open;
+  const stages = plan.stages.map(({ name, start, end }, i) => {
+    const subs = stepEstimates(models[i], plan.stages[i], plan.common);
+    const mean = meanFlops(subs);
+    const of = (steps: number) => bothCounts((count) => mean[count] * steps);
+    const left = Math.max(0, end - Math.max(start, position.step));
     return {
-      architecture: open.start.model.architecture.type,
-      parameters: parameterCount(models[models.length - 1].parameters),
-      steps: plan.steps,
-      tokens,
-      stages,
-      flops: sum("flops"),
-      memory,
-      share: shareOfStep(plan, models, open.engine),
-      done: position.step,
-      left: sum("left"),
-      advice:
-        position.step > 0
-          ? undefined
-          : await adviceOnGrown(model, companions.growth, tokens, dropout === "config" ? undefined : dropout),
-      measured: unmeasured === undefined ? await measureSpeed(run, open, longest, note) : { unmeasured },
+      name,
+      steps: end - start,
+      /** The sub-models that are drawn, with the operations and trained parameters of one step each. */
+      models: subs,
+      /** Of all its steps, in the mean over the draws. */
+      flops: of(end - start),
+      /** Of those that are to come. */
+      left: of(left),
     };
   });
+  const sum = (of: "flops" | "left") => bothCounts((count) => stages.reduce((sum, stage) => sum + stage[of][count], 0));
+  const memory = memoryOf(plan, models);
+  const longest = stages.reduce((most, { left }, i) => (left.exact > stages[most].left.exact ? i : most), 0);
+  const unmeasured =
+    position.step >= plan.steps
+      ? "the run has ended"
+      : ((await absence(open.engine)) ??
+        (runsInMemory(open.engine) ? lacks(memory, run.file.where([]), note) : undefined) ??
+        (measure ? undefined : "that was not asked for"));
+  const { dropout } = run.settings.optimizer;
+  const tokens = plan.steps * plan.size.tokensPerStep;
+  const { model, companions } = open.start;
+  return {
+    architecture: open.start.model.architecture.type,
+    /** Of the last stage's model. */
+    parameters: parameterCount(models[models.length - 1].parameters),
+    steps: plan.steps,
+    tokens,
+    stages,
+    flops: sum("flops"),
+    memory,
+    /** Where the run is for several devices: what each has of the largest step's program, in bytes. */
+    share: shareOfStep(plan, models, open.engine),
+    /** Steps that are done, also by a run that it carries further; and the operations of the others. */
+    done: position.step,
+    left: sum("left"),
+    /** Of a grown model: what growing it may save; undefined for another, and of a run that goes on. */
+    advice:
+      position.step > 0
+        ? undefined
+        : await adviceOnGrown(model, companions.growth, tokens, dropout === "config" ? undefined : dropout),
+    /** How fast its steps are here; where they were not timed, why not. */
+    measured: unmeasured === undefined ? await measureSpeed(run, open, longest, note) : { unmeasured },
+  };
 }
 
 /** What is said where a run can't be held; undefined where it can. */
@@ -144,7 +119,7 @@ function lacks(memory: RunMemory, where: string, note: (text: string) => void): 
 }
 
 /** What the largest step of a run takes. @param models that of each stage */
-export function memoryOf({ stages, common }: RunPlan, models: readonly Model[]): RunMemory {
+export function memoryOf({ stages, common }: RunPlan, models: readonly Model[]) {
   const copies = common.accumulate > 1 ? 4 : 3;
   const largest = stages.map((stage, i) => ({ model: largestOf(stage, models[i]), head: stage.head }));
   const working = largest.map(({ model, head }, i) => {
@@ -152,7 +127,12 @@ export function memoryOf({ stages, common }: RunPlan, models: readonly Model[]):
     return known < i ? 0 : workingBytes(builtStep(models[i], model, head, common).programs.batch);
   });
   return {
+    /** Parameters, moments and, with accumulation, accumulators, in bytes. */
     state: Math.max(...models.map(({ parameters }) => 4 * copies * parameterCount(parameters))),
+    /**
+     * The most that values between the programs' first and last node take at once, in bytes; f32, nothing fused. What an
+     * engine takes is more: its allocator's rounding, and copies.
+     */
     working: Math.max(...working),
   };
 }

@@ -8,7 +8,7 @@ import { openModel } from "../model/load.ts";
 import { type Objective, objectives, supports } from "../model/objectives.ts";
 import { parameterCount } from "../model/table.ts";
 import { workingBytes } from "../program/memory.ts";
-import { closing } from "../util/closing.ts";
+import { keeping } from "../util/closing.ts";
 import { suggestion, UserError } from "../util/errors.ts";
 import { checkMemory } from "../util/memory.ts";
 import { evaluationProgram, runEvaluation } from "./evaluate.ts";
@@ -32,30 +32,29 @@ export interface EvaluateOptions {
 
 /** @throws UserError if model and data do not belong together */
 export async function evaluateFolder(folder: string, data: string, options: EvaluateOptions): Promise<Evaluated> {
-  return closing(async (keep) => {
-    const dataset = keep(await openDataset(data));
-    const { model, weights } = keep(await openModel(folder));
-    const objective = objectiveOf(model, folder, options.objective);
-    const fitting = await checkFit(model, folder, dataset, objective, await tokenizerOf(folder, dataset));
-    const documents = documentsOf(options.documents);
-    const batch = { sequences: options.sequences, accumulate: 1, masked: options.masked, documents };
-    const { perSequence, validationSequences } = dataSize(dataset, objective, batch);
-    const form: EvaluationForm = { objective, batch, length: dataset.info.length, perSequence };
-    const program = evaluationProgram(model, form);
-    const wayOut = "lower --sequences, or free memory";
-    checkMemory(4 * parameterCount(model.parameters) + workingBytes(program), "the evaluation", folder, wayOut);
-    const threads = options.threads ?? availableParallelism();
-    const engine = keep(await openEngine({ kind: options.engine, threads, precision: "f32" }));
-    await writeParameters(engine, model, weights, folder);
-    const executable = await engine.compile(program);
-    let batches = 0;
-    const result = await runEvaluation(executable, fitting, form, () => {
-      options.progress?.(Math.min(++batches * options.sequences, validationSequences), validationSequences);
-      return false;
-    });
-    if (result === undefined) throw new Error("an evaluation that nobody stopped ended early");
-    return result;
+  await using keep = keeping();
+  const dataset = keep(await openDataset(data));
+  const { model, weights } = keep(await openModel(folder));
+  const objective = objectiveOf(model, folder, options.objective);
+  const fitting = await checkFit(model, folder, dataset, objective, await tokenizerOf(folder, dataset));
+  const documents = documentsOf(options.documents);
+  const batch = { sequences: options.sequences, accumulate: 1, masked: options.masked, documents };
+  const { perSequence, validationSequences } = dataSize(dataset, objective, batch);
+  const form: EvaluationForm = { objective, batch, length: dataset.info.length, perSequence };
+  const program = evaluationProgram(model, form);
+  const wayOut = "lower --sequences, or free memory";
+  checkMemory(4 * parameterCount(model.parameters) + workingBytes(program), "the evaluation", folder, wayOut);
+  const threads = options.threads ?? availableParallelism();
+  const engine = keep(await openEngine({ kind: options.engine, threads, precision: "f32" }));
+  await writeParameters(engine, model, weights, folder);
+  const executable = await engine.compile(program);
+  let batches = 0;
+  const result = await runEvaluation(executable, fitting, form, () => {
+    options.progress?.(Math.min(++batches * options.sequences, validationSequences), validationSequences);
+    return false;
   });
+  if (result === undefined) throw new Error("an evaluation that nobody stopped ended early");
+  return result;
 }
 
 function documentsOf(asked: string | undefined): "joined" | "apart" | undefined {

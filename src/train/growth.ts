@@ -12,6 +12,7 @@ import { parseRecord } from "../growth/record.ts";
 import type { Model } from "../model/architecture.ts";
 import { openModel } from "../model/load.ts";
 import { removeWhole } from "../store/files.ts";
+import { keeping } from "../util/closing.ts";
 import { UserError } from "../util/errors.ts";
 import { type Json, readJsonObject } from "../util/json.ts";
 import type { Stage, StageGrowth } from "./plan/stage.ts";
@@ -52,11 +53,8 @@ export function stageModels(
     if (blocks.length === 0 && stage.end <= from) return { model: now, stage };
     if (blocks.length === 0) {
       const what = `stage ${stage.name} trains the new blocks, and there are none: the last growth added no layer`;
-      throw new UserError(
-        what,
-        "plan",
-        "give the stage a `grow` with more layers, or start from a model that grew deeper",
-      );
+      const wayOut = "give the stage a `grow` with more layers, or start from a model that grew deeper";
+      throw new UserError(what, "plan", wayOut);
     }
     const { layers } = now.dimensions;
     return { model: now, stage: { ...stage, models: [{ layers, train: blocks.length, blocks }] } };
@@ -92,19 +90,13 @@ export async function growStage(
   load: (folder: string, moments: boolean) => Promise<void>,
 ): Promise<Json> {
   await removeWhole(folder);
-  try {
-    const before = join(folder, "before");
-    const after = join(folder, "after");
-    await write(before);
-    const source = await openModel(before, { compareCopies: false });
-    try {
-      const applied = await applyGrowth(stageGrowthPlan(source.model, growth, seed), source, after, { dtype: "F32" });
-      await load(after, applied.moments);
-    } finally {
-      await source.close();
-    }
-    return await readJsonObject(join(after, growthFile));
-  } finally {
-    await removeWhole(folder);
-  }
+  await using keep = keeping();
+  keep({ close: () => removeWhole(folder) });
+  const before = join(folder, "before");
+  const after = join(folder, "after");
+  await write(before);
+  const source = keep(await openModel(before, { compareCopies: false }));
+  const applied = await applyGrowth(stageGrowthPlan(source.model, growth, seed), source, after, { dtype: "F32" });
+  await load(after, applied.moments);
+  return await readJsonObject(join(after, growthFile));
 }

@@ -23,7 +23,7 @@ import { differentiate } from "../program/differentiate.ts";
 import { flops } from "../program/flops.ts";
 import type { Program, Shape, Value } from "../program/graph.ts";
 import { concat, constant, matmul, reshape, slice } from "../program/ops/index.ts";
-import { closing } from "../util/closing.ts";
+import { keeping } from "../util/closing.ts";
 import { UserError } from "../util/errors.ts";
 import { RandomStream } from "../util/random.ts";
 import { checkFit, fingerprint, stepCommon, tokenizerOf } from "./run/setup.ts";
@@ -52,17 +52,16 @@ export async function learnGrowth(
   data: string,
   options: LearnOptions,
 ): Promise<GrowthPlan> {
-  return closing(async (keep) => {
-    const dataset = keep(await openDataset(data));
-    const { model, folder } = source;
-    const objective = objectives.find((known) => supports(model, known));
-    if (objective === undefined) {
-      throw new UserError("the model has no language-model head to learn with", folder, "grow it by another method");
-    }
-    const fitting = await checkFit(model, folder, dataset, objective, await tokenizerOf(folder, dataset));
-    const engine = keep(await openEngine({ kind: options.engine, threads: options.threads, precision: "auto" }));
-    return await learn(plan, source, fitting, objective, engine, options);
-  });
+  await using keep = keeping();
+  const dataset = keep(await openDataset(data));
+  const { model, folder } = source;
+  const objective = objectives.find((known) => supports(model, known));
+  if (objective === undefined) {
+    throw new UserError("the model has no language-model head to learn with", folder, "grow it by another method");
+  }
+  const fitting = await checkFit(model, folder, dataset, objective, await tokenizerOf(folder, dataset));
+  const engine = keep(await openEngine({ kind: options.engine, threads: options.threads, precision: "auto" }));
+  return await learn(plan, source, fitting, objective, engine, options);
 }
 
 const rule: OptimizerRule = { betas: [0.9, 0.999], eps: 1e-8, weight_decay: 0, clip: 1 };

@@ -2,34 +2,19 @@
  * A run opened: settings, data, model and where it stands, each held against the others. What runs it, plans it or times
  * it begins here, so all of them refuse the same; nothing is written.
  */
-import { type Dataset, openDataset } from "../data/prepared/dataset.ts";
-import type { Model } from "../model/architecture.ts";
+import { openDataset } from "../data/prepared/dataset.ts";
 import { UserError } from "../util/errors.ts";
 import { stageModels } from "./growth.ts";
-import { newestCheckpoint, type Position, type RunFacts, stepsThere } from "./run/checkpoint.ts";
+import { newestCheckpoint, stepsThere } from "./run/checkpoint.ts";
 import { checkRunFolder } from "./run/folder.ts";
 import { beginning } from "./run/position.ts";
-import type { LoadedRun, RunSettings } from "./run/settings.ts";
-import { checkFit, fingerprint, openStart, planRun, type RunPlan, type Start, startFrom } from "./run/setup.ts";
+import type { LoadedRun } from "./run/settings.ts";
+import { checkFit, fingerprint, openStart, planRun, startFrom } from "./run/setup.ts";
 
-export interface OpenRun {
-  readonly dataset: Dataset;
-  readonly start: Start;
-  readonly plan: RunPlan;
-  /** The model of each stage. */
-  readonly models: readonly Model[];
-  readonly position: Position;
-  /** Of the engines those until now. */
-  readonly facts: Omit<RunFacts, "engine">;
-  /** What it is to run on, and ran on until now. */
-  readonly engine: RunSettings["engine"] & { readonly before: string | undefined };
-  /** Step of its own newest checkpoint. */
-  readonly newest: number | undefined;
-  close(): Promise<void>;
-}
+export type OpenRun = Awaited<ReturnType<typeof openRun>>;
 
 /** @param note one sentence for a person @throws UserError for whatever does not fit */
-export async function openRun(run: LoadedRun, note: (text: string) => void): Promise<OpenRun> {
+export async function openRun(run: LoadedRun, note: (text: string) => void) {
   const { out, data, length, seed, engine } = run.settings;
   const state = await checkRunFolder(run);
   const dataset = await openDataset(data.from);
@@ -77,10 +62,14 @@ export async function openRun(run: LoadedRun, note: (text: string) => void): Pro
       dataset: fitting,
       start,
       plan,
+      /** The model of each stage. */
       models: staged.map((one) => one.model),
       position,
+      /** Of the engines those until now. */
       facts: { layers, data: prints, model: identity, engines: facts?.engines ?? [] },
+      /** What it is to run on, and ran on until now. */
       engine: { ...engine, before: facts?.engine },
+      /** Step of its own newest checkpoint. */
       newest,
       close,
     };

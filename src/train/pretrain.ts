@@ -2,7 +2,7 @@ import { join } from "node:path";
 import type { Engine } from "../engine/engine.ts";
 import { openEngine, runsInMemory } from "../engine/engines.ts";
 import { clearFolder } from "../store/temporary.ts";
-import { closing } from "../util/closing.ts";
+import { keeping } from "../util/closing.ts";
 import { UserError } from "../util/errors.ts";
 import { checkRunMemory, memoryOf } from "./estimate.ts";
 import { openRun } from "./open.ts";
@@ -25,58 +25,54 @@ export async function pretrain(run: LoadedRun, options: PretrainOptions = {}): P
   const { settings } = run;
   const { out, checkpoint, optimizer, schedule } = settings;
   const note = options.note ?? (() => {});
-  return closing(async (keep) => {
-    const open = keep(await openRun(run, note));
-    const { start, plan, position, dataset } = open;
-    if (runsInMemory(open.engine)) {
-      const tight = checkRunMemory(memoryOf(plan, open.models), run.file.where([]));
-      if (tight !== undefined) note(tight);
+  await using keep = keeping();
+  const open = keep(await openRun(run, note));
+  const { start, plan, position, dataset } = open;
+  if (runsInMemory(open.engine)) {
+    const tight = checkRunMemory(memoryOf(plan, open.models), run.file.where([]));
+    if (tight !== undefined) note(tight);
+  }
+  const engine = keep(await openEngine(open.engine, note));
+  const [first, told] = writes(engine) ? [true, options] : [false, { stopped: options.stopped }];
+  await checkSame(engine, position.step, out);
+  await loadState(engine, start.model, start.parameters, start.where, start.moments);
+  let unsaved = false;
+  // Once its lock is free.
+  keep({ close: () => (unsaved ? forgetRun(out) : undefined) });
+  if (first) keep(await lockRunFolder(out));
+  try {
+    // Whoever held the folder until now may have gone on from where we looked.
+    if (first && (await stepsThere(out)).at(0) !== open.newest) {
+      throw new UserError("another process went on with the run meanwhile", out, "start again");
     }
-    const engine = keep(await openEngine(open.engine, note));
-    const [first, told] = writes(engine) ? [true, options] : [false, { stopped: options.stopped }];
-    await checkSame(engine, position.step, out);
-    await loadState(engine, start.model, start.parameters, start.where, start.moments);
-    const lock = first ? await lockRunFolder(out) : undefined;
-    let unsaved = false;
-    try {
-      // Whoever held the folder until now may have gone on from where we looked.
-      if (first && (await stepsThere(out)).at(0) !== open.newest) {
-        throw new UserError("another process went on with the run meanwhile", out, "start again");
-      }
-      if (first) await clearFolder(out);
-      const text = first ? await writeRunFile(settings) : "";
-      if (first) await removeOld(out, checkpoint, position.step);
-      const before = start.checkpoint === undefined ? out : join(start.checkpoint.folder, "..", "..");
-      const path = join(out, metricsFile);
-      const metrics = first
+    if (first) await clearFolder(out);
+    const text = first ? await writeRunFile(settings) : "";
+    if (first) await removeOld(out, checkpoint, position.step);
+    const before = start.checkpoint === undefined ? out : join(start.checkpoint.folder, "..", "..");
+    const path = join(out, metricsFile);
+    const metrics = keep(
+      first
         ? await openMetrics(path, position.metrics, join(before, metricsFile))
-        : new Metrics(path, position.metrics);
-      try {
-        const { step } = position;
-        if (open.newest !== undefined) note(`carrying on after step ${step} of ${plan.steps}`);
-        else if (step > 0) {
-          const rate = rateAt(optimizer.lr, schedule, plan.stages, stageAt(plan.stages, step), step);
-          note(`${before} is carried further: step ${step + 1} of ${plan.steps} has the rate ${rate.toPrecision(3)}`);
-        }
-        const { description } = engine;
-        if (open.engine.before !== undefined && open.engine.before !== description) {
-          note(`the run went on ${open.engine.before} before: from here its bytes are another's`);
-        }
-        const engines = [...open.facts.engines.filter((one) => one !== description), description];
-        const facts = { ...open.facts, engine: description, engines };
-        const session = { settings, text, plan, dataset, engine, start, position, metrics, facts };
-        return await new Trainer(session, told).run();
-      } finally {
-        await metrics.close();
-      }
-    } catch (error) {
-      unsaved = first && error instanceof UserError && (await stepsThere(out)).length === 0;
-      throw error;
-    } finally {
-      lock?.release();
-      if (unsaved) await forgetRun(out);
+        : new Metrics(path, position.metrics),
+    );
+    const { step } = position;
+    if (open.newest !== undefined) note(`carrying on after step ${step} of ${plan.steps}`);
+    else if (step > 0) {
+      const rate = rateAt(optimizer.lr, schedule, plan.stages, stageAt(plan.stages, step), step);
+      note(`${before} is carried further: step ${step + 1} of ${plan.steps} has the rate ${rate.toPrecision(3)}`);
     }
-  });
+    const { description } = engine;
+    if (open.engine.before !== undefined && open.engine.before !== description) {
+      note(`the run went on ${open.engine.before} before: from here its bytes are another's`);
+    }
+    const engines = [...open.facts.engines.filter((one) => one !== description), description];
+    const facts = { ...open.facts, engine: description, engines };
+    const session = { settings, text, plan, dataset, engine, start, position, metrics, facts };
+    return await new Trainer(session, told).run();
+  } catch (error) {
+    unsaved = first && error instanceof UserError && (await stepsThere(out)).length === 0;
+    throw error;
+  }
 }
 
 /** @throws UserError if of several processes not all go on from the same step */

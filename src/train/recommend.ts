@@ -12,6 +12,7 @@ import { addHead } from "../model/head.ts";
 import { openModel } from "../model/load.ts";
 import { supports } from "../model/objectives.ts";
 import { normsOnStream } from "../model/table.ts";
+import { keeping } from "../util/closing.ts";
 import { readJsonObject } from "../util/json.ts";
 import { checkFit, tokenizerOf } from "./run/setup.ts";
 
@@ -45,45 +46,41 @@ function twoStages(layers: number): string {
 
 /** A model without a language-model head is given one. @throws UserError if model and data do not fit */
 export async function recommendRun({ model: from, data, out, beside }: Recommended): Promise<string> {
-  const dataset = await openDataset(data);
-  const opened = await openModel(from, { compareCopies: false });
-  try {
-    const headless = opened.model.outputs.lm === "none";
-    const { model } = headless ? addHead(opened, 0) : opened;
-    // The language model alone: sentence pairs are there to be asked for.
-    const objective = (["mlm", "clm"] as const).find((known) => supports(model, known));
-    if (objective === undefined) throw new Error(`a ${model.architecture.type} learns neither mlm nor clm`);
-    await checkFit(model, from, dataset, objective, await tokenizerOf(from, dataset));
-    const { length } = dataset.info;
-    const sequences = Math.max(1, Math.round(TOKENS_A_STEP / length));
-    const size = dataSize(dataset, objective, { sequences, accumulate: 1, masked: 0.15 });
-    const steps = Math.max(1, Math.ceil(size.stepsPerEpoch));
-    const every = Math.max(1, Math.ceil(steps / EVALUATIONS));
-    const norms = normsOnStream(model.parameters).length > 0 ? "post" : "pre";
-    const rate = Number((RATE_TIMES_WIDTH[norms] / model.dimensions.hidden).toPrecision(1));
-    const grown = (await presentOf(from, [growthFile])).length > 0;
-    const growth = grown ? await readJsonObject(join(from, growthFile)) : undefined;
-    const advice = await adviceOnGrown(model, growth, steps * size.tokensPerStep);
-    const way = (path: string) => relative(beside, path).split(sep).join("/") || ".";
-    const fact = (text: string) => JSON.stringify(text);
-    const caution = unmeasured(model.architecture);
-    return [
-      ...[caution, advice].flatMap((text) => (text === undefined ? [] : [`# ${text}`])),
-      `out: ${fact(way(out))}`,
-      `model: { from: ${fact(way(from))}${headless ? ", add-head: true } # it has no language-model head" : " }"}`,
-      `data: { from: ${fact(way(data))} }`,
-      `objective: ${objective}`,
-      `batch: { sequences: ${sequences} } # ${sequences * length} tokens a step`,
-      `optimizer: { lr: ${rate.toExponential()}, betas: ${BETAS[norms]} } # for ${model.dimensions.hidden} units; if the loss jumps, halve it`,
-      "schedule: { warmup: 0.05, decay: linear, cooldown: 0.2 } # one that falls early crosses early, and ends higher",
-      ...(grown && objective === "mlm" && model.dimensions.layers > 1 ? [twoStages(model.dimensions.layers)] : []),
-      `steps: ${steps} # once over the data, ${dataset.train.info.tokens} tokens; more if you can afford it`,
-      `evaluate: { every: ${every} }`,
-      `checkpoint: { every: ${every} }`,
-      "",
-    ].join("\n");
-  } finally {
-    await opened.close();
-    dataset.close();
-  }
+  await using keep = keeping();
+  const dataset = keep(await openDataset(data));
+  const opened = keep(await openModel(from, { compareCopies: false }));
+  const headless = opened.model.outputs.lm === "none";
+  const { model } = headless ? addHead(opened, 0) : opened;
+  // The language model alone: sentence pairs are there to be asked for.
+  const objective = (["mlm", "clm"] as const).find((known) => supports(model, known));
+  if (objective === undefined) throw new Error(`a ${model.architecture.type} learns neither mlm nor clm`);
+  await checkFit(model, from, dataset, objective, await tokenizerOf(from, dataset));
+  const { length } = dataset.info;
+  const sequences = Math.max(1, Math.round(TOKENS_A_STEP / length));
+  const size = dataSize(dataset, objective, { sequences, accumulate: 1, masked: 0.15 });
+  const steps = Math.max(1, Math.ceil(size.stepsPerEpoch));
+  const every = Math.max(1, Math.ceil(steps / EVALUATIONS));
+  const norms = normsOnStream(model.parameters).length > 0 ? "post" : "pre";
+  const rate = Number((RATE_TIMES_WIDTH[norms] / model.dimensions.hidden).toPrecision(1));
+  const grown = (await presentOf(from, [growthFile])).length > 0;
+  const growth = grown ? await readJsonObject(join(from, growthFile)) : undefined;
+  const advice = await adviceOnGrown(model, growth, steps * size.tokensPerStep);
+  const way = (path: string) => relative(beside, path).split(sep).join("/") || ".";
+  const fact = (text: string) => JSON.stringify(text);
+  const caution = unmeasured(model.architecture);
+  return [
+    ...[caution, advice].flatMap((text) => (text === undefined ? [] : [`# ${text}`])),
+    `out: ${fact(way(out))}`,
+    `model: { from: ${fact(way(from))}${headless ? ", add-head: true } # it has no language-model head" : " }"}`,
+    `data: { from: ${fact(way(data))} }`,
+    `objective: ${objective}`,
+    `batch: { sequences: ${sequences} } # ${sequences * length} tokens a step`,
+    `optimizer: { lr: ${rate.toExponential()}, betas: ${BETAS[norms]} } # for ${model.dimensions.hidden} units; if the loss jumps, halve it`,
+    "schedule: { warmup: 0.05, decay: linear, cooldown: 0.2 } # one that falls early crosses early, and ends higher",
+    ...(grown && objective === "mlm" && model.dimensions.layers > 1 ? [twoStages(model.dimensions.layers)] : []),
+    `steps: ${steps} # once over the data, ${dataset.train.info.tokens} tokens; more if you can afford it`,
+    `evaluate: { every: ${every} }`,
+    `checkpoint: { every: ${every} }`,
+    "",
+  ].join("\n");
 }

@@ -8,6 +8,7 @@ import { join } from "node:path";
 import type { Dataset } from "../data/prepared/dataset.ts";
 import type { Engine, Snapshot } from "../engine/engine.ts";
 import type { Model } from "../model/architecture.ts";
+import { keeping } from "../util/closing.ts";
 import { cardOf, writeRunReport } from "./report.ts";
 import { type Companions, type Position, type RunFacts, writeCheckpoint, writeModel } from "./run/checkpoint.ts";
 import { modelFolder } from "./run/folder.ts";
@@ -106,10 +107,8 @@ export class Saving {
   }
 
   async #from(copies: Snapshot | undefined, write: (from: StateReader) => Promise<unknown>): Promise<void> {
-    try {
-      if (this.#writes) await write(copies ?? this.#run.engine);
-    } finally {
-      await copies?.release();
-    }
+    await using keep = keeping();
+    keep(copies);
+    if (this.#writes) await write(copies ?? this.#run.engine);
   }
 }

@@ -16,41 +16,39 @@ import { type Dim, shapeOf } from "../model/table.ts";
 import { UserError } from "../util/errors.ts";
 import type { Json } from "../util/json.ts";
 
-/** Which units of a block are copies, by axis. */
-export class Symmetry {
-  readonly #growth: Growth;
-
-  private constructor(growth: Growth) {
-    this.#growth = growth;
+/**
+ * What measures it in a model, if its width was grown.
+ * @param growth how the model was grown (growth.json) @returns undefined where its width was not, or it is of another kind
+ */
+export function symmetryOf(model: Model, growth: Json | undefined): Measure | undefined {
+  if (growth === undefined) return undefined;
+  try {
+    const { choices, sourceSizes } = parseRecord(growth, "growth.json");
+    const plan = planGrowth(resizeModel(model, sourceSizes, "growth.json"), model, choices);
+    return grownMaps(plan.growth).length === 0 ? undefined : (read) => measure(plan.growth, read);
+  } catch (error) {
+    // A record of another version, or of a method of somebody's own: nothing is known of its copies.
+    if (error instanceof UserError) return undefined;
+    throw error;
   }
+}
 
-  /** @param growth how the model was grown (growth.json) @returns undefined where its width was not, or it is of another kind */
-  static of(model: Model, growth: Json | undefined): Symmetry | undefined {
-    if (growth === undefined) return undefined;
-    try {
-      const { choices, sourceSizes } = parseRecord(growth, "growth.json");
-      const plan = planGrowth(resizeModel(model, sourceSizes, "growth.json"), model, choices);
-      return grownMaps(plan.growth).length === 0 ? undefined : new Symmetry(plan.growth);
-    } catch (error) {
-      // A record of another version, or of a method of somebody's own: nothing is known of its copies.
-      if (error instanceof UserError) return undefined;
-      throw error;
-    }
-  }
+/** A parameter's values. */
+type Read = (name: string) => Promise<Float32Array>;
+/** The mean over a layer's copies, bottom to top; null for one that has none. */
+type Measure = (read: Read) => Promise<readonly (number | null)[]>;
 
-  /** The mean over a layer's copies, bottom to top; null for one that has none. @param read a parameter's values */
-  async measure(read: (name: string) => Promise<Float32Array>): Promise<readonly (number | null)[]> {
-    const { target } = this.#growth;
-    const sums = Array.from({ length: target.dimensions.layers }, () => ({ sum: 0, count: 0 }));
-    for (const parameter of target.parameters) {
-      const { name, layer, dims } = parameter;
-      if (layer === null || dims.length !== 2) continue;
-      const d = dims.findIndex((dim) => dim.role === "out");
-      const copies = d < 0 ? [] : copiesAlong(this.#growth, dims[d]);
-      if (copies.length > 0) addCosines(await read(name), shapeOf(parameter), d, copies, sums[layer]);
-    }
-    return sums.map(({ sum, count }) => (count === 0 ? null : Number((sum / count).toFixed(6))));
+async function measure(growth: Growth, read: Read): ReturnType<Measure> {
+  const { target } = growth;
+  const sums = Array.from({ length: target.dimensions.layers }, () => ({ sum: 0, count: 0 }));
+  for (const parameter of target.parameters) {
+    const { name, layer, dims } = parameter;
+    if (layer === null || dims.length !== 2) continue;
+    const d = dims.findIndex((dim) => dim.role === "out");
+    const copies = d < 0 ? [] : copiesAlong(growth, dims[d]);
+    if (copies.length > 0) addCosines(await read(name), shapeOf(parameter), d, copies, sums[layer]);
   }
+  return sums.map(({ sum, count }) => (count === 0 ? null : Number((sum / count).toFixed(6))));
 }
 
 /** The indices along a dimension that are copies, each with the one it is a copy of. */

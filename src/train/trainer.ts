@@ -8,6 +8,7 @@ import type { Executable } from "../engine/engine.ts";
 import type { Model } from "../model/architecture.ts";
 import { openModel } from "../model/load.ts";
 import { temporaryName } from "../store/temporary.ts";
+import { keeping } from "../util/closing.ts";
 import { type EnergyMeter, openEnergyMeter } from "../util/energy.ts";
 import { Interrupted, UserError } from "../util/errors.ts";
 import { diagnose, look } from "./diagnose.ts";
@@ -21,11 +22,18 @@ import { type Evaluated, isEvaluation, readMetrics } from "./run/metrics.ts";
 import { advanced, beginning, trainingLine } from "./run/position.ts";
 import { batchOf } from "./run/setup.ts";
 import { Saving, type Session, writes } from "./saving.ts";
-import { beginStep, CompiledSteps, Runs, type StepUnderWay } from "./step/compiled.ts";
-import { Feed } from "./step/inputs.ts";
+import {
+  beginStep,
+  type CompiledSteps,
+  compiledSteps,
+  type Runs,
+  runsUpTo,
+  type StepUnderWay,
+} from "./step/compiled.ts";
+import { feedOf } from "./step/inputs.ts";
 import { loadState, NotFinite, readReal, resetOptimizer } from "./step/state.ts";
 import type { FlopsSoFar } from "./step/terms.ts";
-import { Symmetry } from "./symmetry.ts";
+import { symmetryOf } from "./symmetry.ts";
 
 const signals = ["SIGINT", "SIGTERM"] as const;
 type Signal = (typeof signals)[number];
@@ -75,7 +83,7 @@ export class Trainer {
   readonly #energy: EnergyMeter | undefined = openEnergyMeter();
   readonly #ahead: number;
   readonly #runs: Runs;
-  readonly #feed = new Feed((step, micro) => batchOf(this.#run, step, micro));
+  readonly #feed = feedOf((step, micro) => batchOf(this.#run, step, micro));
   /** When the last step ended. */
   #ended = 0;
   #signal: Signal | undefined;
@@ -89,9 +97,9 @@ export class Trainer {
     this.#companions = start.companions;
     this.#position = position;
     this.#saving = new Saving(run);
-    this.#steps = new CompiledSteps(engine, start.model, plan.common);
+    this.#steps = compiledSteps(engine, start.model, plan.common);
     this.#ahead = engine.ahead ?? 1;
-    this.#runs = new Runs(this.#ahead);
+    this.#runs = runsUpTo(this.#ahead);
   }
 
   async run(): Promise<RunResult> {
@@ -156,18 +164,15 @@ export class Trainer {
       seed,
       (folder) => writeState(folder, this.#run.engine, this.#model, this.#companions, step),
       async (folder, moments) => {
-        const grown = await openModel(folder, { compareCopies: false });
-        try {
-          await this.#run.engine.drop(this.#run.engine.names());
-          await loadState(this.#run.engine, grown.model, grown.weights, folder, moments ? folder : undefined);
-          this.#model = grown.model;
-        } finally {
-          await grown.close();
-        }
+        await using keep = keeping();
+        const grown = keep(await openModel(folder, { compareCopies: false }));
+        await this.#run.engine.drop(this.#run.engine.names());
+        await loadState(this.#run.engine, grown.model, grown.weights, folder, moments ? folder : undefined);
+        this.#model = grown.model;
       },
     );
     this.#companions = { ...this.#companions, growth: record };
-    this.#steps = new CompiledSteps(this.#run.engine, this.#model, this.#run.plan.common);
+    this.#steps = compiledSteps(this.#run.engine, this.#model, this.#run.plan.common);
     await this.#measure(stage.name);
   }
 
@@ -287,9 +292,10 @@ export class Trainer {
       const why = broken === undefined ? `the largest weight is in ${largest.name}` : `${broken} holds NaN or infinity`;
       throw this.#diverged(`the validation loss after step ${step} is not a number (${why})`);
     }
-    const symmetry = await Symmetry.of(this.#model, this.#companions.growth)?.measure((name) =>
-      readReal(this.#run.engine, name),
-    );
+    const symmetry = await symmetryOf(
+      this.#model,
+      this.#companions.growth,
+    )?.((name) => readReal(this.#run.engine, name));
     await this.#run.metrics.add({
       step,
       stage,
@@ -338,17 +344,15 @@ export class Trainer {
     if (grown || step - from > MOST_REPEATED) return "which parameter it was is not known";
     this.#options.note?.(`step ${step + 1} failed: repeating ${step - from} steps to see why`);
     const folder = join(this.#run.settings.out, checkpointsFolder, `step-${from}`);
-    const opened = from > this.#run.position.step ? await openModel(folder, { compareCopies: false }) : undefined;
+    await using keep = keeping();
+    const later = from > this.#run.position.step;
+    const opened = keep(later ? await openModel(folder, { compareCopies: false }) : undefined);
     const { parameters, where, moments } = this.#run.start;
-    try {
-      if (opened === undefined) await loadState(this.#run.engine, this.#model, parameters, where, moments);
-      else await loadState(this.#run.engine, this.#model, opened.weights, folder, folder);
-    } finally {
-      await opened?.close();
-    }
+    if (opened === undefined) await loadState(this.#run.engine, this.#model, parameters, where, moments);
+    else await loadState(this.#run.engine, this.#model, opened.weights, folder, folder);
     const inputs = (at: number, micro: number) => this.#feed.get(at, micro);
     const [engine, model, plan, settings] = [this.#run.engine, this.#model, this.#run.plan, this.#run.settings];
-    return diagnose({ engine, model, plan, settings, from, step, inputs });
+    return await diagnose({ engine, model, plan, settings, from, step, inputs });
   }
 }
 

@@ -68,11 +68,8 @@ export async function metricsCsv(folders: readonly string[]): Promise<string> {
 /** Its metrics. @throws UserError if a folder holds no run */
 export async function linesOf(folder: string): Promise<readonly MetricsLine[]> {
   if (!existsSync(join(folder, metricsFile))) {
-    throw new UserError(
-      `it is no run: there is no ${metricsFile}`,
-      folder,
-      "name a run's folder (`out` of its RUN.yaml)",
-    );
+    const what = `it is no run: there is no ${metricsFile}`;
+    throw new UserError(what, folder, "name a run's folder (`out` of its RUN.yaml)");
   }
   return readMetrics(join(folder, metricsFile));
 }
@@ -127,11 +124,8 @@ export async function serveRuns(folders: readonly string[], port: number): Promi
     server.once("error", failed).listen(port, "127.0.0.1", ready);
   }).catch((error: unknown) => {
     if (errorCode(error) !== "EADDRINUSE" && errorCode(error) !== "EACCES") throw error;
-    throw new UserError(
-      `port ${port} can't be had (${errorCode(error)})`,
-      "--serve",
-      "name another, or 0 for any that is free",
-    );
+    const what = `port ${port} can't be had (${errorCode(error)})`;
+    throw new UserError(what, "--serve", "name another, or 0 for any that is free");
   });
   const at = server.address();
   const actual = typeof at === "object" && at !== null ? at.port : port;

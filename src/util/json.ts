@@ -29,11 +29,8 @@ export function parseJson(text: string, where: string, limits: JsonLimits = {}):
   const depth = limits.depth ?? 64;
   const seen = scan(text);
   if (seen.depth > depth) {
-    throw new UserError(
-      `JSON nested deeper than ${depth} levels`,
-      where,
-      "no file of this kind does that: get it anew",
-    );
+    const what = `JSON nested deeper than ${depth} levels`;
+    throw new UserError(what, where, "no file of this kind does that: get it anew");
   }
   let value: JsonValue;
   try {

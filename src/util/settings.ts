@@ -42,11 +42,8 @@ export class SettingsFile {
     const bad = this.#document.errors[0];
     if (bad !== undefined) {
       const line = this.#lines.linePos(bad.pos[0]).line;
-      throw new UserError(
-        `is not YAML: ${printable(bad.message.split("\n")[0].replace(/:$/, ""))}`,
-        `${path}:${line}`,
-        "mend that line",
-      );
+      const what = `is not YAML: ${printable(bad.message.split("\n")[0].replace(/:$/, ""))}`;
+      throw new UserError(what, `${path}:${line}`, "mend that line");
     }
     visit(this.#document, {
       Pair: (_, { key }) => {

@@ -6,7 +6,7 @@
 import { cpSync, existsSync, mkdirSync, readdirSync, rmSync, writeFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
-import { Permutation } from "../../src/data/prepared/order.ts";
+import { permutation } from "../../src/data/prepared/order.ts";
 import { generateStories } from "../../src/quickstart/stories.ts";
 import { checkFiles } from "../../src/store/checksums.ts";
 import { RandomStream } from "../../src/util/random.ts";
@@ -164,9 +164,9 @@ describe("every write point", () => {
     };
     const failures: string[] = [];
     // In random order, so that what has been tried at any moment is a fair sample.
-    const order = full ? new Permutation(cases.length, random) : undefined;
+    const order = full ? permutation(cases.length, random) : undefined;
     for (const [i, { n, fault }] of chosen.map(
-      (each, i) => [i, order === undefined ? each : cases[order.at(i)]] as const,
+      (each, i) => [i, order === undefined ? each : cases[order(i)]] as const,
     )) {
       // Past the test runner, which keeps what is said until a test ends: this one may take an hour.
       if (full && i % 20 === 0) writeSync(2, `${command}: ${i} of ${chosen.length}, ${failures.length} failures\n`);

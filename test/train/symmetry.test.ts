@@ -7,7 +7,7 @@ import { openModel } from "../../src/model/load.ts";
 import { pretrain } from "../../src/train/pretrain.ts";
 import { readMetrics } from "../../src/train/run/metrics.ts";
 import { loadRun } from "../../src/train/run/settings.ts";
-import { Symmetry } from "../../src/train/symmetry.ts";
+import { symmetryOf } from "../../src/train/symmetry.ts";
 import { readJsonObject } from "../../src/util/json.ts";
 import { fixture, temporaryFolder } from "../support.ts";
 import { gpt2Config, writeRun } from "./data.ts";
@@ -15,15 +15,15 @@ import { gpt2Config, writeRun } from "./data.ts";
 const root = temporaryFolder();
 let made = 0;
 
-async function symmetryOf(name: string, sizes: TargetSizes, choices: GrowthChoices) {
+async function symmetryGrown(name: string, sizes: TargetSizes, choices: GrowthChoices) {
   const source = await openModel(fixture(name));
   const out = join(root, String(made++));
   await applyGrowth(planGrowth(source.model, resizedModel(source.model, sizes), choices), source, out);
   await source.close();
   const grown = await openModel(out);
   try {
-    const measured = Symmetry.of(grown.model, await readJsonObject(join(out, "growth.json")));
-    return await measured?.measure((parameter) => grown.weights.readF32(parameter));
+    const measured = symmetryOf(grown.model, await readJsonObject(join(out, "growth.json")));
+    return await measured?.((parameter) => grown.weights.readF32(parameter));
   } finally {
     await grown.close();
   }
@@ -38,20 +38,20 @@ describe("symmetry", () => {
       const { hidden, ffn, layers, heads } = model.dimensions;
       const all = (value: number) => new Array(layers).fill(value);
       const twice = { hidden: 2 * hidden };
-      expect(await symmetryOf(name, twice, { method: "fpi", map: "shuffled" })).toEqual(all(1));
-      expect(await symmetryOf(name, { heads: heads + 1 }, { method: "fpi", map: "random" })).toEqual(all(1));
+      expect(await symmetryGrown(name, twice, { method: "fpi", map: "shuffled" })).toEqual(all(1));
+      expect(await symmetryGrown(name, { heads: heads + 1 }, { method: "fpi", map: "random" })).toEqual(all(1));
       // Vectors with independent noise of a tenth of their power each: 1 / 1.1.
-      for (const cosine of (await symmetryOf(name, twice, { method: "hyperclone" })) ?? []) {
+      for (const cosine of (await symmetryGrown(name, twice, { method: "hyperclone" })) ?? []) {
         expect(cosine).toBeGreaterThan(0.89);
         expect(cosine).toBeLessThan(0.93);
       }
-      for (const cosine of (await symmetryOf(name, { ffn: 2 * ffn }, { method: "fresh" })) ?? []) {
+      for (const cosine of (await symmetryGrown(name, { ffn: 2 * ffn }, { method: "fresh" })) ?? []) {
         expect(Math.abs(cosine ?? 1)).toBeLessThan(0.05);
       }
-      expect(await symmetryOf(name, { layers: layers + 1 }, { method: "fpi" })).toBeUndefined();
+      expect(await symmetryGrown(name, { layers: layers + 1 }, { method: "fpi" })).toBeUndefined();
       if (name === "gpt2-tiny") {
         // What reads LEMON's mean units is random in each copy; the mean units themselves are no copies.
-        for (const cosine of (await symmetryOf(name, { hidden: 96 }, { method: "lemon" })) ?? []) {
+        for (const cosine of (await symmetryGrown(name, { hidden: 96 }, { method: "lemon" })) ?? []) {
           expect(cosine).toBeGreaterThan(0.9);
           expect(cosine).toBeLessThan(1);
         }
@@ -65,10 +65,10 @@ describe("symmetry", () => {
     const target = resizedModel(model, { ffn: 300 });
     const plan = planGrowth(model, target, { method: "fpi" });
     const { recordOf } = await import("../../src/growth/record.ts");
-    const measured = Symmetry.of(target, recordOf(plan, {}, "F32", false));
+    const measured = symmetryOf(target, recordOf(plan, {}, "F32", false));
     const values = (name: string, count: number) =>
       Float32Array.from({ length: count }, (_, i) => Math.sin(i + name.length));
-    const found = await measured?.measure(async (name) => values(name, 64 * 300));
+    const found = await measured?.(async (name) => values(name, 64 * 300));
     const weight = values("transformer.h.0.mlp.c_fc.weight", 64 * 300);
     const column = (j: number) => Array.from({ length: 64 }, (_, i) => weight[i * 300 + j]);
     const cosine = (a: number[], b: number[]) =>

@@ -7,7 +7,7 @@ import type { Objective } from "../../model/objectives.ts";
 import { UserError } from "../../util/errors.ts";
 import { RandomStream } from "../../util/random.ts";
 import type { Dataset } from "../prepared/dataset.ts";
-import { Permutation } from "../prepared/order.ts";
+import { permutation } from "../prepared/order.ts";
 import { type Batch, type BatchShape, bodyLength, hasPairs, predictedOf } from "./batch.ts";
 import { maskedCount } from "./masking.ts";
 import { causal, layoutOf, maskedBatch, maskerOf, separatorOf } from "./rows.ts";
@@ -26,19 +26,10 @@ export interface TrainingBatchOptions {
 }
 
 /** What a run's length in steps, tokens or epochs is resolved with. */
-export interface DataSize {
-  /** Training sequences, each seen once an epoch. */
-  readonly sequences: number;
-  readonly validationSequences: number;
-  readonly tokensPerStep: number;
-  /** Steps of an epoch; not whole as a rule. */
-  readonly stepsPerEpoch: number;
-  /** Positions of a sequence that are predicted: P where they are masked, length − 1 for "clm". */
-  readonly perSequence: number;
-}
+export type DataSize = ReturnType<typeof dataSize>;
 
 /** @throws UserError if the data does not serve the objective or holds no full sequence */
-export function dataSize(dataset: Dataset, objective: Objective, batch: BatchShape): DataSize {
+export function dataSize(dataset: Dataset, objective: Objective, batch: BatchShape) {
   const body = bodyLength(dataset, objective);
   const sequences = dataset.train.sequences(body);
   if (sequences === 0) throw noSequence(dataset, "training", body);
@@ -55,10 +46,13 @@ export function dataSize(dataset: Dataset, objective: Objective, batch: BatchSha
     if (validationSequences > 0) layoutOf(dataset, "validation", objective, new RandomStream(0, PAIRS));
   }
   return {
+    /** Training sequences, each seen once an epoch. */
     sequences,
     validationSequences,
     tokensPerStep: batch.sequences * batch.accumulate * dataset.info.length,
+    /** Steps of an epoch; not whole as a rule. */
     stepsPerEpoch: sequences / (batch.sequences * batch.accumulate),
+    /** Positions of a sequence that are predicted: P where they are masked, length − 1 for "clm". */
     perSequence: predictedOf(dataset.info.length, objective, batch.masked),
   };
 }
@@ -135,8 +129,8 @@ export function* validationBatches(
   }
 }
 
-function epochOrder(sequences: number, seed: number, epoch: number): Permutation {
-  return new Permutation(sequences, new RandomStream(seed, "epoch order", epoch));
+function epochOrder(sequences: number, seed: number, epoch: number): (place: number) => number {
+  return permutation(sequences, new RandomStream(seed, "epoch order", epoch));
 }
 
 /** The sequences at `count` places of the run from place `start`. */
@@ -150,7 +144,7 @@ function places(seed: number, start: number, count: number, sequences: number): 
       epoch = of;
       order = epochOrder(sequences, seed, epoch);
     }
-    rows.push(order.at(place - epoch * sequences));
+    rows.push(order(place - epoch * sequences));
   }
   return rows;
 }

@@ -12,7 +12,6 @@
 import { UserError } from "../../util/errors.ts";
 import type { RandomStream } from "../../util/random.ts";
 import type { Part } from "../prepared/dataset.ts";
-import type { Positions } from "../prepared/positions.ts";
 
 /** Two stretches of a part's tokens, ends excluded. */
 export interface Pair {
@@ -25,89 +24,73 @@ export interface Pair {
 /** Numbers that a pair draws. */
 export const numbersOfPair = 4;
 
-export class Pairs {
-  readonly #body: number;
-  readonly #tokens: number;
-  readonly #documents: Positions;
-  readonly #lines: Positions;
-
-  /**
-   * @param body tokens that both have together, at most
-   * @param where the data's folder, for messages @param name the part's
-   * @throws UserError if the part has no document of two lines, or a single document
-   */
-  constructor(part: Part, body: number, where: string, name: string) {
-    const { documents, lines, tokens } = part.info;
-    const lacks =
-      documents < 2
-        ? "a single document, and a false sentence pair takes two"
-        : lines === documents
-          ? "no document of two lines, and a true sentence pair takes two"
-          : undefined;
-    if (lacks !== undefined) {
-      const wayOut = "prepare text with a sentence or paragraph a line and a blank line between documents, or use mlm";
-      throw new UserError(`its ${name} part holds ${lacks}`, where, wayOut);
-    }
-    this.#body = body;
-    this.#tokens = tokens;
-    this.#documents = part.documents();
-    this.#lines = part.lines();
+export function pairsIn(part: Part, body: number, where: string, name: string) {
+  const { info } = part;
+  const lacks =
+    info.documents < 2
+      ? "a single document, and a false sentence pair takes two"
+      : info.lines === info.documents
+        ? "no document of two lines, and a true sentence pair takes two"
+        : undefined;
+  if (lacks !== undefined) {
+    const wayOut = "prepare text with a sentence or paragraph a line and a blank line between documents, or use mlm";
+    throw new UserError(`its ${name} part holds ${lacks}`, where, wayOut);
   }
+  const documents = part.documents();
+  const lines = part.lines();
 
   /**
    * The pair around a token of the part's stretch number `example` of `body` tokens.
    * @param base the first of the stream's numbers to use
    */
-  draw(example: number, random: RandomStream, base: number): Pair {
-    const body = this.#body;
+  function draw(example: number, random: RandomStream, base: number): Pair {
     const anchor = example * body + random.below(body, base);
-    const { start, end, next, middle } = this.#around(anchor);
+    const { start, end, next, middle } = around(anchor);
     // The place where A ends stands anywhere in the sequence, as far as the document reaches.
     const before = 1 + random.below(body - 1, base + 1);
     const last = Math.min(end, Math.max(start, middle - before) + body);
     const first = Math.max(start, last - body);
-    if (!(first >= start && first < middle && middle < last)) throw this.#lines.damaged();
+    if (!(first >= start && first < middle && middle < last)) throw lines.damaged();
     const own = { start: first, end: middle };
     if (random.uniform(base + 2) < 0.5) return { first: own, second: { start: middle, end: last }, isNext: true };
-    const other = random.below(this.#tokens - (next - start), base + 3);
+    const other = random.below(info.tokens - (next - start), base + 3);
     return {
       first: own,
-      second: this.#elsewhere(other < start ? other : other + next - start, last - middle),
+      second: elsewhere(other < start ? other : other + next - start, last - middle),
       isNext: false,
     };
   }
 
   /** The document around a token, or the next one with two lines, and the start of a later line in it, the nearest. */
-  #around(anchor: number): { start: number; end: number; next: number; middle: number } {
-    const lines = this.#lines;
-    let document = this.#documents.holding(anchor);
-    let firstLine = lines.holding(this.#documents.at(document));
-    let afterLast = lines.holding(this.#documents.at(document + 1));
+  function around(anchor: number): { start: number; end: number; next: number; middle: number } {
+    let document = documents.holding(anchor);
+    let firstLine = lines.holding(documents.at(document));
+    let afterLast = lines.holding(documents.at(document + 1));
     let line = lines.holding(anchor);
     if (afterLast - firstLine < 2) {
-      document = this.#withTwoLines(firstLine - document);
-      firstLine = lines.holding(this.#documents.at(document));
-      afterLast = lines.holding(this.#documents.at(document + 1));
+      document = withTwoLines(firstLine - document);
+      firstLine = lines.holding(documents.at(document));
+      afterLast = lines.holding(documents.at(document + 1));
       line = firstLine;
     }
     const choices = [line, line + 1]
       .filter((choice) => choice > firstLine && choice < afterLast)
       .map((i) => lines.at(i));
     const [middle] = choices.sort((a, b) => Math.abs(a - anchor) - Math.abs(b - anchor));
-    const start = this.#documents.at(document);
-    const next = this.#documents.at(document + 1);
+    const start = documents.at(document);
+    const next = documents.at(document + 1);
     // The separator after it is no part of a document.
     return { start, next, end: next - 1, middle };
   }
 
   /** The document that holds the line end number `wanted` of those inside documents; the last of them if there are fewer. */
-  #withTwoLines(wanted: number): number {
-    const target = Math.min(wanted, this.#lines.count - this.#documents.count - 1);
+  function withTwoLines(wanted: number): number {
+    const target = Math.min(wanted, lines.count - documents.count - 1);
     let low = 0;
-    let high = this.#documents.count - 1;
+    let high = documents.count - 1;
     while (low < high) {
       const middle = Math.floor((low + high) / 2);
-      const upTo = this.#lines.holding(this.#documents.at(middle + 1)) - (middle + 1);
+      const upTo = lines.holding(documents.at(middle + 1)) - (middle + 1);
       if (upTo > target) high = middle;
       else low = middle + 1;
     }
@@ -115,11 +98,13 @@ export class Pairs {
   }
 
   /** So many tokens from the start of the line that holds a token, or of an earlier one where its document ends too soon. */
-  #elsewhere(token: number, length: number): { start: number; end: number } {
-    const document = this.#documents.holding(token);
-    const end = this.#documents.at(document + 1) - 1;
-    const latest = Math.max(this.#documents.at(document), end - length);
-    const start = this.#lines.at(this.#lines.holding(Math.min(token, latest)));
+  function elsewhere(token: number, length: number): { start: number; end: number } {
+    const document = documents.holding(token);
+    const end = documents.at(document + 1) - 1;
+    const latest = Math.max(documents.at(document), end - length);
+    const start = lines.at(lines.holding(Math.min(token, latest)));
     return { start, end: Math.min(end, start + length) };
   }
+
+  return draw;
 }

@@ -11,7 +11,7 @@ import type { RandomStream } from "../../util/random.ts";
 import type { Dataset } from "../prepared/dataset.ts";
 import { type Batch, type BatchShape, bodyLength, hasPairs } from "./batch.ts";
 import { type Masker, maskerFor } from "./masking.ts";
-import { numbersOfPair, Pairs } from "./pairs.ts";
+import { numbersOfPair, pairsIn } from "./pairs.ts";
 
 export function maskerOf(dataset: Dataset, masked: number, objective: Objective): Masker {
   if (!(masked > 0 && masked <= 1)) {
@@ -23,11 +23,8 @@ export function maskerOf(dataset: Dataset, masked: number, objective: Objective)
     const missing = cls === undefined ? "classification" : sep === undefined ? "separator" : "mask";
     const wayOut =
       "prepare the data with a BERT or RoBERTa tokenizer whose special_tokens_map.json names it, or train with objective clm";
-    throw new UserError(
-      `its tokenizer has no ${missing} token, which objective ${objective} needs`,
-      dataset.folder,
-      wayOut,
-    );
+    const what = `its tokenizer has no ${missing} token, which objective ${objective} needs`;
+    throw new UserError(what, dataset.folder, wayOut);
   }
   return maskerFor(tokenizer, mask, masked, dataset.drawnBelow);
 }
@@ -87,12 +84,12 @@ export function layoutOf(
       },
     };
   }
-  const pairs = new Pairs(part, body, dataset.folder, name === "train" ? "training" : name);
+  const draw = pairsIn(part, body, dataset.folder, name === "train" ? "training" : name);
   return {
     length,
     pairs: true,
     write(ids, at, example, slot) {
-      const { first, second, isNext } = pairs.draw(example, random, slot * numbersOfPair);
+      const { first, second, isNext } = draw(example, random, slot * numbersOfPair);
       ids[at] = cls;
       part.readAt(first.start, first.end - first.start, ids, at + 1);
       const begins = at + 2 + first.end - first.start;

@@ -77,81 +77,59 @@ export interface Dataset {
 }
 
 /** One part: its flat token file, and where documents and lines start in it. */
-export class Part {
-  readonly info: PartInfo;
-  readonly #file: number;
-  readonly #width: 2 | 4;
-  readonly #path: string;
-  readonly #base: string;
-  readonly #vocabulary: number;
-  readonly #positions = new Map<string, Positions>();
-  #bytes = new Uint8Array(0);
+export type Part = ReturnType<typeof openPart>;
 
-  /** @param path without the ending @param vocabulary ids are below it */
-  constructor(path: string, info: PartInfo, width: 2 | 4, vocabulary: number) {
-    this.info = info;
-    this.#width = width;
-    this.#base = path;
-    this.#path = `${path}.tokens`;
-    this.#vocabulary = vocabulary;
-    this.#file = openSync(this.#path, "r");
-    if (fstatSync(this.#file).size !== info.tokens * width) {
-      this.close();
-      throw new UserError("its size is not what data.json says", this.#path, "prepare the data anew");
-    }
+/** @param base its path without the ending @param vocabulary ids are below it */
+function openPart(base: string, info: PartInfo, width: 2 | 4, vocabulary: number) {
+  const path = `${base}.tokens`;
+  const file = openSync(path, "r");
+  if (fstatSync(file).size !== info.tokens * width) {
+    closeSync(file);
+    throw new UserError("its size is not what data.json says", path, "prepare the data anew");
   }
-
-  /** How many full bodies of `length` tokens it holds. */
-  sequences(length: number): number {
-    return Math.floor(this.info.tokens / length);
-  }
-
-  /** Where its documents start. @throws UserError if the file is missing or damaged */
-  documents(): Positions {
-    return this.#open("documents", this.info.documents);
-  }
-
-  /** Where its lines start; a document's first with it. @throws UserError if the file is missing or damaged */
-  lines(): Positions {
-    return this.#open("lines", this.info.lines);
-  }
-
-  #open(what: string, count: number): Positions {
-    const opened = this.#positions.get(what) ?? new Positions(`${this.#base}.${what}`, count, this.info.tokens);
-    this.#positions.set(what, opened);
-    return opened;
-  }
-
-  /** The ids of body `index` of `length` tokens, written to `into` from `at`. */
-  read(index: number, length: number, into: Int32Array, at: number): void {
-    this.readAt(index * length, length, into, at);
-  }
-
+  const opened = new Map<string, Positions>();
+  const positionsOf = (what: string, count: number): Positions => {
+    const positions = opened.get(what) ?? new Positions(`${base}.${what}`, count, info.tokens);
+    opened.set(what, positions);
+    return positions;
+  };
+  let bytes = new Uint8Array(0);
   /** The ids of `length` tokens from token `token`, written to `into` from `at`. */
-  readAt(token: number, length: number, into: Int32Array, at: number): void {
-    const size = length * this.#width;
-    if (this.#bytes.length < size) this.#bytes = new Uint8Array(size);
-    const start = token * this.#width;
+  const readAt = (token: number, length: number, into: Int32Array, at: number): void => {
+    const size = length * width;
+    if (bytes.length < size) bytes = new Uint8Array(size);
+    const start = token * width;
     for (let done = 0; done < size; ) {
-      const count = readSync(this.#file, this.#bytes, done, size - done, start + done);
-      if (count === 0) throw new UserError("the file has become shorter", this.#path, "prepare the data anew");
+      const count = readSync(file, bytes, done, size - done, start + done);
+      if (count === 0) throw new UserError("the file has become shorter", path, "prepare the data anew");
       done += count;
     }
-    const view = new DataView(this.#bytes.buffer);
+    const view = new DataView(bytes.buffer);
     for (let i = 0; i < length; i++) {
-      const id = this.#width === 2 ? view.getUint16(2 * i, true) : view.getUint32(4 * i, true);
-      if (id >= this.#vocabulary) {
-        const what = `token ${token + i} is ${id}, and its tokenizer has ${this.#vocabulary}`;
-        throw new UserError(what, this.#path, "the file is damaged: prepare the data anew");
+      const id = width === 2 ? view.getUint16(2 * i, true) : view.getUint32(4 * i, true);
+      if (id >= vocabulary) {
+        const what = `token ${token + i} is ${id}, and its tokenizer has ${vocabulary}`;
+        throw new UserError(what, path, "the file is damaged: prepare the data anew");
       }
       into[at + i] = id;
     }
-  }
-
-  close(): void {
-    closeSync(this.#file);
-    for (const positions of this.#positions.values()) positions.close();
-  }
+  };
+  return {
+    info,
+    /** How many full bodies of `length` tokens it holds. */
+    sequences: (length: number) => Math.floor(info.tokens / length),
+    /** Where its documents start. @throws UserError if the file is missing or damaged */
+    documents: () => positionsOf("documents", info.documents),
+    /** Where its lines start; a document's first with it. @throws UserError if the file is missing or damaged */
+    lines: () => positionsOf("lines", info.lines),
+    /** The ids of body `index` of `length` tokens, written to `into` from `at`. */
+    read: (index: number, length: number, into: Int32Array, at: number) => readAt(index * length, length, into, at),
+    readAt,
+    close(): void {
+      closeSync(file);
+      for (const positions of opened.values()) positions.close();
+    },
+  };
 }
 
 /** @throws UserError if the folder is not what `prepare` writes */
@@ -167,8 +145,8 @@ export async function openDataset(folder: string): Promise<Dataset> {
     for (const part of parts) part.close();
   };
   try {
-    parts.push(new Part(join(folder, "train"), info.train, info.width, info.tokenizer.vocabulary));
-    parts.push(new Part(join(folder, "validation"), info.validation, info.width, info.tokenizer.vocabulary));
+    parts.push(openPart(join(folder, "train"), info.train, info.width, info.tokenizer.vocabulary));
+    parts.push(openPart(join(folder, "validation"), info.validation, info.width, info.tokenizer.vocabulary));
   } catch (error) {
     close();
     throw systemError(error, folder);

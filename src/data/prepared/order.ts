@@ -10,37 +10,26 @@ import type { RandomStream } from "../../util/random.ts";
 
 const ROUNDS = 8;
 
-export class Permutation {
-  readonly #n: number;
-  readonly #a: number;
-  readonly #b: number;
-  readonly #random: RandomStream;
-
-  /** @param n at least 1; @param random whatever it was seeded with, the permutation is a function of */
-  constructor(n: number, random: RandomStream) {
-    this.#n = n;
-    this.#a = Math.ceil(Math.sqrt(n));
-    this.#b = Math.ceil(n / this.#a);
-    this.#random = random;
-  }
-
-  /** What stands at a place. @param place 0 … n − 1 */
-  at(place: number): number {
-    let value = place;
-    do value = this.#once(value);
-    while (value >= this.#n);
-    return value;
-  }
-
-  #once(value: number): number {
-    const a = this.#a;
-    const b = this.#b;
+/**
+ * What stands at a place, 0 … n − 1.
+ * @param n at least 1; @param random whatever it was seeded with, the permutation is a function of
+ */
+export function permutation(n: number, random: RandomStream): (place: number) => number {
+  const a = Math.ceil(Math.sqrt(n));
+  const b = Math.ceil(n / a);
+  const once = (value: number) => {
     let left = Math.floor(value / b);
     let right = value % b;
     for (let round = 0; round < ROUNDS; round++) {
-      if (round % 2 === 0) left = (left + this.#random.below(a, round * (a + b) + right)) % a;
-      else right = (right + this.#random.below(b, round * (a + b) + left)) % b;
+      if (round % 2 === 0) left = (left + random.below(a, round * (a + b) + right)) % a;
+      else right = (right + random.below(b, round * (a + b) + left)) % b;
     }
     return left * b + right;
-  }
+  };
+  return (place) => {
+    let value = place;
+    do value = once(value);
+    while (value >= n);
+    return value;
+  };
 }

@@ -24,7 +24,7 @@ import { addedTokens, withClass } from "../tokenizer/folder.ts";
 import { openTokenizer, type Tokenizer } from "../tokenizer/tokenizer.ts";
 import { type DatasetInfo, infoJson, openDataset, type PartInfo, type SourceInfo } from "./dataset.ts";
 import type { EncodedBlock, WorkerSetting } from "./prepare-worker.ts";
-import { PartWriter, split } from "./writer.ts";
+import { createPart, type PartWriter, split } from "./writer.ts";
 
 export interface PrepareOptions extends Reading {
   /** Text files and folders. */
@@ -52,17 +52,10 @@ export interface PrepareOptions extends Reading {
   }) => void;
 }
 
-export interface PrepareResult {
-  readonly info: DatasetInfo;
-  /** Bytes of text read, unpacked. */
-  readonly bytes: number;
-  readonly seconds: number;
-  /** Whether the same data stood there already, and nothing was written. */
-  readonly already: boolean;
-}
+export type PrepareResult = Awaited<ReturnType<typeof prepare>>;
 
 /** @throws UserError; then nothing is written */
-export async function prepare(options: PrepareOptions): Promise<PrepareResult> {
+export async function prepare(options: PrepareOptions) {
   const { length, out, validation = 0.01, threads = availableParallelism() } = options;
   checkOptions(length, validation, threads);
   await checkFolderFreeOrMade(out);
@@ -89,7 +82,6 @@ export async function prepare(options: PrepareOptions): Promise<PrepareResult> {
   }
   checkIds(encloses ? [cls, sep, mask] : [separator, bos], "the special token");
   const width = tokenizer.info.vocabulary <= 2 ** 16 ? 2 : 4;
-  const seconds = () => (performance.now() - started) / 1000;
   const fingerprints: Fingerprint[] = [];
   const found = (): SourceInfo[] => fingerprints.map((print, i) => ({ path: sources[i].path, ...print }));
   let bytes = 0;
@@ -105,13 +97,9 @@ export async function prepare(options: PrepareOptions): Promise<PrepareResult> {
     for await (const block of readAll(sources, fingerprints)) bytes += block.bytes.length;
     return origin();
   };
-  if (await holdsAlready(out, readAgain)) {
-    const dataset = await openDataset(out);
-    dataset.close();
-    return { info: dataset.info, bytes, seconds: seconds(), already: true };
-  }
+  const already = await holdsAlready(out, readAgain);
   const fill = async (folder: string): Promise<DatasetInfo> => {
-    const collector = new Collector(await PartWriter.create(folder, "all", width), framing);
+    const collector = collectorOf(await createPart(folder, "all", width), framing);
     const { description } = tokenizer;
     const workerData: WorkerSetting = { description, folder: options.tokenizer, width, whole: framing.whole };
     const script = workerUrl(import.meta.url, "./prepare-worker.ts");
@@ -152,7 +140,7 @@ export async function prepare(options: PrepareOptions): Promise<PrepareResult> {
       separator,
       ...(bos === undefined ? {} : { bos }),
       lineBreak: framing.lineBreak,
-      largest: collector.largest,
+      largest: collector.largest(),
       train,
       validation: part,
       sources: found(),
@@ -164,8 +152,21 @@ export async function prepare(options: PrepareOptions): Promise<PrepareResult> {
     await fillFile(join(folder, "data.json"), `${JSON.stringify(infoJson(info), null, 2)}\n`);
     return info;
   };
-  const info = await writeFolderWhole(out, fill, { origin });
-  return { info, bytes, seconds: seconds(), already: false };
+  const info = already ? await infoOf(out) : await writeFolderWhole(out, fill, { origin });
+  return {
+    info,
+    /** Bytes of text read, unpacked. */
+    bytes,
+    seconds: (performance.now() - started) / 1000,
+    /** Whether the same data stood there already, and nothing was written. */
+    already,
+  };
+}
+
+async function infoOf(folder: string): Promise<DatasetInfo> {
+  const dataset = await openDataset(folder);
+  dataset.close();
+  return dataset.info;
 }
 
 /** Tells what share of the files is read. */
@@ -223,66 +224,55 @@ async function framingOf(
 }
 
 /** Writes documents in order: all.tokens, all.documents, all.lines. */
-class Collector {
-  readonly #part: PartWriter;
-  readonly #separator: Uint8Array;
-  readonly #bos: Uint8Array;
-  readonly #lineBreak: Uint8Array;
+function collectorOf(part: PartWriter, framing: Framing) {
   /** Line breaks since the last token of the open document. */
-  #breaks = 0;
+  let breaks = 0;
   /** Whether the open document has a token yet. */
-  #open = false;
+  let open = false;
+  const before = framing.bos === undefined ? [] : [framing.bos];
+  const separator = part.bytesOf([framing.separator]);
+  const bos = part.bytesOf(before);
+  const lineBreak = part.bytesOf(framing.lineBreak);
   /** The largest id so far. */
-  largest: number;
+  let largest = Math.max(framing.separator, ...before, ...framing.lineBreak);
 
-  constructor(part: PartWriter, { separator, bos, lineBreak }: Framing) {
-    this.#part = part;
-    const before = bos === undefined ? [] : [bos];
-    this.#separator = part.bytesOf([separator]);
-    this.#bos = part.bytesOf(before);
-    this.#lineBreak = part.bytesOf(lineBreak);
-    this.largest = Math.max(separator, ...before, ...lineBreak);
-  }
-
-  get written(): PartInfo {
-    return this.#part.info;
-  }
-
-  async add({ ids, ends, breaks, breakAfter, largest }: EncodedBlock): Promise<void> {
-    const part = this.#part;
-    this.largest = Math.max(this.largest, largest);
+  async function add(block: EncodedBlock): Promise<void> {
+    const { ids, ends } = block;
+    largest = Math.max(largest, block.largest);
     const width = ids.BYTES_PER_ELEMENT;
     const bytes = new Uint8Array(ids.buffer, ids.byteOffset, ids.byteLength);
     let start = 0;
     for (let line = 0; line < ends.length; line++) {
-      if (breaks[line] === 1) await this.#closeDocument();
+      if (block.breaks[line] === 1) await closeDocument();
       const end = ends[line];
       if (end > start) {
-        const begins = !this.#open;
-        this.#open = true;
+        const begins = !open;
+        open = true;
         if (begins) await part.startDocument();
-        else for (let i = 0; i < this.#breaks; i++) await part.write(this.#lineBreak);
-        this.#breaks = 0;
+        else for (let i = 0; i < breaks; i++) await part.write(lineBreak);
+        breaks = 0;
         await part.startLine();
-        if (begins) await part.write(this.#bos);
+        if (begins) await part.write(bos);
         await part.write(bytes.subarray(start * width, end * width));
         start = end;
       }
-      this.#breaks++;
+      breaks++;
     }
-    if (breakAfter) await this.#closeDocument();
+    if (block.breakAfter) await closeDocument();
   }
 
-  async close(): Promise<void> {
-    await this.#closeDocument();
-    await this.#part.close();
+  async function close(): Promise<void> {
+    await closeDocument();
+    await part.close();
   }
 
-  async #closeDocument(): Promise<void> {
-    if (this.#open) await this.#part.write(this.#separator);
-    this.#open = false;
-    this.#breaks = 0;
+  async function closeDocument(): Promise<void> {
+    if (open) await part.write(separator);
+    open = false;
+    breaks = 0;
   }
+
+  return { written: part.info, largest: () => largest, add, close };
 }
 
 /** What is written after each document. */
@@ -325,13 +315,7 @@ function heldOut(documents: number, share: number, paths: readonly string[]): nu
   throw new UserError(`${found}, and validation takes whole ones`, paths.join(", "), wayOut);
 }
 
-function checkParts(
-  train: PartInfo,
-  validation: PartInfo,
-  body: number,
-  held: boolean,
-  paths: readonly string[],
-): void {
+function checkParts(train: PartInfo, validation: PartInfo, body: number, held: boolean, paths: readonly string[]) {
   const where = paths.join(", ");
   if (train.tokens < body) {
     const what = `its ${train.tokens} tokens do not fill a sequence of ${body}`;

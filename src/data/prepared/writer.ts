@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { createFile, type OutputFile } from "../../store/output.ts";
 import { RandomStream } from "../../util/random.ts";
 import type { PartInfo } from "./dataset.ts";
-import { Permutation } from "./order.ts";
+import { permutation } from "./order.ts";
 import { Positions } from "./positions.ts";
 
 /** Bytes read at a time. */
@@ -13,17 +13,17 @@ const BUFFER = 2 ** 20;
 
 /** Parts all.* into train.* and validation.* and removes it. @param held how many documents are held out */
 export async function split(folder: string, width: 2 | 4, all: PartInfo, held: number): Promise<[PartInfo, PartInfo]> {
-  const order = new Permutation(all.documents, new RandomStream(0, "held-out documents"));
+  const order = permutation(all.documents, new RandomStream(0, "held-out documents"));
   const [path, documents, lines] = FILES.map((name) => join(folder, `all.${name}`));
   const starts = new Positions(documents, all.documents, all.tokens);
   const lineStarts = new Positions(lines, all.lines, all.tokens);
   const tokens = openSync(path, "r");
   const buffer = new Uint8Array(BUFFER);
   let ready = buffer.subarray(0, 0);
-  const parts = [await PartWriter.create(folder, "train", width), await PartWriter.create(folder, "validation", width)];
+  const parts = [await createPart(folder, "train", width), await createPart(folder, "validation", width)];
   try {
     for (let document = 0, line = 0; document < all.documents; document++) {
-      const part = parts[order.at(document) < held ? 1 : 0];
+      const part = parts[order(document) < held ? 1 : 0];
       const [start, end] = [starts.at(document), starts.at(document + 1)];
       const shift = part.info.tokens - start;
       await part.startDocument();
@@ -46,50 +46,37 @@ export async function split(folder: string, width: 2 | 4, all: PartInfo, held: n
 
 const FILES = ["tokens", "documents", "lines"];
 
-export class PartWriter {
-  readonly info = { documents: 0, lines: 0, tokens: 0 };
-  readonly #files: readonly OutputFile[];
-  readonly #width: 2 | 4;
-  readonly #place = Buffer.alloc(8);
+export type PartWriter = Awaited<ReturnType<typeof createPart>>;
 
-  private constructor(files: readonly OutputFile[], width: 2 | 4) {
-    this.#files = files;
-    this.#width = width;
-  }
-
-  static async create(folder: string, part: string, width: 2 | 4): Promise<PartWriter> {
-    const files: OutputFile[] = [];
-    for (const name of FILES) files.push(await createFile(join(folder, `${part}.${name}`)));
-    return new PartWriter(files, width);
-  }
-
-  startDocument(): Promise<void> {
-    this.info.documents++;
-    return this.#position(1, this.info.tokens);
-  }
-
-  startLine(token = this.info.tokens): Promise<void> {
-    this.info.lines++;
-    return this.#position(2, token);
-  }
-
-  write(bytes: Uint8Array): Promise<void> {
-    this.info.tokens += bytes.length / this.#width;
-    return this.#files[0].write(bytes);
-  }
-
-  #position(file: number, token: number): Promise<void> {
-    this.#place.writeUIntLE(token % 2 ** 32, 0, 4);
-    this.#place.writeUIntLE(Math.floor(token / 2 ** 32), 4, 4);
-    return this.#files[file].write(this.#place);
-  }
-
-  bytesOf(ids: readonly number[]): Uint8Array {
-    return new Uint8Array((this.#width === 2 ? Uint16Array.from(ids) : Uint32Array.from(ids)).buffer);
-  }
-
-  async close(): Promise<void> {
-    for (const file of [1, 2]) await this.#position(file, this.info.tokens);
-    for (const file of this.#files) await file.close();
-  }
+export async function createPart(folder: string, part: string, width: 2 | 4) {
+  const info = { documents: 0, lines: 0, tokens: 0 };
+  const files: OutputFile[] = [];
+  for (const name of FILES) files.push(await createFile(join(folder, `${part}.${name}`)));
+  const place = Buffer.alloc(8);
+  const position = (file: number, token: number): Promise<void> => {
+    place.writeUIntLE(token % 2 ** 32, 0, 4);
+    place.writeUIntLE(Math.floor(token / 2 ** 32), 4, 4);
+    return files[file].write(place);
+  };
+  return {
+    info,
+    startDocument(): Promise<void> {
+      info.documents++;
+      return position(1, info.tokens);
+    },
+    startLine(token = info.tokens): Promise<void> {
+      info.lines++;
+      return position(2, token);
+    },
+    write(bytes: Uint8Array): Promise<void> {
+      info.tokens += bytes.length / width;
+      return files[0].write(bytes);
+    },
+    bytesOf: (ids: readonly number[]) =>
+      new Uint8Array((width === 2 ? Uint16Array.from(ids) : Uint32Array.from(ids)).buffer),
+    async close(): Promise<void> {
+      for (const file of [1, 2]) await position(file, info.tokens);
+      for (const file of files) await file.close();
+    },
+  };
 }

@@ -25,58 +25,54 @@ export async function* readParquet(path: string, column: string, at: (bytes: num
     import("hyparquet/src/schema.js"),
     import("hyparquet-compressors"),
   ]);
-  const file = await open(path);
-  try {
-    const { size: byteLength } = await file.stat();
-    const metadata = await parquetMetadataAsync({
-      byteLength,
-      slice: async (start, end = byteLength) => (await bytesAt(file, start, end - start)).buffer,
-    });
-    const columns = getSchemaPath(metadata.schema, [])[0].children;
-    const found = columns.find(({ element }) => element.name === column);
-    const flat = found?.children.length === 0 && found.element.repetition_type !== "REPEATED";
-    const kind = flat ? (found.element.type === "BYTE_ARRAY" ? "text" : found.element.type) : "a list or a structure";
-    checkColumn(
-      path,
-      column,
-      found && kind,
-      columns.map(({ element }) => element.name),
-    );
-    const schemaPath = getSchemaPath(metadata.schema, [column]);
-    const stringFromBytes = (bytes: Uint8Array) => {
-      checkUtf8(path, bytes);
-      return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("utf8");
+  await using file = await open(path);
+  const { size: byteLength } = await file.stat();
+  const metadata = await parquetMetadataAsync({
+    byteLength,
+    slice: async (start, end = byteLength) => (await bytesAt(file, start, end - start)).buffer,
+  });
+  const columns = getSchemaPath(metadata.schema, [])[0].children;
+  const found = columns.find(({ element }) => element.name === column);
+  const flat = found?.children.length === 0 && found.element.repetition_type !== "REPEATED";
+  const kind = flat ? (found.element.type === "BYTE_ARRAY" ? "text" : found.element.type) : "a list or a structure";
+  checkColumn(
+    path,
+    column,
+    found && kind,
+    columns.map(({ element }) => element.name),
+  );
+  const schemaPath = getSchemaPath(metadata.schema, [column]);
+  const stringFromBytes = (bytes: Uint8Array) => {
+    checkUtf8(path, bytes);
+    return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("utf8");
+  };
+  for (const group of metadata.row_groups) {
+    const chunk = group.columns.find(({ meta_data: data }) => data?.path_in_schema.join(".") === column)?.meta_data;
+    if (chunk === undefined) throw new Error("a row group lacks the column");
+    const decoder = {
+      ...{ ...chunk, pathInSchema: [column], schemaPath, element: schemaPath[1].element },
+      ...{ compressors: codecs.compressors, parsers: { ...DEFAULT_PARSERS, stringFromBytes } },
     };
-    for (const group of metadata.row_groups) {
-      const chunk = group.columns.find(({ meta_data: data }) => data?.path_in_schema.join(".") === column)?.meta_data;
-      if (chunk === undefined) throw new Error("a row group lacks the column");
-      const decoder = {
-        ...{ ...chunk, pathInSchema: [column], schemaPath, element: schemaPath[1].element },
-        ...{ compressors: codecs.compressors, parsers: { ...DEFAULT_PARSERS, stringFromBytes } },
-      };
-      let offset = Number(chunk.dictionary_page_offset || chunk.data_page_offset);
-      let dictionary: ReturnType<typeof convert> | undefined;
-      for (let rows = Number(group.num_rows); rows > 0; ) {
-        const { header, start } = await headerAt(file, offset, byteLength, parquetHeader);
-        const { compressed_page_size: packed, uncompressed_page_size: unpacked } = header;
-        if (!(packed >= 0 && start + packed <= byteLength)) throw new Error("a page ends after the file");
-        if (!(unpacked >= 0 && unpacked <= LARGEST_PAGE)) throw new Error(`a page of ${unpacked} bytes`);
-        const view = new DataView((await bytesAt(file, start, packed)).buffer);
-        offset = start + packed;
-        if (header.type === "INDEX_PAGE") continue;
-        const { data } = readPage({ view, offset: 0 }, header, decoder, dictionary, undefined, 0);
-        if (data === undefined) throw new Error("an empty page");
-        if (header.type === "DICTIONARY_PAGE") {
-          dictionary = convert(data, decoder);
-          continue;
-        }
-        rows -= data.length;
-        at(offset);
-        yield Array.from(data, (value: unknown) => (typeof value === "string" ? value : null));
+    let offset = Number(chunk.dictionary_page_offset || chunk.data_page_offset);
+    let dictionary: ReturnType<typeof convert> | undefined;
+    for (let rows = Number(group.num_rows); rows > 0; ) {
+      const { header, start } = await headerAt(file, offset, byteLength, parquetHeader);
+      const { compressed_page_size: packed, uncompressed_page_size: unpacked } = header;
+      if (!(packed >= 0 && start + packed <= byteLength)) throw new Error("a page ends after the file");
+      if (!(unpacked >= 0 && unpacked <= LARGEST_PAGE)) throw new Error(`a page of ${unpacked} bytes`);
+      const view = new DataView((await bytesAt(file, start, packed)).buffer);
+      offset = start + packed;
+      if (header.type === "INDEX_PAGE") continue;
+      const { data } = readPage({ view, offset: 0 }, header, decoder, dictionary, undefined, 0);
+      if (data === undefined) throw new Error("an empty page");
+      if (header.type === "DICTIONARY_PAGE") {
+        dictionary = convert(data, decoder);
+        continue;
       }
+      rows -= data.length;
+      at(offset);
+      yield Array.from(data, (value: unknown) => (typeof value === "string" ? value : null));
     }
-  } finally {
-    await file.close();
   }
 }
 

@@ -43,14 +43,10 @@ function arrow(name: string, first: readonly number[], start: number): TableForm
 /** The format of a file of columns, by its first bytes; undefined for any other. */
 export async function tableFormatOf(path: string): Promise<TableFormat | undefined> {
   await statLasting(path);
-  const file = await open(path);
-  try {
-    const start = new Uint8Array(8);
-    const { bytesRead } = await file.read(start, 0, start.length, 0);
-    return formats.find(({ first }) => first.length <= bytesRead && first.every((byte, i) => start[i] === byte));
-  } finally {
-    await file.close();
-  }
+  await using file = await open(path);
+  const start = new Uint8Array(8);
+  const { bytesRead } = await file.read(start, 0, start.length, 0);
+  return formats.find(({ first }) => first.length <= bytesRead && first.every((byte, i) => start[i] === byte));
 }
 
 const GATHER = 2 ** 18;

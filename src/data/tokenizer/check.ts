@@ -164,11 +164,8 @@ class Checker {
   }
 
   refuse(path: string, what: string): never {
-    throw new UserError(
-      `not a tokenizer that can be read (\`${printable(path)}\` ${what})`,
-      this.#where,
-      "use a tokenizer of a model that is supported, or get the file anew",
-    );
+    const refused = `not a tokenizer that can be read (\`${printable(path)}\` ${what})`;
+    throw new UserError(refused, this.#where, "use a tokenizer of a model that is supported, or get the file anew");
   }
 
   /** A component or a sequence of them; null where there is none. */

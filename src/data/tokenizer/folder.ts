@@ -19,22 +19,10 @@ import { type AddedToken, listOf, type RoleTokens, readSpecial, written } from "
 /** Bytes of the largest vocabulary or list of merges that is read. */
 const LARGEST = 2 ** 26;
 
-export interface TokenizerDescription {
-  /** As tokenizer.json, without truncation, padding and randomness; added tokens in the order in which they are added. */
-  readonly json: Json;
-  readonly roles: RoleTokens;
-  /** Every special token, those without a role included. */
-  readonly special: readonly string[];
-  /** The `tokenizer_class` by which the folder is read so, whatever model it belongs to. */
-  readonly tokenizerClass: string;
-  /** Whether transformers puts the bos token before a text. */
-  readonly beginsWithBos: boolean;
-  /** What whoever uses it should know. */
-  readonly notes: readonly string[];
-}
+export type TokenizerDescription = Awaited<ReturnType<typeof describeTokenizer>>;
 
 /** @throws UserError if the folder holds no tokenizer, or a damaged one */
-export async function describeTokenizer(folder: string): Promise<TokenizerDescription> {
+export async function describeTokenizer(folder: string) {
   for (const name of [configFile, ...tokenizerFiles]) await checkInside(folder, name);
   const at = (name: string) => join(folder, name);
   const present = (name: string) => existsSync(at(name));
@@ -49,11 +37,8 @@ export async function describeTokenizer(folder: string): Promise<TokenizerDescri
   if (json === undefined && model !== undefined && !["vocab.txt", "vocab.json"].some(present)) {
     const said = JSON.stringify(folder);
     const wayOut = `have transformers convert it, once: python -c 'from transformers import AutoTokenizer as T; T.from_pretrained(${said}).save_pretrained(${said})'`;
-    throw new UserError(
-      `its tokenizer is ${model} alone, in SentencePiece's own format, which is not read here`,
-      folder,
-      wayOut,
-    );
+    const what = `its tokenizer is ${model} alone, in SentencePiece's own format, which is not read here`;
+    throw new UserError(what, folder, wayOut);
   }
   const { known: named, unknown } = classOf(await read(configFile), config, json);
   if (json === undefined && unknown !== undefined) {
@@ -86,13 +71,19 @@ export async function describeTokenizer(folder: string): Promise<TokenizerDescri
   if (typeof stored.dropout === "number" && stored.dropout !== 0) {
     notes.push(`its dropout of ${stored.dropout} is switched off, so that the same text gives the same ids`);
   }
+  /** As tokenizer.json, without truncation, padding and randomness; added tokens in the order in which they are added. */
+  const described: Json = { ...built, added_tokens: added.map((token) => ({ ...token })) };
   return {
-    json: { ...built, added_tokens: added.map((token) => ({ ...token })) },
+    json: described,
     roles,
+    /** Every special token, those without a role included. */
     special,
+    /** The `tokenizer_class` by which the folder is read so, whatever model it belongs to. */
     tokenizerClass: known?.name ?? GENERAL,
+    /** Whether transformers puts the bos token before a text. */
     beginsWithBos:
       roles.bos !== undefined && known?.name !== "GPTNeoXTokenizer" && roles.bos === firstOf(json, config, roles),
+    /** What whoever uses it should know. */
     notes,
   };
 }
@@ -112,7 +103,7 @@ export function addedTokens(json: Json): readonly AddedToken[] {
 }
 
 /** What stands before a text: tokenizer.json's template says it, without that file `add_bos_token` does. */
-function firstOf(json: Json | undefined, config: Json, { bos }: TokenizerDescription["roles"]): JsonValue | undefined {
+function firstOf(json: Json | undefined, config: Json, { bos }: RoleTokens): JsonValue | undefined {
   if (json === undefined) return config.add_bos_token === true ? bos : undefined;
   const template = componentsOf(json.post_processor).find(({ type }) => type === "TemplateProcessing");
   const first = listOf(template?.single).find(isJsonObject)?.SpecialToken;

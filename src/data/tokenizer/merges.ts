@@ -41,7 +41,7 @@ interface Pair {
 
 /** @param size how many symbols there are to be; it ends with fewer once no pair is left. The words are changed. */
 export function learnMerges(words: Words, symbols: Symbols, size: number): Merge[] {
-  const learner = new Learner(words);
+  const learner = learnerOf(words);
   const numbers = new Map(symbols.names.map((name, number) => [name, number]));
   const merges: Merge[] = [];
   while (symbols.names.length < size) {
@@ -63,50 +63,42 @@ export function learnMerges(words: Words, symbols: Symbols, size: number): Merge
   return merges;
 }
 
-class Learner {
-  readonly #words: Words;
-  /** How many symbols each word has by now. */
-  readonly #lengths: Int32Array;
-  readonly #pairs = new Map<number, Pair>();
+function learnerOf(words: Words) {
+  const pairs = new Map<number, Pair>();
   /** The largest count first, of equal ones the smallest key. */
-  readonly #heap = new TinyQueue<Pick<Pair, "key" | "count">>([], (a, b) => b.count - a.count || a.key - b.key);
+  const heap = new TinyQueue<Pick<Pair, "key" | "count">>([], (a, b) => b.count - a.count || a.key - b.key);
+  let round = 0;
+  const { symbols, starts, counts } = words;
+  /** How many symbols each word has by now. */
+  const lengths = Int32Array.from(counts, (_, i) => starts[i + 1] - starts[i]);
   /** The last merge for which a word was looked at. */
-  readonly #seen: Int32Array;
-  #round = 0;
-
-  constructor(words: Words) {
-    const { symbols, starts, counts } = words;
-    this.#words = words;
-    this.#lengths = Int32Array.from(counts, (_, i) => starts[i + 1] - starts[i]);
-    this.#seen = new Int32Array(counts.length);
-    for (let word = 0; word < counts.length; word++) {
-      for (let i = starts[word]; i + 1 < starts[word + 1]; i++)
-        this.#change(symbols[i], symbols[i + 1], counts[word], word);
-    }
-    for (const { key, count } of this.#pairs.values()) this.#heap.push({ key, count });
+  const seen = new Int32Array(counts.length);
+  for (let word = 0; word < counts.length; word++) {
+    for (let i = starts[word]; i + 1 < starts[word + 1]; i++) change(symbols[i], symbols[i + 1], counts[word], word);
   }
+  for (const { key, count } of pairs.values()) heap.push({ key, count });
 
-  mostFrequent(): Pair | undefined {
+  function mostFrequent(): Pair | undefined {
     for (;;) {
-      const top = this.#heap.pop();
+      const top = heap.pop();
       if (top === undefined) return undefined;
-      const pair = this.#pairs.get(top.key);
+      const pair = pairs.get(top.key);
       if (pair === undefined || pair.count <= 0) continue;
       if (pair.count === top.count) return pair;
-      this.#heap.push({ key: pair.key, count: pair.count });
+      heap.push({ key: pair.key, count: pair.count });
     }
   }
 
-  merge(pair: Pair, left: number, right: number, merged: number): void {
-    const { symbols, starts, counts } = this.#words;
+  function merge(pair: Pair, left: number, right: number, merged: number): void {
+    const { symbols, starts, counts } = words;
     const touched = new Set<Pair>();
-    this.#round++;
-    this.#pairs.delete(pair.key);
+    round++;
+    pairs.delete(pair.key);
     for (const word of pair.words) {
-      if (this.#seen[word] === this.#round) continue;
-      this.#seen[word] = this.#round;
+      if (seen[word] === round) continue;
+      seen[word] = round;
       const start = starts[word];
-      const end = start + this.#lengths[word];
+      const end = start + lengths[word];
       const count = counts[word];
       let to = start;
       for (let from = start; from < end; from++, to++) {
@@ -115,32 +107,34 @@ class Learner {
           continue;
         }
         if (to > start) {
-          this.#change(symbols[to - 1], left, -count, word);
-          touched.add(this.#change(symbols[to - 1], merged, count, word));
+          change(symbols[to - 1], left, -count, word);
+          touched.add(change(symbols[to - 1], merged, count, word));
         }
         if (from + 2 < end) {
-          this.#change(right, symbols[from + 2], -count, word);
-          touched.add(this.#change(merged, symbols[from + 2], count, word));
+          change(right, symbols[from + 2], -count, word);
+          touched.add(change(merged, symbols[from + 2], count, word));
         }
         symbols[to] = merged;
         from++;
       }
-      this.#lengths[word] = to - start;
+      lengths[word] = to - start;
     }
     // The pair itself is gone, whatever its repetitions in a row made of its count.
-    this.#pairs.delete(pair.key);
-    for (const one of touched) if (one.count > 0) this.#heap.push({ key: one.key, count: one.count });
+    pairs.delete(pair.key);
+    for (const one of touched) if (one.count > 0) heap.push({ key: one.key, count: one.count });
   }
 
-  #change(left: number, right: number, by: number, word: number): Pair {
+  function change(left: number, right: number, by: number, word: number): Pair {
     const key = left * SYMBOLS + right;
-    let pair = this.#pairs.get(key);
+    let pair = pairs.get(key);
     if (pair === undefined) {
       pair = { key, count: 0, words: [] };
-      this.#pairs.set(key, pair);
+      pairs.set(key, pair);
     }
     pair.count += by;
     if (by > 0 && pair.words[pair.words.length - 1] !== word) pair.words.push(word);
     return pair;
   }
+
+  return { mostFrequent, merge };
 }

@@ -3,20 +3,12 @@ import { UserError } from "../../util/errors.ts";
 import { printable } from "../../util/json.ts";
 import { openTokenizer } from "./tokenizer.ts";
 
-export interface NewTokens {
-  /** One more than the largest id. */
-  readonly vocabulary: number;
-  readonly hash: string;
-  /** The old ids that each new token's text is cut into, unknown ones left out; a token of which none are left is missing. */
-  readonly pieces: ReadonlyMap<number, readonly number[]>;
-}
-
 /**
  * @param old the folder of the tokenizer there was @param now of the one that has more
  * @param rows ids that have rows already, in a tokenizer or not
  * @throws UserError if an old id is another token there
  */
-export async function newTokens(old: string, now: string, rows: number): Promise<NewTokens> {
+export async function newTokens(old: string, now: string, rows: number) {
   const [before, after] = [await openTokenizer(old), await openTokenizer(now)];
   for (let id = 0; id < before.info.vocabulary; id++) {
     const [was, is] = [before.tokenOf(id), after.tokenOf(id)];
@@ -29,6 +21,7 @@ export async function newTokens(old: string, now: string, rows: number): Promise
   const found = ids.filter((id) => after.tokenOf(id) !== undefined);
   const texts = await Promise.all(found.map((id) => after.decode([id])));
   const cut = await before.encode(texts);
+  /** The old ids that each new token's text is cut into, unknown ones left out; a token of which none are left is missing. */
   const pieces = new Map<number, readonly number[]>();
   found.forEach((id, i) => {
     const made = Array.from(cut.ids.subarray(i === 0 ? 0 : cut.ends[i - 1], cut.ends[i])).filter(

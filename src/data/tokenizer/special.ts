@@ -49,16 +49,6 @@ export interface SpecialFiles {
   readonly own: JsonValue | undefined;
 }
 
-export interface SpecialTokens {
-  readonly roles: RoleTokens;
-  /** Every special token, those without a role included. */
-  readonly special: readonly string[];
-  /** All added tokens, in the order in which they are added. */
-  readonly added: readonly AddedToken[];
-  /** tokenizer_config.json, and what special_tokens_map.json says in its place. */
-  readonly settings: Json;
-}
-
 /**
  * @param defaults the roles' tokens where no file says anything of them
  * @param kept tokens that are added already, as those of a tokenizer.json that is taken as it stands
@@ -68,7 +58,8 @@ export function readSpecial(
   vocabulary: Vocabulary,
   defaults: RoleTokens,
   kept: readonly Written[],
-): SpecialTokens {
+) {
+  /** tokenizer_config.json, and what special_tokens_map.json says in its place. */
   const settings: Record<string, JsonValue> = { ...config };
   if (settings[ADDITIONAL] !== undefined && isEmpty(settings[EXTRA])) {
     settings[EXTRA] = settings[ADDITIONAL];
@@ -122,9 +113,14 @@ export function readSpecial(
   for (const token of [...withRole, ...extra]) {
     if (!there.has(token.content)) rest.set(JSON.stringify(token), rest.get(JSON.stringify(token)) ?? token);
   }
+  const played: RoleTokens = Object.fromEntries(
+    adding.flatMap((role) => tokenOf(role).map(({ content }) => [role, content])),
+  );
   return {
-    roles: Object.fromEntries(adding.flatMap((role) => tokenOf(role).map(({ content }) => [role, content]))),
+    roles: played,
+    /** Every special token, those without a role included. */
     special: [...new Set([...withRole, ...extra].map((token) => token.content))],
+    /** All added tokens, in the order in which they are added. */
     added: withIds(vocabulary, [
       kept,
       [...first, ...rest.values()].map((token) => (playing.has(token.content) ? { ...token, special: true } : token)),

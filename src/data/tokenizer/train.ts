@@ -38,15 +38,7 @@ export interface TrainTokenizerOptions extends Reading {
   readonly progress?: (bytes: number) => void;
 }
 
-export interface TrainTokenizerResult {
-  /** Entries written: fewer than asked for where the text gives no more. */
-  readonly vocabulary: number;
-  /** Distinct words that were counted. */
-  readonly words: number;
-  readonly seconds: number;
-  /** Whether the same tokenizer stood there already, and nothing was written. */
-  readonly already: boolean;
-}
+export type TrainTokenizerResult = Awaited<ReturnType<typeof trainTokenizer>>;
 
 /** Whose special tokens, in the order of their ids. */
 const specials = {
@@ -61,7 +53,7 @@ const LARGEST_ALPHABET = 1000;
 const LONGEST_WORD = 100;
 
 /** @throws UserError; then nothing is written */
-export async function trainTokenizer(options: TrainTokenizerOptions): Promise<TrainTokenizerResult> {
+export async function trainTokenizer(options: TrainTokenizerOptions) {
   const { kind, vocabulary: size, lowercase = false } = options;
   check(options);
   await checkFolderFreeOrMade(options.out);
@@ -96,11 +88,16 @@ export async function trainTokenizer(options: TrainTokenizerOptions): Promise<Tr
     const made = { ...given, field: namedField(options), sources: fingerprints };
     return `tokenizer train ${JSON.stringify(made)}`;
   };
-  const seconds = () => (performance.now() - started) / 1000;
-  if (await holdsAlready(options.out, origin)) {
-    const { vocabulary } = (await openTokenizer(options.out)).info;
-    return { vocabulary, words: words.size, seconds: seconds(), already: true };
-  }
+  const done = (vocabulary: number, already: boolean) => ({
+    /** Entries written: fewer than asked for where the text gives no more. */
+    vocabulary,
+    /** Distinct words that were counted. */
+    words: words.size,
+    seconds: (performance.now() - started) / 1000,
+    /** Whether the same tokenizer stood there already, and nothing was written. */
+    already,
+  });
+  if (await holdsAlready(options.out, origin)) return done((await openTokenizer(options.out)).info.vocabulary, true);
   const {
     names,
     arrays,
@@ -127,7 +124,7 @@ export async function trainTokenizer(options: TrainTokenizerOptions): Promise<Tr
     }
   };
   await writeFolderWhole(options.out, fill, { origin });
-  return { vocabulary: names.length, words: words.size, seconds: seconds(), already: false };
+  return done(names.length, false);
 }
 
 /** The first symbols, the words in them, and the name of what two symbols become. */

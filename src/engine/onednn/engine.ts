@@ -12,7 +12,7 @@ import { workerUrl } from "../../util/worker.ts";
 import { DeviceEngine, type Tensors } from "../device.ts";
 import type { Engine, EngineKind, EngineSettings } from "../engine.ts";
 import { basics, functions, selfTest } from "../selftest.ts";
-import { WorkerDevice } from "../worker.ts";
+import { workerDevice } from "../worker.ts";
 import { LibraryUnusable, loadLibrary } from "./library.ts";
 import { lowerings } from "./lowerings.ts";
 import { Planner } from "./planner.ts";
@@ -47,9 +47,11 @@ export const onednnEngine: EngineKind = {
       throw new UserError("oneDNN has no bf16 products here", "engine.precision", "set it to f32 or auto");
     }
     const [precision, { threads }] = [halves ? "bf16" : "f32", settings] as const;
-    const device = new OneDnnDevice(workerUrl(import.meta.url, "./worker.ts"), { threads });
+    const device = workerDevice<Plan>(workerUrl(import.meta.url, "./worker.ts"), { threads });
+    const profile = (program: number, inputs: Tensors) =>
+      device.ask<Readonly<Record<string, number>>>("profile", program, inputs);
     const description = `${found.description}, ${precision}, ${threads} threads`;
-    return new DeviceEngine("onednn", description, device, (program) => planOf(program, precision));
+    return new DeviceEngine("onednn", description, { ...device, profile }, (program) => planOf(program, precision));
   },
 };
 
@@ -114,11 +116,4 @@ export function planOf(program: Program, precision: "f32" | "bf16" = "f32"): Pla
     expand(program, (op) => lowerings.has(op.name)),
     precision,
   ).plan();
-}
-
-/** As every worker's device, with a profile. */
-class OneDnnDevice extends WorkerDevice<Plan> {
-  profile(program: number, inputs: Tensors): Promise<Readonly<Record<string, number>>> {
-    return this.ask("profile", program, inputs);
-  }
 }

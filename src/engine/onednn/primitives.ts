@@ -199,10 +199,7 @@ export class Primitives {
   }
 
   /** Post-operations of a product, and the operands they read, by their numbers as arguments. */
-  #after(
-    after: readonly AfterProduct[],
-    at: (window: Window) => View,
-  ): { attributes: Handle; operands: readonly (readonly [number, View])[] } {
+  #after(after: readonly AfterProduct[], at: (window: Window) => View) {
     if (after.length === 0) return { attributes: 0, operands: [] };
     const { number } = this.#library;
     const attributes = this.#made("dnnl_primitive_attr_create", []);

@@ -13,7 +13,7 @@ import { Arena, RESERVED_BYTES } from "./arena.ts";
 import type { Library } from "./library.ts";
 import { Primitives, type View } from "./primitives.ts";
 import { bytesOf, type Plan, type Step, type StepClass, type Window } from "./steps.ts";
-import { Team } from "./team.ts";
+import { type Team, teamOf } from "./team.ts";
 
 interface Held {
   readonly type: Type;
@@ -46,7 +46,7 @@ export class Runtime implements Device<Plan> {
     const base = library.address(new Uint8Array(this.#arena.memory.buffer));
     library.preferLargePages(base, RESERVED_BYTES);
     this.#primitives = new Primitives(library, base);
-    this.#team = new Team(this.#arena.memory, threads);
+    this.#team = teamOf(this.#arena.memory, threads);
   }
 
   write(name: string, type: Type, data: TensorData): void {

@@ -40,64 +40,61 @@ export function instantiate(module: WebAssembly.Module, memory: WebAssembly.Memo
   return kernels;
 }
 
-export class Team {
-  readonly #kernels: ReadonlyMap<string, Kernel>;
-  readonly #names: readonly string[];
-  readonly #words: Int32Array;
-  readonly #numbers: Float64Array;
-  readonly #helper: Worker | undefined;
-  #sequence = 0;
+export type Team = ReturnType<typeof teamOf>;
 
-  constructor(memory: WebAssembly.Memory, threads: number) {
-    const module = compileKernels();
-    this.#kernels = instantiate(module, memory);
-    this.#names = [...this.#kernels.keys()];
-    const block = new SharedArrayBuffer(control.words * 4 + MAXIMUM_ARGUMENTS * 8);
-    this.#words = new Int32Array(block, 0, control.words);
-    this.#numbers = new Float64Array(block, control.words * 4, MAXIMUM_ARGUMENTS);
-    if (threads > 1) {
-      const workerData: HelperData = { module, memory, control: block, names: this.#names };
-      this.#helper = new Worker(workerUrl(import.meta.url, "./helper.ts"), { workerData });
-      this.#helper.unref();
-    }
+export function teamOf(memory: WebAssembly.Memory, threads: number) {
+  let helper: Worker | undefined;
+  let sequence = 0;
+  const module = compileKernels();
+  const kernels = instantiate(module, memory);
+  const names = [...kernels.keys()];
+  const block = new SharedArrayBuffer(control.words * 4 + MAXIMUM_ARGUMENTS * 8);
+  const words = new Int32Array(block, 0, control.words);
+  const numbers = new Float64Array(block, control.words * 4, MAXIMUM_ARGUMENTS);
+  if (threads > 1) {
+    const workerData: HelperData = { module, memory, control: block, names };
+    helper = new Worker(workerUrl(import.meta.url, "./helper.ts"), { workerData });
+    helper.unref();
   }
 
   /** A kernel call with everything looked up: whole, or in two parts at once. */
-  prepare(name: string, args: readonly number[], split: number | undefined): () => void {
-    const kernel = this.#kernels.get(name);
+  function prepare(name: string, args: readonly number[], split: number | undefined): () => void {
+    const kernel = kernels.get(name);
     if (kernel === undefined) throw new Error(`there is no kernel ${name}`);
     if (split === undefined) return () => kernel(...args);
-    if (this.#helper === undefined || split < 2) return () => kernel(...args, 0, split);
-    const index = this.#names.indexOf(name);
+    if (helper === undefined || split < 2) return () => kernel(...args, 0, split);
+    const index = names.indexOf(name);
     const half = split >> 1;
     return () => {
-      this.#numbers.set(args);
-      this.#numbers[args.length] = half;
-      this.#numbers[args.length + 1] = split;
-      this.#words[control.kernel] = index;
-      this.#words[control.count] = args.length + 2;
-      const sequence = ++this.#sequence;
-      Atomics.store(this.#words, control.asked, sequence);
-      Atomics.notify(this.#words, control.asked);
+      numbers.set(args);
+      numbers[args.length] = half;
+      numbers[args.length + 1] = split;
+      words[control.kernel] = index;
+      words[control.count] = args.length + 2;
+      const asked = ++sequence;
+      Atomics.store(words, control.asked, asked);
+      Atomics.notify(words, control.asked);
       kernel(...args, 0, half);
-      this.#await(sequence);
-      if (this.#words[control.failed] !== 0) throw new Error(`kernel ${name} failed in the helper thread`);
+      waitFor(asked);
+      if (words[control.failed] !== 0) throw new Error(`kernel ${name} failed in the helper thread`);
     };
   }
 
   /** Most parts end within microseconds of each other; where the helper has no core to run on, sleep until it had one. */
-  #await(sequence: number): void {
+  function waitFor(asked: number): void {
     for (let spins = 0; spins < SPINS; spins++) {
-      if (Atomics.load(this.#words, control.done) === sequence) return;
+      if (Atomics.load(words, control.done) === asked) return;
     }
     for (;;) {
-      const done = Atomics.load(this.#words, control.done);
-      if (done === sequence) return;
-      Atomics.wait(this.#words, control.done, done);
+      const done = Atomics.load(words, control.done);
+      if (done === asked) return;
+      Atomics.wait(words, control.done, done);
     }
   }
 
-  async close(): Promise<void> {
-    await this.#helper?.terminate();
+  async function close(): Promise<void> {
+    await helper?.terminate();
   }
+
+  return { prepare, close };
 }

@@ -130,11 +130,7 @@ export class Emitter {
   }
 
   /** The model. Outputs are told by their values, each once; their names in the graph come with them. */
-  model(
-    name: string,
-    inputs: readonly { readonly name: string; readonly value: Value }[],
-    outputs: readonly Value[],
-  ): { readonly model: Model; readonly outputs: readonly string[] } {
+  model(name: string, inputs: readonly { readonly name: string; readonly value: Value }[], outputs: readonly Value[]) {
     const type = (name: string, { dtype, shape }: Value) => {
       const dim = shape.map((n) => ({ value: { case: "dimValue", value: BigInt(n) } as const }));
       const tensor = { elemType: dtype === "f32" ? onnxType.float : onnxType.int32, shape: { dim } };

@@ -6,7 +6,7 @@ import { UserError } from "../../util/errors.ts";
 import { workerUrl } from "../../util/worker.ts";
 import { DeviceEngine } from "../device.ts";
 import type { Engine, EngineKind } from "../engine.ts";
-import { WorkerDevice } from "../worker.ts";
+import { workerDevice } from "../worker.ts";
 import { watched } from "./guard.ts";
 import { lower } from "./lower.ts";
 import type { Plan } from "./plan.ts";
@@ -30,11 +30,8 @@ export const onnxEngine: EngineKind = {
   },
   async open(settings) {
     if (settings.precision === "bf16") {
-      throw new UserError(
-        "onnxruntime has no bf16 products on a CPU",
-        "engine.precision",
-        "set it to f32 or auto, or choose another engine",
-      );
+      const what = "onnxruntime has no bf16 products on a CPU";
+      throw new UserError(what, "engine.precision", "set it to f32 or auto, or choose another engine");
     }
     return open(settings.threads);
   },
@@ -43,7 +40,7 @@ export const onnxEngine: EngineKind = {
 async function open(threads: number): Promise<Engine> {
   const { flags, forget } = watched();
   const settings: RunnerSettings = { threads, flags };
-  const device = new WorkerDevice<Plan>(workerUrl(import.meta.url, "./worker.ts"), settings, forget);
+  const device = workerDevice<Plan>(workerUrl(import.meta.url, "./worker.ts"), settings, forget);
   const version = await device.ask<string>("version");
   const description = `onnxruntime-node ${version}, f32, ${threads} ${threads === 1 ? "thread" : "threads"}`;
   return new DeviceEngine("onnx", description, device, lower);

@@ -7,12 +7,6 @@ import type { Program, Value } from "../../program/graph.ts";
 import { usesOf } from "../../program/uses.ts";
 import { kernels, type Numbers } from "./kernels.ts";
 
-export interface Evaluation {
-  readonly outputs: ReadonlyMap<string, Numbers>;
-  /** What each changed state becomes. */
-  readonly updates: ReadonlyMap<string, Numbers>;
-}
-
 /** A program in primitives alone. @throws if it has one that no kernel knows */
 export function toPrimitives(program: Program): Program {
   const expanded = expand(program, () => false);
@@ -22,12 +16,8 @@ export function toPrimitives(program: Program): Program {
   return expanded;
 }
 
-/** The outputs and updates by name, of a program in primitives whose inputs and states are all there. */
-export function run(
-  program: Program,
-  inputs: ReadonlyMap<string, Numbers>,
-  states: ReadonlyMap<string, Numbers>,
-): Evaluation {
+/** The outputs, and what each changed state becomes, by name, of a program in primitives whose inputs and states are all there. */
+export function run(program: Program, inputs: ReadonlyMap<string, Numbers>, states: ReadonlyMap<string, Numbers>) {
   const values = new Map<number, Numbers>();
   for (const [leaves, numbers] of [
     [program.inputs, inputs],

@@ -17,11 +17,8 @@ export const referenceEngine: EngineKind = {
   probe: async () => ({ usable: true, description: DESCRIPTION }),
   async open(settings: EngineSettings): Promise<Engine> {
     if (settings.precision === "bf16") {
-      throw new UserError(
-        "the reference engine computes in float64 alone",
-        "engine.precision",
-        "leave the precision at auto, or choose another engine",
-      );
+      const what = "the reference engine computes in float64 alone";
+      throw new UserError(what, "engine.precision", "leave the precision at auto, or choose another engine");
     }
     return new DeviceEngine("reference", DESCRIPTION, new ReferenceDevice(), toPrimitives);
   },

@@ -140,11 +140,8 @@ function wholeCopies(map: UnitMap): UnitMap {
   const counts = new Uint32Array(map.source);
   for (let j = 0; j < copies; j++) counts[map.of[j]]++;
   if (counts.some((count) => count !== whole)) {
-    throw new UserError(
-      "lemon copies every unit equally often, which this map does not",
-      "--map",
-      "take cyclic or shuffled",
-    );
+    const what = "lemon copies every unit equally often, which this map does not";
+    throw new UserError(what, "--map", "take cyclic or shuffled");
   }
   return { source: map.source, of: map.of, counts, copies };
 }

@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { presentOf, tokenizerFiles } from "../../checkpoint/folder.ts";
 import { trainerFile } from "../../checkpoint/optimizer.ts";
 import type { BatchShape } from "../../data/batch/batch.ts";
-import { type DataSize, dataSize, trainingBatch } from "../../data/batch/batches.ts";
+import { dataSize, trainingBatch } from "../../data/batch/batches.ts";
 import { type Dataset, infoJson } from "../../data/prepared/dataset.ts";
 import { openTokenizer } from "../../data/tokenizer/tokenizer.ts";
 import type { TensorData } from "../../engine/engine.ts";
@@ -21,7 +21,6 @@ import { remarks } from "../../model/remarks.ts";
 import { checkFiles, hashFiles, sha256 } from "../../store/checksums.ts";
 import { UserError } from "../../util/errors.ts";
 import { readJsonObject } from "../../util/json.ts";
-import type { Stage } from "../plan/stage.ts";
 import type { StepCommon } from "../step/compiled.ts";
 import { batchInputs, dropoutKey } from "../step/inputs.ts";
 import { parametrized } from "../step/parametrization.ts";
@@ -179,16 +178,6 @@ export async function tokenizerOf(folder: string, dataset: Dataset): Promise<str
   return (await presentOf(folder, tokenizerFiles)).length > 0 ? folder : dataset.tokenizerFolder;
 }
 
-/** What follows from settings, data and model together. */
-export interface RunPlan {
-  readonly objective: Objective;
-  readonly steps: number;
-  readonly stages: readonly Stage[];
-  readonly size: DataSize;
-  readonly common: StepCommon;
-  readonly evaluation: EvaluationForm;
-}
-
 /** What all steps of a run have in common. @param perSequence positions of a sequence that are predicted */
 export function stepCommon(
   settings: Pick<RunSettings, "objective" | "batch"> & {
@@ -239,17 +228,14 @@ export function batchOf(
 /** A value of a program that is larger is refused before anything is built of it: 128 GiB in float32. */
 const MOST_NUMBERS = 2 ** 35;
 
+/** What follows from settings, data and model together. */
+export type RunPlan = Awaited<ReturnType<typeof planRun>>;
+
 /**
  * @param model after `done` steps @param layers of the model that the run started with
  * @throws UserError
  */
-export async function planRun(
-  run: LoadedRun,
-  dataset: Dataset,
-  model: Model,
-  layers: number,
-  done: number,
-): Promise<RunPlan> {
+export async function planRun(run: LoadedRun, dataset: Dataset, model: Model, layers: number, done: number) {
   const { settings } = run;
   const { batch, objective } = settings;
   const size = dataSize(dataset, objective, batch);
@@ -278,20 +264,9 @@ export async function planRun(
       "lower batch.sequences and raise batch.accumulate as much",
     );
   }
-  return {
-    objective,
-    steps,
-    stages,
-    size,
-    common,
-    evaluation: {
-      objective,
-      batch,
-      length,
-      perSequence: size.perSequence,
-      limit: settings.evaluate.sequences,
-    },
-  };
+  const { perSequence } = size;
+  const evaluation: EvaluationForm = { objective, batch, length, perSequence, limit: settings.evaluate.sequences };
+  return { objective, steps, stages, size, common, evaluation };
 }
 
 /**
@@ -321,11 +296,8 @@ export async function checkFit(
     throw new UserError(what, where, "use objective mlm, or a config with type_vocab_size 2");
   }
   if (info.length > model.dimensions.positions) {
-    throw new UserError(
-      `the data's sequences are ${info.length} tokens long, the model takes ${model.dimensions.positions}`,
-      dataset.folder,
-      `prepare the data with --length ${model.dimensions.positions} or less`,
-    );
+    const what = `the data's sequences are ${info.length} tokens long, the model takes ${model.dimensions.positions}`;
+    throw new UserError(what, dataset.folder, `prepare the data with --length ${model.dimensions.positions} or less`);
   }
   const { vocab } = model.dimensions;
   const { cls = 0, sep = 0, mask = 0, pad = 0 } = objective === "clm" ? {} : info.tokenizer.special;
@@ -345,11 +317,8 @@ export async function checkFit(
   }
   const own = await openTokenizer(tokenizer);
   if (own.info.hash !== info.tokenizer.hash) {
-    throw new UserError(
-      `the data was prepared with another tokenizer than that of ${tokenizer}`,
-      dataset.folder,
-      `prepare it anew: bert2bert prepare … --tokenizer ${tokenizer}`,
-    );
+    const what = `the data was prepared with another tokenizer than that of ${tokenizer}`;
+    throw new UserError(what, dataset.folder, `prepare it anew: bert2bert prepare … --tokenizer ${tokenizer}`);
   }
   return fitting;
 }

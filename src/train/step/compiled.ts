@@ -48,69 +48,63 @@ export function builtStep(model: Model, sub: SubModel, head: boolean, common: St
   };
 }
 
-export class CompiledSteps {
-  readonly #engine: Engine;
-  readonly #model: Model;
-  readonly #common: StepCommon;
-  readonly #steps = new Map<string, CompiledStep>();
+export type CompiledSteps = ReturnType<typeof compiledSteps>;
 
-  constructor(engine: Engine, model: Model, common: StepCommon) {
-    this.#engine = engine;
-    this.#model = model;
-    this.#common = common;
-  }
+export function compiledSteps(engine: Engine, model: Model, common: StepCommon) {
+  const steps = new Map<string, CompiledStep>();
 
-  async get(model: SubModel, head: boolean): Promise<CompiledStep> {
-    const key = formKey({ model, head });
-    const known = this.#steps.get(key);
+  async function get(sub: SubModel, head: boolean): Promise<CompiledStep> {
+    const key = formKey({ model: sub, head });
+    const known = steps.get(key);
     if (known !== undefined) return known;
-    const built = builtStep(this.#model, model, head, this.#common);
+    const built = builtStep(model, sub, head, common);
     const { programs } = built;
-    if (programs.apply !== undefined) await addAccumulators(this.#engine, programs.trained);
+    if (programs.apply !== undefined) await addAccumulators(engine, programs.trained);
     const step: CompiledStep = {
       ...built,
-      batch: await this.#engine.compile(programs.batch),
-      apply: programs.apply === undefined ? undefined : await this.#engine.compile(programs.apply),
+      batch: await engine.compile(programs.batch),
+      apply: programs.apply === undefined ? undefined : await engine.compile(programs.apply),
     };
-    this.#steps.set(key, step);
+    steps.set(key, step);
     return step;
   }
 
   /** Lets all programs go but those of these sub-models. */
-  async keepOnly(models: readonly SubModel[], head: boolean): Promise<void> {
-    const wanted = new Set(models.map((model) => formKey({ model, head })));
-    for (const [key, step] of [...this.#steps]) {
+  async function keepOnly(models: readonly SubModel[], head: boolean): Promise<void> {
+    const wanted = new Set(models.map((sub) => formKey({ model: sub, head })));
+    for (const [key, step] of [...steps]) {
       if (wanted.has(key)) continue;
-      this.#steps.delete(key);
+      steps.delete(key);
       await step.batch.release();
       await step.apply?.release();
     }
   }
+
+  return { get, keepOnly };
 }
 
-/** Runs under way on an engine: no more at once than are worth having, lest what they were given pile up. */
-export class Runs {
-  readonly #most: number;
-  readonly #under: Promise<void>[] = [];
+export type Runs = ReturnType<typeof runsUpTo>;
 
-  constructor(most: number) {
-    this.#most = most;
-  }
+/** Runs under way on an engine: no more at once than are worth having, lest what they were given pile up. */
+export function runsUpTo(most: number) {
+  const under: Promise<void>[] = [];
 
   /** Waits until another may begin. */
-  async room(): Promise<void> {
-    while (this.#under.length >= this.#most) await this.#under[0];
+  async function room(): Promise<void> {
+    while (under.length >= most) await under[0];
   }
 
-  add<T>(run: Promise<T>): Promise<T> {
+  function add<T>(run: Promise<T>): Promise<T> {
     const over = run.then(
       () => {},
       () => {},
     );
-    this.#under.push(over);
-    over.then(() => this.#under.splice(this.#under.indexOf(over), 1));
+    under.push(over);
+    over.then(() => under.splice(under.indexOf(over), 1));
     return run;
   }
+
+  return { room, add };
 }
 
 /** A step whose runs are all asked for. */
@@ -150,7 +144,7 @@ export async function runStep(
   inputs: (micro: number) => Record<string, TensorData>,
   rate: number,
 ): Promise<StepResult> {
-  return (await beginStep(step, accumulate, inputs, rate, new Runs(1))).result;
+  return (await beginStep(step, accumulate, inputs, rate, runsUpTo(1))).result;
 }
 
 function added(results: readonly Record<string, TensorData>[]): StepResult {

@@ -25,19 +25,12 @@ export function dropoutKey(seed: number, step: number, micro: number, accumulate
 }
 
 /** A run's inputs by step and micro-batch. Those of one step's first may be made before they are asked for. */
-export class Feed {
-  readonly #make: (step: number, micro: number) => Record<string, TensorData>;
-  #made: { readonly step: number; readonly inputs: Record<string, TensorData> } | undefined;
-
-  constructor(make: (step: number, micro: number) => Record<string, TensorData>) {
-    this.#make = make;
-  }
-
-  get(step: number, micro: number): Record<string, TensorData> {
-    return this.#made?.step === step && micro === 0 ? this.#made.inputs : this.#make(step, micro);
-  }
-
-  prepare(step: number): void {
-    if (this.#made?.step !== step) this.#made = { step, inputs: this.#make(step, 0) };
-  }
+export function feedOf<I>(make: (step: number, micro: number) => I) {
+  let made: { readonly step: number; readonly inputs: I } | undefined;
+  return {
+    get: (step: number, micro: number): I => (made?.step === step && micro === 0 ? made.inputs : make(step, micro)),
+    prepare(step: number): void {
+      if (made?.step !== step) made = { step, inputs: make(step, 0) };
+    },
+  };
 }

@@ -8,6 +8,7 @@ import type { Engine, Layout } from "../../engine/engine.ts";
 import type { Model } from "../../model/architecture.ts";
 import { initialise } from "../../model/init.ts";
 import { elements, type Parameter, shapeOf, splittable } from "../../model/table.ts";
+import { keeping } from "../../util/closing.ts";
 import { UserError } from "../../util/errors.ts";
 import { accumulatorName, momentNames } from "./step.ts";
 
@@ -42,25 +43,22 @@ export async function loadState(
   engine.layout?.(layoutOf(model));
   await writeParameters(engine, model, parameters, where);
   if (moments === undefined) return resetOptimizer(engine, model);
-  const state = await openOptimizer(moments);
+  await using keep = keeping();
+  const state = keep(await openOptimizer(moments));
   if (state === undefined)
     throw new UserError("there is no optimizer.safetensors", moments, "start with fresh moments");
-  try {
-    for (const parameter of model.parameters) {
-      const { name } = parameter;
-      const shape = shapeOf(parameter);
-      const names = momentNames(name);
-      const stored = state.shapes.get(name);
-      if (stored === undefined || stored.join() !== shape.join()) {
-        const what = `the moments of ${name} are ${stored === undefined ? "missing" : `[${stored}], not [${shape}]`}`;
-        throw new UserError(what, state.path, "start with fresh moments, or use the file that belongs to the model");
-      }
-      await engine.write(names.m, shape, await state.read("m", name));
-      await engine.write(names.v, shape, await state.read("v", name));
-      await engine.write(names.steps, [], Float32Array.of(await state.steps(name)));
+  for (const parameter of model.parameters) {
+    const { name } = parameter;
+    const shape = shapeOf(parameter);
+    const names = momentNames(name);
+    const stored = state.shapes.get(name);
+    if (stored === undefined || stored.join() !== shape.join()) {
+      const what = `the moments of ${name} are ${stored === undefined ? "missing" : `[${stored}], not [${shape}]`}`;
+      throw new UserError(what, state.path, "start with fresh moments, or use the file that belongs to the model");
     }
-  } finally {
-    await state.close();
+    await engine.write(names.m, shape, await state.read("m", name));
+    await engine.write(names.v, shape, await state.read("v", name));
+    await engine.write(names.steps, [], Float32Array.of(await state.steps(name)));
   }
 }
 
@@ -77,12 +75,7 @@ export function layoutOf(model: Model): Layout {
 }
 
 /** Writes all parameters. @throws UserError if a weight is not finite */
-export async function writeParameters(
-  engine: Engine,
-  model: Model,
-  parameters: ParameterSource,
-  where: string,
-): Promise<void> {
+export async function writeParameters(engine: Engine, model: Model, parameters: ParameterSource, where: string) {
   for (const parameter of model.parameters) {
     const values = await parameters.readF32(parameter.name);
     checkFinite(values, parameter.name, where);
@@ -93,11 +86,8 @@ export async function writeParameters(
 /** @throws UserError if a weight is NaN or infinite */
 function checkFinite(values: Float32Array, name: string, where: string): void {
   if (countNotFinite(values) === 0) return;
-  throw new UserError(
-    `${name} holds NaN or infinity`,
-    where,
-    "use another checkpoint: this one can't be trained further",
-  );
+  const what = `${name} holds NaN or infinity`;
+  throw new UserError(what, where, "use another checkpoint: this one can't be trained further");
 }
 
 /** What a state may be read from. */

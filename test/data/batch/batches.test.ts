@@ -6,7 +6,7 @@ import { type Batch, predictedOf } from "../../../src/data/batch/batch.ts";
 import { dataSize, trainingBatch, validationBatches } from "../../../src/data/batch/batches.ts";
 import { maskerOf } from "../../../src/data/batch/rows.ts";
 import { type Dataset, type DatasetInfo, infoJson, openDataset } from "../../../src/data/prepared/dataset.ts";
-import { Permutation } from "../../../src/data/prepared/order.ts";
+import { permutation } from "../../../src/data/prepared/order.ts";
 import { UserError } from "../../../src/util/errors.ts";
 import { RandomStream } from "../../../src/util/random.ts";
 import { temporaryFolder } from "../../support.ts";
@@ -56,8 +56,8 @@ test("an epoch's order is a permutation, another one each epoch", () => {
       fc.integer({ min: 0, max: 2 ** 50 }),
       fc.nat(9),
       (n, seed, epoch) => {
-        const order = new Permutation(n, new RandomStream(seed, "order", epoch));
-        const seen = new Set(Array.from({ length: n }, (_, place) => order.at(place)));
+        const order = permutation(n, new RandomStream(seed, "order", epoch));
+        const seen = new Set(Array.from({ length: n }, (_, place) => order(place)));
         expect(seen.size).toBe(n);
         expect(Math.max(...seen)).toBe(n - 1);
       },
@@ -65,7 +65,7 @@ test("an epoch's order is a permutation, another one each epoch", () => {
     { numRuns: 60 },
   );
   const at = (epoch: number) =>
-    Array.from({ length: 50 }, (_, place) => new Permutation(50, new RandomStream(3, "order", epoch)).at(place));
+    Array.from({ length: 50 }, (_, place) => permutation(50, new RandomStream(3, "order", epoch))(place));
   expect(at(0)).toEqual(at(0));
   expect(at(0)).not.toEqual(at(1));
 });
@@ -75,8 +75,8 @@ test("places are spread evenly: where a sequence goes is uniform over epochs", (
   const counts = new Array<number>(n * n).fill(0);
   const epochs = 2300;
   for (let epoch = 0; epoch < epochs; epoch++) {
-    const order = new Permutation(n, new RandomStream(11, "order", epoch));
-    for (let place = 0; place < n; place++) counts[place * n + order.at(place)]++;
+    const order = permutation(n, new RandomStream(11, "order", epoch));
+    for (let place = 0; place < n; place++) counts[place * n + order(place)]++;
   }
   // Chi-squared with (n − 1)² = 484 degrees of freedom: 484 ± 31; six deviations are allowed.
   const expected = epochs / n;
