@@ -155,4 +155,4 @@ ${panels.map(({ name, measured }) => markdownTable(surfaceTable(name, measured))
   await writeFileWhole(join(folder, "claims.md"), text);
 }
 
-if (process.argv[1]?.endsWith("run.mjs")) await write(join(packageRoot(), "docs", "results"));
+if (process.argv[1]?.endsWith("run.mjs")) await write(process.argv[2] ?? join(packageRoot(), "docs", "results"));

@@ -10,5 +10,9 @@ const built = new URL(`../dist/bench/${name}.js`, import.meta.url);
 if (existsSync(built)) await import(built.href);
 else {
   const { runnerImport } = await import("vite");
-  await runnerImport(fileURLToPath(new URL(`./${name}.ts`, import.meta.url)), { logLevel: "error" });
+  await runnerImport(fileURLToPath(new URL(`./${name}.ts`, import.meta.url)), {
+    logLevel: "error",
+    // Node 20 has no `using`.
+    oxc: { target: "node20" },
+  });
 }

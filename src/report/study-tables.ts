@@ -137,7 +137,8 @@ export function taskTable({ methods, accounting }: StudyResults): Table {
     score === undefined ? "–" : spreadText(score, (value) => value.toFixed(4), "to come");
   const rows = methods.flatMap((method) => {
     const { label, tasks, saved } = method;
-    const whole = { label, saving: savingText(method, accounting), tasks };
+    const fair = method.reference ? undefined : method.fair?.[accounting];
+    const whole = { label, saving: fair === undefined ? savingText(method, accounting) : fairText(fair), tasks };
     if (saved === undefined) return [whole];
     const share = spreadText(saved.share, percent, "to come");
     return [whole, { label: `${label}, at ${share} of the budget`, saving: "", tasks: saved.tasks }];
@@ -152,7 +153,7 @@ export function taskTable({ methods, accounting }: StudyResults): Table {
         return [`${name} (${metric})`, ({ tasks }) => scoreText(tasks?.[name].score)];
       }),
     ],
-    "Scores of the models that the runs end with, the mean over the runs' seeds; in brackets the least and the most. Of a task with seeds of its own a run's score is their median. At a share of the budget: of the cheapest branch that ends where the reference does, or below.",
+    "Scores of the models that the runs end with, the mean over the runs' seeds; in brackets the least and the most. Of a task with seeds of its own a run's score is their median. At a share of the budget: of the cheapest branch that ends where the reference does, or below. Savings are those at equal annealed loss where there are branches.",
   );
 }
 

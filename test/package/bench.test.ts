@@ -1,8 +1,10 @@
 /** `npm run bench` builds what stands alone under bench/; what reaches into the sources must be left out, or nothing is built. */
+import { spawnSync } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { packageRoot } from "../../src/util/paths.ts";
+import { temporaryFolder } from "../support.ts";
 
 it("the programs under bench/ that reach into src/ are those that its build leaves out", () => {
   const root = packageRoot();
@@ -14,4 +16,14 @@ it("the programs under bench/ that reach into src/ are those that its build leav
     .map((name) => `bench/${name}`)
     .filter((path) => /from "\.\.\/(src|test)\//.test(readFileSync(join(root, path), "utf8")));
   expect(reaching.sort()).toEqual(exclude.filter((path) => path.endsWith(".ts")).sort());
+});
+
+it("one of those runs on this Node as the sources are written", () => {
+  const folder = temporaryFolder();
+  const done = spawnSync(process.execPath, ["bench/run.mjs", "claims", folder], {
+    cwd: packageRoot(),
+    encoding: "utf8",
+  });
+  expect(done.status, done.stderr).toBe(0);
+  expect(readdirSync(folder).sort()).toEqual(["claims.md", "grid.json", "grid.svg"]);
 });

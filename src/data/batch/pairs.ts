@@ -24,6 +24,12 @@ export interface Pair {
 /** Numbers that a pair draws. */
 export const numbersOfPair = 4;
 
+/**
+ * How pairs of a part are drawn.
+ * @param body tokens that both have together, at most
+ * @param where the data's folder, for messages @param name the part's
+ * @throws UserError if the part has no document of two lines, or a single document
+ */
 export function pairsIn(part: Part, body: number, where: string, name: string) {
   const { info } = part;
   const lacks =
