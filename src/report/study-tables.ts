@@ -1,5 +1,5 @@
 /** A study's results as tables: for its page, for Markdown, for a terminal. */
-import { mean } from "./annealed.ts";
+import { type Interval, mean } from "./annealed.ts";
 import type { Table } from "./data.ts";
 import { savingsByBudget } from "./fair.ts";
 import { compact, duration, flopsText, lossText, percent } from "./format.ts";
@@ -39,9 +39,12 @@ export function fairText(saving: FairSaving | undefined, of: "reuse" | "allIn" =
     const inPairs = (count: number) => (pairs === 1 ? "" : ` in ${count} of ${pairs}`);
     return never > 0 ? `not reached${inPairs(never)}` : `below it at the least budget${inPairs(before)}`;
   }
-  const { mean, low, high } = figure;
+  return `${intervalText(figure)}, speed-up ${percent(figure.mean / (1 - figure.mean))}`;
+}
+
+function intervalText({ mean, low, high }: Interval): string {
   const interval = low === null || high === null ? "" : ` (${percent(low).replace(/ %$/, "")} – ${percent(high)})`;
-  return `${percent(mean)}${interval}, speed-up ${percent(mean / (1 - mean))}`;
+  return `${percent(mean)}${interval}`;
 }
 
 /** Annealed losses by budget, and the savings they give; no rows without branches. */
@@ -88,7 +91,7 @@ export function budgetTable(results: StudyResults): Table {
       ? `${Math.round(100 * share)} %`
       : `${Number((tokens / parameters).toPrecision(2))} tokens`;
   const saved = (saving: FairSaving) => {
-    const figures = [saving.reuse, saving.allIn].map((figure) => figure && percent(figure.mean));
+    const figures = [saving.reuse, saving.allIn].map((figure) => figure && intervalText(figure));
     const [reuse, allIn] = figures;
     return reuse === null ? fairText(saving) : `${reuse}${allIn === null ? "" : `, all-in ${allIn}`}`;
   };
